@@ -1,0 +1,7 @@
+"""The two reserved values of a label map."""
+
+UNLABELLED = 255
+"""A pixel of the image that carries no annotation."""
+
+OUTSIDE = 254
+"""A pixel that is not part of the image: crop padding, a rotated corner, a hole of the sensor."""

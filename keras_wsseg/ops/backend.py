@@ -1,0 +1,59 @@
+"""The one file that knows which backend runs: what `keras.ops` cannot say the same way everywhere."""
+
+import keras
+from keras import ops
+
+
+def extract_patches(images, size):
+    """All `size` x `size` windows with stride 1, zero outside the image.
+
+    Args:
+        images: `(batch, height, width, channels)`.
+        size: side of the window in pixels, odd.
+
+    Returns:
+        `(batch, height, width, size * size * channels)`, offsets row by row, channels fastest.
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        ones = [1, 1, 1, 1]
+        return tf.image.extract_patches(images, [1, size, size, 1], ones, ones, "SAME")
+    return ops.image.extract_patches(images, size, strides=1, padding="same")
+
+
+def matmul_float32(a, b):
+    """`a @ b` in full float32, also on devices whose default multiplies in TF32 or bfloat16.
+
+    The second factor may be large (a kernel matrix), so nothing is copied where the device is exact anyway.
+    """
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import jax
+
+        return jax.numpy.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        if tf.config.list_physical_devices("GPU") and tf.config.experimental.tensor_float_32_execution_enabled():
+            return split_matmul(a, b)
+    return ops.matmul(a, b)
+
+
+def split_matmul(a, b):
+    """`a @ b` out of three products whose factors each hold in 11 bits of mantissa, which TF32 keeps whole.
+
+    Each factor is split into a head that TF32 represents exactly and the remainder; the product of the two
+    remainders lies below float32's own rounding and is left out.
+    """
+    a_head, a_tail = _split_mantissa(a)
+    b_head, b_tail = _split_mantissa(b)
+    tails = ops.add(ops.matmul(a_head, b_tail), ops.matmul(a_tail, b_head))
+    return ops.add(ops.matmul(a_head, b_head), tails)
+
+
+def _split_mantissa(x):
+    # Casting through a half type would lose the exponent's range; masking the 13 low bits keeps it.
+    bits = ops.bitwise_and(ops.view(x, "int32"), -8192)
+    head = ops.view(bits, "float32")
+    return head, ops.subtract(x, head)
