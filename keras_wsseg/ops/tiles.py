@@ -1,0 +1,137 @@
+"""Square tiles with a halo: how windowed kernels become matrix products at any picture size."""
+
+import functools
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_wsseg.ops import backend
+
+TILE = 8
+"""Side of a tile. Smaller tiles cut more halo per pixel, larger ones compute more pairs outside the window."""
+
+
+class TileGrid:
+    """Where the tiles of a `height` x `width` picture and their halos lie.
+
+    Pixels in *tile order* are `(batch, tiles, TILE * TILE, channels)`, the tiles row by row and the pixels of
+    a tile row by row; the last row and column of tiles may hold places beyond the picture. A halo is a tile
+    grown by `radius` on each side.
+
+    Args:
+        height, width: size of the picture: integers, or scalar integer tensors inside a graph.
+        radius: pixels by which a halo exceeds its tile on each side, at least 1.
+    """
+
+    def __init__(self, height, width, radius):
+        self.height, self.width, self.radius = height, width, radius
+        self.rows = -(-height // TILE)
+        self.columns = -(-width // TILE)
+        self.halo_size = (TILE + 2 * radius) ** 2
+        if isinstance(height, int) and isinstance(width, int):
+            self.table, self.valid = _static_tables(height, width, radius)
+        else:
+            self.table, self.valid = _tables(ops, height, width, radius)
+
+    @property
+    def tiles(self):
+        """How many tiles there are."""
+        return self.rows * self.columns
+
+    def to_tiles(self, images):
+        """Puts `(batch, height, width, channels)` into tile order, zero beyond the picture."""
+        channels = images.shape[-1]
+        below, right = self.rows * TILE - self.height, self.columns * TILE - self.width
+        images = ops.pad(images, [[0, 0], [0, below], [0, right], [0, 0]])
+        images = ops.reshape(images, (-1, self.rows, TILE, self.columns, TILE, channels))
+        images = ops.transpose(images, (0, 1, 3, 2, 4, 5))
+        return ops.reshape(images, (-1, self.tiles, TILE * TILE, channels))
+
+    def to_image(self, tiles):
+        """Undoes `to_tiles`."""
+        channels = tiles.shape[-1]
+        tiles = ops.reshape(tiles, (-1, self.rows, self.columns, TILE, TILE, channels))
+        tiles = ops.transpose(tiles, (0, 1, 3, 2, 4, 5))
+        tiles = ops.reshape(tiles, (-1, self.rows * TILE, self.columns * TILE, channels))
+        return tiles[:, : self.height, : self.width]
+
+    def with_outside(self, tiles):
+        """Flattens the tiles and adds the row of zeros that the table points at for places beyond the picture."""
+        flat = ops.reshape(tiles, (-1, self.tiles * TILE * TILE, tiles.shape[-1]))
+        return ops.pad(flat, [[0, 0], [0, 1], [0, 0]])
+
+
+def window_mask(radius):
+    """Which pairs of a tile's pixel and its halo's pixel lie in one window, the pixel itself left out.
+
+    Returns:
+        NumPy float32 `(TILE * TILE, (TILE + 2 * radius) ** 2)` of zeros and ones.
+    """
+    offset = (np.arange(TILE + 2 * radius) - radius)[None, :] - np.arange(TILE)[:, None]
+    near, same = np.abs(offset) <= radius, offset == 0
+    mask = near[:, None, :, None] & near[None, :, None, :]
+    mask &= ~(same[:, None, :, None] & same[None, :, None, :])
+    return mask.reshape(TILE * TILE, -1).astype("float32")
+
+
+def gaussian_kernel(anchors, halos, valid):
+    """exp(-|fa - fb|^2 / 2) between every pixel of a tile and every pixel of its halo.
+
+    Args:
+        anchors: features of the tiles' pixels, `(..., TILE * TILE, channels)`, already divided by sigma.
+        halos: features of the halos' pixels, `(..., halo_size, channels)`.
+        valid: `(..., TILE * TILE, 1)`, 1 where the anchor lies in the picture.
+
+    Returns:
+        `(..., TILE * TILE, halo_size)`, float32.
+    """
+    if backend.multiplies_coarsely():
+        squares = 0.0
+        for channel in range(anchors.shape[-1]):
+            difference = ops.subtract(anchors[..., :, None, channel], halos[..., None, :, channel])
+            squares = squares + ops.square(difference)
+        return ops.exp(-0.5 * squares)
+    # |f|^2 of absolute positions would eat the exponent's digits at 512 px: the tile's own mean is the origin.
+    count = ops.maximum(ops.sum(valid, axis=-2, keepdims=True), 1.0)
+    centre = ops.sum(anchors * valid, axis=-2, keepdims=True) / count
+    anchors, halos = anchors - centre, halos - centre
+    anchor_norm = -0.5 * ops.sum(ops.square(anchors), axis=-1, keepdims=True)
+    halo_norm = -0.5 * ops.sum(ops.square(halos), axis=-1, keepdims=True)
+    left = ops.concatenate([anchors, anchor_norm, ops.ones_like(anchor_norm)], axis=-1)
+    right = ops.concatenate([halos, ops.ones_like(halo_norm), halo_norm], axis=-1)
+    exponent = ops.matmul(left, ops.swapaxes(right, -1, -2))
+    # Rounding may lift the exponent of two equal pixels above zero.
+    return ops.exp(ops.minimum(exponent, 0.0))
+
+
+@functools.lru_cache(maxsize=16)
+def _static_tables(height, width, radius):
+    table, valid = _tables(np, height, width, radius)
+    return table.astype("int32"), valid.astype("float32")
+
+
+def _tables(lib, height, width, radius):
+    """The halo's places in tile order for each tile, and the validity of each tile's own places."""
+    rows, columns = -(-height // TILE), -(-width // TILE)
+    grown = lib.arange(-radius, TILE + radius)
+
+    def halo(count, size):
+        place = (lib.arange(count) * TILE)[:, None] + grown[None, :]
+        inside = lib.logical_and(place >= 0, place < size)
+        return place // TILE, place % TILE, inside
+
+    tile_y, in_y, inside_y = halo(rows, height)
+    tile_x, in_x, inside_x = halo(columns, width)
+    tile = tile_y[:, None, :, None] * columns + tile_x[None, :, None, :]
+    place = (tile * TILE + in_y[:, None, :, None]) * TILE + in_x[None, :, None, :]
+    inside = lib.logical_and(inside_y[:, None, :, None], inside_x[None, :, None, :])
+    table = lib.where(inside, place, rows * columns * TILE * TILE)
+
+    own_y = lib.reshape(lib.arange(rows * TILE) < height, (rows, 1, TILE, 1))
+    own_x = lib.reshape(lib.arange(columns * TILE) < width, (1, columns, 1, TILE))
+    valid = lib.reshape(lib.logical_and(own_y, own_x), (rows * columns, TILE * TILE, 1))
+    table = lib.reshape(table, (rows * columns, (TILE + 2 * radius) ** 2))
+    if lib is np:
+        return table, valid
+    return ops.cast(table, "int32"), ops.cast(valid, keras.backend.floatx())
