@@ -1,0 +1,19 @@
+"""Weak labels as arrays: files of scribbles and clicks, and their simulation from dense labels."""
+
+from keras_wsseg.annotations.clicks import enlarge_clicks, simulate_clicks
+from keras_wsseg.annotations.label_map import check_label_map, read_label_map, write_label_map
+from keras_wsseg.annotations.labels import OUTSIDE, UNLABELLED
+from keras_wsseg.annotations.palette import voc_palette
+from keras_wsseg.annotations.scribbles import simulate_scribbles
+
+__all__ = [
+    "OUTSIDE",
+    "UNLABELLED",
+    "check_label_map",
+    "enlarge_clicks",
+    "read_label_map",
+    "simulate_clicks",
+    "simulate_scribbles",
+    "voc_palette",
+    "write_label_map",
+]

@@ -1,0 +1,167 @@
+"""Scribbles: a stroke of the pen inside each region."""
+
+import numpy as np
+from scipy import ndimage, sparse
+from scipy.sparse import csgraph
+
+from keras_wsseg.annotations.components import EIGHT_NEIGHBOURS, components
+from keras_wsseg.annotations.label_map import check_label_map
+from keras_wsseg.annotations.labels import OUTSIDE, UNLABELLED
+
+# A stroke bends far less often than once per pixel: its course is searched on so many points at most.
+_MAX_NODES = 900
+# Strokes keep to where the region is at least this wide, in parts of its widest place, as a hand does.
+_CORE = 0.35
+
+
+def simulate_scribbles(labels, length=1.0, seed=0, width=3, min_area=1):
+    """Draw one stroke inside every component of a dense label map, as an annotator would.
+
+    Use it to measure what scribbles, and how long ones, would be worth on data that has dense labels. The
+    stroke follows the longest way through the inner part of the component, at a distance from its border
+    and with a slight tremble, and is clipped to the component: every drawn pixel has the right class.
+
+    Args:
+        labels: integer array `(height, width)` of class ids; 255 unlabelled, 254 outside the image.
+        length: part of the stroke that is drawn, from 0 (a single click) to 1.
+        seed: the tremble, and where a shortened stroke lies; the same seed gives the same scribbles.
+        width: thickness of the stroke in pixels.
+        min_area: components below so many pixels get no stroke.
+
+    Returns:
+        uint8 array `(height, width)`: the class on the strokes, 254 where `labels` has it, 255 elsewhere.
+
+    Raises:
+        TypeError, ValueError: an argument is not as above.
+
+    Example:
+
+    >>> labels = np.zeros((9, 40), np.uint8)
+    >>> strokes = simulate_scribbles(labels)
+    >>> sorted(set(strokes.ravel().tolist())), bool((strokes == 0).sum() < 150)
+    ([0, 255], True)
+    """
+    labels = check_label_map(labels)
+    if not 0 <= length <= 1:
+        raise ValueError(f"`length` must lie between 0 and 1. Received: length={length!r}")
+    if isinstance(width, bool) or not isinstance(width, (int, np.integer)) or width < 1:
+        raise ValueError(f"`width` must be a positive integer. Received: width={width!r}")
+    if min_area < 0:
+        raise ValueError(f"`min_area` must not be negative. Received: min_area={min_area!r}")
+    random = np.random.default_rng(seed)
+    scribbles = np.where(labels == OUTSIDE, OUTSIDE, UNLABELLED).astype(np.uint8)
+    for class_id, window, mask in components(labels):
+        if np.count_nonzero(mask) >= min_area:
+            scribbles[window][_stroke(mask, length, width, random)] = class_id
+    return scribbles
+
+
+def _stroke(mask, length, width, random):
+    padded = np.pad(mask, 1)
+    depth = ndimage.distance_transform_edt(padded)[1:-1, 1:-1]
+    course = _course(depth)
+    # Drawn before the length is looked at, so that a shorter stroke of the same seed is a part of the longer.
+    place, tremble = random.random(), random.standard_normal((64, 2))
+    if len(course) > 2:
+        course = _smooth(course, depth, tremble)
+    course = _shorten(course, length, place)
+    drawn = _pen(course, mask.shape, width) & mask
+    if not drawn.any():
+        drawn[np.unravel_index(np.argmax(depth), depth.shape)] = True
+    return drawn
+
+
+def _course(depth):
+    """The longest way through the inner part of a region, `(points, 2)` rows and columns."""
+    peak = np.unravel_index(np.argmax(depth), depth.shape)
+    core = depth >= _CORE * depth[peak]
+    step = min(int(np.ceil(np.sqrt(np.count_nonzero(core) / _MAX_NODES))), max(1, int(0.6 * depth[peak])))
+    rows, columns = (
+        np.arange(peak[0] % step, depth.shape[0], step),
+        np.arange(peak[1] % step, depth.shape[1], step),
+    )
+    coarse, inside = depth[np.ix_(rows, columns)], core[np.ix_(rows, columns)]
+    numbered = ndimage.label(inside, EIGHT_NEIGHBOURS)[0]
+    start = (peak[0] // step, peak[1] // step)
+    inside = numbered == numbered[start]
+    plain, ridge, points = _graphs(coarse, inside)
+    if len(points) == 1:
+        return np.array([peak], float)
+    node = int(np.flatnonzero((points == start).all(axis=1))[0])
+    # Twice to the farthest point: exact on trees, and a region's inner part is close to one.
+    first = int(np.argmax(csgraph.dijkstra(plain, indices=node)))
+    last = int(np.argmax(csgraph.dijkstra(plain, indices=first)))
+    _, before = csgraph.dijkstra(ridge, indices=first, return_predecessors=True)
+    way = [last]
+    while way[-1] != first:
+        way.append(int(before[way[-1]]))
+    chosen = points[way]
+    return np.stack([rows[chosen[:, 0]], columns[chosen[:, 1]]], axis=1).astype(float)
+
+
+def _graphs(depth, inside):
+    """Neighbouring pixels joined by their distance, and by a distance that is short along the ridge."""
+    index = np.full(np.array(inside.shape) + 2, -1)
+    points = np.argwhere(inside)
+    index[points[:, 0] + 1, points[:, 1] + 1] = np.arange(len(points))
+    shallow = 1 - depth[inside] / depth.max()
+    pairs, plain, ridge = [], [], []
+    for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
+        other = index[points[:, 0] + 1 + down, points[:, 1] + 1 + right]
+        one = np.flatnonzero(other >= 0)
+        other = other[one]
+        distance = np.hypot(down, right)
+        pairs.append(np.stack([one, other]))
+        plain.append(np.full(len(one), distance))
+        ridge.append(distance * (1 + 12 * ((shallow[one] + shallow[other]) / 2) ** 2))
+    both = np.concatenate(pairs, axis=1)
+    both = np.concatenate([both, both[::-1]], axis=1)
+    shape = (len(points), len(points))
+
+    def graph(weights):
+        weights = np.concatenate(weights)
+        return sparse.csr_matrix((np.concatenate([weights, weights]), (both[0], both[1])), shape=shape)
+
+    return graph(plain), graph(ridge), points
+
+
+def _smooth(course, depth, tremble):
+    """Evenly spaced points, corners rounded off, moved by a tremble that the region has room for."""
+    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(course, axis=0).T))])
+    count = int(np.ceil(along[-1])) + 1
+    positions = np.linspace(0, along[-1], count)
+    even = np.stack([np.interp(positions, along, course[:, axis]) for axis in (0, 1)], axis=1)
+    room = np.minimum(ndimage.map_coordinates(depth, even.T, order=1, mode="nearest"), 12.0)
+    rounded = ndimage.gaussian_filter1d(
+        even, sigma=max(1.0, 0.6 * float(room.mean())), axis=0, mode="nearest"
+    )
+    # A wave of the hand about every 12 pixels, repeating after 64 of them.
+    knots = np.arange(64) * 12.0
+    wave = np.stack([np.interp(positions % knots[-1], knots, tremble[:, axis]) for axis in (0, 1)], axis=1)
+    wave = ndimage.gaussian_filter1d(wave, sigma=4.0, axis=0, mode="nearest")
+    return rounded + 0.15 * room[:, None] * wave
+
+
+def _shorten(course, length, place):
+    keep = max(1, round(length * len(course)))
+    # A shortened stroke lies near the middle of the whole one: its ends reach the region's far corners.
+    first = round((len(course) - keep) * (0.25 + 0.5 * place))
+    return course[first : first + keep]
+
+
+def _pen(course, shape, width):
+    """Everything within half a pen's width of the course."""
+    if len(course) > 1:
+        fine = np.linspace(0, len(course) - 1, 2 * len(course))
+        course = np.stack(
+            [np.interp(fine, np.arange(len(course)), course[:, axis]) for axis in (0, 1)], axis=1
+        )
+    pixels = np.floor(course + 0.5).astype(int)
+    pixels = pixels[((pixels >= 0) & (pixels < shape)).all(axis=1)]
+    drawn = np.zeros(shape, bool)
+    drawn[pixels[:, 0], pixels[:, 1]] = True
+    if width > 1:
+        reach = np.arange(width) - (width - 1) / 2
+        tip = np.hypot(*np.meshgrid(reach, reach)) <= max(width / 2, 1.42)
+        drawn = ndimage.binary_dilation(drawn, tip)
+    return drawn
