@@ -1,0 +1,8 @@
+"""Scores of a segmentation against dense labels: streaming Keras metrics, and 3-D scores per patient."""
+
+from keras_wsseg.metrics.confusion import ConfusionMetric
+from keras_wsseg.metrics.dice import Dice
+from keras_wsseg.metrics.grouped import GroupedConfusion
+from keras_wsseg.metrics.mean_iou import MeanIoU
+
+__all__ = ["ConfusionMetric", "Dice", "GroupedConfusion", "MeanIoU"]

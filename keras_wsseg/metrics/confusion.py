@@ -1,0 +1,146 @@
+"""The streaming confusion matrix that every score of a class map is read from."""
+
+from keras import metrics, ops
+
+from keras_wsseg.metrics.classes import class_count, class_ids
+from keras_wsseg.ops.resize import resize_bilinear
+
+# float32 counts by ones only up to 2**24, and JAX has no 64-bit integers unless asked: a count is kept as
+# low + _BASE * high, both whole numbers that float32 holds exactly up to 2**40 pixels a cell.
+_BASE = 65536.0
+
+# A batch is first counted in this many interleaved histograms. No cell of one passes 2**24 then before the
+# batch has 2**28 pixels, and devices that count with atomic additions do not queue at one address.
+_LANES = 16
+
+
+class ConfusionMetric(metrics.Metric):
+    """Streaming confusion matrix of a segmentation, for scores that are read from one.
+
+    It is the common half of `MeanIoU` and `Dice`, and the base to derive one's own score from: implement
+    `score(confusion)`, where `confusion[i, j]` is the number of pixels of true class `i` predicted as `j`.
+    Counts stay exact up to 2⁴⁰ pixels a cell on every backend.
+
+    A pixel takes no part when its label is not in `0 .. num_classes - 1` (255 unlabelled, 254 outside the
+    image, or any other value), or is one of `ignore_classes`.
+
+    Args:
+        num_classes: number of classes, 2 to 254; `y_pred` has that many channels.
+        ignore_classes: class ids whose pixels take no part, such as a "void" class with an id of its own.
+        name: name of the metric in the logs.
+        dtype: Keras dtype or policy of the metric; counts are kept in float32 whatever it is.
+
+    Raises:
+        ValueError: if `num_classes` is not within 2 to 254, or `ignore_classes` holds no class id.
+    """
+
+    def __init__(self, num_classes, ignore_classes=(), name=None, dtype=None):
+        super().__init__(name=name, dtype=dtype)
+        self.num_classes = class_count(num_classes)
+        self.ignore_classes = class_ids("ignore_classes", ignore_classes, self.num_classes)
+        self._counts = self.add_variable(
+            (2, self.num_classes, self.num_classes), initializer="zeros", dtype="float32", name="counts"
+        )
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Counts a batch.
+
+        Args:
+            y_true: `(batch, height, width)` or `(batch, height, width, 1)` integer labels.
+            y_pred: `(batch, h, w, num_classes)` logits or probabilities. Where `(h, w)` is not the labels'
+                size they are resized to it bilinearly as given; the labels are never resized.
+            sample_weight: a number; one per picture, `(batch,)` or `(batch, 1)`; or one per pixel, of
+                `y_true`'s shape.
+
+        Raises:
+            ValueError: if a shape is none of these.
+        """
+        labels = _labels(y_true)
+        prediction = _class_map(y_pred, ops.shape(labels)[1:], self.num_classes)
+        valid = ops.logical_and(labels >= 0, labels < self.num_classes)
+        for ignored in self.ignore_classes:
+            valid = ops.logical_and(valid, labels != ignored)
+        cell = ops.where(valid, labels * self.num_classes + prediction, 0)
+        weights = ops.where(valid, _pixel_weights(sample_weight, labels), 0.0)
+        self._add(ops.reshape(cell, (-1,)), ops.reshape(weights, (-1,)))
+
+    def _add(self, cell, weights):
+        cells = self.num_classes**2
+        lane = ops.arange(ops.shape(cell)[0], dtype="int32") % _LANES
+        counts = ops.segment_sum(weights, cell + cells * lane, num_segments=_LANES * cells)
+        counts = ops.reshape(counts, (_LANES, self.num_classes, self.num_classes))
+        high = ops.floor(counts / _BASE)
+        low = self._counts[0] + ops.sum(counts - _BASE * high, axis=0)
+        carry = ops.floor(low / _BASE)
+        high = self._counts[1] + ops.sum(high, axis=0) + carry
+        self._counts.assign(ops.stack([low - _BASE * carry, high]))
+
+    def result(self):
+        """The score of all that was counted so far, a float32 scalar; 0 where nothing was."""
+        return self.score(self._counts[0] + _BASE * self._counts[1])
+
+    def score(self, confusion):
+        """The score of a confusion matrix.
+
+        Args:
+            confusion: `(num_classes, num_classes)` float32 tensor, rows the true classes.
+
+        Returns:
+            A scalar tensor.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must implement `score(confusion)`.")
+
+    @property
+    def confusion_matrix(self):
+        """`(num_classes, num_classes)` NumPy float64: `[i, j]` counts pixels of class i predicted as j."""
+        low, high = ops.convert_to_numpy(self._counts).astype("float64")
+        return low + _BASE * high
+
+    def get_config(self):
+        config = super().get_config()
+        return {**config, "num_classes": self.num_classes, "ignore_classes": list(self.ignore_classes)}
+
+
+def mean_where(values, occurs):
+    """Mean of `values` where `occurs`; 0 where nothing does."""
+    occurs = ops.cast(occurs, "float32")
+    return ops.sum(values * occurs) / ops.maximum(ops.sum(occurs), 1.0)
+
+
+def _labels(y_true):
+    shape = tuple(y_true.shape)
+    if len(shape) not in (3, 4) or (len(shape) == 4 and shape[-1] != 1):
+        raise ValueError(
+            "`y_true` must be integer labels of shape (batch, height, width) or (batch, height, width, 1). "
+            f"Received: shape={shape}"
+        )
+    labels = ops.cast(y_true, "int32")
+    return labels if len(shape) == 3 else ops.squeeze(labels, axis=-1)
+
+
+def _class_map(y_pred, size, num_classes):
+    shape = tuple(y_pred.shape)
+    if len(shape) != 4 or shape[-1] != num_classes:
+        raise ValueError(
+            f"`y_pred` must have shape (batch, height, width, {num_classes}), one channel for each class. "
+            f"Received: shape={shape}"
+        )
+    scores = resize_bilinear(ops.cast(y_pred, "float32"), size)
+    return ops.cast(ops.argmax(scores, axis=-1), "int32")
+
+
+def _pixel_weights(sample_weight, labels):
+    if sample_weight is None:
+        return ops.ones_like(labels, dtype="float32")
+    weights = ops.cast(ops.convert_to_tensor(sample_weight), "float32")
+    shape = tuple(weights.shape)
+    if len(shape) == 1 or (len(shape) == 2 and shape[1] == 1):
+        weights = ops.reshape(weights, (-1, 1, 1))
+    elif len(shape) == 4 and shape[-1] == 1:
+        weights = ops.squeeze(weights, axis=-1)
+    elif len(shape) not in (0, 3):
+        raise ValueError(
+            "`sample_weight` must be a number, one number per picture or one per pixel. "
+            f"Received: shape={shape}"
+        )
+    return ops.broadcast_to(weights, ops.shape(labels))

@@ -1,0 +1,74 @@
+"""Dice score."""
+
+import numpy as np
+from keras import ops
+from keras.saving import register_keras_serializable
+
+from keras_wsseg.metrics.classes import class_ids
+from keras_wsseg.metrics.confusion import ConfusionMetric, mean_where
+
+
+@register_keras_serializable(package="keras_wsseg")
+class Dice(ConfusionMetric):
+    """Mean Dice score of the classes, the score of medical segmentation.
+
+    With TP, FP, FN counted over all pixels seen since the last reset,
+
+        Dice_c = 2 TP_c / (2 TP_c + FP_c + FN_c),
+
+    averaged over those of `classes` that occur in the truth or in the prediction; 0 where none does. Pixels
+    marked 255 (unlabelled) or 254 (outside the image) take no part. This pools all pictures; for the score
+    per patient that papers report, see `GroupedConfusion`.
+
+    Args:
+        num_classes: number of classes, 2 to 254.
+        classes: class ids that are averaged; by default all but 0, the background.
+        name: name of the metric in the logs.
+        dtype: Keras dtype or policy of the metric; counts are kept in float32 whatever it is.
+
+    Raises:
+        ValueError: if `num_classes` is not within 2 to 254, or `classes` is empty or holds no class id.
+
+    Example:
+
+    >>> metric = Dice(2)
+    >>> labels = np.array([[[0, 1, 1, 255]]])
+    >>> logits = np.array([[[[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]]]])
+    >>> metric.update_state(labels, logits)
+    >>> round(float(metric.result()), 4)
+    0.6667
+
+    Source: Dice, "Measures of the Amount of Ecologic Association Between Species", 1945.
+    """
+
+    def __init__(self, num_classes, classes=None, name="dice", dtype=None):
+        super().__init__(num_classes, name=name, dtype=dtype)
+        self.classes = class_ids(
+            "classes", range(1, num_classes) if classes is None else classes, num_classes
+        )
+        if not self.classes:
+            raise ValueError(f"`classes` must name at least one class. Received: classes={classes!r}")
+
+    def score(self, confusion):
+        hits = ops.diagonal(confusion)
+        sizes = ops.sum(confusion, axis=0) + ops.sum(confusion, axis=1)
+        averaged = [c in self.classes for c in range(self.num_classes)]
+        occurs = ops.logical_and(sizes > 0.0, ops.convert_to_tensor(averaged, dtype="bool"))
+        return mean_where(2.0 * hits / ops.where(occurs, sizes, 1.0), occurs)
+
+    def per_class(self):
+        """Dice score of each class, those outside `classes` included.
+
+        Returns:
+            NumPy float64 `(num_classes,)`; NaN for a class that occurs neither in the truth nor in the
+            prediction.
+        """
+        confusion = self.confusion_matrix
+        sizes = confusion.sum(0) + confusion.sum(1)
+        hits = 2 * np.diagonal(confusion)
+        return np.divide(hits, sizes, out=np.full(self.num_classes, np.nan), where=sizes > 0)
+
+    def get_config(self):
+        config = super().get_config()
+        del config["ignore_classes"]
+        return {**config, "classes": list(self.classes)}

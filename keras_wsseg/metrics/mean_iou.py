@@ -1,0 +1,67 @@
+"""Mean intersection over union."""
+
+import numpy as np
+from keras import ops
+from keras.saving import register_keras_serializable
+
+from keras_wsseg.metrics.confusion import ConfusionMetric, mean_where
+
+
+@register_keras_serializable(package="keras_wsseg")
+class MeanIoU(ConfusionMetric):
+    """Mean intersection over union of the classes, the score of PASCAL VOC and Cityscapes.
+
+    Unlike `keras.metrics.MeanIoU` it takes logits or probabilities at any resolution, leaves out the pixels
+    marked 255 (unlabelled) and 254 (outside the image), and tells the score of each class. With N the
+    confusion matrix of all pixels seen since the last reset,
+
+        IoU_c = N_cc / (Σ_j N_cj + Σ_i N_ic − N_cc),
+
+    averaged over the classes that occur in the truth or in the prediction; 0 where no pixel was counted.
+
+    Args:
+        num_classes: number of classes, 2 to 254.
+        name: name of the metric in the logs.
+        ignore_classes: class ids whose pixels take no part, and which are not averaged.
+        dtype: Keras dtype or policy of the metric; counts are kept in float32 whatever it is.
+
+    Raises:
+        ValueError: if `num_classes` is not within 2 to 254, or `ignore_classes` holds no class id.
+
+    Example:
+
+    >>> metric = MeanIoU(2)
+    >>> labels = np.array([[[0, 1, 1, 255]]])
+    >>> logits = np.array([[[[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0]]]])
+    >>> metric.update_state(labels, logits)
+    >>> metric.per_class()
+    array([0.5, 0.5])
+    >>> float(metric.result())
+    0.5
+
+    Source: Everingham et al., "The PASCAL Visual Object Classes Challenge: A Retrospective", 2015,
+    section 4.2.
+    """
+
+    def __init__(self, num_classes, name="mean_iou", ignore_classes=(), dtype=None):
+        super().__init__(num_classes, ignore_classes=ignore_classes, name=name, dtype=dtype)
+
+    def score(self, confusion):
+        hits = ops.diagonal(confusion)
+        union = ops.sum(confusion, axis=0) + ops.sum(confusion, axis=1) - hits
+        scored = [c not in self.ignore_classes for c in range(self.num_classes)]
+        occurs = ops.logical_and(union > 0.0, ops.convert_to_tensor(scored, dtype="bool"))
+        return mean_where(hits / ops.where(occurs, union, 1.0), occurs)
+
+    def per_class(self):
+        """IoU of each class.
+
+        Returns:
+            NumPy float64 `(num_classes,)`; NaN for a class that occurs neither in the truth nor in the
+            prediction, and for those of `ignore_classes`.
+        """
+        confusion = self.confusion_matrix
+        hits = np.diagonal(confusion)
+        union = confusion.sum(0) + confusion.sum(1) - hits
+        union[list(self.ignore_classes)] = 0
+        return np.divide(hits, union, out=np.full(self.num_classes, np.nan), where=union > 0)

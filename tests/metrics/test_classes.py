@@ -1,0 +1,32 @@
+import numpy as np
+import pytest
+
+from keras_wsseg.metrics.classes import class_count, class_ids
+
+
+def test_accepts_numpy_integers():
+    assert class_count(np.int64(3)) == 3
+    assert class_ids("classes", np.array([2, 1, 1]), 3) == (1, 2)
+
+
+@pytest.mark.parametrize("count", [1, 0, 255])
+def test_class_count_out_of_range(count):
+    with pytest.raises(ValueError, match=f"must be 2 to 254. Received: num_classes={count}$"):
+        class_count(count)
+
+
+def test_class_count_not_an_integer():
+    with pytest.raises(TypeError, match=r"`num_classes` must be an integer. Received: num_classes=2.5$"):
+        class_count(2.5)
+
+
+@pytest.mark.parametrize("ids", [[3], [-1, 0]])
+def test_class_ids_out_of_range(ids):
+    with pytest.raises(ValueError, match=r"`classes` must hold class ids from 0 to 2. Received: classes="):
+        class_ids("classes", ids, 3)
+
+
+@pytest.mark.parametrize("ids", [1, ["a"]])
+def test_class_ids_not_a_list_of_integers(ids):
+    with pytest.raises(TypeError, match=r"`classes` must be a list of class ids. Received: classes="):
+        class_ids("classes", ids, 3)
