@@ -1,0 +1,43 @@
+"""What came out of an export."""
+
+import dataclasses
+import pathlib
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportReport:
+    """How closely an exported file follows the Keras model it came from.
+
+    `to_onnx` returns it after it has run both on the same random pictures; `str()` of it is one line for a
+    log.
+
+    Args:
+        path: the file.
+        sizes: the `(height, width)` at which both were compared.
+        max_difference: largest absolute difference of a probability.
+        mean_difference: mean absolute difference of the probabilities.
+        equal_classes: share of the pixels with the same class, 0 to 1.
+        file_size: size of the file in bytes.
+        opset: version of the ONNX operators.
+
+    Example:
+
+    >>> print(ExportReport(pathlib.Path("a.onnx"), ((64, 48),), 2e-6, 1e-7, 1.0, 2_000_000, 15))
+    a.onnx: 2.0 MB, opset 15, as in Keras to 2.0e-06 (mean 1.0e-07), 100.00 % equal classes at 64x48
+    """
+
+    path: pathlib.Path
+    sizes: tuple
+    max_difference: float
+    mean_difference: float
+    equal_classes: float
+    file_size: int
+    opset: int
+
+    def __str__(self):
+        sizes = ", ".join(f"{height}x{width}" for height, width in self.sizes)
+        return (
+            f"{self.path}: {self.file_size / 1e6:.1f} MB, opset {self.opset}, as in Keras to "
+            f"{self.max_difference:.1e} (mean {self.mean_difference:.1e}), "
+            f"{self.equal_classes:.2%} equal classes at {sizes}".replace("%", " %")
+        )

@@ -1,0 +1,105 @@
+"""What an exported segmenter says about itself, and how that is written into an ONNX file and read again."""
+
+import dataclasses
+import json
+import math
+
+RESERVED = ("class_names", "palette", "value_range", "channels", "preprocessing", "producer_version")
+
+
+@dataclasses.dataclass(frozen=True)
+class SegmenterMetadata:
+    """What a file needs to know so that it can be run without a recipe beside it.
+
+    Args:
+        class_names: one string for each class.
+        palette: one `(red, green, blue)` for each class, integers 0 to 255.
+        value_range: `(low, high)` of the pictures that the graph takes.
+        channels: channels of those pictures.
+        extra: further texts by name, such as `method`.
+
+    Raises:
+        ValueError: if the parts do not fit each other.
+    """
+
+    class_names: tuple
+    palette: tuple
+    value_range: tuple
+    channels: int
+    extra: dict = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        names = self.class_names
+        if len(set(names)) != len(names) or not all(isinstance(name, str) and name for name in names):
+            raise ValueError(f"`class_names` must be different texts. Received: class_names={list(names)}")
+        if len(self.palette) != len(names) or not all(_is_colour(colour) for colour in self.palette):
+            raise ValueError(
+                f"`palette` must hold (red, green, blue) of 0 to 255 for each of the {len(names)} classes. "
+                f"Received: palette={list(self.palette)}"
+            )
+        low_high = self.value_range
+        if len(low_high) != 2 or not all(math.isfinite(x) for x in low_high) or low_high[0] >= low_high[1]:
+            raise ValueError(
+                f"`value_range` must be (low, high), low < high. Received: value_range={low_high}"
+            )
+        for key, value in self.extra.items():
+            if key in RESERVED or not isinstance(key, str) or not isinstance(value, str):
+                raise ValueError(
+                    f"`metadata` must map texts to texts under names other than {', '.join(RESERVED)}. "
+                    f"Received: metadata={{{key!r}: {value!r}}}"
+                )
+
+    def to_properties(self, producer_version):
+        """The texts by name for the `metadata_props` of an ONNX file.
+
+        Args:
+            producer_version: version of the library that writes the file.
+
+        Returns:
+            Dictionary from text to text.
+        """
+        low, high = self.value_range
+        order = {1: "grey", 3: "RGB"}.get(self.channels, f"{self.channels}-channel")
+        return {
+            "class_names": json.dumps(list(self.class_names), ensure_ascii=False),
+            "palette": json.dumps([list(colour) for colour in self.palette]),
+            "value_range": json.dumps([low, high]),
+            "channels": str(self.channels),
+            "preprocessing": (
+                f"none: give {order} pictures as float32 (batch, height, width, channels) between {low:g} and "
+                f"{high:g}; the graph normalises inside"
+            ),
+            "producer_version": producer_version,
+            **self.extra,
+        }
+
+    @classmethod
+    def from_properties(cls, properties):
+        """Reads what `to_properties` wrote.
+
+        Args:
+            properties: dictionary from text to text.
+
+        Returns:
+            The metadata.
+
+        Raises:
+            ValueError: if a name is missing or its text does not hold what it should.
+        """
+        missing = [name for name in RESERVED if name not in properties]
+        if missing:
+            raise ValueError(f"its metadata lacks {', '.join(missing)}")
+        try:
+            return cls(
+                class_names=tuple(json.loads(properties["class_names"])),
+                palette=tuple(tuple(colour) for colour in json.loads(properties["palette"])),
+                value_range=tuple(float(x) for x in json.loads(properties["value_range"])),
+                channels=int(properties["channels"]),
+                extra={key: value for key, value in properties.items() if key not in RESERVED},
+            )
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"its metadata cannot be read: {error}") from error
+
+
+def _is_colour(colour):
+    return len(colour) == 3 and all(isinstance(x, int) and 0 <= x <= 255 for x in colour)

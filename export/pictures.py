@@ -1,0 +1,117 @@
+"""Brings whatever a caller has as a picture into the shape that a graph takes, or says why it cannot."""
+
+import os
+import pathlib
+import warnings
+
+import numpy as np
+
+
+def read_picture(path):
+    """Reads a picture file as it is: grey stays grey, 16 bits stay 16 bits.
+
+    Args:
+        path: file that Pillow reads.
+
+    Returns:
+        `(height, width)` array for grey, `(height, width, 3)` for colour.
+
+    Raises:
+        ImportError: if Pillow is not installed.
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no picture, or has transparent pixels.
+    """
+    path = pathlib.Path(path)
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise ImportError(
+            "Reading a picture from a path needs Pillow: `pip install pillow`, or pass an array. "
+            f"Received: image={str(path)!r}"
+        ) from error
+    if not path.is_file():
+        raise FileNotFoundError(f"`image` must be an existing file. Received: image={str(path)!r}")
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+            if picture.mode in ("1", "L"):
+                return np.asarray(picture.convert("L"))
+            if picture.mode.startswith(("I", "F")):
+                return np.asarray(picture)
+            if picture.has_transparency_data:
+                _refuse_transparency(picture, path)
+            return np.asarray(picture.convert("L" if picture.mode == "LA" else "RGB"))
+    except OSError as error:
+        raise ValueError(f"`image` must be a readable picture. Received: image={str(path)!r}") from error
+
+
+def to_batch(image, channels, value_range):
+    """Checks one picture or a batch of equal size and makes it float32 of rank 4.
+
+    Args:
+        image: path; array `(height, width)` of grey, `(height, width, channels)`, or
+            `(batch, height, width, channels)`.
+        channels: that the graph takes.
+        value_range: `(low, high)` that the graph takes.
+
+    Returns:
+        `(batch, is_batch)`: float32 `(batch, height, width, channels)`, and whether a batch came in.
+
+    Raises:
+        TypeError: if it is no array of numbers.
+        ValueError: if shape, channels or values do not fit.
+    """
+    if isinstance(image, str | os.PathLike):
+        image = read_picture(image)
+    array = np.asarray(image)
+    if array.dtype.kind not in "buif":
+        raise TypeError(f"`image` must be a path or an array of real numbers. Received: dtype={array.dtype}")
+    if array.ndim not in (2, 3, 4):
+        raise ValueError(
+            "`image` must have shape (height, width), (height, width, channels) or "
+            f"(batch, height, width, channels). Received: shape={array.shape}"
+        )
+    if array.size == 0:
+        raise ValueError(f"`image` must have at least one pixel. Received: shape={array.shape}")
+    received = array.shape[-1] if array.ndim > 2 else 1
+    if received != channels:
+        raise ValueError(
+            f"`image` must be {_kind(channels)} for this segmenter: it is never converted silently. "
+            f"Received: {_kind(received)}, shape={array.shape}"
+        )
+    _check_values(array, value_range)
+    is_batch = array.ndim == 4
+    if array.ndim == 2:
+        array = array[..., None]
+    return np.ascontiguousarray(array if is_batch else array[None], dtype=np.float32), is_batch
+
+
+def _check_values(array, value_range):
+    low, high = value_range
+    darkest, brightest = float(array.min()), float(array.max())
+    # NaN compares as False, so it does not pass.
+    slack = 1e-6 * (high - low)
+    if not (darkest >= low - slack and brightest <= high + slack):
+        raise ValueError(
+            f"`image` must have values between {low:g} and {high:g} for this segmenter. "
+            f"Received: values from {darkest:g} to {brightest:g}"
+        )
+    if array.dtype.kind == "f" and low == 0 and high >= 255 and 0 < brightest <= 1:
+        warnings.warn(
+            f"The picture's values reach {brightest:g} only, and this segmenter takes 0 to {high:g}: was it "
+            "scaled to [0, 1]?",
+            stacklevel=4,
+        )
+
+
+def _refuse_transparency(picture, path):
+    alpha = picture.convert("RGBA").getchannel("A")
+    if alpha.getextrema()[0] < 255:
+        raise ValueError(
+            f"`image` must be opaque: paste it onto a background first. Received: image={str(path)!r} with "
+            "transparent pixels"
+        )
+
+
+def _kind(channels):
+    return {1: "grey (1 channel)", 3: "RGB (3 channels)"}.get(channels, f"of {channels} channels")

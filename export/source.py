@@ -1,0 +1,166 @@
+"""Looks at a Keras model from outside: its segmenter, the pictures it takes, its range and precision."""
+
+import dataclasses
+
+import keras
+
+
+@dataclasses.dataclass(frozen=True)
+class PictureShape:
+    """The pictures a segmenter takes; None stands for any batch, height or width.
+
+    Args:
+        batch: pictures at once, or None.
+        height: pixels, or None.
+        width: pixels, or None.
+        channels: 1 for grey, 3 for RGB, or more.
+    """
+
+    batch: int | None
+    height: int | None
+    width: int | None
+    channels: int
+
+
+def find_segmenter(model):
+    """The segmenter of a training model, or the model itself if it is one.
+
+    Args:
+        model: `keras.Model` from picture to logits, or one that holds such a model as `segmenter`.
+
+    Returns:
+        `keras.Model`.
+
+    Raises:
+        TypeError: if neither is a `keras.Model`.
+    """
+    segmenter = getattr(model, "segmenter", model)
+    if not isinstance(segmenter, keras.Model):
+        raise TypeError(
+            "`segmenter` must be a keras.Model from picture to logits, or a model that holds one as "
+            f"`segmenter`. Received: segmenter={segmenter!r} of type {type(segmenter).__name__}"
+        )
+    return segmenter
+
+
+def find_value_range(model):
+    """The range of pixel values that a model declares, its own or that of its first layer with one.
+
+    Args:
+        model: `keras.Model`.
+
+    Returns:
+        `(low, high)`, or None where nothing declares a range.
+    """
+    for part in (model, getattr(model, "segmenter", None), *all_layers(find_segmenter(model))):
+        value_range = getattr(part, "value_range", None)
+        if value_range is not None:
+            low, high = value_range
+            return float(low), float(high)
+    return None
+
+
+def all_layers(model):
+    """Every layer of a model, those of models inside it included.
+
+    Args:
+        model: `keras.Model`.
+
+    Yields:
+        `keras.layers.Layer`.
+    """
+    for layer in model.layers:
+        yield layer
+        if hasattr(layer, "layers"):
+            yield from all_layers(layer)
+
+
+def picture_shape(segmenter):
+    """The pictures that a segmenter takes.
+
+    Args:
+        segmenter: `keras.Model`, built.
+
+    Returns:
+        `PictureShape`. A subclassed model says nothing about sizes it was not called with, so they are free.
+
+    Raises:
+        ValueError: if it is not built, or takes anything but one channels-last picture of known channels.
+    """
+    if not segmenter.built:
+        raise ValueError(
+            "`segmenter` must be built: call it once on a picture. "
+            f"Received: segmenter={segmenter.name} which was never called"
+        )
+    inputs = getattr(segmenter, "inputs", None)
+    if inputs:
+        shapes = [tuple(tensor.shape) for tensor in inputs]
+    else:
+        shape = (segmenter.get_build_config() or {}).get("input_shape")
+        shapes = [(None, None, None, shape[-1])] if _is_rank_4(shape) else [shape]
+    if len(shapes) != 1 or not _is_rank_4(shapes[0]) or shapes[0][-1] is None:
+        raise ValueError(
+            "`segmenter` must take one picture (batch, height, width, channels) with a known number of "
+            f"channels. Received: inputs of shape {shapes}"
+        )
+    return PictureShape(*shapes[0])
+
+
+def in_float32(segmenter):
+    """The same segmenter computing in float32: mixed precision belongs to training, not into the file.
+
+    Args:
+        segmenter: `keras.Model`.
+
+    Returns:
+        The segmenter itself if every layer computes in float32 already, else a copy with the same weights.
+
+    Raises:
+        ValueError: if it cannot be rebuilt from its configuration.
+    """
+    layers = (segmenter, *all_layers(segmenter))
+    if all(layer.compute_dtype not in ("float16", "bfloat16") for layer in layers):
+        return segmenter
+    try:
+        config = keras.saving.serialize_keras_object(segmenter)
+        copy = keras.saving.deserialize_keras_object(_with_float32(config), safe_mode=False)
+        if not copy.built:
+            copy.build(segmenter.get_build_config()["input_shape"])
+        copy.set_weights(segmenter.get_weights())
+    except Exception as error:
+        raise ValueError(
+            "`segmenter` computes in half precision and cannot be rebuilt in float32 from its configuration. "
+            f"Received: {type(error).__name__}: {first_line(error)}"
+        ) from error
+    return copy
+
+
+def first_line(error):
+    """The first line of an exception's text that says anything.
+
+    Args:
+        error: exception.
+
+    Returns:
+        Text without line breaks.
+    """
+    lines = [line.strip() for line in str(error).splitlines()]
+    return next((line for line in lines if line), type(error).__name__)
+
+
+def _is_rank_4(shape):
+    return isinstance(shape, list | tuple) and len(shape) == 4
+
+
+def _with_float32(config):
+    if isinstance(config, dict):
+        if config.get("class_name") == "DTypePolicy":
+            return {**config, "config": {**config["config"], "name": "float32"}}
+        halves = ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16")
+        return {
+            key: "float32" if key == "dtype" and value in halves else _with_float32(value)
+            for key, value in config.items()
+        }
+    if isinstance(config, list | tuple):
+        return type(config)(_with_float32(item) for item in config)
+    return config
