@@ -10,6 +10,7 @@ import warnings
 import keras
 import onnx
 import tensorflow as tf
+
 from keras_wsseg.export.head import class_logits
 from keras_wsseg.export.source import first_line
 

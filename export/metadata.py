@@ -66,8 +66,8 @@ class SegmenterMetadata:
             "value_range": json.dumps([low, high]),
             "channels": str(self.channels),
             "preprocessing": (
-                f"none: give {order} pictures as float32 (batch, height, width, channels) between {low:g} and "
-                f"{high:g}; the graph normalises inside"
+                f"none: give {order} pictures as float32 (batch, height, width, channels) between {low:g} "
+                f"and {high:g}; the graph normalises inside"
             ),
             "producer_version": producer_version,
             **self.extra,

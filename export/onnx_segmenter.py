@@ -4,6 +4,7 @@ import os
 import pathlib
 
 import numpy as np
+
 from keras_wsseg.export.metadata import SegmenterMetadata
 from keras_wsseg.export.palette import default_palette
 from keras_wsseg.export.pictures import read_picture, to_batch
@@ -270,7 +271,8 @@ def _start(path, providers, threads):
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(
-            "`path` must be a whole ONNX file that ONNX Runtime reads; this one may be cut off or of another "
-            f"kind. Received: path={str(path)!r}"
+            "`path` must be a whole ONNX file; this one may be cut off or of another kind. "
+            f"Received: path={str(path)!r}, of which ONNX Runtime says: {said}"
         ) from error

@@ -6,12 +6,12 @@ import tempfile
 
 import keras
 import onnx
+
+import keras_wsseg
 from keras_wsseg.export import parity, source
 from keras_wsseg.export.export_report import ExportReport
 from keras_wsseg.export.metadata import SegmenterMetadata
 from keras_wsseg.export.palette import default_palette
-
-import keras_wsseg
 
 OPSETS = (15, 16, 17, 18)
 # 254 and 255 stay free for what lies outside the picture and what carries no label.

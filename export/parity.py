@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import onnxruntime
 from keras import ops
+
 from keras_wsseg.export.head import class_logits
 from keras_wsseg.export.source import first_line
 
@@ -57,8 +58,8 @@ def sizes_to_check(shape, check_sizes):
         )
         if not fits:
             raise ValueError(
-                f"`check_sizes` must be (height, width) that the segmenter takes, which are {fixed} where None "
-                f"is any. Received: check_sizes={check_sizes}"
+                f"`check_sizes` must be (height, width) that the segmenter takes, which are {fixed} where "
+                f"None is any. Received: check_sizes={check_sizes}"
             )
     if not sizes:
         raise ValueError(f"`check_sizes` must name at least one size. Received: check_sizes={check_sizes}")
@@ -91,8 +92,8 @@ def run_keras(segmenter, shape, sizes, value_range, seed=0):
                 logits = segmenter(ops.convert_to_tensor(picture), training=False)
         except Exception as error:
             raise ValueError(
-                f"`segmenter` fails on a picture of {size[0]} x {size[1]} pixels; name sizes that it takes in "
-                f"`check_sizes`. Received: {type(error).__name__}: {first_line(error)}"
+                f"`segmenter` fails on a picture of {size[0]} x {size[1]} pixels; name sizes that it takes "
+                f"in `check_sizes`. Received: {type(error).__name__}: {first_line(error)}"
             ) from error
         if not hasattr(logits, "shape") or len(logits.shape) != 4 or logits.shape[0] != batch:
             received = getattr(logits, "shape", type(logits).__name__)

@@ -54,6 +54,8 @@ def find_value_range(model):
     """
     for part in (model, getattr(model, "segmenter", None), *all_layers(find_segmenter(model))):
         value_range = getattr(part, "value_range", None)
+        if isinstance(value_range, dict):
+            value_range = value_range.get("image")
         if value_range is not None:
             low, high = value_range
             return float(low), float(high)

@@ -87,8 +87,8 @@ def _load(path):
         return keras.saving.load_model(path, compile=False, safe_mode=False)
     except Exception as error:
         raise ValueError(
-            "`segmenter` must load under KERAS_BACKEND=tensorflow to be exported: register its own layers with "
-            "keras.saving.register_keras_serializable in an importable module. "
+            "`segmenter` must load under KERAS_BACKEND=tensorflow to be exported: register its own layers "
+            "with keras.saving.register_keras_serializable in an importable module. "
             f"Received: {type(error).__name__}: {first_line(error)}"
         ) from error
 
