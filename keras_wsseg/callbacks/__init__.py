@@ -1,0 +1,6 @@
+"""Callbacks of `model.fit`: warm-up, annealing, pictures."""
+
+from keras_wsseg.callbacks.annealing import Annealing
+from keras_wsseg.callbacks.warm_up import WarmUp
+
+__all__ = ["Annealing", "WarmUp"]

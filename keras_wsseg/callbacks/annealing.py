@@ -1,0 +1,75 @@
+import keras
+
+from keras_wsseg.callbacks.per_step import PerStep
+from keras_wsseg.losses.annealable import Annealable
+
+
+class Annealing(PerStep):
+    """Changes a number of a loss, or of one of its kernels, while the training runs.
+
+    Args:
+        target: the loss or `GaussianKernel` that holds the number; the very object that was compiled.
+        attribute: its name, such as `"weight"`, `"rgb"` or `"xy"`.
+        schedule: any callable from the 0-based count to the value; Keras' learning-rate schedules serve.
+        per: `"epoch"` or `"step"`: what is counted.
+
+    The value shows in the logs of each epoch as `<name of target>_<attribute>`.
+
+    Raises:
+        ValueError: if `target` has no such number, `per` is neither, or the schedule returns what the number
+            cannot be.
+        TypeError: if `target` has nothing to anneal, or `schedule` cannot be called.
+
+    Example:
+        >>> from keras_wsseg import callbacks, losses
+        >>> kernel = losses.GaussianKernel(rgb=0.05)
+        >>> annealing = callbacks.Annealing(kernel, "rgb", lambda epoch: 0.05 + 0.01 * (epoch + 1))
+        >>> annealing.value_at(4)
+        0.1
+    """
+
+    def __init__(self, target, attribute, schedule, per="epoch"):
+        super().__init__()
+        if not isinstance(target, Annealable):
+            raise TypeError(f"target must be a loss or kernel of keras_wsseg. Received: {target!r}")
+        if attribute not in target.annealable:
+            raise ValueError(
+                f"attribute must be one of {target.annealable} of {type(target).__name__}. "
+                f"Received: attribute={attribute!r}"
+            )
+        if not callable(schedule):
+            raise TypeError(f"schedule must be callable from a count to a value. Received: {schedule!r}")
+        if per not in ("epoch", "step"):
+            raise ValueError(f"per must be 'epoch' or 'step'. Received: per={per!r}")
+        self.target, self.attribute, self.schedule, self.per = target, attribute, schedule, per
+        self._applied = None
+
+    def value_at(self, count):
+        """The value of a 0-based epoch or step."""
+        return float(keras.ops.convert_to_numpy(self.schedule(count)))
+
+    def on_train_begin(self, logs=None):
+        self._applied = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        super().on_epoch_begin(epoch, logs)
+        if self.per == "epoch":
+            self._apply(self.value_at(epoch))
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self.per == "step":
+            super().on_train_batch_begin(batch, logs)
+
+    def on_step(self, step):
+        self._apply(self.value_at(step))
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs is not None:
+            name = getattr(self.target, "name", "kernel")
+            logs[f"{name}_{self.attribute}"] = self._applied
+
+    def _apply(self, value):
+        if value != self._applied:
+            self.sync()
+            self.target.anneal(self.attribute, value)
+            self._applied = value

@@ -1,0 +1,59 @@
+import numbers
+
+from keras_wsseg.callbacks.per_step import PerStep
+from keras_wsseg.losses.segmentation_loss import SegmentationLoss
+
+
+class WarmUp(PerStep):
+    """Keeps a loss's weight at 0 for the first steps and then raises it linearly.
+
+    A regulariser that acts on a net which knows no class yet pulls everything into one class; the cross
+    entropy on the annotated pixels goes first.
+
+    `weight(step) = w * clip((step - steps + 1) / (ramp + 1), 0, 1)`, so step `steps` (0-based) is the first
+    with a weight above 0 and step `steps + ramp` the first with the full one.
+
+    Args:
+        loss: the loss whose `weight` is set; the very object that was compiled.
+        steps: training steps at weight 0.
+        ramp: training steps over which the weight then rises.
+
+    Raises:
+        ValueError: if a count is negative.
+        TypeError: if `loss` is no loss of this library.
+
+    Example:
+        >>> from keras_wsseg import callbacks, losses
+        >>> crf = losses.GatedCRFLoss(weight=0.1)
+        >>> warm_up = callbacks.WarmUp(crf, steps=100, ramp=100)
+        >>> [round(warm_up.weight_at(step), 3) for step in (99, 100, 150, 200)]
+        [0.0, 0.001, 0.05, 0.1]
+
+    Source: Obukhov et al. 2019, arXiv:1906.04651, section 4.3 (about 100 steps of partial cross entropy
+    first). The ramp is an addition.
+    """
+
+    def __init__(self, loss, steps, ramp=0):
+        super().__init__()
+        if not isinstance(loss, SegmentationLoss):
+            raise TypeError(f"loss must be a loss of keras_wsseg. Received: {loss!r}")
+        for name, count in (("steps", steps), ("ramp", ramp)):
+            if not isinstance(count, numbers.Integral) or count < 0:
+                raise ValueError(f"{name} must be an integer of at least 0. Received: {name}={count!r}")
+        self.loss, self.steps, self.ramp = loss, int(steps), int(ramp)
+        self._applied = None
+
+    def weight_at(self, step):
+        """The weight of a 0-based step."""
+        share = (step - self.steps + 1) / (self.ramp + 1)
+        return self.loss.declared("weight") * min(1.0, max(0.0, share))
+
+    def on_train_begin(self, logs=None):
+        self._applied = None
+
+    def on_step(self, step):
+        weight = self.weight_at(step)
+        if weight != self._applied:
+            self.sync()
+            self.loss.anneal("weight", weight)
+            self._applied = weight

@@ -1,0 +1,95 @@
+import keras
+from keras import ops
+
+from keras_wsseg.losses.annealable import Annealable
+
+
+@keras.saving.register_keras_serializable("keras_wsseg")
+class GaussianKernel(Annealable):
+    r"""How alike two pixels are: a Gaussian of their distance and of their difference in each modality.
+
+    `w exp(-|Dxy|^2 / 2 xy^2 - |Drgb|^2 / 2 rgb^2 - ...)`. Every number given here is an attribute that
+    `callbacks.Annealing` may change while a training runs.
+
+    Args:
+        weight: `w`, at least 0.
+        xy: sigma of the position, in pixels of the grid on which the loss is computed. None: position does
+            not matter within the window.
+        rgb: sigma of the colour, in units of a picture in [0, 1] (also for grey pictures). None: colour does
+            not matter.
+        **modalities: sigma of each further input of the model, such as `depth=0.05`, in the units in which
+            the guide holds it.
+
+    Raises:
+        ValueError: if no modality is given, or a number is not positive.
+
+    Example:
+        >>> kernel = GaussianKernel(xy=6, rgb=0.03)
+        >>> kernel.rgb = 0.05
+        >>> round(kernel.rgb, 3)
+        0.05
+
+    Source: Obukhov et al. 2019, arXiv:1906.04651, equation 5. The published code divides standardised pictures
+    by its sigma of 0.1, which is about 0.0225 to 0.027 here.
+    """
+
+    def __init__(self, weight=1.0, xy=None, rgb=None, **modalities):
+        sigmas = {"xy": xy, "rgb": rgb, **modalities}
+        sigmas = {name: sigma for name, sigma in sigmas.items() if sigma is not None}
+        if not sigmas:
+            raise ValueError("GaussianKernel needs the sigma of at least one of xy, rgb or another modality.")
+        self._declare(weight=weight, **sigmas)
+
+    def _check(self, name, value):
+        value = super()._check(name, value)
+        if name != "weight" and value == 0:
+            raise ValueError(f"{name} must be greater than 0. Received: {name}={value!r}")
+        return value
+
+    @property
+    def modalities(self):
+        """Names of the modalities that the kernel compares, `xy` among them if it does."""
+        return tuple(name for name in self.annealable if name != "weight")
+
+    def features(self, guide, batch, height, width):
+        """The kernel's features on a grid: each modality divided by its sigma.
+
+        Args:
+            guide: modality by name, each `(batch, height, width, channels)`, float32, on the loss's grid.
+            batch, height, width: size of the grid, integers or scalar tensors.
+
+        Returns:
+            `(batch, height, width, features)`, float32.
+
+        Raises:
+            ValueError: if the guide lacks a modality.
+        """
+        parts = []
+        for name in self.modalities:
+            if name == "xy":
+                part = _positions(batch, height, width)
+            elif name in guide:
+                part = guide[name]
+            else:
+                raise ValueError(
+                    f"the kernel compares {name!r}, so y_true must carry it: train with WeaklySupervisedModel "
+                    f"or pack the guide with keras_wsseg.targets.pack. Received: {sorted(guide) or 'labels only'}"
+                )
+            parts.append(part / self.tensor(name))
+        return ops.concatenate(parts, axis=-1)
+
+    def get_config(self):
+        return dict(self._declared)
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+    def __repr__(self):
+        return f"GaussianKernel({', '.join(f'{name}={value:g}' for name, value in self._declared.items())})"
+
+
+def _positions(batch, height, width):
+    grid = ops.meshgrid(ops.arange(height), ops.arange(width), indexing="ij")
+    grid = ops.cast(ops.stack(grid, axis=-1), "float32")
+    return ops.broadcast_to(grid, (batch, height, width, 2))

@@ -1,0 +1,76 @@
+import contextlib
+import contextvars
+
+import keras
+from keras import ops
+
+from keras_wsseg.losses.annealable import Annealable
+
+_recorder = contextvars.ContextVar("term_recorder", default=None)
+
+
+class SegmentationLoss(Annealable, keras.losses.Loss):
+    """Base of the losses here: a weighted term that adds to others and shows in the logs by itself.
+
+    A subclass writes `energy`, the unweighted value of each picture. Terms add and scale,
+    `PartialCrossEntropy() + 0.5 * GatedCRFLoss()`, and the sum is a loss.
+
+    The values of a batch are scaled so that their mean is the batch's loss, a ratio of two sums over the
+    batch. With Keras' default reduction, `"sum_over_batch_size"`, one gets that loss; `"none"` gives each
+    picture's share in it, and `sample_weight` of shape `(batch,)` weighs the shares.
+
+    Args:
+        weight: factor of the term, at least 0; an attribute that callbacks may anneal.
+        reduction, name, dtype: as in every Keras loss. The arithmetic is float32 whatever the dtype.
+    """
+
+    def __init__(self, weight=1.0, reduction="sum_over_batch_size", name=None, dtype=None):
+        keras.losses.Loss.__init__(self, name=name, reduction=reduction, dtype=dtype)
+        self._declare(weight=weight)
+
+    def energy(self, y_true, y_pred):
+        """The unweighted value of each picture, `(batch,)`, float32."""
+        raise NotImplementedError(f"{type(self).__name__} must implement energy(y_true, y_pred).")
+
+    def call(self, y_true, y_pred):
+        """The weighted value of each picture, `(batch,)`."""
+        energy = self.energy(y_true, y_pred)
+        recorder = _recorder.get()
+        if recorder is not None:
+            recorder.append((self, ops.mean(energy)))
+        return self.tensor("weight") * energy
+
+    @property
+    def terms(self):
+        """The loss as a list of terms: itself."""
+        return [self]
+
+    def __add__(self, other):
+        from keras_wsseg.losses.loss_sum import LossSum
+
+        return LossSum([self]) + other
+
+    def __mul__(self, factor):
+        from keras_wsseg.losses.loss_sum import LossSum
+
+        return LossSum([self]) * factor
+
+    __rmul__ = __mul__
+
+    def get_config(self):
+        return {**keras.losses.Loss.get_config(self), **self._declared, "dtype": self.dtype}
+
+
+@contextlib.contextmanager
+def record_terms():
+    """Collects `(loss, unweighted mean)` of every term that is computed while it is active.
+
+    Yields:
+        The list that fills up.
+    """
+    terms = []
+    token = _recorder.set(terms)
+    try:
+        yield terms
+    finally:
+        _recorder.reset(token)

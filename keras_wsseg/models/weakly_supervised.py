@@ -1,0 +1,153 @@
+import keras
+from keras import ops
+
+from keras_wsseg import targets
+from keras_wsseg.losses.segmentation_loss import record_terms
+from keras_wsseg.models.range_guard import RangeGuard, parse_value_range
+
+
+@keras.saving.register_keras_serializable("keras_wsseg")
+class WeaklySupervisedModel(keras.Model):
+    """Trains any segmenter with losses that look at the picture as well as at the labels.
+
+    A Keras loss sees `y_true` and `y_pred` only. This model puts the picture that it was fed beside the labels
+    (`targets.pack`), scaled to [0, 1], so that pipelines yield plain `(picture, labels)` and carry nothing
+    twice; metrics see the plain labels. Each term of the loss shows in the logs, unweighted, under its name.
+    The numbers of losses that callbacks anneal are part of the training state, so that they change between
+    steps on every backend, compiled or not; they do not travel in saved or exported segmenters.
+
+    Args:
+        segmenter: any `keras.Model` from picture, `(batch, height, width, channels)`, or a dict of such
+            inputs, to logits `(batch, h, w, classes)`. It normalises inside itself.
+        value_range: `(low, high)` of the pictures, scaled to [0, 1] for the guide; for a dict input, one
+            range for `image`, or a dict by input name. An input that is named without a range is taken as is.
+        name: name of the model.
+
+    Raises:
+        ValueError: at the first step (at the end of the epoch for later ones) if a picture lies outside
+            `value_range`, or spans so little of it that it must be in another range; if `segmenter` or
+            `value_range` is not what it should be.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_wsseg import losses
+        >>> net = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(2, 3, padding="same")])
+        >>> model = WeaklySupervisedModel(net)
+        >>> model.compile("sgd", loss=losses.PartialCrossEntropy() + losses.GatedCRFLoss(radius=1))
+        >>> pictures = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype("float32")
+        >>> history = model.fit(pictures, np.zeros((2, 8, 8)), verbose=0)
+        >>> sorted(history.history)
+        ['gated_crf', 'loss', 'partial_cross_entropy']
+
+    The layout of a dict input: the key `image` is the modality `rgb` of kernels, every other input of rank 4
+    keeps its name.
+    """
+
+    def __init__(self, segmenter, value_range=(0, 255), name=None, **kwargs):
+        if not isinstance(segmenter, keras.Model):
+            raise ValueError(f"segmenter must be a keras.Model. Received: {type(segmenter).__name__}")
+        super().__init__(name=name, **kwargs)
+        self.segmenter = segmenter
+        self.value_range = parse_value_range(value_range)
+        self._training_state = _TrainingState()
+        self._guard = RangeGuard(self.value_range)
+
+    def call(self, x, training=None):
+        return self.segmenter(x, training=training)
+
+    def compile(self, optimizer="rmsprop", loss=None, **kwargs):
+        """As in Keras; `loss` is a loss of this library or a sum of them."""
+        super().compile(optimizer=optimizer, loss=loss, **kwargs)
+        terms = getattr(loss, "terms", [])
+        self._training_state = _TrainingState(
+            variables=getattr(loss, "annealed_variables", []),
+            metrics={id(term): keras.metrics.Mean(name) for term, name in _named(terms)},
+        )
+
+    def compile_from_config(self, config):
+        # Keras leaves a loaded model uncompiled where compile() is overridden and this is not.
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        guide, layout = self._guide(x)
+        with targets.guide_layout(**layout), record_terms() as recorded:
+            packed = targets.pack(ops.convert_to_tensor(y), ops.stop_gradient(guide))
+            loss = super().compute_loss(x, packed, y_pred, sample_weight, training)
+        for term, value in recorded:
+            if id(term) in self._training_state.metrics:
+                self._training_state.metrics[id(term)].update_state(value)
+        return loss
+
+    def _guide(self, x):
+        inputs = dict(x) if isinstance(x, dict) else {"image": x}
+        inputs = {
+            name: ops.convert_to_tensor(part)
+            for name, part in inputs.items()
+            if len(getattr(part, "shape", ())) == 4
+        }
+        parts, layout = [], {}
+        for name, part in inputs.items():
+            part = ops.cast(part, "float32")
+            bounds = self._guard.bounds_of(name)
+            if bounds is not None:
+                self._guard.observe(name, part)
+                part = (part - bounds[0]) / (bounds[1] - bounds[0])
+            modality = "rgb" if name == "image" else name
+            parts.append(part)
+            layout[modality] = part.shape[-1]
+        if not parts:
+            raise ValueError(
+                "x must be a picture (batch, height, width, channels), or a dict with at least one. "
+                f"Received: {type(x).__name__}"
+            )
+        return ops.concatenate(parts, axis=-1), layout
+
+    def fit(self, *args, callbacks=None, **kwargs):
+        """As in Keras."""
+        return super().fit(*args, callbacks=self._guard.joined_to(callbacks, self), **kwargs)
+
+    def evaluate(self, *args, callbacks=None, **kwargs):
+        """As in Keras."""
+        return super().evaluate(*args, callbacks=self._guard.joined_to(callbacks, self), **kwargs)
+
+    @property
+    def variables(self):
+        # Read by the JAX trainer as its state: what is missing here is baked into the compiled step. Saving
+        # goes by `weights` and by each layer's own lists, so none of this reaches a file.
+        return super().variables + self._training_state.variables + self._guard.variables
+
+    @property
+    def metrics(self):
+        return super().metrics + list(self._training_state.metrics.values())
+
+    def get_config(self):
+        return {
+            "segmenter": keras.saving.serialize_keras_object(self.segmenter),
+            "value_range": self.value_range,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        segmenter = keras.saving.deserialize_keras_object(config["segmenter"], custom_objects=custom_objects)
+        return cls(**{**config, "segmenter": segmenter})
+
+
+class _TrainingState:
+    """Variables and metrics of the compiled loss; a plain object, since Keras locks a built model's lists."""
+
+    def __init__(self, variables=(), metrics=None):
+        self.variables = list(variables)
+        self.metrics = metrics or {}
+
+
+def _named(terms):
+    """Each term with a name of its own in the logs."""
+    seen, named = {}, []
+    for term in terms:
+        count = seen.get(term.name, 0)
+        seen[term.name] = count + 1
+        named.append((term, f"{term.name}_{count}" if count else term.name))
+    return named

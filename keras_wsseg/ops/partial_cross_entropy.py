@@ -1,0 +1,58 @@
+"""Cross entropy over annotated pixels only."""
+
+from keras import ops
+
+
+def partial_cross_entropy(log_probabilities, labels, class_weights=None):
+    """Sums of the cross entropy over the annotated pixels of each picture.
+
+    `sum_a w(y_a) (-log p_a(y_a))` and `sum_a w(y_a)`, over the pixels whose label is a class; any other value
+    takes no part. The loss is the ratio of the two sums over a batch.
+
+    Args:
+        log_probabilities: `(batch, height, width, classes)`.
+        labels: `(batch, height, width)`, integers.
+        class_weights: `(classes,)`, non-negative; all 1 by default.
+
+    Returns:
+        Two tensors `(batch,)`, float32.
+
+    Example:
+        >>> import numpy as np
+        >>> halves = np.log(np.full((1, 1, 2, 2), 0.5, "float32"))
+        >>> total, count = partial_cross_entropy(halves, np.array([[[0, 255]]]))
+        >>> round(float(total[0]), 4), float(count[0])
+        (0.6931, 1.0)
+
+    Source: Obukhov et al. 2019, arXiv:1906.04651, equation 2.
+    """
+    log_probabilities = ops.cast(log_probabilities, "float32")
+    # one_hot is all zero for 255 and 254, and, unlike a gather, its gradient is no scatter.
+    truth = ops.one_hot(ops.cast(labels, "int32"), log_probabilities.shape[-1], dtype="float32")
+    if class_weights is not None:
+        truth = truth * ops.cast(class_weights, "float32")
+    total = -ops.sum(truth * log_probabilities, axis=(1, 2, 3))
+    return total, ops.sum(truth, axis=(1, 2, 3))
+
+
+def click_frequency_weights(labels, classes):
+    """Class weights from how often each class was annotated in this batch: `1 / log(1.1 + p_class)`.
+
+    Args:
+        labels: `(batch, height, width)`, integers.
+        classes: number of classes.
+
+    Returns:
+        `(classes,)`, float32, between 1.35 and 10.5.
+
+    Example:
+        >>> import numpy as np
+        >>> np.round(np.array(click_frequency_weights(np.array([[[0, 255, 255]]]), 2)), 2).tolist()
+        [1.35, 10.49]
+
+    Source: Obukhov et al. 2019, arXiv:1906.04651, section 4.3 (Cityscapes clicks).
+    """
+    truth = ops.one_hot(ops.cast(labels, "int32"), classes, dtype="float32")
+    counts = ops.sum(truth, axis=(0, 1, 2))
+    frequencies = counts / ops.maximum(ops.sum(counts), 1.0)
+    return 1.0 / ops.log(1.1 + frequencies)

@@ -1,0 +1,119 @@
+"""What a loss sees as `y_true`: labels, and behind them the guide image, in one tensor.
+
+A Keras loss receives `y_true` and `y_pred` only, and the structures of the two must match, so the picture that
+a CRF loss needs travels in the channels behind the labels. `WeaklySupervisedModel` packs by itself; a plain
+`keras.Model` uses the same losses when its pipeline calls `pack`.
+"""
+
+import contextlib
+import contextvars
+
+from keras import ops
+
+UNLABELLED = 255
+"""A pixel of the image that carries no annotation."""
+
+OUTSIDE = 254
+"""A pixel that is not part of the image: crop padding, a rotated corner, a hole of the sensor."""
+
+_layout = contextvars.ContextVar("guide_layout", default=None)
+
+
+def pack(labels, guide):
+    """Packs labels and guide image into the one tensor that the losses read.
+
+    Args:
+        labels: `(batch, height, width)` or `(batch, height, width, 1)`: 0 to classes - 1 a class, 255
+            unlabelled, 254 outside the image.
+        guide: `(batch, height, width, channels)`: the picture in [0, 1].
+
+    Returns:
+        `(batch, height, width, 1 + channels)`, float32.
+
+    Raises:
+        ValueError: if the sizes differ.
+
+    Example:
+        >>> import numpy as np
+        >>> pack(np.zeros((2, 4, 6), "uint8"), np.zeros((2, 4, 6, 3), "float32")).shape
+        TensorShape([2, 4, 6, 4])
+    """
+    if len(guide.shape) != 4:
+        raise ValueError(
+            f"guide must be (batch, height, width, channels). Received: shape {tuple(guide.shape)}"
+        )
+    labels = _labels_of(labels, "labels")
+    for name, a, b in zip(("height", "width"), labels.shape[1:], guide.shape[1:3], strict=True):
+        if a is not None and b is not None and a != b:
+            raise ValueError(
+                f"labels and guide must have the same {name}. Received: labels {tuple(labels.shape)}, "
+                f"guide {tuple(guide.shape)}"
+            )
+    labels = ops.cast(labels, "float32")[..., None]
+    return ops.concatenate([labels, ops.cast(guide, "float32")], axis=-1)
+
+
+def unpack(y_true):
+    """Undoes `pack`; plain labels come back with a guide of no channels.
+
+    Args:
+        y_true: `(batch, height, width)` or `(batch, height, width, 1 + channels)`.
+
+    Returns:
+        Labels `(batch, height, width)`, int32, and guide `(batch, height, width, channels)`, float32, or None
+        where there is none.
+    """
+    if len(y_true.shape) == 4 and y_true.shape[-1] != 1:
+        labels, guide = y_true[..., 0], ops.cast(y_true[..., 1:], "float32")
+    else:
+        labels, guide = _labels_of(y_true, "y_true"), None
+    return ops.cast(ops.round(ops.cast(labels, "float32")), "int32"), guide
+
+
+@contextlib.contextmanager
+def guide_layout(**channels):
+    """Names the channels of the guides packed while it is active, in their order.
+
+    Without it all channels are `rgb`. `WeaklySupervisedModel` enters it by itself when its input is a dict.
+
+    Args:
+        **channels: number of channels by modality, such as `rgb=3, depth=1`.
+
+    Example:
+        >>> with guide_layout(rgb=3, depth=1):
+        ...     split_guide(np.zeros((1, 2, 2, 4)))["depth"].shape
+        (1, 2, 2, 1)
+    """
+    token = _layout.set(dict(channels))
+    try:
+        yield
+    finally:
+        _layout.reset(token)
+
+
+def split_guide(guide):
+    """The guide's modalities by name: `{"rgb": ...}`, or as `guide_layout` names them."""
+    if guide is None:
+        return {}
+    layout = _layout.get() or {"rgb": guide.shape[-1]}
+    if sum(layout.values()) != guide.shape[-1]:
+        raise ValueError(
+            f"guide must have the {sum(layout.values())} channels of its layout {layout}. "
+            f"Received: {guide.shape[-1]} channels"
+        )
+    parts, start = {}, 0
+    for name, count in layout.items():
+        parts[name] = guide[..., start : start + count]
+        start += count
+    return parts
+
+
+def _labels_of(labels, name):
+    if len(labels.shape) == 4 and labels.shape[-1] == 1:
+        labels = labels[..., 0]
+    if len(labels.shape) != 3:
+        raise ValueError(
+            f"{name} must be (batch, height, width) labels, with or without a last axis of 1. "
+            f"Received: shape {tuple(labels.shape)}"
+        )
+    return labels
