@@ -16,6 +16,7 @@ _ROOMS = (
     "ops",
     "targets",
     "training",
+    "visualization",
 )
 
 __all__ = ["WeaklySupervisedModel", "__version__", *_ROOMS]

@@ -1,0 +1,7 @@
+"""Folders and arrays of weakly labelled pictures as `tf.data` pipelines."""
+
+from keras_wsseg.data.segmentation_arrays import SegmentationArrays
+from keras_wsseg.data.segmentation_dataset import SegmentationDataset
+from keras_wsseg.data.segmentation_folder import SegmentationFolder
+
+__all__ = ["SegmentationArrays", "SegmentationDataset", "SegmentationFolder"]

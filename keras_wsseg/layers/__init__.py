@@ -1,0 +1,7 @@
+"""Layers that segmenters are built from."""
+
+from keras_wsseg.layers.resize_like import ResizeLike
+from keras_wsseg.layers.standardize import IMAGENET_MEAN, IMAGENET_STD, Standardize
+from keras_wsseg.layers.upsample_like import UpsampleLike
+
+__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "ResizeLike", "Standardize", "UpsampleLike"]

@@ -40,11 +40,6 @@ class SegmentationLoss(Annealable, keras.losses.Loss):
             recorder.append((self, ops.mean(energy)))
         return self.tensor("weight") * energy
 
-    @property
-    def terms(self):
-        """The loss as a list of terms: itself."""
-        return [self]
-
     def __add__(self, other):
         from keras_wsseg.losses.loss_sum import LossSum
 

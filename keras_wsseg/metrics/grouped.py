@@ -33,7 +33,7 @@ class GroupedConfusion:
     >>> scores.update("patient2", np.array([[0, 1, 1]]), np.array([[0, 0, 0]]))
     >>> scores.update("patient2", np.array([[1, 1, 1]]), np.array([[1, 1, 0]]))
     >>> scores.dice()
-    array([0.66666667, 0.78571429])
+    array([0.7       , 0.78571429])
     >>> round(scores.mean_dice(), 4)
     0.7857
 

@@ -1,0 +1,5 @@
+"""Segmenters: functional Keras models from pictures to logits."""
+
+from keras_wsseg.models.unet import UNet
+
+__all__ = ["UNet"]

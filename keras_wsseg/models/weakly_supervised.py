@@ -2,7 +2,7 @@ import keras
 from keras import ops
 
 from keras_wsseg import targets
-from keras_wsseg.losses.segmentation_loss import record_terms
+from keras_wsseg.losses.segmentation_loss import SegmentationLoss, record_terms
 from keras_wsseg.models.range_guard import RangeGuard, parse_value_range
 
 
@@ -58,7 +58,7 @@ class WeaklySupervisedModel(keras.Model):
     def compile(self, optimizer="rmsprop", loss=None, **kwargs):
         """As in Keras; `loss` is a loss of this library or a sum of them."""
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
-        terms = getattr(loss, "terms", [])
+        terms = [loss] if isinstance(loss, SegmentationLoss) else getattr(loss, "terms", [])
         self._training_state = _TrainingState(
             variables=getattr(loss, "annealed_variables", []),
             metrics={id(term): keras.metrics.Mean(name) for term, name in _named(terms)},
