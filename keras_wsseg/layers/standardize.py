@@ -1,0 +1,107 @@
+"""Normalisation that lives inside the segmenter."""
+
+import keras
+import numpy as np
+from keras import ops
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+"""Mean red, green and blue of ImageNet's pictures in [0, 1]."""
+
+IMAGENET_STD = (0.229, 0.224, 0.225)
+"""Standard deviation of red, green and blue of ImageNet's pictures in [0, 1]."""
+
+
+@keras.saving.register_keras_serializable("keras_wsseg")
+class Standardize(keras.layers.Layer):
+    """Brings a picture from its own value range to zero mean and unit deviation, inside the model.
+
+    A segmenter that normalises by itself needs no recipe beside its file once it is deployed, and 8-bit,
+    16-bit and floating pictures differ in one argument only. With `value_range` = `(a, b)`:
+
+    `y = ((x - a) / (b - a) - mean) / std`.
+
+    The arithmetic is float32 whatever the policy, since 16-bit pictures overflow float16; the result has the
+    policy's compute dtype.
+
+    Args:
+        value_range: the values of black and white in the pictures as they come, `(0, 255)` for 8 bits.
+        mean: a number or one for each channel, in units of a picture in [0, 1]. None is 0.5.
+        std: a number or one for each channel, in units of a picture in [0, 1]. None is 0.5, which together
+            with the default mean gives the range [-1, 1].
+        reverse_channels: whether to turn RGB into BGR after normalising, which the weights of some
+            `keras.applications` want.
+        **kwargs: of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: pictures `(batch, height, width, channels)`. One channel is repeated where `mean` or `std`
+            have more: grey pictures then suit weights that were trained on colour.
+
+    Raises:
+        ValueError: if `value_range` is not increasing, a deviation is not positive, or numbers and channels
+            do not agree.
+
+    Example:
+
+    >>> picture = np.array([0, 255, 127.5], "float32").reshape(1, 1, 3, 1)
+    >>> [float(x) for x in ops.ravel(Standardize()(picture))]
+    [-1.0, 1.0, 0.0]
+    >>> Standardize(mean=IMAGENET_MEAN, std=IMAGENET_STD)(picture).shape[-1]
+    3
+    """
+
+    def __init__(self, value_range=(0, 255), mean=None, std=None, reverse_channels=False, **kwargs):
+        kwargs.setdefault("autocast", False)
+        super().__init__(**kwargs)
+        self.value_range = check_value_range(value_range)
+        self.mean = _numbers(0.5 if mean is None else mean)
+        self.std = _numbers(0.5 if std is None else std)
+        self.reverse_channels = bool(reverse_channels)
+        if min(self.std) <= 0:
+            raise ValueError(f"`std` must be positive. Received: std={std}")
+        if len({len(self.mean), len(self.std)} - {1}) > 1:
+            raise ValueError(
+                f"`mean` and `std` must have as many numbers as each other. Received: mean={mean}, std={std}"
+            )
+
+    def build(self, input_shape):
+        wanted = max(len(self.mean), len(self.std))
+        if 1 not in (wanted, input_shape[-1]) and wanted != input_shape[-1]:
+            raise ValueError(
+                f"`inputs` must have 1 channel or as many as `mean` and `std` have numbers, {wanted}. "
+                f"Received: shape={tuple(input_shape)}"
+            )
+
+    def call(self, inputs):
+        low, high = self.value_range
+        std = np.asarray(self.std)
+        # NumPy constants: tensors kept on the layer would become inputs of the exported graph.
+        scale = (1.0 / ((high - low) * std)).astype("float32")
+        offset = (-(low / (high - low) + np.asarray(self.mean)) / std).astype("float32")
+        outputs = ops.cast(inputs, "float32") * scale + offset
+        if self.reverse_channels:
+            outputs = outputs[..., ::-1]
+        return ops.cast(outputs, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], max(input_shape[-1], len(self.mean), len(self.std)))
+
+    def get_config(self):
+        config = {
+            "value_range": self.value_range,
+            "mean": self.mean,
+            "std": self.std,
+            "reverse_channels": self.reverse_channels,
+        }
+        return {**super().get_config(), **config}
+
+
+def check_value_range(value_range):
+    """`value_range` as two floats, or a `ValueError` that says what is wrong with it."""
+    low_high = tuple(float(x) for x in np.ravel(value_range))
+    if len(low_high) != 2 or not low_high[0] < low_high[1]:
+        raise ValueError(f"`value_range` must be two increasing numbers. Received: value_range={value_range}")
+    return low_high
+
+
+def _numbers(value):
+    return tuple(float(x) for x in np.ravel(value))

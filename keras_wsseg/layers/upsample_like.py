@@ -1,0 +1,58 @@
+"""Upsampling that undoes a pooling of any size."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("keras_wsseg")
+class UpsampleLike(keras.layers.Layer):
+    """Repeats every pixel and cuts the result to the size of a reference.
+
+    It is the exact counterpart of a pooling with padding "same": each output pixel takes the value of the
+    cell it was pooled into, at odd sizes too, where resizing to the reference would shift everything by a
+    fraction of a pixel. It costs a fraction of a bilinear resize.
+
+    Args:
+        factor: how often each pixel is repeated along both axes, at least 1.
+        **kwargs: of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: `(batch, height, width, channels)`.
+        reference: a tensor `(batch, new_height, new_width, any)` of which only the size counts, no larger
+            than `factor` times that of the inputs.
+
+    Returns:
+        `(batch, new_height, new_width, channels)`.
+
+    Raises:
+        ValueError: if `factor` is below 1, or the reference is larger than `factor` times the inputs.
+
+    Example:
+
+    >>> row = np.array([1.0, 2.0], "float32").reshape(1, 1, 2, 1)
+    >>> [float(x) for x in ops.ravel(UpsampleLike()(row, np.zeros((1, 1, 3, 1), "float32")))]
+    [1.0, 1.0, 2.0]
+    """
+
+    def __init__(self, factor=2, **kwargs):
+        super().__init__(**kwargs)
+        if int(factor) != factor or factor < 1:
+            raise ValueError(f"`factor` must be a whole number, at least 1. Received: factor={factor}")
+        self.factor = int(factor)
+
+    def call(self, inputs, reference):
+        shape = ops.shape(reference)
+        repeated = ops.repeat(ops.repeat(inputs, self.factor, axis=1), self.factor, axis=2)
+        return repeated[:, : shape[1], : shape[2]]
+
+    def compute_output_shape(self, inputs_shape, reference_shape):
+        for have, want in zip(inputs_shape[1:3], reference_shape[1:3], strict=True):
+            if have is not None and want is not None and want > have * self.factor:
+                raise ValueError(
+                    f"`reference` must not be larger than {self.factor} times the inputs. Received: "
+                    f"inputs of shape={tuple(inputs_shape)}, reference of shape={tuple(reference_shape)}"
+                )
+        return (inputs_shape[0], *reference_shape[1:3], inputs_shape[3])
+
+    def get_config(self):
+        return {**super().get_config(), "factor": self.factor}

@@ -1,0 +1,147 @@
+"""Encoders out of `keras.applications`."""
+
+import inspect
+import pathlib
+
+import keras
+
+from keras_wsseg.layers import IMAGENET_MEAN, IMAGENET_STD
+from keras_wsseg.models.blocks import check_one_of, coupled_l2
+
+PROBE = 256
+
+_SIGNED = {"mean": 0.5, "std": 0.5}
+_IMAGENET = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
+_CAFFE = {
+    "mean": (123.68 / 255, 116.779 / 255, 103.939 / 255),
+    "std": (1 / 255,) * 3,
+    "reverse_channels": True,
+}
+_PREPROCESSING = {
+    "ConvNeXt": _IMAGENET,
+    "DenseNet": _IMAGENET,
+    "EfficientNetB": _IMAGENET,
+    "EfficientNetV2": {"mean": 128 / 255, "std": 128 / 255},
+    "EfficientNetV2B": _IMAGENET,
+    "MobileNet": _SIGNED,
+    "MobileNetV2": _SIGNED,
+    "MobileNetV3": _SIGNED,
+    "ResNet50": _CAFFE,
+    "ResNet101": _CAFFE,
+    "ResNet152": _CAFFE,
+    "ResNet50V2": _SIGNED,
+    "ResNet101V2": _SIGNED,
+    "ResNet152V2": _SIGNED,
+    "VGG": _CAFFE,
+}
+
+
+def application_encoder(name, encoder_stride=16, input_channels=3, weights=None, weight_decay=0.0):
+    """Any fitting network of `keras.applications`, as features of a standardised picture at two strides.
+
+    The taps are found by walking the built network: the last output at stride 4, and the last at
+    `encoder_stride`. Networks that normalise inside themselves are cut behind that point, so that all of them
+    begin at a standardised picture: see `application_preprocessing`.
+
+    Args:
+        name: name of a network in `keras.applications`; case, hyphens and underscores do not matter.
+        encoder_stride: pixels of the picture to one of the last features along each axis, 8, 16 or 32.
+        input_channels: channels of the picture.
+        weights: None for random ones, `"imagenet"`, or the path of a file as `keras.applications` takes it.
+        weight_decay: coupled L2 on the convolution kernels: each gradient gains `weight_decay * w`.
+
+    Returns:
+        A `keras.Model` from `(batch, height, width, input_channels)` to a list of the features at stride 4
+        and at `encoder_stride`.
+
+    Raises:
+        ValueError: if there is no such network, or it has no features at these strides.
+        FileNotFoundError: if `weights` is a path where there is no file.
+
+    Example:
+
+    >>> encoder = application_encoder("MobileNetV2")
+    >>> [tuple(x.shape) for x in encoder.outputs]
+    [(None, None, None, 144), (None, None, None, 576)]
+    """
+    check_one_of((8, 16, 32), encoder_stride=encoder_stride)
+    regularizer = coupled_l2(weight_decay)
+    name = application_name(name)
+    if weights not in (None, "imagenet") and not pathlib.Path(weights).is_file():
+        raise FileNotFoundError(
+            f"`weights` must be None, 'imagenet' or name an existing file. Received: weights={str(weights)!r}"
+        )
+    build = getattr(keras.applications, name)
+    options = {"include_preprocessing": False} if _takes(build, "include_preprocessing") else {}
+    shape = (None, None, input_channels)
+    network = build(include_top=False, weights=weights, input_shape=shape, **options)
+    if regularizer is not None:
+        _regularize(network, regularizer)
+    start, layers = _behind_preprocessing(network)
+    low, high = (_last_output(network, layers, stride) for stride in (4, encoder_stride))
+    return keras.Model(start, [low, high], name=network.name)
+
+
+def application_name(name):
+    """The name in `keras.applications` that is meant, whatever its case.
+
+    >>> application_name("mobilenet_v2")
+    'MobileNetV2'
+    """
+    wanted = name.lower().replace("-", "").replace("_", "")
+    for known in dir(keras.applications):
+        builds = getattr(keras.applications, known)
+        if known.lower() == wanted and _takes(builds, "include_top") and _longest_prefix(known):
+            return known
+    raise ValueError(
+        "`backbone` must be resnet18, resnet34 or a network of keras.applications of one of the kinds "
+        f"{', '.join(sorted(_PREPROCESSING))}. Received: backbone={name!r}"
+    )
+
+
+def application_preprocessing(name):
+    """The arguments of `Standardize` with which the weights of a network were trained.
+
+    >>> application_preprocessing("MobileNetV2")
+    {'mean': 0.5, 'std': 0.5}
+    """
+    return _PREPROCESSING[_longest_prefix(application_name(name))]
+
+
+def _longest_prefix(name):
+    return max((key for key in _PREPROCESSING if name.startswith(key)), key=len, default=None)
+
+
+def _takes(function, argument):
+    return inspect.isfunction(function) and argument in inspect.signature(function).parameters
+
+
+def _behind_preprocessing(network):
+    # A Normalization layer would become an additional input of the exported graph.
+    layers = network.layers[1:]
+    start = network.input
+    while isinstance(layers[0], (keras.layers.Rescaling, keras.layers.Normalization)):
+        start, layers = layers[0].output, layers[1:]
+    return start, layers
+
+
+def _last_output(network, layers, stride):
+    probe = keras.Model(network.input, [layer.output for layer in layers])
+    shapes = probe.compute_output_shape((1, PROBE, PROBE, network.input.shape[-1]))
+    size = PROBE // stride
+    found = [layer.output for layer, shape in zip(layers, shapes, strict=True) if shape[1:3] == (size, size)]
+    if not found:
+        raise ValueError(
+            f"`backbone` must have features at stride {stride}. Received: backbone={network.name!r}"
+        )
+    return found[-1]
+
+
+def _regularize(layer, regularizer):
+    for inner in getattr(layer, "layers", []):
+        _regularize(inner, regularizer)
+    if hasattr(layer, "kernel"):
+        # The weight's own regularizer counts now, the layer's argument after loading.
+        layer.kernel.regularizer = regularizer
+        depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+        setattr(layer, "depthwise_regularizer" if depthwise else "kernel_regularizer", regularizer)

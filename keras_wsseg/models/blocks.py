@@ -1,0 +1,56 @@
+"""What the segmenters share: convolution blocks, coupled weight decay, checks of arguments."""
+
+import keras
+
+
+def coupled_l2(weight_decay):
+    """A penalty whose gradient is `weight_decay * w`, or None where there is no decay.
+
+    Published recipes in other frameworks add that term to the gradient before the momentum, whereas
+    `weight_decay` of a Keras optimizer shrinks the weights beside it, about `1 / (1 - momentum)` times
+    weaker.
+    """
+    if weight_decay < 0:
+        raise ValueError(f"`weight_decay` must not be negative. Received: weight_decay={weight_decay}")
+    return keras.regularizers.L2(weight_decay / 2) if weight_decay else None
+
+
+def conv(x, filters, kernel_size, name, initializer="he_normal", regularizer=None, **kwargs):
+    """Convolution of stride 1 that keeps the size."""
+    return keras.layers.Conv2D(
+        filters,
+        kernel_size,
+        padding="same",
+        kernel_initializer=initializer,
+        kernel_regularizer=regularizer,
+        name=name,
+        **kwargs,
+    )(x)
+
+
+def conv_bn_relu(x, filters, kernel_size, name, **kwargs):
+    """`conv` without bias, batch normalisation, ReLU."""
+    x = conv(x, filters, kernel_size, f"{name}_conv", use_bias=False, **kwargs)
+    x = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn")(x)
+    return keras.layers.ReLU(name=f"{name}_relu")(x)
+
+
+def check_at_least(minimum, **arguments):
+    """Raises a `ValueError` unless every argument is a whole number not below `minimum`."""
+    for name, value in arguments.items():
+        if isinstance(value, bool) or int(value) != value or value < minimum:
+            raise ValueError(f"`{name}` must be a whole number, at least {minimum}. Received: {name}={value}")
+
+
+def check_one_of(allowed, **arguments):
+    """Raises a `ValueError` unless every argument is among `allowed`."""
+    for name, value in arguments.items():
+        if value not in allowed:
+            listed = ", ".join(map(str, allowed))
+            raise ValueError(f"`{name}` must be one of {listed}. Received: {name}={value}")
+
+
+def check_dropout(dropout):
+    """Raises a `ValueError` unless `dropout` is a rate in [0, 1)."""
+    if not 0 <= dropout < 1:
+        raise ValueError(f"`dropout` must lie in [0, 1). Received: dropout={dropout}")

@@ -1,0 +1,149 @@
+"""DeepLabV3+."""
+
+import keras
+from keras import layers
+
+from keras_wsseg.layers import IMAGENET_MEAN, IMAGENET_STD, ResizeLike, Standardize
+from keras_wsseg.models.application import application_encoder, application_preprocessing
+from keras_wsseg.models.blocks import (
+    check_at_least,
+    check_dropout,
+    check_one_of,
+    conv,
+    conv_bn_relu,
+    coupled_l2,
+)
+from keras_wsseg.models.resnet import BLOCKS, resnet_encoder
+
+
+def DeepLabV3Plus(
+    num_classes,
+    backbone="resnet34",
+    weights=None,
+    input_channels=3,
+    value_range=(0, 255),
+    output_stride=1,
+    encoder_stride=16,
+    atrous_rates=(6, 12, 18),
+    filters=256,
+    low_level_filters=48,
+    dropout=0.0,
+    weight_decay=0.0,
+    name="deeplabv3plus",
+):
+    """DeepLabV3+ on a ResNet or any fitting network of `keras.applications`, from pictures to logits.
+
+    The segmenter of the gated CRF paper, and the usual choice where pretrained weights are at hand: an
+    encoder, atrous spatial pyramid pooling on its last features, and a decoder that sharpens them with those
+    at stride 4. The picture is normalised in the graph as the encoder's weights want it.
+
+    Args:
+        num_classes: number of classes, at least 1.
+        backbone: `"resnet18"`, `"resnet34"`, or the name of a network in `keras.applications` whose layers
+            pad to "same": any MobileNet, ResNet, EfficientNet, ConvNeXt, DenseNet or VGG.
+        weights: None for random ones; for `keras.applications` `"imagenet"` or the path of a file; for the
+            ResNets written here the path of a file, see `load_resnet_weights`.
+        input_channels: channels of the pictures. Grey ones, 1, are repeated for the encoder where it was made
+            for colour, so that they go with pretrained weights.
+        value_range: the values of black and white in the pictures as they come.
+        output_stride: 1 for logits of the size of the picture, 4 for a quarter of it, rounded up, which saves
+            memory and is where the gated CRF is defined in its paper.
+        encoder_stride: pixels of the picture to one of the encoder's last features, 8, 16 or 32. The ResNets
+            written here dilate their last stages below 32; other networks end at their last features of
+            that stride.
+        atrous_rates: dilations of the 3x3 convolutions of the pyramid, for an `encoder_stride` of 16.
+        filters: channels of the pyramid and of the decoder.
+        low_level_filters: channels to which the features at stride 4 are reduced.
+        dropout: rate of dropout before the last layer, in [0, 1).
+        weight_decay: coupled L2 on all convolution kernels, those of the encoder too, so that each gradient
+            gains `weight_decay * w` with any optimizer: the published 1e-4 is to be given here, not as the
+            `weight_decay` of a Keras optimizer, which is about ten times weaker under a momentum of 0.9.
+        name: name of the model.
+
+    Returns:
+        A functional `keras.Model` from `(batch, height, width, input_channels)` to float32 logits
+        `(batch, ceil(height / output_stride), ceil(width / output_stride), num_classes)`. New layers start
+        from Glorot's uniform distribution ("Xavier").
+
+    Raises:
+        ValueError: if an argument is out of range, or the weights do not fit the backbone.
+        FileNotFoundError: if `weights` is a path where there is no file.
+
+    Example:
+
+    >>> segmenter = DeepLabV3Plus(num_classes=4, backbone="resnet18", filters=8, output_stride=4)
+    >>> segmenter(np.zeros((1, 33, 41, 3), "uint8")).shape.as_list()
+    [1, 9, 11, 4]
+
+    Source: Chen, Zhu, Papandreou, Schroff, Adam 2018, arXiv:1802.02611. Departures: full in place of
+    separable 3x3 convolutions.
+    """
+    check_at_least(
+        1,
+        num_classes=num_classes,
+        input_channels=input_channels,
+        filters=filters,
+        low_level_filters=low_level_filters,
+    )
+    for rate in atrous_rates:
+        check_at_least(1, atrous_rates=rate)
+    check_one_of((1, 4), output_stride=output_stride)
+    check_dropout(dropout)
+    new = {"initializer": "glorot_uniform", "regularizer": coupled_l2(weight_decay)}
+
+    inputs = keras.Input((None, None, input_channels), dtype="float32", name="image")
+    low, high = _encode(inputs, backbone, weights, value_range, encoder_stride, weight_decay)
+
+    branches = [conv_bn_relu(high, filters, 1, "aspp_0", **new)]
+    for i, rate in enumerate(atrous_rates, start=1):
+        branches.append(conv_bn_relu(high, filters, 3, f"aspp_{i}", dilation_rate=rate, **new))
+    pooled = layers.GlobalAveragePooling2D(keepdims=True, name="aspp_pool")(high)
+    pooled = conv_bn_relu(pooled, filters, 1, "aspp_pool", **new)
+    branches.append(ResizeLike(name="aspp_pool_resize")(pooled, high))
+    x = layers.Concatenate(name="aspp_concat")(branches)
+    x = conv_bn_relu(x, filters, 1, "aspp_project", **new)
+
+    x = ResizeLike(name="decoder_resize")(x, low)
+    low = conv_bn_relu(low, low_level_filters, 1, "low_level", **new)
+    x = layers.Concatenate(name="decoder_concat")([x, low])
+    x = conv_bn_relu(x, filters, 3, "decoder_0", **new)
+    x = conv_bn_relu(x, filters, 3, "decoder_1", **new)
+    if dropout:
+        x = layers.Dropout(dropout, name="dropout")(x)
+    logits = conv(x, num_classes, 1, "logits", dtype="float32", **new)
+    if output_stride == 1:
+        logits = ResizeLike(dtype="float32", name="logits_resize")(logits, inputs)
+    return keras.Model(inputs, logits, name=name)
+
+
+def _encode(inputs, backbone, weights, value_range, encoder_stride, weight_decay):
+    channels = inputs.shape[-1]
+    written_here = backbone in BLOCKS
+    if written_here:
+        make, preprocessing = resnet_encoder, {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
+        if weights == "imagenet":
+            raise ValueError(
+                f"`weights` of {backbone} must be None or the path of a local file, since none are published "
+                "for Keras. Received: weights='imagenet'"
+            )
+    else:
+        make, preprocessing = application_encoder, application_preprocessing(backbone)
+    if channels in (1, 3):
+        channels = 3
+    else:
+        # The constants of three colours say nothing about other channels.
+        preprocessing = {}
+        if weights is not None:
+            raise ValueError(
+                "`input_channels` must be 1 or 3 where weights are given. "
+                f"Received: input_channels={channels}"
+            )
+    standardized = Standardize(value_range, **preprocessing, name="standardize")(inputs)
+    encoder = make(
+        backbone,
+        encoder_stride=encoder_stride,
+        input_channels=channels,
+        weights=weights,
+        weight_decay=weight_decay,
+    )
+    return encoder(standardized)
