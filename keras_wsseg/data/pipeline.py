@@ -1,0 +1,157 @@
+"""From single pictures to `tf.data` batches: order, augmentation, padding."""
+
+import itertools
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from keras_wsseg.annotations.labels import OUTSIDE
+from keras_wsseg.data.resampling import cut_image, cut_labels
+
+# scale, place of the crop (2), flip, brightness, contrast, saturation: one number each, from [0, 1).
+_DRAWS = 7
+# Two maps at once keep a small CPU busy without taking it from the training step.
+_PARALLEL = 2
+
+
+def train_pipeline(source, settings):
+    """Endless or one-epoch batches of augmented crops.
+
+    Which pictures come when, and every random number of their augmentation, is drawn by NumPy from the seed
+    and the count of epochs alone. An epoch has `ceil(len(source) / batch_size)` full batches: the last one
+    is topped up by drawing again, so that shapes stay static and few pictures can fill a large batch.
+
+    Args:
+        source: has `__len__`, `channels`, `dtype`, `value_range`, `fetch(index, cache)`.
+        settings: a `TrainSettings`.
+
+    Returns:
+        `tf.data.Dataset` of `(float32 (batch, *crop, channels), uint8 (batch, *crop))`.
+    """
+    steps = math.ceil(len(source) / settings.batch_size)
+    length = steps * settings.batch_size
+    passes = itertools.count()
+    # An endless pass counts its own epochs; otherwise each pass is one.
+    last = np.iinfo(np.int64).max if settings.repeat else settings.first_epoch + 1
+
+    def draw(count, epoch):
+        key = (count, epoch) if settings.repeat else (0, epoch + count)
+        order, numbers = tf.numpy_function(
+            lambda *key: _epoch(len(source), length, settings, key), key, (tf.int64, tf.float32)
+        )
+        return tf.ensure_shape(order, (length,)), tf.ensure_shape(numbers, (length, _DRAWS))
+
+    def epochs(count):
+        return tf.data.Dataset.range(settings.first_epoch, last).map(lambda epoch: draw(count, epoch))
+
+    def example(index, numbers):
+        image, labels = _fetch(source, index, settings.cache)
+        return augment(image, labels, numbers, source.value_range, settings)
+
+    # A generator dataset would be shorter, but TensorFlow 2.21 changes malloc for the whole process with it.
+    dataset = tf.data.Dataset.range(1)
+    dataset = dataset.map(lambda _: tf.numpy_function(lambda: np.int64(next(passes)), (), tf.int64))
+    dataset = dataset.flat_map(lambda count: epochs(tf.ensure_shape(count, ())))
+    dataset = dataset.flat_map(lambda *arrays: tf.data.Dataset.from_tensor_slices(arrays))
+    dataset = dataset.map(example, num_parallel_calls=_PARALLEL, deterministic=True)
+    dataset = dataset.batch(settings.batch_size, drop_remainder=True)
+    count = tf.data.INFINITE_CARDINALITY if settings.repeat else steps
+    return dataset.apply(tf.data.experimental.assert_cardinality(count)).prefetch(2)
+
+
+def validation_pipeline(source, batch_size, pad_to_multiple, cache):
+    """Whole pictures in order, padded on the right and below to the largest of their batch.
+
+    Args:
+        source: as for `train_pipeline`.
+        batch_size: pictures a batch; the last may have fewer.
+        pad_to_multiple: None or the number that height and width shall be divisible by.
+        cache: keep decoded pictures in memory.
+
+    Returns:
+        `tf.data.Dataset` of `(float32 (batch, height, width, channels), uint8 (batch, height, width))`.
+    """
+    filling = tf.constant(sum(source.value_range) / 2, tf.float32)
+
+    def example(index):
+        image, labels = _fetch(source, index, cache)
+        image = tf.cast(image, tf.float32)
+        if pad_to_multiple:
+            size = tf.shape(labels)
+            missing = -size % pad_to_multiple
+            borders = tf.stack([tf.zeros_like(missing), missing], axis=1)
+            labels = tf.pad(labels, borders, constant_values=OUTSIDE)
+            image = tf.pad(image, tf.concat([borders, [[0, 0]]], 0), constant_values=filling)
+        labels.set_shape((None, None))
+        image.set_shape((None, None, source.channels))
+        return image, labels
+
+    dataset = tf.data.Dataset.range(len(source))
+    dataset = dataset.map(example, num_parallel_calls=_PARALLEL, deterministic=True)
+    outside = tf.constant(OUTSIDE, tf.uint8)
+    return dataset.padded_batch(batch_size, padding_values=(filling, outside)).prefetch(2)
+
+
+def augment(image, labels, numbers, value_range, settings):
+    """Random scale, crop, flip and colours of one picture.
+
+    Args:
+        image: `(height, width, channels)`, any number type.
+        labels: uint8 `(height, width)`.
+        numbers: float32 `(7,)` from [0, 1): scale, row, column, flip, brightness, contrast, saturation.
+        value_range: lowest and highest value of the image.
+        settings: a `TrainSettings`.
+
+    Returns:
+        `(float32 (*crop, channels), uint8 (*crop))`; middle grey and 254 where the crop leaves the picture.
+    """
+    low, high = settings.scale
+    size = tf.shape(labels)
+    # Rounded up: the ratio is never below the scale, which bounds how many source pixels fall into one.
+    scaled = tf.cast(tf.math.ceil(tf.cast(size, tf.float32) * (low + numbers[0] * (high - low))), tf.int32)
+    spare = scaled - tf.constant(settings.crop, tf.int32)
+    room = tf.abs(spare)
+    # float32 may round the product up to room + 1.
+    moved = tf.minimum(tf.cast(numbers[1:3] * tf.cast(room + 1, tf.float32), tf.int32), room)
+    offset = tf.where(spare >= 0, moved, -moved)
+    flip = numbers[3] < 0.5 if settings.flip else tf.constant(False)
+    reach = math.ceil(1 / low)
+    channels = image.shape[-1]
+    labels, inside = cut_labels(labels, scaled, offset, settings.crop, reach, flip)
+    image = cut_image(tf.cast(image, tf.float32), scaled, offset, settings.crop, flip)
+    if settings.color_jitter:
+        image = _jitter(image, inside, numbers[4:7], value_range, settings.color_jitter)
+    image = tf.where(inside[..., None], image, sum(value_range) / 2)
+    return tf.ensure_shape(image, (*settings.crop, channels)), tf.ensure_shape(labels, settings.crop)
+
+
+def _jitter(image, inside, numbers, value_range, strength):
+    change = (2 * numbers - 1) * strength
+    weight = tf.cast(inside[..., None], tf.float32)
+    mean = tf.reduce_sum(image * weight) / tf.maximum(
+        tf.reduce_sum(weight) * tf.cast(image.shape[-1], tf.float32), 1.0
+    )
+    image = mean + (image - mean) * (1 + change[1]) + change[0] * (value_range[1] - value_range[0])
+    if image.shape[-1] == 3:
+        grey = tf.reduce_sum(image * tf.constant([0.299, 0.587, 0.114]), axis=-1, keepdims=True)
+        image = grey + (image - grey) * (1 + change[2])
+    return tf.clip_by_value(image, value_range[0], value_range[1])
+
+
+def _fetch(source, index, cache):
+    image, labels = tf.numpy_function(
+        lambda i: source.fetch(int(i), cache), (index,), (tf.as_dtype(source.dtype), tf.uint8), stateful=False
+    )
+    image.set_shape((None, None, source.channels))
+    labels.set_shape((None, None))
+    return image, labels
+
+
+def _epoch(count, length, settings, key):
+    """Order and random numbers of one epoch."""
+    random = np.random.default_rng((settings.seed, *key))
+    numbers = random.random((length, _DRAWS), dtype=np.float32)
+    rounds = math.ceil(length / count)
+    orders = [random.permutation(count) if settings.shuffle else np.arange(count) for _ in range(rounds)]
+    return np.concatenate(orders)[:length].astype(np.int64), numbers

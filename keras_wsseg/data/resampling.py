@@ -1,0 +1,107 @@
+"""One window of a scaled picture, cut from image and labels alike, without scaling the rest."""
+
+import tensorflow as tf
+
+from keras_wsseg.annotations.labels import OUTSIDE
+
+
+def source_index(offset, window, scaled, size):
+    """Where along one axis the pixels of a window of the scaled picture come from.
+
+    Pixel `i` of the window is pixel `t = offset + i` of the scaled axis; its centre lies over source pixel
+    `floor((t + 1/2) size / scaled)`. Integers throughout, so that no rounding can move an annotation.
+
+    Returns:
+        `(index, inside)`: int32 source positions, clipped to the picture, and whether they had to be.
+    """
+    place = offset + tf.range(window)
+    inside = (place >= 0) & (place < scaled)
+    place = tf.clip_by_value(place, 0, scaled - 1)
+    return ((2 * place + 1) * size) // (2 * scaled), inside
+
+
+def cover_index(offset, window, scaled, size, reach):
+    """All source pixels whose centre falls into a pixel of the window, along one axis.
+
+    Source pixel `y` falls into `t = floor((y + 1/2) scaled / size)`.
+
+    Args:
+        reach: an upper bound of how many fall into one pixel.
+
+    Returns:
+        list of `reach` int32 vectors; entries without a pixel of their own repeat that of `source_index`.
+    """
+    nearest, _ = source_index(offset, window, scaled, size)
+    place = tf.clip_by_value(offset + tf.range(window), 0, scaled - 1)
+    first = -((scaled - 2 * place * size) // (2 * scaled))
+    candidates = []
+    for step in range(reach):
+        source = tf.clip_by_value(first + step, 0, size - 1)
+        falls_here = ((2 * source + 1) * scaled) // (2 * size) == place
+        candidates.append(tf.where(falls_here, source, nearest))
+    return candidates
+
+
+def cut_labels(labels, scaled, offset, window, reach, flip):
+    """Labels of a window of the scaled picture, exact where they are dense and lossless where sparse.
+
+    Each pixel takes the label of the source pixel under its centre. Where that one has no class, any
+    annotated source pixel whose centre falls into the pixel gives its own (the highest id where several
+    do), so that downscaling, which skips source pixels, drops no click. Enlarging skips none and is plain
+    nearest-neighbour.
+
+    Args:
+        labels: uint8 `(height, width)`.
+        scaled: int32 `(2,)`, size of the whole scaled picture.
+        offset: int32 `(2,)`, first pixel of the window in the scaled picture; may be negative.
+        window: `(height, width)` of the result.
+        reach: at least one over the smallest scale, rounded up.
+        flip: boolean scalar, mirror left and right.
+
+    Returns:
+        `(labels, inside)`: uint8 and boolean, both `(height, width)`; 254 where not inside.
+    """
+    size = tf.shape(labels)
+    rows, row_inside = source_index(offset[0], window[0], scaled[0], size[0])
+    columns, column_inside = source_index(offset[1], window[1], scaled[1], size[1])
+    result = tf.gather(tf.gather(labels, rows), columns, axis=1)
+    if reach > 1:
+        # One up, so that 0 is "no class" and a maximum finds a class wherever there is one.
+        classes = tf.where(labels < OUTSIDE, labels + 1, tf.zeros_like(labels))
+        covers = (cover_index(offset[axis], window[axis], scaled[axis], size[axis], reach) for axis in (0, 1))
+        for axis, cover in enumerate(covers):
+            found = tf.gather(classes, cover[0], axis=axis)
+            for index in cover[1:]:
+                found = tf.maximum(found, tf.gather(classes, index, axis=axis))
+            classes = found
+        result = tf.where((result >= OUTSIDE) & (classes > 0), classes - 1, result)
+    inside = row_inside[:, None] & column_inside[None, :]
+    result = tf.where(inside, result, tf.constant(OUTSIDE, tf.uint8))
+    mirror = tf.where(flip, tf.range(window[1] - 1, -1, -1), tf.range(window[1]))
+    return tf.gather(result, mirror, axis=1), tf.gather(inside, mirror, axis=1)
+
+
+def cut_image(image, scaled, offset, window, flip):
+    """The same window of the image, bilinear, the border repeated where the window leaves it.
+
+    Args:
+        image: float32 `(height, width, channels)`.
+        scaled, offset, window, flip: as for `cut_labels`.
+
+    Returns:
+        float32 `(*window, channels)`.
+    """
+    size = tf.cast(tf.shape(image)[:2], tf.float32)
+    ratio = size / tf.cast(scaled, tf.float32)
+    start = (tf.cast(offset, tf.float32) + 0.5) * ratio - 0.5
+    step = tf.where(flip, -ratio[1], ratio[1])
+    first = tf.where(flip, start[1] + ratio[1] * (window[1] - 1), start[1])
+    transform = tf.stack([step, 0.0, first, 0.0, ratio[0], start[0], 0.0, 0.0])
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=image[None],
+        transforms=transform[None],
+        output_shape=tf.constant(window, tf.int32),
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="NEAREST",
+    )[0]

@@ -1,0 +1,110 @@
+"""Pictures that are in memory already."""
+
+import numpy as np
+
+from keras_wsseg.annotations import OUTSIDE, check_label_map
+from keras_wsseg.data.arguments import check_value_range, resolve_classes
+from keras_wsseg.data.segmentation_dataset import SegmentationDataset
+
+_RANGES = {"uint8": (0, 255), "uint16": (0, 65535)}
+
+
+class SegmentationArrays(SegmentationDataset):
+    """Images and label maps in memory, with the pipelines of `SegmentationDataset`.
+
+    Use it for generated pictures, or for a format that you read yourself.
+
+    Args:
+        images: sequence of arrays `(height, width)` or `(height, width, channels)` of one type: uint8,
+            uint16 or floating point; sizes may differ.
+        labels: sequence of integer arrays `(height, width)`; 255 unlabelled, 254 outside the image.
+        num_classes: number of classes; by default that of `class_names`, else the largest id plus one.
+        class_names: names of the classes; by default their numbers.
+        value_range: lowest and highest value; by default that of the integer type, required for floats.
+        names: one name per picture; by default their numbers.
+
+    Raises:
+        TypeError, ValueError: shapes, types or values do not fit; the error names the picture.
+
+    Example:
+
+    >>> images = np.zeros((3, 8, 8, 3), np.uint8)
+    >>> labels = np.zeros((3, 8, 8), np.uint8)
+    >>> dataset = SegmentationArrays(images, labels, num_classes=2)
+    >>> image, label = next(iter(dataset.train(batch_size=2, crop_size=4)))
+    >>> image.shape, label.shape
+    (TensorShape([2, 4, 4, 3]), TensorShape([2, 4, 4]))
+    """
+
+    def __init__(self, images, labels, num_classes=None, class_names=None, value_range=None, names=None):
+        if len(images) == 0 or len(images) != len(labels):
+            raise ValueError(
+                "`images` and `labels` must be of the same length and not empty. "
+                f"Received: {len(images)} images and {len(labels)} label maps"
+            )
+        self.names = tuple(str(name) for name in (range(len(images)) if names is None else names))
+        if len(self.names) != len(images):
+            raise ValueError(
+                f"`names` must name all {len(images)} pictures. Received: {len(self.names)} names"
+            )
+        self._images = [self._image(image, name) for image, name in zip(images, self.names, strict=True)]
+        self._labels = [check_label_map(array, f"labels[{i}]") for i, array in enumerate(labels)]
+        self.dtype, self.channels = self._images[0].dtype, self._images[0].shape[2]
+        for image, label, name in zip(self._images, self._labels, self.names, strict=True):
+            if (image.dtype, image.shape[2]) != (self.dtype, self.channels):
+                raise ValueError(
+                    f"All images must have the {self.channels} channels of {self.dtype} of the first. "
+                    f"Received: {image.shape[2]} of {image.dtype} in {name!r}"
+                )
+            if image.shape[:2] != label.shape:
+                raise ValueError(
+                    f"Image and labels of {name!r} must have the same size. "
+                    f"Received: image {image.shape[:2]}, labels {label.shape}"
+                )
+        self.value_range = self._range(value_range)
+        largest = max((int(label[label < OUTSIDE].max(initial=0)) for label in self._labels), default=0)
+        self.num_classes, self.class_names = resolve_classes(num_classes, class_names, largest)
+        for label, name in zip(self._labels, self.names, strict=True):
+            wrong = label[(label >= self.num_classes) & (label < OUTSIDE)]
+            if wrong.size:
+                raise ValueError(
+                    f"The labels of {name!r} must be 0 to {self.num_classes - 1}, 254 or 255. "
+                    f"Received: class id {wrong[0]}"
+                )
+
+    def load(self, index):
+        """One picture; see `SegmentationDataset.load`."""
+        return self._images[index], self._labels[index]
+
+    @staticmethod
+    def _image(image, name):
+        array = np.asarray(image)
+        if array.ndim == 2:
+            array = array[..., None]
+        if array.ndim != 3 or array.size == 0:
+            raise ValueError(
+                f"The image {name!r} must have shape (height, width, channels). Received: shape {array.shape}"
+            )
+        if array.dtype.kind == "f":
+            return array.astype(np.float32, copy=False)
+        if array.dtype.name not in _RANGES:
+            raise TypeError(
+                f"The image {name!r} must be uint8, uint16 or floating point. Received: {array.dtype}"
+            )
+        return array
+
+    def _range(self, value_range):
+        if value_range is None:
+            if self.dtype.name not in _RANGES:
+                raise ValueError(
+                    "`value_range` must be given for floating point images. Received: value_range=None"
+                )
+            return _RANGES[self.dtype.name]
+        low, high = check_value_range(value_range)
+        for image, name in zip(self._images, self.names, strict=True):
+            if not (image.min() >= low and image.max() <= high):
+                raise ValueError(
+                    f"The image {name!r} must lie within `value_range` ({low:g}, {high:g}). "
+                    f"Received: values from {image.min():g} to {image.max():g}"
+                )
+        return low, high

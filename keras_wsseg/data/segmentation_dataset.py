@@ -1,0 +1,143 @@
+"""What folders and arrays of pictures have in common."""
+
+import abc
+
+from keras_wsseg.data.arguments import crop_pair, positive_integer
+from keras_wsseg.data.train_settings import TrainSettings
+
+
+class SegmentationDataset(abc.ABC):
+    """Pictures with label maps, as batches for training and validation.
+
+    One augmentation serves all sources. Subclass it to read another source: implement `load`, and set the
+    attributes in the constructor.
+
+    Attributes:
+        num_classes: number of classes.
+        class_names: their names, a tuple of `num_classes` strings.
+        channels: 1 for grey pictures, 3 for colour.
+        dtype: NumPy type of the images that `load` gives.
+        value_range: lowest and highest value an image may have.
+        names: one name per picture, a tuple.
+
+    Example:
+
+    >>> import numpy as np
+    >>> class Flat(SegmentationDataset):
+    ...     num_classes, class_names, channels = 2, ("a", "b"), 1
+    ...     dtype, value_range, names = np.dtype("uint8"), (0, 255), ("one", "two")
+    ...     def load(self, index):
+    ...         return np.full((6, 6, 1), index, np.uint8), np.full((6, 6), index, np.uint8)
+    >>> [labels.shape for _, labels in Flat().train(2, 4)]
+    [TensorShape([2, 4, 4])]
+    """
+
+    @abc.abstractmethod
+    def load(self, index):
+        """One picture.
+
+        Args:
+            index: position in `names`.
+
+        Returns:
+            `(image (height, width, channels), uint8 labels (height, width))`.
+        """
+
+    def __len__(self):
+        return len(self.names)
+
+    def fetch(self, index, cache=True):
+        """`load`, remembering the result where asked to.
+
+        Args:
+            index: position in `names`.
+            cache: keep the decoded picture in memory for the next call.
+
+        Returns:
+            what `load` returns.
+        """
+        if not cache:
+            return self.load(index)
+        remembered = self.__dict__.setdefault("_remembered", {})
+        if index not in remembered:
+            remembered[index] = self.load(index)
+        return remembered[index]
+
+    def train(
+        self,
+        batch_size,
+        crop_size,
+        scale=(0.5, 2.0),
+        flip=True,
+        seed=0,
+        shuffle=True,
+        repeat=False,
+        cache=True,
+        color_jitter=0.0,
+        first_epoch=0,
+    ):
+        """Batches of randomly scaled, cropped and flipped pictures.
+
+        Each pass over the result is an epoch of `ceil(len(self) / batch_size)` full batches (the last one
+        topped up by drawing again) in a new order with new augmentations; all of them follow from `seed`.
+        Images are scaled bilinearly. Labels take the id under the pixel's centre, and where there is none
+        that of an annotated pixel falling into it: exact for dense labels, and no click is lost.
+
+        Args:
+            batch_size: pictures a batch.
+            crop_size: side of the crops in pixels, or `(height, width)`.
+            scale: lowest and highest factor, drawn uniformly; below 0.5 images begin to alias.
+            flip: mirror half of the pictures left and right.
+            seed: non-negative integer.
+            shuffle: new order each epoch; otherwise that of `names`.
+            repeat: never end, for `fit(steps_per_epoch=...)`.
+            cache: keep decoded pictures (not their crops) in memory.
+            color_jitter: largest relative change of brightness, contrast and (of colour pictures)
+                saturation, from 0 to below 1.
+            first_epoch: epochs to pass over, to go on where an interrupted training stopped.
+
+        Returns:
+            `tf.data.Dataset` of `(image, labels)`: float32 `(batch, *crop, channels)` within `value_range`,
+            and uint8 `(batch, *crop)` with 255 where unlabelled and 254 where the crop leaves the picture
+            (there the image has the middle of its range).
+
+        Raises:
+            ValueError: an argument is out of range.
+        """
+        from keras_wsseg.data.pipeline import train_pipeline
+
+        settings = TrainSettings(
+            batch_size=positive_integer("batch_size", batch_size),
+            crop=crop_pair(crop_size),
+            scale=scale,
+            flip=bool(flip),
+            seed=seed,
+            shuffle=bool(shuffle),
+            repeat=bool(repeat),
+            cache=bool(cache),
+            color_jitter=color_jitter,
+            first_epoch=first_epoch,
+        )
+        return train_pipeline(self, settings)
+
+    def validation(self, batch_size=1, pad_to_multiple=None, cache=True):
+        """Batches of whole pictures in the order of `names`.
+
+        Args:
+            batch_size: pictures a batch; smaller ones are padded on the right and below to the largest.
+            pad_to_multiple: pad height and width to a multiple of this, for models that need it.
+            cache: keep decoded pictures in memory.
+
+        Returns:
+            `tf.data.Dataset` of `(float32 (batch, height, width, channels), uint8 (batch, height, width))`;
+            254 where padded.
+
+        Raises:
+            ValueError: an argument is not a positive integer.
+        """
+        from keras_wsseg.data.pipeline import validation_pipeline
+
+        batch_size = positive_integer("batch_size", batch_size)
+        if pad_to_multiple is not None:
+            pad_to_multiple = positive_integer("pad_to_multiple", pad_to_multiple)
+        return validation_pipeline(self, batch_size, pad_to_multiple, bool(cache))

@@ -1,0 +1,241 @@
+"""A folder of pictures with a folder of annotations beside it."""
+
+import concurrent.futures
+import pathlib
+import zlib
+
+import numpy as np
+
+from keras_wsseg.annotations import (
+    OUTSIDE,
+    UNLABELLED,
+    enlarge_clicks,
+    read_label_map,
+    simulate_clicks,
+    simulate_scribbles,
+)
+from keras_wsseg.data.arguments import check_value_range, resolve_classes
+from keras_wsseg.data.listing import files_by_stem, read_lines, select_names
+from keras_wsseg.data.picture import inspect_picture, read_picture
+from keras_wsseg.data.segmentation_dataset import SegmentationDataset
+
+_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+# JPEG alters ids, so annotations are not looked for in it.
+_LABEL_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
+_RANGES = {"uint8": (0, 255), "uint16": (0, 65535)}
+
+
+class SegmentationFolder(SegmentationDataset):
+    """Images and annotations in a folder, all checked before training starts.
+
+    ```
+    root/
+        images/       scan1.png  scan2.jpg ...   grey (8 or 16 bits) or colour
+        scribbles/    scan1.png  scan2.png ...   ids; clicks/, labels/ or any other name likewise
+        classes.txt   one class name a line (optional)
+        train.txt     names without extension, one a line (optional; val.txt and others likewise)
+    ```
+
+    Annotations are single-channel or palette images of class ids; 255 is unlabelled, 254 outside the image.
+
+    Args:
+        root: the folder.
+        annotation: the sub-folder of annotations, or `"simulated_clicks"` or `"simulated_scribbles"`, made
+            from the dense `labels/`.
+        split: take the names from `root/<split>.txt`.
+        names: take these names: a sequence, or the path of a list. Without `split` and `names`: all pictures
+            that have an annotation.
+        num_classes: number of classes; by default that of the names, else the largest id found plus one.
+        class_names: names of the classes; by default the lines of `classes.txt`, else their numbers.
+        channels: `"grey"` or `"rgb"` to convert to; by default grey if all pictures are, else rgb.
+        value_range: lowest and highest value that a picture may have; by default (0, 255) for 8 bits and
+            (0, 65535) for 16, required for floating point.
+        ignore_values: ids in the annotation files that mean unlabelled.
+        click_size: side of the clicks in pixels, odd; for `"clicks"` and `"simulated_clicks"`.
+        stuff_classes: ids or names of classes whose components under 256 pixels get no simulated click.
+        scribble_length: part of each simulated scribble that is drawn, 0 to 1.
+        scribble_width: thickness of the simulated scribbles in pixels.
+        seed: seed of the simulated scribbles.
+
+    Raises:
+        FileNotFoundError: a folder, list or file is missing.
+        ValueError: an argument is out of range or without effect here, a list is empty, a file is
+            unreadable, an image and its annotation differ in size, or an id is no class. Errors name the
+            file.
+
+    Example:
+
+    >>> import os, tempfile
+    >>> from PIL import Image
+    >>> root = tempfile.mkdtemp()
+    >>> for folder in ("images", "scribbles"):
+    ...     os.mkdir(os.path.join(root, folder))
+    ...     Image.fromarray(np.eye(8, dtype=np.uint8)).save(os.path.join(root, folder, "a.png"))
+    >>> folder = SegmentationFolder(root, class_names=("background", "thing"))
+    >>> len(folder), folder.channels, folder.load(0)[0].shape
+    (1, 1, (8, 8, 1))
+    """
+
+    def __init__(
+        self,
+        root,
+        annotation="scribbles",
+        split=None,
+        names=None,
+        num_classes=None,
+        class_names=None,
+        channels=None,
+        value_range=None,
+        ignore_values=(),
+        click_size=1,
+        stuff_classes=(),
+        scribble_length=1.0,
+        scribble_width=3,
+        seed=0,
+    ):
+        if channels not in (None, "grey", "rgb"):
+            raise ValueError(f'`channels` must be None, "grey" or "rgb". Received: channels={channels!r}')
+        self.root, self.annotation = pathlib.Path(root), annotation
+        self._ignored = _ids(ignore_values)
+        self._check_simulation(click_size, stuff_classes, scribble_length, scribble_width, seed)
+        labels = "labels" if annotation in ("simulated_clicks", "simulated_scribbles") else annotation
+        images = files_by_stem(self.root, "images", _IMAGE_SUFFIXES)
+        annotations = files_by_stem(self.root, labels, _LABEL_SUFFIXES)
+        self.names = select_names(self.root, split, names, images, annotations, labels)
+        self._files = [(images[name], annotations[name]) for name in self.names]
+
+        if class_names is None and (self.root / "classes.txt").is_file():
+            class_names = read_lines(self.root / "classes.txt")
+            if num_classes is not None and num_classes != len(class_names):
+                raise ValueError(
+                    f"`num_classes` must be the number of lines of {str(self.root / 'classes.txt')!r}, "
+                    f"{len(class_names)}. Received: num_classes={num_classes!r}"
+                )
+        value_range = None if value_range is None else check_value_range(value_range)
+        pictures, present = self._inspect(value_range)
+        largest = max(max((ids for ids in found if ids < OUTSIDE), default=-1) for found in present)
+        if largest < 0:
+            raise ValueError(
+                f"At least one pixel must be annotated in the {len(self)} files of "
+                f"{str(self.root / labels)!r}. Received: only 254 and 255"
+            )
+        self.num_classes, self.class_names = resolve_classes(num_classes, class_names, largest)
+        self._check_ids(present)
+        self._stuff_classes = self._stuff(stuff_classes)
+        self._set_format(pictures, channels, value_range)
+
+    def load(self, index):
+        """One picture and its annotation, read (and simulated) anew.
+
+        Args:
+            index: position in `names`.
+
+        Returns:
+            `(image (height, width, channels) in its own type, uint8 labels (height, width))`.
+
+        Raises:
+            ValueError: a file has become unreadable since the folder was opened.
+        """
+        image_file, label_file = self._files[index]
+        image = read_picture(image_file, "grey" if self.channels == 1 else "rgb")
+        labels = self._read_labels(label_file)
+        if self.annotation == "simulated_clicks":
+            labels = simulate_clicks(labels, self._click_size, self._stuff_classes)
+        elif self.annotation == "simulated_scribbles":
+            # The name takes part, not the position: a picture keeps its scribble in another list.
+            seed = (self._seed, zlib.crc32(self.names[index].encode()))
+            labels = simulate_scribbles(labels, self._scribble_length, seed, self._scribble_width)
+        elif self._click_size > 1:
+            labels = enlarge_clicks(labels, self._click_size)
+        return image, labels
+
+    def _check_simulation(self, click_size, stuff_classes, scribble_length, scribble_width, seed):
+        given = {
+            "click_size": (click_size != 1, ("clicks", "simulated_clicks")),
+            "stuff_classes": (len(stuff_classes) > 0, ("simulated_clicks",)),
+            "scribble_length": (scribble_length != 1.0, ("simulated_scribbles",)),
+            "scribble_width": (scribble_width != 3, ("simulated_scribbles",)),
+            "seed": (seed != 0, ("simulated_scribbles",)),
+        }
+        for name, (changed, where) in given.items():
+            if changed and self.annotation not in where:
+                raise ValueError(
+                    f"`{name}` has an effect on {' and '.join(where)} only. "
+                    f"Received: annotation={self.annotation!r}"
+                )
+        blank = np.full((1, 1), UNLABELLED, np.uint8)
+        enlarge_clicks(blank, click_size)
+        simulate_scribbles(blank, scribble_length, seed, scribble_width)
+        self._click_size, self._seed = click_size, seed
+        self._scribble_length, self._scribble_width = scribble_length, scribble_width
+
+    def _read_labels(self, path):
+        labels = read_label_map(path)
+        if self._ignored:
+            labels = np.where(np.isin(labels, self._ignored), np.uint8(UNLABELLED), labels)
+        return labels
+
+    def _inspect(self, value_range):
+        """All files read once: the pictures' formats, and the ids present in each annotation."""
+
+        def check(files):
+            picture = inspect_picture(files[0], value_range)
+            labels = self._read_labels(files[1])
+            if labels.shape != picture.size:
+                raise ValueError(
+                    f"The annotation {str(files[1])!r} must be as large as its picture, "
+                    f"{picture.size[1]}x{picture.size[0]}. Received: {labels.shape[1]}x{labels.shape[0]}"
+                )
+            return picture, np.flatnonzero(np.bincount(labels.ravel(), minlength=256)).tolist()
+
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            try:
+                return zip(*pool.map(check, self._files), strict=True)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _check_ids(self, present):
+        for (_, path), found in zip(self._files, present, strict=True):
+            wrong = [ids for ids in found if self.num_classes <= ids < OUTSIDE]
+            if wrong:
+                raise ValueError(
+                    f"The annotation {str(path)!r} must hold class ids 0 to {self.num_classes - 1}, 254 or "
+                    f"255. Received: {', '.join(map(str, wrong))}"
+                )
+
+    def _stuff(self, stuff_classes):
+        known = {name: number for number, name in enumerate(self.class_names)}
+        ids = [known.get(value, value) for value in stuff_classes]
+        for number in ids:
+            if number not in range(self.num_classes):
+                raise ValueError(
+                    f"`stuff_classes` must hold ids or names of classes. Received: {number!r} among "
+                    f"{len(known)} classes"
+                )
+        return tuple(ids)
+
+    def _set_format(self, pictures, channels, value_range):
+        dtype = pictures[0].dtype
+        for (path, _), picture in zip(self._files, pictures, strict=True):
+            if picture.dtype != dtype:
+                raise ValueError(
+                    f"All pictures must have the {dtype} values of {str(self._files[0][0])!r}. "
+                    f"Received: {picture.dtype} in {str(path)!r}"
+                )
+        if value_range is None and dtype not in _RANGES:
+            raise ValueError(
+                f"`value_range` must be given for floating point pictures like {str(self._files[0][0])!r}. "
+                "Received: value_range=None"
+            )
+        if channels is None:
+            channels = "rgb" if any(picture.colour for picture in pictures) else "grey"
+        self.dtype, self.channels = np.dtype(dtype), 3 if channels == "rgb" else 1
+        self.value_range = _RANGES[dtype] if value_range is None else value_range
+
+
+def _ids(values):
+    ids = sorted(values) if isinstance(values, (tuple, list, set, frozenset, range)) else [values]
+    if not all(isinstance(value, (int, np.integer)) and 0 <= value <= 255 for value in ids):
+        raise ValueError(f"`ignore_values` must hold ids from 0 to 255. Received: ignore_values={values!r}")
+    return ids

@@ -1,0 +1,56 @@
+"""The choices of a training pipeline, checked."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_wsseg.data.arguments import positive_integer
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainSettings:
+    """What `SegmentationDataset.train` was asked for; see there for each.
+
+    Args:
+        batch_size, crop, scale, flip, seed, shuffle, repeat, cache, color_jitter, first_epoch: as there,
+            `crop` being the pair.
+
+    Raises:
+        ValueError: a value is out of its range.
+
+    Example:
+
+    >>> TrainSettings(8, (64, 64)).scale
+    (0.5, 2.0)
+    """
+
+    batch_size: int
+    crop: tuple
+    scale: tuple = (0.5, 2.0)
+    flip: bool = True
+    seed: int = 0
+    shuffle: bool = True
+    repeat: bool = False
+    cache: bool = True
+    color_jitter: float = 0.0
+    first_epoch: int = 0
+
+    def __post_init__(self):
+        positive_integer("batch_size", self.batch_size)
+        try:
+            low, high = (float(value) for value in self.scale)
+        except (TypeError, ValueError):
+            low, high = 0.0, 0.0
+        if not 0 < low <= high < float("inf"):
+            raise ValueError(
+                f"`scale` must be a pair (low, high) with 0 < low <= high. Received: scale={self.scale!r}"
+            )
+        object.__setattr__(self, "scale", (low, high))
+        if not 0 <= self.color_jitter < 1:
+            raise ValueError(
+                f"`color_jitter` must be at least 0 and below 1. Received: color_jitter={self.color_jitter!r}"
+            )
+        for name in ("seed", "first_epoch"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
+                raise ValueError(f"`{name}` must be a non-negative integer. Received: {name}={value!r}")
