@@ -1,5 +1,6 @@
 """Writes a segmenter as one ONNX file that needs no recipe beside it."""
 
+import math
 import os
 import pathlib
 import tempfile
@@ -120,12 +121,13 @@ def _check_arguments(path, tolerance, opset):
 def _value_range(model, value_range):
     if value_range is None:
         value_range = source.find_value_range(model) or (0.0, 255.0)
+    problem = f"`value_range` must be (low, high), low < high. Received: value_range={value_range}"
     try:
         low, high = (float(x) for x in value_range)
     except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"`value_range` must be (low, high), low < high. Received: value_range={value_range}"
-        ) from error
+        raise ValueError(problem) from error
+    if not -math.inf < low < high < math.inf:
+        raise ValueError(problem)
     return low, high
 
 

@@ -138,10 +138,10 @@ def in_float32(segmenter):
 
 
 def first_line(error):
-    """The first line of an exception's text that says anything.
+    """The first line that says anything.
 
     Args:
-        error: exception.
+        error: exception, or its text.
 
     Returns:
         Text without line breaks.

@@ -86,10 +86,12 @@ def _load(path):
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=False)
     except Exception as error:
+        # Keras wraps the reason into the configurations of the model and of the layer.
+        reason = str(error).rpartition("Exception encountered: ")[2].partition(" Full object config")[0]
         raise ValueError(
             "`segmenter` must load under KERAS_BACKEND=tensorflow to be exported: register its own layers "
             "with keras.saving.register_keras_serializable in an importable module. "
-            f"Received: {type(error).__name__}: {first_line(error)}"
+            f"Received: {type(error).__name__}: {first_line(reason)}"
         ) from error
 
 

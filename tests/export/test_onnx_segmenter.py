@@ -1,0 +1,337 @@
+import doctest
+import json
+import os
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from PIL import Image
+
+from keras_wsseg.export import OnnxSegmenter, onnx_segmenter, to_onnx
+
+
+@pytest.fixture(scope="module")
+def segmenter(onnx_file):
+    return OnnxSegmenter(onnx_file)
+
+
+@pytest.fixture(scope="module")
+def grey_segmenter(grey_onnx_file):
+    return OnnxSegmenter(grey_onnx_file)
+
+
+def picture(*shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype="uint8")
+
+
+def test_class_map_and_probabilities_are_those_of_the_graph(segmenter, onnx_file):
+    image = picture(37, 53, 3)
+    session = onnxruntime.InferenceSession(str(onnx_file), providers=["CPUExecutionProvider"])
+    probabilities, classes = session.run(None, {"image": image[None].astype("float32")})
+    assert segmenter(image).dtype == np.uint8
+    np.testing.assert_array_equal(segmenter(image), classes[0])
+    np.testing.assert_array_equal(segmenter.probabilities(image), probabilities[0])
+    assert len(np.unique(classes)) > 1
+
+
+def test_batches_lists_and_paths(segmenter, tmp_path):
+    batch = picture(3, 20, 24, 3)
+    single = [segmenter(image) for image in batch]
+    np.testing.assert_array_equal(segmenter(batch), single)
+    np.testing.assert_allclose(
+        segmenter.probabilities(batch), [segmenter.probabilities(image) for image in batch], atol=1e-6
+    )
+    paths = []
+    for number, image in enumerate(batch):
+        paths.append(tmp_path / f"{number}.png")
+        Image.fromarray(image).save(paths[-1])
+    np.testing.assert_array_equal(segmenter(paths[0]), single[0])
+    np.testing.assert_array_equal(segmenter(str(paths[1])), single[1])
+    mixed = segmenter([paths[0], batch[1], picture(5, 7, 3)])
+    assert isinstance(mixed, list)
+    assert [mask.shape for mask in mixed] == [(20, 24), (20, 24), (5, 7)]
+    np.testing.assert_array_equal(mixed[1], single[1])
+    assert [p.shape for p in segmenter.probabilities([batch[0]])] == [(20, 24, 4)]
+    assert segmenter([]) == []
+
+
+def test_numbers_of_any_kind_mean_the_same(segmenter):
+    image = picture(9, 11, 3)
+    for dtype in ("int64", "uint16", "float16", "float64"):
+        np.testing.assert_array_equal(segmenter(image.astype(dtype)), segmenter(image))
+    np.testing.assert_array_equal(segmenter(image[::-1, ::-1]), segmenter(image[::-1, ::-1].copy()))
+
+
+def test_attributes_describe_the_file(segmenter):
+    assert segmenter.class_names == ("road", "sky", "tree", "car")
+    assert segmenter.palette.dtype == np.uint8
+    assert segmenter.palette.tolist()[0] == [10, 20, 30]
+    assert segmenter.value_range == (0.0, 255.0)
+    assert segmenter.channels == 3
+    assert segmenter.metadata == {"method": "gated CRF"}
+    assert segmenter.provider in repr(segmenter)
+    assert "4 classes" in repr(segmenter)
+
+
+def test_grey_pictures_with_and_without_channel_axis(grey_segmenter, tmp_path):
+    image = picture(12, 15)
+    mask = grey_segmenter(image)
+    assert mask.shape == (12, 15) and set(np.unique(mask)) == {0, 1}
+    np.testing.assert_array_equal(grey_segmenter(image[..., None]), mask)
+    np.testing.assert_array_equal(grey_segmenter(image[None, ..., None]), mask[None])
+    Image.fromarray(image).save(tmp_path / "grey.png")
+    np.testing.assert_array_equal(grey_segmenter(tmp_path / "grey.png"), mask)
+    assert grey_segmenter.overlay(image).shape == (12, 15, 3)
+
+
+def test_grey_and_rgb_are_never_taken_for_each_other(segmenter, grey_segmenter, tmp_path):
+    Image.fromarray(picture(8, 8)).save(tmp_path / "grey.png")
+    Image.fromarray(picture(8, 8, 3)).save(tmp_path / "rgb.png")
+    for image in (picture(8, 8), picture(8, 8, 1), tmp_path / "grey.png"):
+        with pytest.raises(ValueError, match=r"must be RGB \(3 channels\) .* Received: grey \(1 channel\)"):
+            segmenter(image)
+    for image in (picture(8, 8, 3), tmp_path / "rgb.png"):
+        with pytest.raises(ValueError, match=r"must be grey \(1 channel\) .* Received: RGB \(3 channels\)"):
+            grey_segmenter(image)
+    with pytest.raises(ValueError, match=r"Received: of 4 channels, shape=\(8, 8, 4\)"):
+        segmenter(picture(8, 8, 4))
+
+
+def test_picture_files_of_other_modes(segmenter, grey_segmenter, tmp_path):
+    colours = picture(10, 10, 3)
+    opaque = np.dstack([colours, np.full((10, 10), 255, "uint8")])
+    Image.fromarray(opaque).save(tmp_path / "rgba.png")
+    np.testing.assert_array_equal(segmenter(tmp_path / "rgba.png"), segmenter(colours))
+    indexed = Image.fromarray(colours).quantize(16)
+    indexed.save(tmp_path / "indexed.png")
+    np.testing.assert_array_equal(
+        segmenter(tmp_path / "indexed.png"), segmenter(np.asarray(indexed.convert("RGB")))
+    )
+    opaque[3, 3, 3] = 100
+    Image.fromarray(opaque).save(tmp_path / "glass.png")
+    with pytest.raises(ValueError, match=r"must be opaque.*glass\.png"):
+        segmenter(tmp_path / "glass.png")
+    Image.fromarray(np.full((10, 10), 40_000, "uint16")).save(tmp_path / "deep.png")
+    with pytest.raises(ValueError, match="Received: values from 40000 to 40000"):
+        grey_segmenter(tmp_path / "deep.png")
+    bits = np.eye(10, dtype=bool)
+    Image.fromarray(bits).save(tmp_path / "bits.png")
+    np.testing.assert_array_equal(
+        grey_segmenter(tmp_path / "bits.png"), grey_segmenter(bits.astype("uint8") * 255)
+    )
+
+
+@pytest.mark.parametrize(
+    "image,kind,words",
+    [
+        (np.zeros((0, 4, 3)), ValueError, r"at least one pixel\. Received: shape=\(0, 4, 3\)"),
+        (np.zeros(3), ValueError, r"must have shape .* Received: shape=\(3,\)"),
+        (np.full((4, 4, 3), 256.0), ValueError, "between 0 and 255 .* Received: values from 256 to 256"),
+        (np.full((4, 4, 3), -1), ValueError, "Received: values from -1 to -1"),
+        (np.full((4, 4, 3), np.nan), ValueError, "Received: values from nan to nan"),
+        (np.zeros((4, 4, 3), complex), TypeError, "array of real numbers. Received: dtype=complex128"),
+        (None, TypeError, "array of real numbers. Received: dtype=object"),
+        ([[1, 2]], TypeError, "Received: a list in a list"),
+        ("nowhere.png", FileNotFoundError, r"must be an existing file\. Received: image='nowhere.png'"),
+        (__file__, ValueError, r"must be a readable picture\. Received: image="),
+    ],
+)
+def test_bad_pictures_are_one_sentence(segmenter, image, kind, words):
+    for method in (segmenter, segmenter.probabilities):
+        with pytest.raises(kind, match=words) as caught:
+            method(image)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_picture_scaled_by_mistake_is_warned_of(segmenter):
+    with pytest.warns(UserWarning, match=r"was it scaled to \[0, 1\]"):
+        segmenter(picture(6, 6, 3) / 255.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        segmenter(picture(6, 6, 3).astype("float32"))
+        segmenter(np.zeros((6, 6, 3)))
+
+
+def test_fixed_size_is_stated(tiny_segmenter, tmp_path):
+    to_onnx(tiny_segmenter(size=(16, 24), batch=1), tmp_path / "a.onnx")
+    segmenter = OnnxSegmenter(tmp_path / "a.onnx")
+    assert segmenter(picture(16, 24, 3)).shape == (16, 24)
+    with pytest.raises(ValueError, match=r"must have width 24, .* Received: width 25"):
+        segmenter(picture(16, 25, 3))
+    with pytest.raises(ValueError, match=r"must have batch 1, .* Received: batch 2"):
+        segmenter(picture(2, 16, 24, 3))
+
+
+def test_overlay_mixes_picture_and_palette(segmenter):
+    image = picture(18, 14, 3)
+    mask = segmenter(image)
+    np.testing.assert_array_equal(segmenter.overlay(image, alpha=0), image)
+    np.testing.assert_array_equal(segmenter.overlay(image, alpha=1), segmenter.palette[mask])
+    half = segmenter.overlay(image)
+    assert half.dtype == np.uint8
+    np.testing.assert_allclose(half, image / 2 + segmenter.palette[mask] / 2, atol=0.5)
+    painted = segmenter.overlay(image, alpha=1, mask=np.full((18, 14), 2))
+    np.testing.assert_array_equal(painted, np.broadcast_to([0, 200, 0], (18, 14, 3)))
+    np.testing.assert_array_equal(segmenter.overlay(image[None]), half[None])
+    np.testing.assert_array_equal(segmenter.overlay([image])[0], half)
+    np.testing.assert_array_equal(segmenter.overlay([image], mask=[mask])[0], half)
+
+
+def test_overlay_scales_the_picture_by_its_range(tiny_segmenter, tmp_path):
+    to_onnx(tiny_segmenter(), tmp_path / "a.onnx", value_range=(-1, 1), check_sizes=[(8, 8)])
+    segmenter = OnnxSegmenter(tmp_path / "a.onnx")
+    image = picture(6, 6, 3)
+    np.testing.assert_array_equal(segmenter.overlay(image / 127.5 - 1, alpha=0), image)
+
+
+def test_bad_overlays_are_refused(segmenter, tiny_segmenter, tmp_path):
+    image = picture(6, 6, 3)
+    with pytest.raises(ValueError, match=r"`alpha` must be 0 to 1\. Received: alpha=2"):
+        segmenter.overlay(image, alpha=2)
+    with pytest.raises(ValueError, match=r"for each pixel .* Received: shape=\(3, 6\)"):
+        segmenter.overlay(image, mask=np.zeros((3, 6), int))
+    with pytest.raises(ValueError, match=r"classes below 4\. Received: 255 to 255"):
+        segmenter.overlay(image, mask=np.full((6, 6), 255))
+    with pytest.raises(ValueError, match=r"one for each of 1 pictures\. Received: 2"):
+        segmenter.overlay([image], mask=[None, None])
+    to_onnx(tiny_segmenter(channels=2), tmp_path / "a.onnx", check_sizes=[(8, 8)])
+    with pytest.raises(ValueError, match=r"grey or RGB pictures\. Received: a segmenter of 2 channels"):
+        OnnxSegmenter(tmp_path / "a.onnx").overlay(picture(6, 6, 2))
+
+
+def test_saved_mask_holds_numbers_and_shows_colours(segmenter, tmp_path):
+    mask = np.array([[0, 1, 2], [3, 254, 255]])
+    segmenter.save_mask(tmp_path / "mask.png", mask)
+    with Image.open(tmp_path / "mask.png") as read:
+        assert read.mode == "P"
+        np.testing.assert_array_equal(np.asarray(read), mask)
+        colours = np.asarray(read.convert("RGB"))
+    np.testing.assert_array_equal(colours[0], segmenter.palette[:3])
+    assert [path.name for path in tmp_path.iterdir()] == ["mask.png"]
+
+
+def test_bad_masks_leave_no_file(segmenter, tmp_path):
+    for mask in (np.zeros((2, 2)), np.zeros((1, 2, 2), int), np.full((2, 2), 256), np.zeros((0, 2), int)):
+        with pytest.raises(ValueError, match=r"`mask` must be a class map .* Received: shape="):
+            segmenter.save_mask(tmp_path / "mask.png", mask)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_cut_and_foreign_files_are_one_sentence(onnx_file, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"`path` must be an existing file\. Received: path="):
+        OnnxSegmenter(tmp_path / "nowhere.onnx")
+    content = onnx_file.read_bytes()
+    for share in (0.0, 0.1, 0.5, 0.9, 0.99):
+        (tmp_path / "cut.onnx").write_bytes(content[: int(len(content) * share)])
+        with pytest.raises(ValueError, match="`path` must be") as caught:
+            OnnxSegmenter(tmp_path / "cut.onnx")
+        assert "\n" not in str(caught.value) and "cut.onnx" in str(caught.value)
+    model = onnx.load(onnx_file)
+    model.graph.output[1].name = model.graph.node[-1].output[0]
+    del model.graph.output[1]
+    onnx.save(model, tmp_path / "other.onnx")
+    with pytest.raises(ValueError, match=r"written by `to_onnx`, .* to \['probabilities'\]"):
+        OnnxSegmenter(tmp_path / "other.onnx")
+
+
+@pytest.mark.parametrize(
+    "change,words",
+    [
+        ({"palette": None}, "its metadata lacks palette"),
+        ({"channels": "three"}, "its metadata cannot be read"),
+        ({"class_names": "[1, 2"}, "its metadata cannot be read"),
+        ({"class_names": json.dumps(["a"])}, "its metadata cannot be read: `palette` must hold"),
+    ],
+)
+def test_metadata_that_does_not_hold_is_refused(onnx_file, tmp_path, change, words):
+    model = onnx.load(onnx_file)
+    properties = {**{item.key: item.value for item in model.metadata_props}, **change}
+    onnx.helper.set_model_props(model, {key: value for key, value in properties.items() if value is not None})
+    onnx.save(model, tmp_path / "a.onnx")
+    with pytest.raises(ValueError, match=r"`path` must be a segmenter written by `to_onnx`.*" + words):
+        OnnxSegmenter(tmp_path / "a.onnx")
+
+
+def test_the_gpu_comes_first_where_there_is_one(monkeypatch, onnx_file):
+    here = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: here)
+    wanted = []
+
+    class Session(onnxruntime.InferenceSession):
+        def __init__(self, path, options, providers):
+            wanted.append(providers)
+            super().__init__(path, options, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    segmenter = OnnxSegmenter(onnx_file)
+    assert wanted == [[("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"]]
+    assert segmenter.provider == "CPUExecutionProvider", "says what was taken, not what was asked for"
+    with pytest.raises(RuntimeError, match="one that starts on this machine"):
+        OnnxSegmenter(onnx_file, providers=["CUDAExecutionProvider"])
+
+
+def test_providers_and_threads_are_checked(onnx_file):
+    with pytest.raises(ValueError, match=r"`providers` must be among .*Received: NoSuchProvider"):
+        OnnxSegmenter(onnx_file, providers=["NoSuchProvider"])
+    with pytest.raises(ValueError, match="`providers` must be a list"):
+        OnnxSegmenter(onnx_file, providers="CPUExecutionProvider")
+    for threads in (0, 1.5):
+        with pytest.raises(ValueError, match=f"`threads` must be .* Received: threads={threads}"):
+            OnnxSegmenter(onnx_file, threads=threads)
+    one = OnnxSegmenter(onnx_file, providers=[("CPUExecutionProvider", {})], threads=1)
+    assert one.provider == "CPUExecutionProvider"
+    assert one._session.get_session_options().intra_op_num_threads == 1
+
+
+BLOCKED = """
+import sys
+
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {blocked!r}:
+            raise ImportError(f"{{name}} is not installed here")
+
+sys.meta_path.insert(0, Block())
+import keras_wsseg.export
+"""
+
+
+def run_without(blocked, code, *arguments):
+    script = BLOCKED.format(blocked=blocked) + code
+    return subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True, env=os.environ
+    )
+
+
+def test_without_pillow_arrays_work_and_paths_say_what_is_missing(onnx_file):
+    code = """
+import numpy as np
+segmenter = keras_wsseg.export.OnnxSegmenter(sys.argv[1])
+assert segmenter(np.zeros((5, 6, 3), "uint8")).shape == (5, 6)
+for call in (lambda: segmenter("a.png"), lambda: segmenter.save_mask("a.png", np.zeros((2, 2), int))):
+    try:
+        call()
+    except ImportError as error:
+        print(error)
+"""
+    done = run_without(["PIL", "keras", "tensorflow", "onnx", "scipy"], code, onnx_file)
+    assert done.returncode == 0, done.stderr
+    assert "Reading a picture from a path needs Pillow" in done.stdout
+    assert "Writing a mask needs Pillow" in done.stdout
+
+
+def test_without_onnxruntime_the_error_names_what_to_install():
+    done = run_without(["onnxruntime"], "keras_wsseg.export.OnnxSegmenter")
+    assert done.returncode == 1
+    assert "OnnxSegmenter needs ONNX Runtime: `pip install onnxruntime`" in done.stderr
+
+
+def test_examples_in_docstrings_run(tiny_segmenter, tmp_path):
+    to_onnx(tiny_segmenter(), tmp_path / "segmenter.onnx")
+    names = {"example": tmp_path / "segmenter.onnx", "np": np, "OnnxSegmenter": OnnxSegmenter}
+    result = doctest.testmod(onnx_segmenter, extraglobs=names)
+    assert result.attempted >= 4 and result.failed == 0

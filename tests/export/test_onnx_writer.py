@@ -1,0 +1,326 @@
+import doctest
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import keras
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from keras_wsseg.export import ExportReport, export_report, onnx_writer, palette, to_onnx
+
+
+def run(path, picture):
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return session.run(["probabilities", "classes"], {"image": picture.astype("float32")})
+
+
+def noise(*shape, seed=0):
+    return np.random.default_rng(seed).uniform(0, 255, shape).astype("float32")
+
+
+def upsampled_probabilities(segmenter, picture):
+    """From the definition, with the interpolation of `tf.image.resize`, and none of the library's code."""
+    import tensorflow as tf
+
+    logits = tf.image.resize(segmenter(picture, training=False), picture.shape[1:3], method="bilinear")
+    return tf.nn.softmax(logits).numpy()
+
+
+@pytest.mark.parametrize("stride", [1, 4])
+@pytest.mark.parametrize("height,width", [(33, 57), (5, 3), (1, 130)])
+def test_file_says_what_keras_says_at_sizes_not_seen_in_export(
+    tiny_segmenter, tmp_path, stride, height, width
+):
+    segmenter = tiny_segmenter(stride=stride)
+    to_onnx(segmenter, tmp_path / "a.onnx", check_sizes=[(16, 20)])
+    picture = noise(2, height, width, 3)
+    probabilities, classes = run(tmp_path / "a.onnx", picture)
+    expected = upsampled_probabilities(segmenter, picture)
+    assert probabilities.shape == (2, height, width, 4)
+    np.testing.assert_allclose(probabilities, expected, atol=1e-4)
+    assert expected.argmax(-1).std() > 0, "a picture of one class proves nothing about the class map"
+    clear = np.sort(expected, -1)[..., -1] - np.sort(expected, -1)[..., -2] > 1e-3
+    np.testing.assert_array_equal(classes[clear], expected.argmax(-1)[clear])
+
+
+def test_report_states_the_differences(tiny_segmenter, tmp_path):
+    report = to_onnx(tiny_segmenter(), tmp_path / "a.onnx", opset=17)
+    assert isinstance(report, ExportReport)
+    assert 0 < report.max_difference < 1e-4
+    assert 0 < report.mean_difference <= report.max_difference
+    assert report.equal_classes > 0.999
+    assert len(report.sizes) >= 2
+    assert report.file_size == (tmp_path / "a.onnx").stat().st_size
+    assert report.opset == 17
+    assert "opset 17" in str(report) and "67x93" in str(report)
+
+
+@pytest.mark.parametrize("opset", [15, 16, 17, 18])
+def test_every_opset_gives_a_valid_file_with_clean_names(tiny_segmenter, tmp_path, opset):
+    path = tmp_path / "a.onnx"
+    to_onnx(tiny_segmenter(), path, opset=opset, check_sizes=[(16, 20)])
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    assert next(item.version for item in model.opset_import if item.domain == "") == opset
+    dimensions = [
+        [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in (*model.graph.input, *model.graph.output)
+    ]
+    assert dimensions == [
+        ["batch", "height", "width", 3],
+        ["batch", "height", "width", 4],
+        ["batch", "height", "width"],
+    ]
+    assert [value.name for value in model.graph.output] == ["probabilities", "classes"]
+    assert not model.graph.value_info
+    content = path.read_bytes()
+    assert b"unk__" not in content and b"Identity" not in content
+    assert str(tmp_path).encode() not in content
+
+
+def test_metadata_makes_the_file_complete(onnx_file):
+    model = onnx.load(onnx_file)
+    properties = {item.key: item.value for item in model.metadata_props}
+    assert properties["class_names"] == '["road", "sky", "tree", "car"]'
+    assert properties["palette"] == "[[10, 20, 30], [200, 0, 0], [0, 200, 0], [0, 0, 200]]"
+    assert properties["value_range"] == "[0.0, 255.0]"
+    assert properties["channels"] == "3"
+    assert properties["method"] == "gated CRF"
+    assert "RGB" in properties["preprocessing"]
+    assert model.producer_name == "keras_wsseg"
+    assert model.producer_version == properties["producer_version"]
+
+
+def test_one_logit_becomes_two_classes(tiny_segmenter, tmp_path):
+    segmenter = tiny_segmenter(channels=1, classes=1, stride=1)
+    to_onnx(segmenter, tmp_path / "a.onnx")
+    picture = noise(1, 21, 18, 1)
+    probabilities, classes = run(tmp_path / "a.onnx", picture)
+    second = 1 / (1 + np.exp(-np.asarray(segmenter(picture))[..., 0]))
+    assert 0.1 < (second > 0.5).mean() < 0.9
+    np.testing.assert_allclose(probabilities, np.stack([1 - second, second], -1), atol=1e-5)
+    np.testing.assert_array_equal(classes, second > 0.5)
+
+
+def test_many_classes_need_more_than_a_byte(tmp_path):
+    image = keras.Input((None, None, 3))
+    scaled = keras.layers.Rescaling(1 / 255)(image)
+    for classes, dtype in [(254, "uint8"), (255, "int32")]:
+        segmenter = keras.Model(image, keras.layers.Conv2D(classes, 1)(scaled))
+        to_onnx(segmenter, tmp_path / "a.onnx", check_sizes=[(4, 5)])
+        assert run(tmp_path / "a.onnx", noise(1, 3, 3, 3))[1].dtype == dtype
+
+
+def test_fixed_size_and_batch_stay_fixed(tiny_segmenter, tmp_path):
+    report = to_onnx(tiny_segmenter(size=(16, 24), batch=1), tmp_path / "a.onnx")
+    assert report.sizes == ((16, 24),)
+    shape = onnx.load(tmp_path / "a.onnx").graph.input[0].type.tensor_type.shape
+    assert [dim.dim_value for dim in shape.dim] == [1, 16, 24, 3]
+
+
+def test_training_model_is_exported_by_its_segmenter(tiny_segmenter, tmp_path):
+    from keras_wsseg import WeaklySupervisedModel, losses
+
+    segmenter = tiny_segmenter()
+    model = WeaklySupervisedModel(segmenter, value_range=(0, 200))
+    model.compile("sgd", loss=losses.PartialCrossEntropy())
+    to_onnx(model, tmp_path / "a.onnx", check_sizes=[(16, 20)])
+    properties = {item.key: item.value for item in onnx.load(tmp_path / "a.onnx").metadata_props}
+    assert properties["value_range"] == "[0.0, 200.0]"
+    assert properties["method"] == "partial_cross_entropy"
+    picture = noise(1, 17, 19, 3)
+    np.testing.assert_allclose(
+        run(tmp_path / "a.onnx", picture)[0], upsampled_probabilities(segmenter, picture), atol=1e-4
+    )
+
+
+def test_value_range_is_found_in_the_layers(tmp_path):
+    class Scale(keras.layers.Layer):
+        value_range = (0, 1)
+
+        def call(self, x):
+            return x * 2.0
+
+    image = keras.Input((None, None, 3))
+    inner = keras.Sequential([keras.Input((None, None, 3)), Scale(), keras.layers.Conv2D(2, 1)])
+    to_onnx(keras.Model(image, inner(image)), tmp_path / "a.onnx", check_sizes=[(4, 5)])
+    properties = {item.key: item.value for item in onnx.load(tmp_path / "a.onnx").metadata_props}
+    assert properties["value_range"] == "[0.0, 1.0]"
+
+
+def test_subclassed_model_is_exported_at_any_size_once_it_was_called(tmp_path):
+    class Net(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.head = keras.layers.Conv2D(3, 3, padding="same")
+
+        def call(self, x):
+            return self.head(x / 255.0)
+
+    net = Net()
+    with pytest.raises(ValueError, match=r"call it once on a picture\. Received: segmenter=net"):
+        to_onnx(net, tmp_path / "a.onnx")
+    net(noise(1, 8, 8, 3))
+    to_onnx(net, tmp_path / "a.onnx")
+    assert run(tmp_path / "a.onnx", noise(3, 7, 11, 3))[1].shape == (3, 7, 11)
+
+
+def test_mixed_precision_is_exported_in_float32(tmp_path):
+    image = keras.Input((None, None, 3))
+    policy = keras.DTypePolicy("mixed_bfloat16")
+    x = keras.layers.Rescaling(1 / 255, dtype=policy)(image)
+    x = keras.layers.Conv2D(8, 3, padding="same", activation="relu", dtype=policy)(x)
+    segmenter = keras.Model(image, keras.layers.Conv2D(4, 1, dtype="float32")(x))
+    report = to_onnx(segmenter, tmp_path / "a.onnx")
+    assert report.max_difference < 1e-4
+    full = keras.Sequential(
+        [
+            keras.Input((None, None, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(8, 3, padding="same", activation="relu"),
+            keras.layers.Conv2D(4, 1),
+        ]
+    )
+    full.set_weights(segmenter.get_weights())
+    picture = noise(1, 9, 9, 3)
+    expected = keras.ops.softmax(full(picture))
+    np.testing.assert_allclose(run(tmp_path / "a.onnx", picture)[0], expected, atol=1e-5)
+    assert b"BFLOAT16" not in onnx.printer.to_text(onnx.load(tmp_path / "a.onnx")).upper().encode()
+
+
+@pytest.mark.parametrize(
+    "arguments,words",
+    [
+        ({"opset": 19}, r"`opset` must be one of 15, 16, 17, 18\. Received: opset=19"),
+        ({"tolerance": 0}, r"`tolerance` must be above 0\. Received: tolerance=0"),
+        ({"class_names": ["a"]}, r"`class_names` must name the 4 classes .* Received: class_names=\['a'\]"),
+        ({"class_names": ["a", "b", "c", "a"]}, r"`class_names` must be different texts"),
+        ({"palette": [(0, 0, 0)]}, r"`palette` must hold .* each of the 4 classes"),
+        ({"palette": [(0, 0, 300)] * 4}, r"`palette` must hold .* of 0 to 255"),
+        ({"value_range": (1, 0)}, r"`value_range` must be .* Received: value_range=\(1, 0\)"),
+        ({"value_range": 255}, r"`value_range` must be .* Received: value_range=255"),
+        (
+            {"metadata": {"channels": "3"}},
+            r"names other than .* Received: metadata=\{'channels': '3'\}",
+        ),
+        ({"metadata": {"steps": 3}}, r"must map texts to texts .* Received: metadata=\{'steps': 3\}"),
+        ({"check_sizes": []}, r"`check_sizes` must name at least one size"),
+        ({"check_sizes": [(0, 3)]}, r"`check_sizes` must be .* Received: check_sizes=\[\(0, 3\)\]"),
+        ({"check_sizes": [(3,)]}, r"`check_sizes` must be .* Received: check_sizes=\[\(3,\)\]"),
+    ],
+)
+def test_bad_arguments_are_refused(tiny_segmenter, tmp_path, arguments, words):
+    with pytest.raises(ValueError, match=words):
+        to_onnx(tiny_segmenter(), tmp_path / "a.onnx", **arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_paths_and_models_are_refused(tiny_segmenter, tmp_path):
+    with pytest.raises(FileNotFoundError, match="`path` must lie in an existing folder"):
+        to_onnx(tiny_segmenter(), tmp_path / "nowhere" / "a.onnx")
+    with pytest.raises(ValueError, match="`path` must be a file"):
+        to_onnx(tiny_segmenter(), tmp_path)
+    with pytest.raises(TypeError, match=r"`segmenter` must be a keras\.Model .* of type str"):
+        to_onnx("segmenter.keras", tmp_path / "a.onnx")
+    vector = keras.Sequential([keras.Input((5,)), keras.layers.Dense(2)])
+    with pytest.raises(ValueError, match="must take one picture"):
+        to_onnx(vector, tmp_path / "a.onnx")
+    image = keras.Input((8, 8, 3))
+    with pytest.raises(ValueError, match="must give logits"):
+        to_onnx(keras.Model(image, keras.layers.Flatten()(image)), tmp_path / "a.onnx")
+    with pytest.raises(ValueError, match="must give logits"):
+        to_onnx(keras.Model(image, [image, image]), tmp_path / "a.onnx")
+    with pytest.raises(ValueError, match="must take one picture"):
+        to_onnx(keras.Model([image, keras.Input((8, 8, 3))], image), tmp_path / "a.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_size_the_model_cannot_take_is_named(tmp_path):
+    image = keras.Input((None, None, 3))
+    half = keras.layers.Conv2D(3, 3, strides=2, padding="same")(image)
+    skip = keras.layers.Add()([keras.layers.UpSampling2D(2)(half), image])
+    segmenter = keras.Model(image, skip)
+    with pytest.raises(ValueError, match=r"fails on a picture of 67 x 93 pixels; .* `check_sizes`"):
+        to_onnx(segmenter, tmp_path / "a.onnx")
+    assert to_onnx(segmenter, tmp_path / "a.onnx", check_sizes=[(8, 6), (4, 4)]).sizes == ((8, 6), (4, 4))
+
+
+def test_nan_never_passes(tiny_segmenter, tmp_path):
+    segmenter = tiny_segmenter()
+    segmenter.set_weights([w * np.nan for w in segmenter.get_weights()])
+    with pytest.raises(ValueError, match="must give finite logits"):
+        to_onnx(segmenter, tmp_path / "a.onnx")
+
+
+def test_a_difference_above_tolerance_leaves_the_old_file(tiny_segmenter, tmp_path):
+    path = tmp_path / "a.onnx"
+    path.write_bytes(b"the old one")
+    with pytest.raises(ValueError, match=r"within tolerance=1e-12\. Received: a difference of"):
+        to_onnx(tiny_segmenter(), path, tolerance=1e-12)
+    assert path.read_bytes() == b"the old one"
+    assert list(tmp_path.iterdir()) == [path]
+    to_onnx(tiny_segmenter(), path)
+    assert onnx.load(path).producer_name == "keras_wsseg"
+
+
+class Cholesky(keras.layers.Layer):
+    def call(self, x):
+        square = keras.ops.matmul(x, keras.ops.swapaxes(x, -1, -2)) + 1e6 * keras.ops.eye(8)
+        return keras.ops.linalg.cholesky(square)
+
+    def compute_output_shape(self, shape):
+        return (*shape[:-1], 8)
+
+
+def test_an_operation_that_onnx_lacks_is_one_sentence(tmp_path, capfd):
+    image = keras.Input((8, 8, 3))
+    segmenter = keras.Model(image, Cholesky()(image))
+    with pytest.raises(ValueError, match=r"^`segmenter` .*Cholesky") as caught:
+        to_onnx(segmenter, tmp_path / "a.onnx")
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_good_export_is_silent(tiny_segmenter, tmp_path, capfd):
+    to_onnx(tiny_segmenter(), tmp_path / "a.onnx")
+    heard = capfd.readouterr()
+    assert heard.out == "" and heard.err == ""
+
+
+JAX_SCRIPT = """
+import keras, numpy as np, sys
+from keras_wsseg.export import OnnxSegmenter, to_onnx
+image = keras.Input((None, None, 3))
+x = keras.layers.Rescaling(1 / 255)(image)
+x = keras.layers.Conv2D(8, 3, strides=4, padding="same", activation="relu")(x)
+segmenter = keras.Model(image, keras.layers.Conv2D(3, 1)(x))
+assert keras.backend.backend() == "jax"
+assert to_onnx(segmenter, sys.argv[1]).max_difference < 1e-4
+picture = np.random.default_rng(0).uniform(0, 255, (1, 13, 22, 3)).astype("float32")
+logits = keras.ops.image.resize(segmenter(picture), (13, 22), interpolation="bilinear")
+expected = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
+np.testing.assert_allclose(OnnxSegmenter(sys.argv[1]).probabilities(picture), expected, atol=1e-4)
+"""
+
+
+def test_on_jax_the_file_says_what_jax_says(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", JAX_SCRIPT, str(tmp_path / "a.onnx")],
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["a.onnx"]
+
+
+@pytest.mark.parametrize("module", [onnx_writer, export_report, palette])
+def test_examples_in_docstrings_run(module):
+    names = {"keras": keras, "pathlib": pathlib, "tempfile": tempfile}
+    assert doctest.testmod(module, extraglobs=names).attempted > 0
+    assert doctest.testmod(module, extraglobs=names).failed == 0
