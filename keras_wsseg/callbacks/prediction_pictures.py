@@ -1,0 +1,186 @@
+import operator
+import pathlib
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_wsseg.ops.resize import resize_bilinear
+from keras_wsseg.visualization.overlay import checked_labels
+from keras_wsseg.visualization.palette import as_palette
+from keras_wsseg.visualization.prediction_sheet import prediction_sheet
+from keras_wsseg.visualization.rgb import checked_image, checked_range
+from keras_wsseg.visualization.write_png import write_png
+
+
+class PredictionPictures(keras.callbacks.Callback):
+    """Writes pictures of what the model predicts while it trains, epoch by epoch.
+
+    A loss that falls does not tell whether a regulariser follows the edges or washes small things away; a
+    look does. Each sheet shows image, weak label, prediction, uncertainty (normalised entropy) and, where
+    known, the truth, and lies in `directory` as `epoch_0001.png` and so on; TensorBoard shows the same sheets
+    with a slider over the epochs.
+
+    Args:
+        images: pictures `(height, width, channels)` with one channel or three, as the model takes them, of
+            any sizes; or dicts of inputs, of which `image` is shown.
+        labels: weak label maps `(height, width)`, one for each picture: 0 to classes - 1 a class, 255
+            unlabelled, 254 outside the image. None leaves the column out.
+        directory: folder for the sheets; made when the first one is written.
+        class_names: a name for each class, for a legend.
+        truth: dense label maps, one for each picture. None leaves the column out.
+        every: epochs from one sheet to the next.
+        tensorboard: folder of TensorBoard logs, where the sheets go too. None writes files only.
+        palette: `(classes, 3)` red, green, blue of 0 to 255; `visualization.class_palette` by default.
+        max_pictures: how many of the pictures are shown, from the first.
+        value_range: the values of black and of white; by default the model's own where it states them, as
+            `WeaklySupervisedModel` does, else `(0, 255)`.
+        from_logits: whether the model yields logits; otherwise probabilities.
+
+    Raises:
+        ImportError: when training begins, if `tensorboard` is asked for and TensorFlow or TensorBoard is not
+            installed.
+        TypeError: if labels are no integers, or a count is none.
+        ValueError: if there are no pictures, lists differ in length, sizes do not match, or a count is below
+            1; when training begins, if a picture lies outside its range or a class has no colour.
+
+    Example:
+        >>> import tempfile
+        >>> images, labels = np.zeros((2, 8, 8, 1), "float32"), np.zeros((2, 8, 8), "uint8")
+        >>> net = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(2, 1)])
+        >>> net.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        >>> folder = tempfile.mkdtemp()
+        >>> pictures = PredictionPictures(images, labels, folder, class_names=["ground", "tree"])
+        >>> history = net.fit(images, labels, callbacks=[pictures], verbose=0)
+        >>> [path.name for path in pathlib.Path(folder).iterdir()]
+        ['epoch_0001.png']
+    """
+
+    def __init__(
+        self,
+        images,
+        labels,
+        directory,
+        class_names=None,
+        truth=None,
+        every=1,
+        tensorboard=None,
+        palette=None,
+        max_pictures=4,
+        value_range=None,
+        from_logits=True,
+    ):
+        super().__init__()
+        self.every = _count("every", every)
+        self.inputs = list(images)[: _count("max_pictures", max_pictures)]
+        if not self.inputs:
+            raise ValueError(f"`images` must hold at least one picture. Received: {len(images)} pictures")
+        self.images = [checked_image(_shown(one)) for one in self.inputs]
+        self.labels = self._maps("labels", labels, len(images))
+        self.truth = self._maps("truth", truth, len(images))
+        self.directory = pathlib.Path(directory)
+        self.class_names = class_names
+        self.palette = as_palette(palette)
+        self.tensorboard = tensorboard
+        self.value_range = None if value_range is None else checked_range(value_range)
+        self.from_logits = from_logits
+        self._writer = None
+
+    def _maps(self, name, maps, count):
+        if maps is None:
+            return None
+        if len(maps) != count:
+            raise ValueError(
+                f"`{name}` must have an entry for each of the {count} pictures. Received: {len(maps)} entries"
+            )
+        return [
+            None if one is None else checked_labels(one, image.shape[:2], name)
+            for one, image in zip(maps, self.images, strict=False)
+        ]
+
+    def on_train_begin(self, logs=None):
+        # A rehearsal: what cannot be drawn says so now, not after an epoch of training.
+        self._sheet([np.ones((*image.shape[:2], 1)) for image in self.images], caption="")
+        if self.tensorboard is not None:
+            self._writer = _summary().create_file_writer(str(self.tensorboard))
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every:
+            return
+        probabilities = [self._probabilities(*pair) for pair in zip(self.inputs, self.images, strict=True)]
+        sheet = self._sheet(probabilities, caption=f"epoch {epoch + 1}")
+        write_png(self.directory / f"epoch_{epoch + 1:04d}.png", sheet)
+        if self._writer is not None:
+            with self._writer.as_default():
+                _summary().image("predictions", sheet[None], step=epoch)
+            self._writer.flush()
+
+    def on_train_end(self, logs=None):
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _sheet(self, probabilities, caption):
+        return prediction_sheet(
+            self.images,
+            probabilities,
+            self.labels,
+            self.truth,
+            self.class_names,
+            self.palette,
+            self._range(),
+            caption,
+        )
+
+    def _probabilities(self, one, image):
+        if isinstance(one, dict):
+            batch = {key: np.asarray(part)[None] for key, part in one.items()}
+        else:
+            batch = image[None]
+        output = self.model(batch, training=False)
+        if len(getattr(output, "shape", ())) != 4:
+            raise ValueError(
+                "`PredictionPictures` needs a model that yields (batch, height, width, classes). "
+                f"Received: {getattr(output, 'shape', type(output).__name__)}"
+            )
+        # A model that diverged shows as no idea everywhere; ending the training is for others to decide.
+        scores = resize_bilinear(ops.nan_to_num(ops.cast(output, "float32")), image.shape[:2])
+        return ops.convert_to_numpy(ops.softmax(scores) if self.from_logits else scores)[0]
+
+    def _range(self):
+        if self.value_range is not None:
+            return self.value_range
+        stated = getattr(self.model, "value_range", (0, 255))
+        return stated.get("image", (0, 255)) if isinstance(stated, dict) else stated
+
+
+def _shown(one):
+    if not isinstance(one, dict):
+        return one
+    if "image" not in one:
+        raise ValueError(f"`images` must name an input `image` to be shown. Received: {sorted(one)}")
+    return one["image"]
+
+
+def _count(name, value):
+    try:
+        count = operator.index(value)
+    except TypeError:
+        raise TypeError(f"`{name}` must be an integer. Received: {name}={value!r}") from None
+    if count < 1:
+        raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
+    return count
+
+
+def _summary():
+    try:
+        from tensorflow import summary
+
+        # TensorFlow without TensorBoard has a `summary` that lacks the kinds of summaries.
+        if not hasattr(summary, "image"):
+            raise ImportError("tensorboard is missing")
+    except ImportError as error:
+        raise ImportError(
+            f"`tensorboard` needs the packages: pip install tensorflow tensorboard. Received: {error}"
+        ) from error
+    return summary

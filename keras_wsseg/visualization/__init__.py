@@ -1,0 +1,22 @@
+"""Pictures of images, weak labels, predictions and kernels, as NumPy arrays and PNG files."""
+
+from keras_wsseg.visualization.contact_sheet import contact_sheet
+from keras_wsseg.visualization.kernel_mosaic import kernel_mosaic
+from keras_wsseg.visualization.overlay import overlay
+from keras_wsseg.visualization.palette import class_palette
+from keras_wsseg.visualization.prediction_sheet import prediction_sheet
+from keras_wsseg.visualization.rgb import rgb_picture
+from keras_wsseg.visualization.uncertainty import uncertainty, uncertainty_picture
+from keras_wsseg.visualization.write_png import write_png
+
+__all__ = [
+    "class_palette",
+    "contact_sheet",
+    "kernel_mosaic",
+    "overlay",
+    "prediction_sheet",
+    "rgb_picture",
+    "uncertainty",
+    "uncertainty_picture",
+    "write_png",
+]

@@ -1,0 +1,67 @@
+"""What a Gaussian kernel sees in a picture."""
+
+import operator
+
+import numpy as np
+
+from keras_wsseg.visualization.rgb import checked_image, unit_values
+
+
+def kernel_mosaic(image, xy=12.0, rgb=0.1, radius=15, value_range=(0, 255)):
+    """Windows of a kernel painted side by side, to choose sigmas by eye before training.
+
+    The picture is laid out in windows of `(2 radius + 1)²` pixels with an anchor a in the middle of each;
+    every pixel b shows
+
+        K(a, b) = exp(−½ |x_a − x_b|² / xy² − ½ |I_a − I_b|² / rgb²),
+
+    white for 1, which is the anchor itself. Good sigmas light up the thing that the anchor lies on and stop
+    at its edge. Where the picture ends before a window has its middle, the anchor is its last row or column.
+
+    Args:
+        image: `(height, width)`, `(height, width, 1)` or `(height, width, 3)`, within `value_range`.
+        xy: sigma of the position in pixels of this picture; None leaves the position out.
+        rgb: sigma of the colour in units of an image in [0, 1]; None leaves the colour out.
+        radius: half a window's side in pixels, at least 1.
+        value_range: the values of black and of white.
+
+    Returns:
+        uint8 `(height, width)`.
+
+    Raises:
+        TypeError: if `radius` is no integer.
+        ValueError: if a sigma or the radius is not positive, both sigmas are None, or a value lies outside
+            `value_range`.
+
+    Example:
+
+    >>> kernel_mosaic(np.array([[0, 0, 255]], np.uint8), xy=None, rgb=0.1, radius=1).tolist()
+    [[255, 255, 0]]
+
+    Source: Obukhov et al., "Gated CRF Loss for Weakly Supervised Semantic Image Segmentation", 2019, figure 2
+    (xy = 12, rgb = 0.1, radius = 15) and equation 5; their rgb is in units of the standardised image.
+    """
+    for name, sigma in (("xy", xy), ("rgb", rgb)):
+        if sigma is not None and not sigma > 0:
+            raise ValueError(f"`{name}` must be positive, or None to leave it out. Received: {name}={sigma}")
+    if xy is None and rgb is None:
+        raise ValueError("`xy` or `rgb` must be given. Received: xy=None, rgb=None")
+    try:
+        side = 2 * operator.index(radius) + 1
+    except TypeError:
+        raise TypeError(f"`radius` must be an integer. Received: radius={radius!r}") from None
+    if radius < 1:
+        raise ValueError(f"`radius` must be at least 1. Received: radius={radius}")
+    colours = unit_values(checked_image(image), value_range)
+    rows, columns = (np.arange(n) for n in colours.shape[:2])
+    anchor_rows, anchor_columns = (
+        np.minimum(places // side * side + radius, len(places) - 1) for places in (rows, columns)
+    )
+    exponent = np.zeros(colours.shape[:2], np.float32)
+    if xy is not None:
+        exponent += np.square((rows - anchor_rows) / xy)[:, None]
+        exponent += np.square((columns - anchor_columns) / xy)[None, :]
+    if rgb is not None:
+        difference = colours - colours[anchor_rows[:, None], anchor_columns[None, :]]
+        exponent += np.sum(np.square(difference / rgb), axis=-1)
+    return np.rint(255 * np.exp(-0.5 * exponent)).astype(np.uint8)

@@ -1,0 +1,81 @@
+"""Colours for classes laid over a picture."""
+
+import colorsys
+
+import numpy as np
+
+# Class 0 is the background more often than not: grey, which shows on black and on white pictures alike and
+# leaves the colours to the things.
+_FIRST = (
+    (150, 150, 158),
+    (230, 57, 70),
+    (42, 157, 244),
+    (255, 200, 10),
+    (46, 196, 112),
+    (160, 90, 230),
+    (255, 118, 35),
+    (0, 206, 209),
+    (240, 80, 190),
+    (170, 220, 40),
+    (140, 84, 52),
+    (95, 110, 250),
+    (255, 160, 160),
+    (0, 128, 110),
+    (205, 180, 255),
+    (150, 20, 60),
+    (250, 240, 130),
+    (20, 80, 160),
+    (160, 255, 200),
+    (120, 120, 0),
+    (250, 250, 250),
+)
+_GOLDEN_RATIO = 0.618034
+
+
+def class_palette(num_classes):
+    """Colours that stand out from a picture under them and from each other.
+
+    The colours of PASCAL VOC, with a black background and dark hues, vanish on a dark picture such as an MRI.
+
+    Args:
+        num_classes: number of colours, 1 to 254.
+
+    Returns:
+        uint8 `(num_classes, 3)`, red, green, blue; class 0 is grey.
+
+    Raises:
+        ValueError: if `num_classes` is not within 1 to 254.
+
+    Example:
+
+    >>> class_palette(2).tolist()
+    [[150, 150, 158], [230, 57, 70]]
+    """
+    if not 1 <= num_classes <= 254:
+        raise ValueError(f"`num_classes` must be 1 to 254. Received: num_classes={num_classes}")
+    more = [_spread_colour(i) for i in range(num_classes - len(_FIRST))]
+    return np.array([*_FIRST, *more][:num_classes], dtype=np.uint8)
+
+
+def as_palette(palette, num_classes=254):
+    """`palette` as a uint8 array `(colours, 3)`, or the default one where it is None."""
+    if palette is None:
+        return class_palette(num_classes)
+    colours = np.asarray(palette)
+    if colours.ndim != 2 or colours.shape[1] != 3 or colours.dtype.kind not in "iu" or not len(colours):
+        raise ValueError(
+            "`palette` must hold a red, green and blue of 0 to 255 for each class, shape (classes, 3). "
+            f"Received: shape={colours.shape}, dtype={colours.dtype}"
+        )
+    if colours.min() < 0 or colours.max() > 255:
+        raise ValueError(
+            f"`palette` must hold values of 0 to 255. Received: {colours.min()} to {colours.max()}"
+        )
+    return colours.astype(np.uint8)
+
+
+def _spread_colour(i):
+    # Steps of the golden ratio never come near an earlier hue for long; lightness cycles out of step.
+    hue = i * _GOLDEN_RATIO % 1.0
+    lightness = (0.5, 0.68, 0.38)[i % 3]
+    return tuple(round(255 * x) for x in colorsys.hls_to_rgb(hue, lightness, 0.8))

@@ -1,0 +1,98 @@
+"""What a segmenter learned, beside what it learned it from."""
+
+import numpy as np
+
+from keras_wsseg.annotations.labels import OUTSIDE, UNLABELLED
+from keras_wsseg.visualization.contact_sheet import contact_sheet
+from keras_wsseg.visualization.overlay import checked_labels, overlay
+from keras_wsseg.visualization.rgb import rgb_picture
+from keras_wsseg.visualization.uncertainty import uncertainty_picture
+
+# Strokes cover a few percent of a picture and clicks hardly anything: both have to be drawn larger than they
+# are, and in full colour, to be found on a sheet.
+_STROKES = 0.2
+_CLICKS = 0.005
+
+
+def prediction_sheet(
+    images,
+    probabilities,
+    labels=None,
+    truth=None,
+    class_names=None,
+    palette=None,
+    value_range=(0, 255),
+    caption=None,
+    cell=320,
+):
+    """A sheet of image, weak label, prediction, uncertainty and truth, one picture a row.
+
+    Args:
+        images: list of pictures `(height, width)` or `(height, width, 1 or 3)`, of any sizes.
+        probabilities: list of `(height, width, classes)`, each of its image's size.
+        labels: list of weak label maps `(height, width)`, drawn enlarged where they are strokes or clicks;
+            an entry may be None, and so may the list, which leaves out the column.
+        truth: the same for dense labels.
+        class_names: a name for each class; shown beside its colour.
+        palette: `(classes, 3)` red, green, blue of 0 to 255; `class_palette` by default.
+        value_range: the values of black and of white in `images`.
+        caption: a line above everything.
+        cell: largest width and height of a picture on the sheet in pixels.
+
+    Returns:
+        uint8 `(height, width, 3)`.
+
+    Raises:
+        ValueError: if the lists differ in length, sizes do not match, or a value is out of range.
+
+    Example:
+
+    >>> image, p = np.zeros((8, 8), np.uint8), np.full((8, 8, 2), 0.5)
+    >>> prediction_sheet([image], [p], class_names=["cat", "dog"]).dtype
+    dtype('uint8')
+    """
+    for name, values in (("probabilities", probabilities), ("labels", labels), ("truth", truth)):
+        if values is not None and len(values) != len(images):
+            raise ValueError(
+                f"`{name}` must have an entry for each of the {len(images)} images. "
+                f"Received: {len(values)} entries"
+            )
+    columns = {"image": [rgb_picture(image, value_range) for image in images]}
+    if labels is not None:
+        columns["weak label"] = [
+            None if one is None else _weak_overlay(picture, one, palette)
+            for picture, one in zip(columns["image"], labels, strict=True)
+        ]
+    columns["prediction"] = [
+        overlay(picture, np.argmax(_sized(p, picture), axis=-1), palette)
+        for picture, p in zip(columns["image"], probabilities, strict=True)
+    ]
+    columns["uncertainty"] = [uncertainty_picture(p) for p in probabilities]
+    if truth is not None:
+        columns["truth"] = [
+            None if one is None else overlay(picture, one, palette)
+            for picture, one in zip(columns["image"], truth, strict=True)
+        ]
+    rows = list(zip(*columns.values(), strict=True))
+    return contact_sheet(rows, list(columns), class_names, palette, caption, cell)
+
+
+def _weak_overlay(picture, labels, palette):
+    labels = checked_labels(labels, picture.shape[:2], "labels")
+    inside = np.count_nonzero(labels != OUTSIDE)
+    annotated = np.count_nonzero((labels != OUTSIDE) & (labels != UNLABELLED)) / max(1, inside)
+    side = max(labels.shape)
+    if annotated < _CLICKS:
+        return overlay(picture, labels, palette, alpha=1.0, enlarge=max(1, side // 100))
+    if annotated < _STROKES:
+        return overlay(picture, labels, palette, alpha=1.0, enlarge=side // 250)
+    return overlay(picture, labels, palette)
+
+
+def _sized(probabilities, picture):
+    if np.ndim(probabilities) != 3 or np.shape(probabilities)[:2] != picture.shape[:2]:
+        raise ValueError(
+            f"`probabilities` must have shape (height, width, classes) of the image, {picture.shape[:2]}. "
+            f"Received: shape={np.shape(probabilities)}"
+        )
+    return probabilities

@@ -1,0 +1,72 @@
+"""Pictures of any depth as eight-bit colour."""
+
+import numpy as np
+
+# A resized picture passes its range by rounding; more than this fraction of the range is a wrong range.
+_TOLERANCE = 1e-3
+
+
+def rgb_picture(image, value_range=(0, 255)):
+    """A picture of any depth as eight-bit colour, ready to be shown.
+
+    Args:
+        image: `(height, width)`, `(height, width, 1)` or `(height, width, 3)`, integers or floats within
+            `value_range`.
+        value_range: the values of black and of white, such as `(0, 65535)` for sixteen bits.
+
+    Returns:
+        uint8 `(height, width, 3)`.
+
+    Raises:
+        ValueError: if the shape is none of these, the range is empty, or a value lies outside the range.
+
+    Example:
+
+    >>> rgb_picture(np.array([[0.0, 0.5, 1.0]]), value_range=(0, 1))[0, :, 0].tolist()
+    [0, 128, 255]
+    """
+    low, high = checked_range(value_range)
+    image = checked_image(image)
+    if image.dtype == np.uint8 and (low, high) == (0, 255):
+        picture = image
+    else:
+        picture = np.rint(255 * unit_values(image, value_range)).astype(np.uint8)
+    return np.array(np.broadcast_to(picture, (*picture.shape[:2], 3)))
+
+
+def unit_values(image, value_range):
+    """`image` scaled to float32 in [0, 1], black to white."""
+    low, high = checked_range(value_range)
+    values = (np.asarray(image).astype(np.float32) - low) / np.float32(high - low)
+    # The comparison is turned round so that NaN fails it too.
+    if values.size and not (values.min() >= -_TOLERANCE and values.max() <= 1 + _TOLERANCE):
+        raise ValueError(
+            f"`image` must lie within value_range=({low:g}, {high:g}). "
+            f"Received: values from {np.min(image):g} to {np.max(image):g}"
+        )
+    return np.clip(values, 0.0, 1.0)
+
+
+def checked_image(image):
+    """`image` as an array `(height, width, 1 or 3)`."""
+    array = np.asarray(image)
+    picture = array[..., None] if array.ndim == 2 else array
+    if picture.ndim != 3 or picture.shape[-1] not in (1, 3) or not picture.size:
+        raise ValueError(
+            "`image` must have shape (height, width), (height, width, 1) or (height, width, 3). "
+            f"Received: shape={array.shape}"
+        )
+    return picture
+
+
+def checked_range(value_range):
+    """`value_range` as two floats, the first below the second."""
+    try:
+        low, high = (float(v) for v in value_range)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"`value_range` must be two numbers. Received: value_range={value_range!r}"
+        ) from None
+    if not low < high:
+        raise ValueError(f"`value_range` must rise. Received: value_range={value_range!r}")
+    return low, high

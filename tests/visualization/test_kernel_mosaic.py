@@ -1,0 +1,64 @@
+import math
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_wsseg.visualization import kernel_mosaic
+
+
+def loop_mosaic(image, xy, rgb, radius):
+    height, width, _ = image.shape
+    side = 2 * radius + 1
+    result = np.zeros((height, width))
+    for top in range(0, height, side):
+        for left in range(0, width, side):
+            ay, ax = min(top + radius, height - 1), min(left + radius, width - 1)
+            for y in range(top, min(top + side, height)):
+                for x in range(left, min(left + side, width)):
+                    place = ((y - ay) ** 2 + (x - ax) ** 2) / xy**2 if xy else 0
+                    colour = sum((image[y, x] - image[ay, ax]) ** 2) / rgb**2 if rgb else 0
+                    result[y, x] = math.exp(-0.5 * (place + colour))
+    return result
+
+
+@pytest.mark.parametrize(("xy", "rgb"), [(3.0, 0.4), (None, 0.4), (3.0, None)])
+def test_against_a_loop(xy, rgb):
+    image = np.random.default_rng(0).random((12, 16, 3))
+    mosaic = kernel_mosaic(image, xy=xy, rgb=rgb, radius=2, value_range=(0, 1))
+    assert mosaic.dtype == np.uint8
+    expected = 255 * loop_mosaic(image, xy, rgb, 2)
+    np.testing.assert_allclose(mosaic, expected, atol=0.51)
+
+
+def test_grey_sixteen_bits_equal_their_float_picture():
+    image = np.random.default_rng(1).integers(0, 65536, (9, 9), dtype=np.uint16)
+    np.testing.assert_array_equal(
+        kernel_mosaic(image, xy=4, rgb=0.2, radius=1, value_range=(0, 65535)),
+        kernel_mosaic(image[..., None] / 65535, xy=4, rgb=0.2, radius=1, value_range=(0, 1)),
+    )
+
+
+def test_setting_of_the_figure_on_a_photograph(real_data):
+    image = np.asarray(Image.open(real_data / "voc_mini" / "images" / "2007_000033.png"))
+    mosaic = kernel_mosaic(image)
+    assert mosaic.shape == image.shape[:2]
+    assert (mosaic[15::31, 15::31] == 255).all()
+    # Sky is even, so only the distance counts there; the apron is busy.
+    assert mosaic[:93, :310].mean() > 1.5 * mosaic[-93:, :310].mean()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"xy": 0}, ValueError, r"`xy` must be positive, or None to leave it out. Received: xy=0$"),
+        ({"rgb": -1.0}, ValueError, r"`rgb` must be positive, .* Received: rgb=-1.0$"),
+        ({"xy": None, "rgb": None}, ValueError, r"`xy` or `rgb` must be given. Received: xy=None, rgb=None$"),
+        ({"radius": 0}, ValueError, r"`radius` must be at least 1. Received: radius=0$"),
+        ({"radius": 1.5}, TypeError, r"`radius` must be an integer. Received: radius=1.5$"),
+        ({"value_range": (0, 1)}, ValueError, r"`image` must lie within value_range=\(0, 1\)"),
+    ],
+)
+def test_bad_input(arguments, error, message):
+    with pytest.raises(error, match=message):
+        kernel_mosaic(np.full((4, 4), 9, np.uint8), **arguments)

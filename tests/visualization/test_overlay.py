@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from keras_wsseg.visualization import overlay
+
+PALETTE = [[0, 0, 0], [200, 100, 0], [0, 0, 250]]
+
+
+def test_blends_annotated_pixels_only():
+    image = np.full((2, 2, 3), 100, np.uint8)
+    picture = overlay(image, np.array([[1, 255], [2, 0]], np.uint8), PALETTE, alpha=0.25)
+    assert picture.tolist() == [[[125, 100, 75], [100, 100, 100]], [[75, 75, 138], [75, 75, 75]]]
+    assert (image == 100).all()
+
+
+def test_outside_is_darkened_and_hatched():
+    picture = overlay(np.full((16, 16), 200, np.uint8), np.full((16, 16), 254))[..., 0]
+    assert picture[0, 0] == picture[3, 5] == 110
+    assert picture[0, 1] == 60
+    assert (picture == 110).mean() == pytest.approx(1 / 8)
+
+
+def test_sixteen_bit_picture_and_labels_with_a_channel():
+    picture = overlay(np.full((2, 2, 1), 65535, np.uint16), np.full((2, 2, 1), 255), value_range=(0, 65535))
+    assert (picture == 255).all() and picture.shape == (2, 2, 3)
+
+
+def test_enlarged_click_is_round_and_rimmed():
+    labels = np.full((9, 9), 255)
+    labels[4, 4] = 1
+    picture = overlay(np.full((9, 9), 40, np.uint8), labels, PALETTE, alpha=1.0, enlarge=2)
+    painted = (picture == PALETTE[1]).all(-1)
+    rows, columns = np.indices((9, 9)) - 4
+    octagon = (np.maximum(abs(rows), abs(columns)) <= 2) & (abs(rows) + abs(columns) <= 3)
+    np.testing.assert_array_equal(painted, octagon)
+    assert picture[4, 7].tolist() == [10, 10, 10]
+    assert picture[0, 0].tolist() == [40, 40, 40]
+
+
+def test_enlarging_stops_at_other_classes_the_outside_and_the_border():
+    labels = np.array([[1, 255, 255, 2, 254, 255]])
+    picture = overlay(np.zeros((1, 6), np.uint8), labels, PALETTE, alpha=1.0, enlarge=5)
+    assert picture[0, :2].tolist() == [PALETTE[1]] * 2
+    assert picture[0, 2:4].tolist() == [PALETTE[2]] * 2
+    assert picture[0, 5].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"labels": np.zeros((2, 2))}, TypeError, "`labels` must hold integers. Received: dtype=float64$"),
+        ({"labels": np.zeros((3, 2), int)}, ValueError, r"image, \(2, 2\). Received: shape=\(3, 2\)$"),
+        ({"labels": np.full((2, 2), 256)}, ValueError, "ids from 0 to 255. Received: ids from 256 to 256$"),
+        ({"labels": np.full((2, 2), 3)}, ValueError, "`palette` must have .* class 3 and 3 colours$"),
+        ({"alpha": 1.5}, ValueError, r"`alpha` must be 0 to 1. Received: alpha=1.5$"),
+        ({"enlarge": -1}, ValueError, r"`enlarge` must be at least 0. Received: enlarge=-1$"),
+        ({"enlarge": 1.5}, TypeError, r"`enlarge` must be an integer. Received: enlarge=1.5$"),
+    ],
+)
+def test_bad_input(change, error, message):
+    arguments = {"image": np.zeros((2, 2), np.uint8), "labels": np.zeros((2, 2), int), "palette": PALETTE}
+    with pytest.raises(error, match=message):
+        overlay(**{**arguments, **change})
