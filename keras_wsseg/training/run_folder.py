@@ -1,0 +1,108 @@
+"""The folder of one training: settings, logs, checkpoints, pictures, the segmenter and its scores."""
+
+import dataclasses
+import json
+import os
+import pathlib
+
+from keras_wsseg.training.config import TrainingConfig
+
+
+class RunFolder:
+    """Where a training keeps what it makes.
+
+    ```
+    config.json      the settings
+    log.csv          loss, its terms and scores by epoch
+    backup/          state of an unfinished training, for --resume
+    pictures/        image, annotation, prediction and uncertainty by epoch
+    tensorboard/     where asked for
+    segmenter.keras  the trained segmenter
+    scores.json      its scores
+    ```
+
+    Args:
+        path: the folder; it need not exist.
+
+    Example:
+        >>> RunFolder("runs/hearts").segmenter.name
+        'segmenter.keras'
+    """
+
+    def __init__(self, path):
+        self.path = pathlib.Path(path)
+        self.config = self.path / "config.json"
+        self.log = self.path / "log.csv"
+        self.backup = self.path / "backup"
+        self.pictures = self.path / "pictures"
+        self.tensorboard = self.path / "tensorboard"
+        self.segmenter = self.path / "segmenter.keras"
+        self.scores = self.path / "scores.json"
+
+    @property
+    def finished(self):
+        """Whether the training in this folder came to its end."""
+        return self.segmenter.is_file()
+
+    def open(self, config, resume):
+        """Begins a training here, or goes on with one.
+
+        Args:
+            config: the settings; when resuming, they must be those that the folder holds, or None.
+            resume: go on with what lies here.
+
+        Returns:
+            The settings.
+
+        Raises:
+            FileExistsError: if there is a training and it is not to be resumed.
+            FileNotFoundError: if there is none to resume.
+            ValueError: if it was begun with other settings.
+        """
+        if resume:
+            if not self.config.is_file():
+                raise FileNotFoundError(f"There is no training to resume in {str(self.path)!r}.")
+            begun = TrainingConfig.read(self.config)
+            if config is not None and begun != config:
+                changed = [
+                    field.name
+                    for field in dataclasses.fields(begun)
+                    if getattr(begun, field.name) != getattr(config, field.name)
+                ]
+                raise ValueError(
+                    f"The training in {str(self.path)!r} was begun with other values of {', '.join(changed)}."
+                )
+            return begun
+        if self.path.exists() and any(self.path.iterdir()):
+            raise FileExistsError(
+                f"The folder {str(self.path)!r} is not empty: resume it, or choose another one."
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_text(self.config, config.to_json())
+        return config
+
+    def completed_epochs(self):
+        """How many epochs an unfinished training has behind it."""
+        path = self.backup / "training_metadata.json"
+        return json.loads(path.read_text())["epoch"] if path.is_file() else 0
+
+    def write_segmenter(self, segmenter):
+        """Saves the segmenter, whole or not at all."""
+        partial = self.segmenter.with_name("partial.keras")
+        segmenter.save(partial)
+        os.replace(partial, self.segmenter)
+
+    def write_scores(self, scores):
+        """Saves the scores."""
+        write_text(self.scores, json.dumps(dataclasses.asdict(scores), indent=2) + "\n")
+
+    def read_scores(self):
+        """The scores as a dict, or None where there are none yet."""
+        return json.loads(self.scores.read_text()) if self.scores.is_file() else None
+
+
+def write_text(path, text):
+    """Writes a text file, whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text)
+    os.replace(partial, path)

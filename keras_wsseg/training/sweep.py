@@ -1,0 +1,114 @@
+"""One training repeated over values of its settings and over seeds."""
+
+import dataclasses
+import itertools
+import pathlib
+
+import numpy as np
+
+from keras_wsseg.training.run_folder import RunFolder
+from keras_wsseg.training.train import train
+
+
+@dataclasses.dataclass(frozen=True)
+class SweepRow:
+    """The scores of one combination of values over all seeds.
+
+    Attributes:
+        values: setting by name.
+        scores: one score a seed.
+        per_class: mean over seeds of each class's score, by name.
+    """
+
+    values: dict
+    scores: tuple
+    per_class: dict
+
+    @property
+    def mean(self):
+        """Mean over the seeds."""
+        return float(np.mean(self.scores))
+
+    @property
+    def spread(self):
+        """Standard deviation over the seeds (of a sample: divided by their number less one); 0 for one."""
+        return float(np.std(self.scores, ddof=1)) if len(self.scores) > 1 else 0.0
+
+
+def sweep(config, varied, seeds, folder, score="mean_iou", on_run=None, verbose=0):
+    """Trains every combination of values with every seed; what is already there is not trained again.
+
+    The published tables are sweeps: over the methods, masks, click sizes, sigma with the radius, and lambda.
+
+    Args:
+        config: the `TrainingConfig` that all trainings share.
+        varied: values by the setting's name, `{"crf_weight": [0.05, 0.1], "radius": [3, 5]}`. Settings that
+            change together are given as one name joined by `+` with tuples of values:
+            `{"sigma_xy+radius": [(3, 3), (6, 5)]}`.
+        seeds: the seeds, such as `range(3)`.
+        folder: a folder that receives one run folder a training.
+        score: `"mean_iou"` or `"mean_dice"`.
+        on_run: called with `(number, count, settings)` before each training.
+        verbose: as in `model.fit`.
+
+    Returns:
+        A list of `SweepRow`, in the order of the values.
+
+    Raises:
+        ValueError: if a setting does not exist, or a value is out of its range.
+    """
+    if score not in ("mean_iou", "mean_dice"):
+        raise ValueError(f"score must be 'mean_iou' or 'mean_dice'. Received: score={score!r}")
+    combinations = [_flat(varied, values) for values in itertools.product(*varied.values())]
+    seeds = list(seeds)
+    configs = [
+        [_changed(config, {**values, "seed": int(seed)}) for seed in seeds] for values in combinations
+    ]
+    rows, number, count = [], 0, len(combinations) * len(seeds)
+    for values, row in zip(combinations, configs, strict=True):
+        results = []
+        for one in row:
+            number += 1
+            if on_run:
+                on_run(number, count, {**values, "seed": one.seed})
+            results.append(_scores_of(one, _run_path(folder, values, one.seed), verbose))
+        name = score.removeprefix("mean_")
+        per_class = {
+            key: float(np.mean([r[name][key] for r in results if r[name][key] is not None] or [np.nan]))
+            for key in results[0][name]
+        }
+        rows.append(SweepRow(values, tuple(r[score] for r in results), per_class))
+    return rows
+
+
+def _scores_of(config, path, verbose):
+    run = RunFolder(path)
+    train(config, path, resume=run.config.is_file(), verbose=verbose)
+    scores = run.read_scores()
+    if scores is None:
+        raise ValueError(f"A sweep needs pictures to score on. Received: val_split={config.val_split!r}")
+    return scores
+
+
+def _flat(varied, values):
+    flat = {}
+    for names, value in zip(varied, values, strict=True):
+        names = names.split("+")
+        value = value if len(names) > 1 else (value,)
+        if len(names) != len(value):
+            raise ValueError(f"{'+'.join(names)} needs {len(names)} values at a time. Received: {value!r}")
+        flat.update(zip(names, value, strict=True))
+    return flat
+
+
+def _changed(config, changes):
+    known = {field.name for field in dataclasses.fields(config)}
+    for name in changes:
+        if name not in known:
+            raise ValueError(f"there is no setting of that name to vary. Received: {name!r}")
+    return config.replace(**changes)
+
+
+def _run_path(folder, values, seed):
+    parts = [f"{name}={value}" for name, value in values.items()] + [f"seed={seed}"]
+    return pathlib.Path(folder) / ",".join(parts).replace("/", "_").replace(" ", "")
