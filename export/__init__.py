@@ -13,7 +13,6 @@ if __name__ != "keras_wsseg.export":
 _HOMES = {
     "ExportReport": "export_report",
     "OnnxSegmenter": "onnx_segmenter",
-    "default_palette": "palette",
     "to_onnx": "onnx_writer",
 }
 

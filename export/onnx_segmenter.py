@@ -6,7 +6,6 @@ import pathlib
 import numpy as np
 
 from keras_wsseg.export.metadata import SegmenterMetadata
-from keras_wsseg.export.palette import default_palette
 from keras_wsseg.export.pictures import read_picture, to_batch
 
 try:
@@ -17,6 +16,8 @@ except ImportError as error:
     ) from error
 
 CPU = "CPUExecutionProvider"
+# Reserved numbers in a mask show in the colour that Pascal VOC gives to what has no class.
+VOID = (224, 224, 192)
 GPUS = ("CUDAExecutionProvider", "ROCMExecutionProvider", "DmlExecutionProvider")
 
 
@@ -168,7 +169,7 @@ class OnnxSegmenter:
         except ImportError as error:
             raise ImportError("Writing a mask needs Pillow: `pip install pillow`") from error
         path = pathlib.Path(path)
-        colours = default_palette(256)
+        colours = np.full((256, 3), VOID, np.uint8)
         colours[: len(self.palette)] = self.palette[:256]
         picture = Image.fromarray(mask.astype(np.uint8))
         picture.putpalette(colours.tobytes())

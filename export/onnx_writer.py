@@ -12,7 +12,7 @@ import keras_wsseg
 from keras_wsseg.export import parity, source
 from keras_wsseg.export.export_report import ExportReport
 from keras_wsseg.export.metadata import SegmenterMetadata
-from keras_wsseg.export.palette import default_palette
+from keras_wsseg.visualization import class_palette
 
 OPSETS = (15, 16, 17, 18)
 # 254 and 255 stay free for what lies outside the picture and what carries no label.
@@ -51,7 +51,8 @@ def to_onnx(
             `WeaklySupervisedModel`.
         path: file to write; an existing one is replaced once the new one has passed.
         class_names: one text for each class; `class 0`, `class 1`, … by default.
-        palette: one `(red, green, blue)` of 0 to 255 for each class; `default_palette` by default.
+        palette: one `(red, green, blue)` of 0 to 255 for each class; by default the colours in which
+            pictures are shown during training, `visualization.class_palette`.
         tolerance: largest absolute difference allowed between a probability in Keras and in ONNX Runtime.
         opset: version of the ONNX operators, 15 (default) to 18.
         value_range: `(low, high)` of the pictures; by default what the segmenter or one of its layers
@@ -145,8 +146,8 @@ def _describe(classes, class_names, palette, value_range, channels, extra):
             f"Received: class_names={list(class_names)}"
         )
     if palette is None:
-        colours = default_palette(256)
-        palette = [colours[number % 256] for number in range(classes)]
+        colours = class_palette(min(classes, LARGEST_BYTE_CLASSES))
+        palette = [colours[number % len(colours)] for number in range(classes)]
     palette = tuple(tuple(int(x) for x in colour) for colour in palette)
     return SegmenterMetadata(tuple(class_names), palette, value_range, channels, extra)
 

@@ -211,6 +211,7 @@ def test_saved_mask_holds_numbers_and_shows_colours(segmenter, tmp_path):
         np.testing.assert_array_equal(np.asarray(read), mask)
         colours = np.asarray(read.convert("RGB"))
     np.testing.assert_array_equal(colours[0], segmenter.palette[:3])
+    assert colours[1].tolist() == [[0, 0, 200], [224, 224, 192], [224, 224, 192]]
     assert [path.name for path in tmp_path.iterdir()] == ["mask.png"]
 
 

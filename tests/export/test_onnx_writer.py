@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from keras_wsseg.export import ExportReport, export_report, onnx_writer, palette, to_onnx
+from keras_wsseg.export import ExportReport, OnnxSegmenter, export_report, onnx_writer, to_onnx
 
 
 def run(path, picture):
@@ -114,6 +114,7 @@ def test_many_classes_need_more_than_a_byte(tmp_path):
         segmenter = keras.Model(image, keras.layers.Conv2D(classes, 1)(scaled))
         to_onnx(segmenter, tmp_path / "a.onnx", check_sizes=[(4, 5)])
         assert run(tmp_path / "a.onnx", noise(1, 3, 3, 3))[1].dtype == dtype
+        assert len(OnnxSegmenter(tmp_path / "a.onnx").palette) == classes
 
 
 def test_fixed_size_and_batch_stay_fixed(tiny_segmenter, tmp_path):
@@ -319,7 +320,7 @@ def test_on_jax_the_file_says_what_jax_says(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.onnx"]
 
 
-@pytest.mark.parametrize("module", [onnx_writer, export_report, palette])
+@pytest.mark.parametrize("module", [onnx_writer, export_report])
 def test_examples_in_docstrings_run(module):
     names = {"keras": keras, "pathlib": pathlib, "tempfile": tempfile}
     assert doctest.testmod(module, extraglobs=names).attempted > 0
