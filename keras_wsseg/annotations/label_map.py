@@ -102,7 +102,7 @@ def write_label_map(path, labels, palette=None):
     Args:
         path: the PNG to write; its folder must exist.
         labels: integer array `(height, width)`, ids from 0 to 255.
-        palette: colours, integers `(up to 256, 3)` from 0 to 255; `voc_palette()` by default.
+        palette: colours, integers `(up to 256, 3)` from 0 to 255; ids beyond it have those of `voc_palette`.
 
     Raises:
         TypeError, ValueError: labels or palette are not as above, or the suffix is not `.png`.
@@ -125,7 +125,10 @@ def write_label_map(path, labels, palette=None):
     if colours.dtype.kind not in "iu" or colours.min() < 0 or colours.max() > 255:
         raise ValueError(f"`palette` must hold integers from 0 to 255. Received: palette={palette!r}")
     image = Image.fromarray(labels)
-    image.putpalette(colours.astype(np.uint8).tobytes())
+    # A palette of fewer colours would make Pillow store fewer bits, too few for 254 and 255.
+    full = voc_palette()
+    full[: len(colours)] = colours
+    image.putpalette(full.tobytes())
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as stream:

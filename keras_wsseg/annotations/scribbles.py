@@ -12,6 +12,8 @@ from keras_wsseg.annotations.labels import OUTSIDE, UNLABELLED
 _MAX_NODES = 900
 # Strokes keep to where the region is at least this wide, in parts of its widest place, as a hand does.
 _CORE = 0.35
+# On fewer pixels than this a pen leaves a dot, whichever way it moves.
+_DOT = 10
 
 
 def simulate_scribbles(labels, length=1.0, seed=0, width=3, min_area=1):
@@ -57,6 +59,10 @@ def simulate_scribbles(labels, length=1.0, seed=0, width=3, min_area=1):
 
 
 def _stroke(mask, length, width, random):
+    if np.count_nonzero(mask) < _DOT:
+        pixels = np.argwhere(mask)
+        middle = pixels[np.argmin(((pixels - pixels.mean(axis=0)) ** 2).sum(axis=1))]
+        return _pen(middle[None].astype(float), mask.shape, width) & mask
     padded = np.pad(mask, 1)
     depth = ndimage.distance_transform_edt(padded)[1:-1, 1:-1]
     course = _course(depth)

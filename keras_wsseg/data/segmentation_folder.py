@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import pathlib
+import threading
 import zlib
 
 import numpy as np
@@ -144,7 +145,9 @@ class SegmentationFolder(SegmentationDataset):
         elif self.annotation == "simulated_scribbles":
             # The name takes part, not the position: a picture keeps its scribble in another list.
             seed = (self._seed, zlib.crc32(self.names[index].encode()))
-            labels = simulate_scribbles(labels, self._scribble_length, seed, self._scribble_width)
+            # Two threads of many small NumPy calls slow each other down to less than one.
+            with self._one_at_a_time:
+                labels = simulate_scribbles(labels, self._scribble_length, seed, self._scribble_width)
         elif self._click_size > 1:
             labels = enlarge_clicks(labels, self._click_size)
         return image, labels
@@ -166,6 +169,7 @@ class SegmentationFolder(SegmentationDataset):
         blank = np.full((1, 1), UNLABELLED, np.uint8)
         enlarge_clicks(blank, click_size)
         simulate_scribbles(blank, scribble_length, seed, scribble_width)
+        self._one_at_a_time = threading.Lock()
         self._click_size, self._seed = click_size, seed
         self._scribble_length, self._scribble_width = scribble_length, scribble_width
 

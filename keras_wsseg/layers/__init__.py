@@ -1,7 +1,17 @@
 """Layers that segmenters are built from."""
 
+from keras_wsseg.layers.crop_to_stride import CropToStride
+from keras_wsseg.layers.pad_to_multiple import PadToMultiple
 from keras_wsseg.layers.resize_like import ResizeLike
 from keras_wsseg.layers.standardize import IMAGENET_MEAN, IMAGENET_STD, Standardize
 from keras_wsseg.layers.upsample_like import UpsampleLike
 
-__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "ResizeLike", "Standardize", "UpsampleLike"]
+__all__ = [
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "CropToStride",
+    "PadToMultiple",
+    "ResizeLike",
+    "Standardize",
+    "UpsampleLike",
+]

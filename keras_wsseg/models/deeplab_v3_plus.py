@@ -3,8 +3,15 @@
 import keras
 from keras import layers
 
-from keras_wsseg.layers import IMAGENET_MEAN, IMAGENET_STD, ResizeLike, Standardize
-from keras_wsseg.models.application import application_encoder, application_preprocessing
+from keras_wsseg.layers import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    CropToStride,
+    PadToMultiple,
+    ResizeLike,
+    Standardize,
+)
+from keras_wsseg.models.application import DEEPEST_STRIDE, application_encoder, application_preprocessing
 from keras_wsseg.models.blocks import (
     check_at_least,
     check_dropout,
@@ -146,4 +153,8 @@ def _encode(inputs, backbone, weights, value_range, encoder_stride, weight_decay
         weights=weights,
         weight_decay=weight_decay,
     )
-    return encoder(standardized)
+    if written_here:
+        return encoder(standardized)
+    low, high = encoder(PadToMultiple(DEEPEST_STRIDE, name="pad")(standardized))
+    low = CropToStride(4, name="low_crop")(low, standardized)
+    return low, CropToStride(encoder_stride, name="high_crop")(high, standardized)

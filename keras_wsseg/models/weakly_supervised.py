@@ -51,6 +51,12 @@ class WeaklySupervisedModel(keras.Model):
         self.value_range = parse_value_range(value_range)
         self._training_state = _TrainingState()
         self._guard = RangeGuard(self.value_range)
+        # There is nothing to build but the segmenter; BackupAndRestore asks before the first step.
+        self.built = segmenter.built
+
+    def build(self, input_shape):
+        if not self.segmenter.built:
+            self.segmenter.build(input_shape)
 
     def call(self, x, training=None):
         return self.segmenter(x, training=training)

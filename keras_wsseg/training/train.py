@@ -60,6 +60,7 @@ def train(config, folder, resume=False, verbose="auto", progress=None):
         epochs=-(-config.steps // epoch_steps),
         callbacks=_callbacks(config, run, data, crf, append=done > 0),
         verbose=verbose,
+        shuffle=False,
     )
     if validation is not None:
         run.write_scores(evaluate(segmenter, validation, config.group_by, progress))
