@@ -137,7 +137,9 @@ def test_size_is_checked(size):
 
 def test_other_arguments_are_checked():
     labels = np.zeros((3, 3), int)
-    with pytest.raises(ValueError, match=r"`stuff_classes` must be class ids. Received: stuff_classes=\(255,\)"):
+    with pytest.raises(
+        ValueError, match=r"`stuff_classes` must be class ids. Received: stuff_classes=\(255,\)"
+    ):
         simulate_clicks(labels, stuff_classes=(255,))
     with pytest.raises(ValueError, match=r"must not be negative. Received: min_stuff_area=-1"):
         simulate_clicks(labels, min_stuff_area=-1)

@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+
+from keras_wsseg.data import SegmentationArrays
+
+IMAGES, LABELS = np.zeros((2, 4, 5, 3), np.uint8), np.ones((2, 4, 5), int)
+
+
+def test_what_is_not_said_follows_from_the_arrays():
+    arrays = SegmentationArrays(IMAGES, LABELS)
+    assert (len(arrays), arrays.num_classes, arrays.class_names) == (2, 2, ("0", "1"))
+    assert (arrays.channels, arrays.value_range, arrays.names) == (3, (0, 255), ("0", "1"))
+    image, labels = arrays.load(1)
+    assert image.shape == (4, 5, 3) and labels.dtype == np.uint8
+    assert SegmentationArrays(IMAGES.astype(np.uint16), LABELS).value_range == (0, 65535)
+    floats = SegmentationArrays(IMAGES[..., 0] + 0.5, LABELS, value_range=(0, 1), names="ab")
+    assert floats.dtype == np.float32 and floats.load(0)[0].shape == (4, 5, 1) and floats.names == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "arguments", "text"),
+    [
+        ([], [], {}, "Received: 0 images and 0 label maps"),
+        (IMAGES, LABELS[:1], {}, "Received: 2 images and 1 label maps"),
+        (IMAGES, LABELS, {"names": ["a"]}, "name all 2 pictures. Received: 1 names"),
+        (IMAGES[:, 0, 0], LABELS, {}, r"image '0' must have shape .* Received: shape \(3,\)"),
+        (
+            [IMAGES[0], IMAGES[1, ..., :1]],
+            LABELS,
+            {},
+            "the 3 channels of uint8 .* Received: 1 of uint8 in '1'",
+        ),
+        (IMAGES, [LABELS[0], LABELS[1, :2]], {}, r"of '1' must have the same size.* labels \(2, 5\)"),
+        (
+            IMAGES,
+            LABELS * 300,
+            {},
+            r"`labels\[0\]` must hold ids from 0 to 255. Received: ids from 300 to 300",
+        ),
+        (
+            IMAGES,
+            LABELS,
+            {"num_classes": 1},
+            r"labels of '0' must be 0 to 0, 254 or 255. Received: class id 1",
+        ),
+        (IMAGES, LABELS, {"num_classes": 3, "class_names": "ab"}, "name all 3 classes. Received: 2 names"),
+        (IMAGES * 1.0, LABELS, {}, "must be given for floating point images. Received: value_range=None"),
+        (
+            IMAGES + 2.0,
+            LABELS,
+            {"value_range": (0, 1)},
+            r"image '0' .*\(0, 1\). Received: values from 2 to 2",
+        ),
+        (IMAGES, LABELS, {"value_range": (0, float("inf"))}, r"Received: value_range=\(0, inf\)"),
+    ],
+)
+def test_arguments_are_checked(images, labels, arguments, text):
+    with pytest.raises(ValueError, match=text):
+        SegmentationArrays(images, labels, **arguments)
+
+
+def test_types_are_checked():
+    with pytest.raises(
+        TypeError, match=r"image '0' must be uint8, uint16 or floating point. Received: int64"
+    ):
+        SegmentationArrays(IMAGES.astype(np.int64), LABELS)
+    with pytest.raises(TypeError, match=r"`labels\[0\]` must hold integers"):
+        SegmentationArrays(IMAGES, LABELS * 1.0)

@@ -1,0 +1,292 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_wsseg.annotations import OUTSIDE, UNLABELLED, simulate_clicks, write_label_map
+from keras_wsseg.data import SegmentationFolder
+
+CLASSES = ("ground", "thing", "other")
+
+
+def picture(path, array):
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(array).save(path)
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Three colour pictures with scribbles, dense labels and lists."""
+    random = np.random.default_rng(0)
+    for index, name in enumerate("abc"):
+        picture(tmp_path / "images" / f"{name}.png", random.integers(0, 256, (24, 30, 3)).astype(np.uint8))
+        labels = np.zeros((24, 30), np.uint8)
+        labels[4:20, 6:22] = 1 + index % 2
+        scribbles = np.where(random.random((24, 30)) < 0.1, labels, UNLABELLED).astype(np.uint8)
+        for folder, array in (("labels", labels), ("scribbles", scribbles)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            write_label_map(tmp_path / folder / f"{name}.png", array)
+    (tmp_path / "classes.txt").write_text("\n".join(CLASSES) + "\n")
+    (tmp_path / "train.txt").write_text("c\na\n\n")
+    return tmp_path
+
+
+def test_pictures_are_paired_by_name(root):
+    folder = SegmentationFolder(root)
+    assert folder.names == ("a", "b", "c") and len(folder) == 3
+    assert (folder.num_classes, folder.class_names) == (3, CLASSES)
+    assert (folder.channels, folder.value_range, folder.dtype) == (3, (0, 255), np.uint8)
+    image, labels = folder.load(1)
+    assert np.array_equal(image, np.asarray(Image.open(root / "images" / "b.png")))
+    assert np.array_equal(labels, np.asarray(Image.open(root / "scribbles" / "b.png")))
+
+
+def test_lists_choose_and_order(root):
+    assert SegmentationFolder(root, split="train").names == ("c", "a")
+    assert SegmentationFolder(root, names=root / "train.txt").names == ("c", "a")
+    assert SegmentationFolder(root, names=str(root / "train.txt")).names == ("c", "a")
+    assert SegmentationFolder(root, names=["b"]).names == ("b",)
+
+
+def test_without_a_list_pictures_without_annotation_are_left_out(root):
+    (root / "scribbles" / "b.png").unlink()
+    assert SegmentationFolder(root).names == ("a", "c")
+
+
+def test_any_folder_name_and_grey_label_files(root):
+    (root / "labels").rename(root / "drawn by me")
+    picture(root / "drawn by me" / "a.png", np.full((24, 30), 2, np.uint8))
+    assert (SegmentationFolder(root, "drawn by me").load(0)[1] == 2).all()
+
+
+def test_class_count_from_names_argument_and_ids(root):
+    assert SegmentationFolder(root, class_names=list("wxyz")).num_classes == 4
+    (root / "classes.txt").unlink()
+    assert SegmentationFolder(root, num_classes=7).class_names == tuple("0123456")
+    assert SegmentationFolder(root).num_classes == 3
+
+
+def test_ignored_ids_become_unlabelled(root):
+    plain, without = (
+        SegmentationFolder(root, "labels"),
+        SegmentationFolder(root, "labels", ignore_values=(1,)),
+    )
+    assert np.array_equal(without.load(0)[1] == UNLABELLED, plain.load(0)[1] == 1)
+    (root / "classes.txt").write_text("ground\nthing")
+    assert SegmentationFolder(root, "labels", ignore_values=[2]).num_classes == 2
+
+
+def test_simulated_clicks(root):
+    folder = SegmentationFolder(root, "simulated_clicks", click_size=3)
+    dense = SegmentationFolder(root, "labels").load(0)[1]
+    assert np.array_equal(folder.load(0)[1], simulate_clicks(dense, size=3))
+    stuff = SegmentationFolder(root, "simulated_clicks", stuff_classes=("thing", 2))
+    assert (stuff.load(0)[1] == 1).sum() == 1
+    picture(root / "labels" / "a.png", np.pad(np.ones((5, 5), np.uint8), ((0, 19), (0, 25))))
+    stuff = SegmentationFolder(root, "simulated_clicks", stuff_classes=("thing", 2))
+    assert (stuff.load(0)[1] == 0).sum() == 1 and not (stuff.load(0)[1] == 1).any()
+
+
+def test_simulated_scribbles_belong_to_the_name(root):
+    folder = SegmentationFolder(root, "simulated_scribbles", seed=3)
+    labels = folder.load(2)[1]
+    drawn = labels < OUTSIDE
+    assert 0.01 < drawn.mean() < 0.35
+    assert np.array_equal(labels[drawn], SegmentationFolder(root, "labels").load(2)[1][drawn])
+    assert np.array_equal(
+        SegmentationFolder(root, "simulated_scribbles", seed=3, split="train").load(0)[1], labels
+    )
+    other = SegmentationFolder(root, "simulated_scribbles", seed=4).load(2)[1]
+    short = SegmentationFolder(root, "simulated_scribbles", seed=3, scribble_length=0.2, scribble_width=1)
+    assert not np.array_equal(other, labels) and (short.load(2)[1] < OUTSIDE).sum() < 0.3 * drawn.sum()
+
+
+def test_clicks_from_files_are_enlarged(root):
+    (root / "clicks").mkdir()
+    clicks = np.full((24, 30), UNLABELLED, np.uint8)
+    clicks[9, 9] = 1
+    write_label_map(root / "clicks" / "a.png", clicks)
+    assert (SegmentationFolder(root, "clicks").load(0)[1] == 1).sum() == 1
+    assert (SegmentationFolder(root, "clicks", click_size=5).load(0)[1] == 1).sum() == 25
+
+
+def test_grey_and_colour(root):
+    picture(root / "images" / "a.png", np.full((24, 30), 9, np.uint8))
+    mixed = SegmentationFolder(root)
+    assert mixed.channels == 3 and (mixed.load(0)[0] == 9).all() and mixed.load(0)[0].shape == (24, 30, 3)
+    assert SegmentationFolder(root, names="a b".split(), channels="grey").load(1)[0].shape == (24, 30, 1)
+    alone = SegmentationFolder(root, names=["a"])
+    assert alone.channels == 1 and alone.load(0)[0].shape == (24, 30, 1)
+    assert SegmentationFolder(root, names=["a"], channels="rgb").load(0)[0].shape == (24, 30, 3)
+
+
+def test_sixteen_bits_reach_the_batches(root):
+    deep = np.random.default_rng(0).integers(0, 4096, (24, 30)).astype(np.uint16)
+    picture(root / "images" / "a.png", deep)
+    folder = SegmentationFolder(root, names=["a"])
+    assert folder.value_range == (0, 65535) and folder.dtype == np.uint16 and folder.channels == 1
+    assert np.array_equal(next(iter(folder.validation()))[0][0, ..., 0], deep)
+    assert SegmentationFolder(root, names=["a"], value_range=(0, 4095)).value_range == (0, 4095)
+    image, _ = next(iter(folder.train(2, 16)))
+    assert image.shape == (2, 16, 16, 1) and image.numpy().max() > 3000
+    with pytest.raises(
+        ValueError, match=r"a.png' must lie within `value_range` \(0, 1000\). Received: values"
+    ):
+        SegmentationFolder(root, names=["a"], value_range=(0, 1000))
+    with pytest.raises(
+        ValueError, match=r"must have the uint16 values of '.*a.png'. Received: uint8 in '.*b.png'"
+    ):
+        SegmentationFolder(root)
+
+
+def test_floating_point_needs_a_range(root):
+    (root / "images" / "a.png").unlink()
+    picture(root / "images" / "a.tif", np.random.default_rng(0).random((24, 30)).astype(np.float32))
+    with pytest.raises(ValueError, match=r"`value_range` must be given .*a.tif'. Received: value_range=None"):
+        SegmentationFolder(root, names=["a"])
+    folder = SegmentationFolder(root, names=["a"], value_range=(0, 1))
+    assert folder.load(0)[0].dtype == np.float32
+
+
+def test_missing_folders_and_lists(root):
+    with pytest.raises(FileNotFoundError, match=r"`root` must be a folder. Received: root='.*nowhere'"):
+        SegmentationFolder(root / "nowhere")
+    with pytest.raises(FileNotFoundError, match=r"folder 'clicks'. Received: only images, labels, scribbles"):
+        SegmentationFolder(root, "clicks")
+    with pytest.raises(FileNotFoundError, match=r"A list must be there as a file. Received: '.*val.txt'"):
+        SegmentationFolder(root, split="val")
+    (root / "val.txt").write_text("\n \n")
+    with pytest.raises(
+        ValueError, match=r"The list '.*val.txt' must have .* one line. Received: an empty list"
+    ):
+        SegmentationFolder(root, split="val")
+    (root / "val.txt").write_bytes(b"\xff\xfe\x00a")
+    with pytest.raises(ValueError, match=r"The list '.*val.txt' must be UTF-8 text. Received: "):
+        SegmentationFolder(root, split="val")
+    with pytest.raises(ValueError, match=r"`names` must have at least one name. Received: an empty list"):
+        SegmentationFolder(root, names=[])
+    with pytest.raises(ValueError, match=r"must not both be given. Received: split='train', names=\['a'\]"):
+        SegmentationFolder(root, split="train", names=["a"])
+    (root / "empty").mkdir()
+    with pytest.raises(
+        ValueError, match=r"empty' must hold files with .* .png, .bmp, .tif, .tiff. Received: none"
+    ):
+        SegmentationFolder(root, "empty")
+
+
+def test_missing_files_are_named(root):
+    (root / "val.txt").write_text("a\nmissing\n")
+    with pytest.raises(
+        FileNotFoundError, match=r"list '.*val.txt' .*'.*images'. Received: 'missing', which has none"
+    ):
+        SegmentationFolder(root, split="val")
+    (root / "scribbles" / "b.png").unlink()
+    with pytest.raises(FileNotFoundError, match=r"`names` .*scribbles'. Received: 'b', which has none"):
+        SegmentationFolder(root, names=["a", "b"])
+    (root / "images" / "c.png").unlink()
+    with pytest.raises(
+        FileNotFoundError, match=r"annotation '.*c.png' must have a picture .* Received: none"
+    ):
+        SegmentationFolder(root)
+
+
+def test_two_files_of_one_name(root):
+    picture(root / "images" / "a.bmp", np.zeros((24, 30), np.uint8))
+    with pytest.raises(ValueError, match=r"one file of each name. Received: a.bmp and a.png"):
+        SegmentationFolder(root)
+
+
+def test_damaged_files_are_named(root):
+    whole = (root / "images" / "b.png").read_bytes()
+    (root / "images" / "b.png").write_bytes(whole[:200])
+    with pytest.raises(ValueError, match=r"The picture '.*images.b.png' cannot be read. Received: "):
+        SegmentationFolder(root)
+    (root / "images" / "b.png").write_bytes(whole)
+    (root / "scribbles" / "c.png").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"The label map '.*scribbles.c.png' cannot be read. Received: "):
+        SegmentationFolder(root)
+
+
+def test_size_mismatch_is_named(root):
+    write_label_map(root / "scribbles" / "b.png", np.zeros((24, 31), np.uint8))
+    with pytest.raises(
+        ValueError, match=r"scribbles.b.png' must be as large as its picture, 30x24. Received: 31x24"
+    ):
+        SegmentationFolder(root)
+
+
+def test_ids_out_of_range_are_named(root):
+    labels = np.zeros((24, 30), np.uint8)
+    labels[0, :4] = 3, 253, OUTSIDE, UNLABELLED
+    write_label_map(root / "labels" / "c.png", labels)
+    with pytest.raises(
+        ValueError, match=r"labels.c.png' must hold class ids 0 to 2, 254 or 255. Received: 3, 253"
+    ):
+        SegmentationFolder(root, "labels")
+    assert SegmentationFolder(root, "labels", ignore_values=(3, 253)).num_classes == 3
+
+
+def test_colours_instead_of_ids_are_named(root):
+    picture(root / "labels" / "a.png", np.zeros((24, 30, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"labels.a.png' must have one channel .* Received: mode 'RGB'"):
+        SegmentationFolder(root, "labels")
+
+
+def test_nothing_annotated(root):
+    write_label_map(root / "scribbles" / "a.png", np.full((24, 30), UNLABELLED))
+    with pytest.raises(ValueError, match=r"1 files of '.*scribbles'. Received: only 254 and 255"):
+        SegmentationFolder(root, names=["a"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"channels": "RGB"}, r"`channels` must be None, \"grey\" or \"rgb\". Received: channels='RGB'"),
+        ({"num_classes": 4}, r"lines of '.*classes.txt', 3. Received: num_classes=4"),
+        ({"num_classes": 4, "class_names": "ab"}, r"must name all 4 classes. Received: 2 names"),
+        ({"num_classes": 255, "class_names": "ab"}, r"from 1 to 254. Received: num_classes=255"),
+        ({"num_classes": 2.5, "class_names": "ab"}, r"must be an integer. Received: num_classes=2.5"),
+        ({"value_range": (1, 0)}, r"low < high. Received: value_range=\(1, 0\)"),
+        ({"value_range": 255}, r"low < high. Received: value_range=255"),
+        ({"ignore_values": (256,)}, r"ids from 0 to 255. Received: ignore_values=\(256,\)"),
+        ({"ignore_values": "all"}, r"Received: ignore_values='all'"),
+        ({"click_size": 3}, r"`click_size` has an effect on clicks and simulated_clicks only"),
+        ({"scribble_length": 0.5}, r"`scribble_length` has an effect on simulated_scribbles only"),
+        ({"scribble_width": 1}, r"`scribble_width` has .* Received: annotation='scribbles'"),
+        ({"seed": 1}, r"`seed` has an effect on simulated_scribbles only"),
+        ({"stuff_classes": (0,)}, r"`stuff_classes` has an effect on simulated_clicks only"),
+        ({"annotation": "simulated_clicks", "click_size": 2}, r"positive odd integer. Received: size=2"),
+        ({"annotation": "simulated_clicks", "stuff_classes": ["sky"]}, r"Received: 'sky' among 3 classes"),
+        ({"annotation": "simulated_scribbles", "scribble_length": 2}, r"between 0 and 1. Received: length=2"),
+    ],
+)
+def test_arguments_are_checked(root, arguments, text):
+    with pytest.raises(ValueError, match=text):
+        SegmentationFolder(root, **arguments)
+
+
+def test_hand_drawn_scribbles(real_data):
+    folder = SegmentationFolder(real_data / "acdc", split="val")
+    assert (len(folder), folder.num_classes, folder.channels) == (224, 4, 1)
+    assert folder.class_names[3] == "LV" and folder.names[0] == "patient015_frame01_slice00"
+    image, labels = next(iter(folder.train(8, 144)))
+    assert image.shape == (8, 144, 144, 1) and image.numpy().max() <= 255
+    values, counts = np.unique(labels, return_counts=True)
+    assert set(values.tolist()) <= {0, 1, 2, 3, OUTSIDE, UNLABELLED}
+    assert 0.002 < counts[values < OUTSIDE].sum() / labels.numpy().size < 0.2
+
+
+def test_street_scenes_with_simulated_clicks(real_data):
+    folder = SegmentationFolder(
+        real_data / "camvid", "simulated_clicks", names=["0001TP_006690"], click_size=3
+    )
+    assert (folder.num_classes, folder.channels) == (11, 3)
+    image, labels = next(iter(folder.validation()))
+    assert image.shape == (1, 264, 352, 3)
+    assert 0.001 < (labels.numpy() < OUTSIDE).mean() < 0.02
+
+
+def test_palette_labels_of_mixed_sizes(real_data):
+    folder = SegmentationFolder(real_data / "voc_mini", "labels", num_classes=21)
+    assert len(folder) == 7
+    images, labels = next(iter(folder.validation(7)))
+    assert images.shape[1:3] == labels.shape[1:3] and (labels.numpy() == OUTSIDE).any()

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from keras_wsseg.data import synthetic_shapes
+
+
+def test_pictures_labels_and_names():
+    images, labels, names = synthetic_shapes(12)
+    assert images.shape == (12, 96, 96, 3) and images.dtype == np.uint8
+    assert labels.shape == (12, 96, 96) and labels.dtype == np.uint8
+    assert names == ("background", "ellipse", "polygon", "ring")
+    share = np.bincount(labels.ravel(), minlength=4) / labels.size
+    assert len(share) == 4 and share[0] < 0.9 and (share[1:] > 0.02).all()
+    assert all((one > 0).any() for one in labels)
+
+
+def test_seed_repeats_and_a_longer_run_begins_alike():
+    images, labels, _ = synthetic_shapes(2, size=40, seed=7)
+    more, more_labels, _ = synthetic_shapes(4, size=40, seed=7)
+    assert np.array_equal(more[:2], images) and np.array_equal(more_labels[:2], labels)
+    assert not np.array_equal(synthetic_shapes(2, size=40, seed=8)[0], images)
+
+
+def test_rings_have_holes_and_the_others_none():
+    _, labels, _ = synthetic_shapes(20)
+    for class_id, holes_expected in ((1, False), (2, False), (3, True)):
+        holes = [ndimage.binary_fill_holes(one == class_id).sum() - (one == class_id).sum() for one in labels]
+        assert (sum(holes) > 100) == holes_expected
+
+
+def test_colour_tells_something_but_not_all():
+    images, labels, _ = synthetic_shapes(20)
+    means = np.stack([images[labels == class_id].mean(axis=0) for class_id in range(4)])
+    nearest = np.linalg.norm(images[..., None, :] - means, axis=-1).argmin(axis=-1)
+    recall = [(nearest == labels)[labels == class_id].mean() for class_id in range(4)]
+    assert 0.4 < np.mean(recall) < 0.85
+
+
+@pytest.mark.parametrize("num_classes", [2, 3])
+def test_fewer_classes(num_classes):
+    _, labels, names = synthetic_shapes(6, size=48, num_classes=num_classes)
+    assert np.unique(labels).tolist() == list(range(num_classes)) and len(names) == num_classes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"count": 0}, "`count` must be a positive integer. Received: count=0"),
+        ({"size": 31}, "`size` must be at least 32. Received: size=31"),
+        ({"num_classes": 1}, "`num_classes` must be from 2 to 4. Received: num_classes=1"),
+        ({"num_classes": 5}, "Received: num_classes=5"),
+    ],
+)
+def test_arguments_are_checked(arguments, text):
+    with pytest.raises(ValueError, match=text):
+        synthetic_shapes(**{"count": 1, **arguments})
