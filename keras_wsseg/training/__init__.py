@@ -1,18 +1,31 @@
-"""A whole training under one call: settings, run folder, scores, sweeps."""
+"""A whole training under one call: settings, run folder, scores, sweeps.
 
-from keras_wsseg.training.config import TrainingConfig
-from keras_wsseg.training.evaluation import Scores, class_map, evaluate
-from keras_wsseg.training.run_folder import RunFolder
-from keras_wsseg.training.sweep import SweepRow, sweep
-from keras_wsseg.training.train import train
+Each loads on first use: to read settings, or to show them as options, takes no Keras.
+"""
 
-__all__ = [
-    "RunFolder",
-    "Scores",
-    "SweepRow",
-    "TrainingConfig",
-    "class_map",
-    "evaluate",
-    "sweep",
-    "train",
-]
+import importlib
+
+# No module here is called like what it holds: importing a module `train` would put it over the function.
+_HOMES = {
+    "RunFolder": "run_folder",
+    "Scores": "evaluation",
+    "SweepRow": "sweeper",
+    "TrainingConfig": "config",
+    "class_map": "evaluation",
+    "evaluate": "evaluation",
+    "run_demo": "demo",
+    "sweep": "sweeper",
+    "train": "trainer",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__():
+    return list(__all__)

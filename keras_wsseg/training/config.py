@@ -2,13 +2,20 @@
 
 import dataclasses
 import json
+import os
 import pathlib
+import re
+import types
+import typing
 
 METHODS = ("gated-crf", "pce", "full")
 
+DATA, SEGMENTER, TRAINING, CRF, OUTPUT = "data", "segmenter", "training", "gated CRF loss", "output"
 
-def _option(default, help, choices=None):
-    return dataclasses.field(default=default, metadata={"help": help, "choices": choices})
+
+def _option(group, default, help, choices=None, least=None, above=None):
+    limits = {"group": group, "help": help, "choices": choices, "least": least, "above": above}
+    return dataclasses.field(default=default, metadata=limits)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,74 +25,116 @@ class TrainingConfig:
     The defaults are those that did best in the trials on real scribbles and clicks that the README shows.
 
     Raises:
-        ValueError: if a setting is out of its range.
+        TypeError: if a setting is of the wrong type.
+        ValueError: if a setting is out of its range, or has no effect beside the others.
 
     Example:
         >>> TrainingConfig(data="hearts", steps=500).method
         'gated-crf'
     """
 
-    data: str = _option(None, "folder with images/ and the annotations")
-    annotation: str = _option("scribbles", "sub-folder of annotations, or simulated_clicks, simulated_scribbles")
-    train_split: str | None = _option("train", "names of training pictures: <split>.txt in the data folder")
-    val_split: str | None = _option("val", "names of the pictures to score on, with dense labels in labels/")
-    method: str = _option("gated-crf", "gated-crf; pce: annotated pixels only; full: the dense labels", METHODS)
-    click_size: int = _option(1, "side of simulated or drawn clicks in pixels")
-    stuff_classes: tuple[int, ...] = _option((), "ids whose components under 256 pixels get no simulated click")
+    data: str = _option(DATA, None, "folder with images/ and the annotations")
+    annotation: str = _option(
+        DATA, "scribbles", "sub-folder of annotations; or simulated_clicks, simulated_scribbles from labels/"
+    )
+    train_split: str | None = _option(
+        DATA, "train", "list of the pictures to train on, <name>.txt in the data folder; none: all annotated ones"
+    )
+    val_split: str | None = _option(
+        DATA, "val", "list of the pictures to score on, which have dense labels in labels/; none: no scores"
+    )
+    click_size: int = _option(DATA, 1, "side of clicks in pixels, odd; for clicks and simulated_clicks", least=1)
+    stuff_classes: tuple[int, ...] = _option(
+        DATA, (), "ids of classes whose parts under 256 pixels get no simulated click"
+    )
+    group_by: str | None = _option(
+        DATA, None, "regular expression whose first group, in a picture's name, is the volume it belongs to"
+    )
 
-    model: str = _option("unet", "segmenter", ("unet", "deeplabv3plus"))
-    filters: tuple[int, ...] = _option((12, 24, 48, 96), "channels of each level of the U-Net")
-    backbone: str = _option("resnet34", "encoder of DeepLabV3+: resnet34 or one of keras.applications")
-    weights: str | None = _option(None, "pretrained encoder: 'imagenet', or a local file for resnet34")
-    output_stride: int = _option(1, "logits at full (1) or at a quarter (4) of the picture's size", (1, 2, 4))
+    model: str = _option(SEGMENTER, "unet", "kind of segmenter", ("unet", "deeplabv3plus"))
+    filters: tuple[int, ...] = _option(SEGMENTER, (12, 24, 48, 96), "channels of each level of the U-Net")
+    backbone: str = _option(
+        SEGMENTER, "resnet34", "encoder of DeepLabV3+: resnet34, or a name of keras.applications"
+    )
+    weights: str | None = _option(
+        SEGMENTER, None, "pretrained encoder of DeepLabV3+: imagenet, or a local file for resnet34"
+    )
+    output_stride: int = _option(
+        SEGMENTER, 1, "logits at the picture's size, at half or at a quarter of it", (1, 2, 4)
+    )
 
-    steps: int = _option(600, "training steps")
-    batch_size: int = _option(8, "pictures a step")
-    crop: int = _option(144, "side of the training crops in pixels")
-    scale_low: float = _option(0.8, "smallest random scale of a training picture")
-    scale_high: float = _option(1.25, "largest random scale")
-    optimizer: str = _option("adam", "optimizer", ("adam", "sgd"))
-    learning_rate: float = _option(1e-3, "first learning rate; it falls to 0 by a polynomial of power 0.9")
-    weight_decay: float = _option(0.0, "coupled L2 on the convolutions' kernels")
-    class_weights: str = _option("none", "weights of the cross entropy's classes", ("none", "batch"))
-    seed: int = _option(0, "seed of weights, order and augmentation")
+    method: str = _option(
+        TRAINING,
+        "gated-crf",
+        "gated-crf: annotated pixels and the gated CRF; pce: annotated pixels alone; full: dense labels",
+        METHODS,
+    )
+    steps: int = _option(TRAINING, 600, "training steps", least=1)
+    batch_size: int = _option(TRAINING, 8, "pictures a step", least=1)
+    crop: int = _option(TRAINING, 144, "side of the training crops in pixels", least=8)
+    scale_low: float = _option(TRAINING, 0.8, "smallest random scale of a training picture", above=0)
+    scale_high: float = _option(TRAINING, 1.25, "largest random scale", above=0)
+    optimizer: str = _option(TRAINING, "adam", "optimizer", ("adam", "sgd"))
+    learning_rate: float = _option(
+        TRAINING, 1e-3, "learning rate of the first step; it falls to 0 by a polynomial of power 0.9", above=0
+    )
+    weight_decay: float = _option(TRAINING, 0.0, "L2 penalty on the convolutions' kernels", least=0)
+    class_weights: str = _option(
+        TRAINING, "none", "weights of the classes: all equal, or by how rare each is in the batch", ("none", "batch")
+    )
+    seed: int = _option(TRAINING, 0, "seed of weights, order and augmentation", least=0)
 
-    crf_weight: float = _option(0.1, "lambda, the weight of the gated CRF loss")
-    radius: int = _option(5, "pixels that the CRF's window reaches")
-    sigma_xy: float = _option(6.0, "kernel width in pixels of the loss's grid")
-    sigma_rgb: float = _option(0.03, "kernel width in colour, of a picture in [0, 1]")
-    normalization: str = _option("destination", "of the energy", ("destination", "kernel_mass"))
-    loss_scale: float = _option(1.0, "grid of the CRF loss relative to the logits")
-    gate_source: bool = _option(True, "pixels outside the picture send no energy")
-    gate_destination: bool = _option(False, "annotated pixels receive no energy")
-    warm_up: int = _option(150, "first steps without the CRF loss")
-    ramp: int = _option(150, "steps over which its weight then rises")
+    crf_weight: float = _option(CRF, 0.1, "lambda, its weight beside the cross entropy", least=0)
+    radius: int = _option(CRF, 5, "pixels that its window reaches to each side", least=1)
+    sigma_xy: float = _option(CRF, 6.0, "width of the kernel in pixels of the loss's grid", above=0)
+    sigma_rgb: float = _option(CRF, 0.03, "width of the kernel in colour, of a picture in [0, 1]", above=0)
+    normalization: str = _option(
+        CRF, "destination", "what divides the energy", ("destination", "kernel_mass")
+    )
+    loss_scale: float = _option(CRF, 1.0, "grid of the loss relative to that of the logits", above=0)
+    gate_source: bool = _option(CRF, True, "pixels outside the picture send no energy")
+    gate_destination: bool = _option(CRF, False, "annotated pixels receive no energy")
+    warm_up: int = _option(CRF, 150, "first steps, without it", least=0)
+    ramp: int = _option(CRF, 150, "steps after those, over which its weight rises", least=0)
 
-    group_by: str | None = _option(None, "regular expression whose first group names the volume of a picture")
-    epoch_steps: int = _option(50, "steps between two lines of the log")
-    picture_every: int = _option(2, "write pictures every so many epochs; 0: never")
-    tensorboard: bool = _option(False, "write logs and pictures for TensorBoard")
+    epoch_steps: int = _option(OUTPUT, 50, "steps between two lines of the log and two checkpoints", least=1)
+    picture_every: int = _option(OUTPUT, 2, "write pictures every so many lines of the log; 0: never", least=0)
+    tensorboard: bool = _option(OUTPUT, False, "write logs and pictures for TensorBoard too")
 
     def __post_init__(self):
+        if isinstance(self.data, os.PathLike):
+            object.__setattr__(self, "data", os.fspath(self.data))
         for field in dataclasses.fields(self):
-            choices, value = field.metadata["choices"], getattr(self, field.name)
-            if choices and value not in choices:
-                raise ValueError(f"{field.name} must be one of {choices}. Received: {field.name}={value!r}")
+            # JSON knows no tuples.
+            if typing.get_origin(field.type) is tuple and isinstance(getattr(self, field.name), list):
+                object.__setattr__(self, field.name, tuple(getattr(self, field.name)))
         if not self.data:
-            raise ValueError("data must be the folder of images and annotations. Received: data=None")
-        for name, least in _LEAST.items():
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}. Received: {name}={getattr(self, name)!r}")
-        for name in ("learning_rate", "sigma_xy", "sigma_rgb", "scale_low"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be greater than 0. Received: {name}={getattr(self, name)!r}")
+            raise ValueError(f"data must be the folder of images and annotations. Received: data={self.data!r}")
+        for field in dataclasses.fields(self):
+            _check(field, getattr(self, field.name))
         if self.scale_high < self.scale_low:
             raise ValueError(
                 f"scale_high must be at least scale_low={self.scale_low}. Received: scale_high={self.scale_high}"
             )
-        # JSON knows no tuples.
-        for name in ("filters", "stuff_classes"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if not self.filters or min(self.filters) < 1:
+            raise ValueError(f"filters must be integers of at least 1. Received: filters={self.filters}")
+        self._check_annotation()
+        if self.group_by is not None:
+            check_group_by(self.group_by)
+
+    def _check_annotation(self):
+        for name, where in (
+            ("click_size", ("clicks", "simulated_clicks")),
+            ("stuff_classes", ("simulated_clicks",)),
+        ):
+            changed = getattr(self, name) != type(self).__dataclass_fields__[name].default
+            if changed and self.annotation not in where:
+                raise ValueError(
+                    f"{name} has an effect where annotation is {' or '.join(where)} only. "
+                    f"Received: {name}={getattr(self, name)!r}, annotation={self.annotation!r}"
+                )
+        if self.click_size % 2 == 0:
+            raise ValueError(f"click_size must be odd. Received: click_size={self.click_size}")
 
     @property
     def label_source(self):
@@ -109,21 +158,45 @@ class TrainingConfig:
         """
         try:
             return cls(**json.loads(pathlib.Path(path).read_text()))
-        except (TypeError, json.JSONDecodeError) as error:
+        except (TypeError, ValueError) as error:
             raise ValueError(f"{str(path)!r} is no configuration of a training: {error}") from error
 
 
-_LEAST = {
-    "click_size": 1,
-    "steps": 1,
-    "batch_size": 1,
-    "crop": 8,
-    "radius": 1,
-    "epoch_steps": 1,
-    "crf_weight": 0,
-    "weight_decay": 0,
-    "warm_up": 0,
-    "ramp": 0,
-    "picture_every": 0,
-    "seed": 0,
-}
+def check_group_by(pattern):
+    """`pattern` compiled, or a `ValueError` where it is no regular expression with a group."""
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise ValueError(
+            f"group_by must be a regular expression ({error}). Received: group_by={pattern!r}"
+        ) from error
+    if not compiled.groups:
+        raise ValueError(f"group_by must have a group in parentheses. Received: group_by={pattern!r}")
+    return compiled
+
+
+def _check(field, value):
+    name, limits = field.name, field.metadata
+    if not _is_of(field.type, value):
+        expected = getattr(field.type, "__name__", str(field.type))
+        if typing.get_origin(field.type) is tuple:
+            expected = "a tuple of int"
+        raise TypeError(f"{name} must be {expected}. Received: {name}={value!r}")
+    if limits["choices"] and value not in limits["choices"]:
+        choices = ", ".join(map(str, limits["choices"]))
+        raise ValueError(f"{name} must be one of {choices}. Received: {name}={value!r}")
+    # The comparisons are turned round so that NaN fails them too.
+    if limits["least"] is not None and not value >= limits["least"]:
+        raise ValueError(f"{name} must be at least {limits['least']}. Received: {name}={value!r}")
+    if limits["above"] is not None and not value > limits["above"]:
+        raise ValueError(f"{name} must be greater than {limits['above']}. Received: {name}={value!r}")
+
+
+def _is_of(kind, value):
+    if isinstance(kind, types.UnionType):
+        return any(_is_of(one, value) for one in typing.get_args(kind))
+    if typing.get_origin(kind) is tuple:
+        return isinstance(value, tuple) and all(_is_of(int, one) for one in value)
+    if kind in (int, float) and isinstance(value, bool):
+        return False
+    return isinstance(value, (int, float) if kind is float else kind)

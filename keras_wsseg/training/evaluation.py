@@ -1,7 +1,6 @@
 """Scores of a segmenter on densely labelled pictures."""
 
 import dataclasses
-import re
 
 import keras
 import numpy as np
@@ -9,6 +8,7 @@ from keras import ops
 
 from keras_wsseg.metrics import GroupedConfusion
 from keras_wsseg.ops.resize import resize_bilinear
+from keras_wsseg.training.config import check_group_by
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +64,7 @@ def evaluate(segmenter, data, group_by=None, progress=None):
     Raises:
         ValueError: if `group_by` is no such expression, or does not fit a name.
     """
-    groups = [_group(group_by, name) for name in data.names]
+    groups = check_groups(group_by, data.names)
     confusion, pooled = GroupedConfusion(data.num_classes), GroupedConfusion(data.num_classes)
     indices = range(len(data))
     for index in progress(indices) if progress else indices:
@@ -83,18 +83,24 @@ def evaluate(segmenter, data, group_by=None, progress=None):
     )
 
 
-def _group(pattern, name):
+def check_groups(pattern, names):
+    """The group of each picture, or a `ValueError` where `pattern` gives one none.
+
+    Args:
+        pattern: the `group_by` of `evaluate`.
+        names: the pictures' names.
+    """
     if pattern is None:
-        return "all"
-    try:
-        found = re.search(pattern, name)
-    except re.error as error:
-        raise ValueError(f"group_by must be a regular expression ({error}). Received: {pattern!r}") from error
-    if not found or not found.groups():
-        raise ValueError(
-            f"group_by must have a group that matches every name. Received: {pattern!r}, which fails on {name!r}"
-        )
-    return found.group(1)
+        return ["all"] * len(names)
+    compiled = check_group_by(pattern)
+    found = [compiled.search(name) for name in names]
+    for name, one in zip(names, found, strict=True):
+        if one is None or one.group(1) is None:
+            raise ValueError(
+                f"group_by must match the name of every picture. Received: group_by={pattern!r}, "
+                f"which does not match {name!r}"
+            )
+    return [one.group(1) for one in found]
 
 
 def _by_name(names, values):

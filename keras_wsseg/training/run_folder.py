@@ -13,6 +13,7 @@ class RunFolder:
 
     ```
     config.json      the settings
+    classes.txt      the classes' names, one a line
     log.csv          loss, its terms and scores by epoch
     backup/          state of an unfinished training, for --resume
     pictures/        image, annotation, prediction and uncertainty by epoch
@@ -32,6 +33,7 @@ class RunFolder:
     def __init__(self, path):
         self.path = pathlib.Path(path)
         self.config = self.path / "config.json"
+        self.classes = self.path / "classes.txt"
         self.log = self.path / "log.csv"
         self.backup = self.path / "backup"
         self.pictures = self.path / "pictures"
@@ -41,18 +43,20 @@ class RunFolder:
 
     @property
     def finished(self):
-        """Whether the training in this folder came to its end."""
-        return self.segmenter.is_file()
+        """Whether the training in this folder came to its end, scores included where they were asked for."""
+        if not (self.config.is_file() and self.segmenter.is_file()):
+            return False
+        return self.scores.is_file() or TrainingConfig.read(self.config).val_split is None
 
-    def open(self, config, resume):
-        """Begins a training here, or goes on with one.
+    def settings(self, config, resume):
+        """The settings of the training to be done here; nothing is written yet.
 
         Args:
             config: the settings; when resuming, they must be those that the folder holds, or None.
             resume: go on with what lies here.
 
         Returns:
-            The settings.
+            A `TrainingConfig`.
 
         Raises:
             FileExistsError: if there is a training and it is not to be resumed.
@@ -73,13 +77,27 @@ class RunFolder:
                     f"The training in {str(self.path)!r} was begun with other values of {', '.join(changed)}."
                 )
             return begun
+        if self.config.is_file():
+            raise FileExistsError(
+                f"There is a training in {str(self.path)!r} already: resume it, or choose another folder."
+            )
+        if self.path.exists() and not self.path.is_dir():
+            raise FileExistsError(f"{str(self.path)!r} is a file: choose another folder for the training.")
         if self.path.exists() and any(self.path.iterdir()):
             raise FileExistsError(
-                f"The folder {str(self.path)!r} is not empty: resume it, or choose another one."
+                f"The folder {str(self.path)!r} holds other things: choose another one for the training."
             )
-        self.path.mkdir(parents=True, exist_ok=True)
-        write_text(self.config, config.to_json())
         return config
+
+    def begin(self, config, class_names):
+        """Makes the folder and writes the settings and the classes' names into it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_text(self.classes, "".join(f"{name}\n" for name in class_names))
+        write_text(self.config, config.to_json())
+
+    def read_class_names(self):
+        """The classes' names in the order of their ids, or None where they were not written."""
+        return tuple(self.classes.read_text().splitlines()) if self.classes.is_file() else None
 
     def completed_epochs(self):
         """How many epochs an unfinished training has behind it."""

@@ -6,8 +6,9 @@ import pathlib
 
 import numpy as np
 
+from keras_wsseg.training.build import build_training_data, build_validation_data
 from keras_wsseg.training.run_folder import RunFolder
-from keras_wsseg.training.train import train
+from keras_wsseg.training.trainer import train
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +18,7 @@ class SweepRow:
     Attributes:
         values: setting by name.
         scores: one score a seed.
-        per_class: mean over seeds of each class's score, by name.
+        per_class: mean over seeds of each class's score, by name; None for a class that does not occur.
     """
 
     values: dict
@@ -35,7 +36,7 @@ class SweepRow:
         return float(np.std(self.scores, ddof=1)) if len(self.scores) > 1 else 0.0
 
 
-def sweep(config, varied, seeds, folder, score="mean_iou", on_run=None, verbose=0):
+def sweep(config, varied, seeds, folder, score="mean_iou", on_run=None, on_scores=None, verbose=0):
     """Trains every combination of values with every seed; what is already there is not trained again.
 
     The published tables are sweeps: over the methods, masks, click sizes, sigma with the radius, and lambda.
@@ -48,46 +49,68 @@ def sweep(config, varied, seeds, folder, score="mean_iou", on_run=None, verbose=
         seeds: the seeds, such as `range(3)`.
         folder: a folder that receives one run folder a training.
         score: `"mean_iou"` or `"mean_dice"`.
-        on_run: called with `(number, count, settings)` before each training.
+        on_run: called with `(number, count, settings, run)` before each training: the settings that vary, by
+            name, and the `RunFolder`.
+        on_scores: called with the dict of scores after it.
         verbose: as in `model.fit`.
 
     Returns:
         A list of `SweepRow`, in the order of the values.
 
     Raises:
-        ValueError: if a setting does not exist, or a value is out of its range.
+        ValueError: if a setting does not exist, a value is out of its range or given twice, there is nothing
+            to score on, or the data are wrong; all before the first training.
     """
     if score not in ("mean_iou", "mean_dice"):
         raise ValueError(f"score must be 'mean_iou' or 'mean_dice'. Received: score={score!r}")
+    seeds = [int(seed) for seed in seeds]
+    if not seeds:
+        raise ValueError("seeds must hold at least one. Received: none")
     combinations = [_flat(varied, values) for values in itertools.product(*varied.values())]
-    seeds = list(seeds)
-    configs = [
-        [_changed(config, {**values, "seed": int(seed)}) for seed in seeds] for values in combinations
-    ]
+    configs = [[_changed(config, {**values, "seed": seed}) for seed in seeds] for values in combinations]
+    _check_paths([_run_path(folder, values, seed) for values in combinations for seed in seeds])
+    _check_data([row[0] for row in configs])
     rows, number, count = [], 0, len(combinations) * len(seeds)
     for values, row in zip(combinations, configs, strict=True):
         results = []
         for one in row:
             number += 1
+            run = RunFolder(_run_path(folder, values, one.seed))
             if on_run:
-                on_run(number, count, {**values, "seed": one.seed})
-            results.append(_scores_of(one, _run_path(folder, values, one.seed), verbose))
-        name = score.removeprefix("mean_")
-        per_class = {
-            key: float(np.mean([r[name][key] for r in results if r[name][key] is not None] or [np.nan]))
-            for key in results[0][name]
-        }
-        rows.append(SweepRow(values, tuple(r[score] for r in results), per_class))
+                on_run(number, count, {**values, "seed": one.seed}, run)
+            train(one, run.path, resume=run.config.is_file(), verbose=verbose)
+            results.append(run.read_scores())
+            if on_scores:
+                on_scores(results[-1])
+        rows.append(_row(values, results, score))
     return rows
 
 
-def _scores_of(config, path, verbose):
-    run = RunFolder(path)
-    train(config, path, resume=run.config.is_file(), verbose=verbose)
-    scores = run.read_scores()
-    if scores is None:
-        raise ValueError(f"A sweep needs pictures to score on. Received: val_split={config.val_split!r}")
-    return scores
+def _row(values, results, score):
+    name = score.removeprefix("mean_")
+    per_class = {}
+    for key in results[0][name]:
+        found = [one[name][key] for one in results if one[name][key] is not None]
+        per_class[key] = float(np.mean(found)) if found else None
+    return SweepRow(values, tuple(one[score] for one in results), per_class)
+
+
+def _check_paths(paths):
+    if len(set(paths)) < len(paths):
+        twice = next(path for path in paths if paths.count(path) > 1)
+        raise ValueError(f"each value must be given once. Received: {twice.name} twice")
+
+
+def _check_data(configs):
+    """Reads every data set that the trainings will read: better now than after hours of the first ones."""
+    checked = {}
+    for config in configs:
+        if config.val_split is None:
+            raise ValueError("A sweep needs pictures to score on. Received: val_split=None")
+        source = (config.data, config.label_source, config.train_split, config.val_split)
+        if source not in checked:
+            checked[source] = build_training_data(config)
+            build_validation_data(config, checked[source])
 
 
 def _flat(varied, values):

@@ -1,18 +1,20 @@
 """One training from settings to a scored segmenter."""
 
+import importlib.util
+
 import keras
 
 from keras_wsseg import callbacks
 from keras_wsseg.models import WeaklySupervisedModel
 from keras_wsseg.training import build
-from keras_wsseg.training.evaluation import evaluate
+from keras_wsseg.training.evaluation import check_groups, evaluate
 from keras_wsseg.training.run_folder import RunFolder
 
 
 def train(config, folder, resume=False, verbose="auto", progress=None):
     """Trains a segmenter and leaves everything in a run folder.
 
-    All data are read and checked before the first step.
+    All data are read and checked, and all parts built, before anything is written.
 
     Args:
         config: a `TrainingConfig`; None when resuming takes that of the folder.
@@ -25,25 +27,38 @@ def train(config, folder, resume=False, verbose="auto", progress=None):
         The `RunFolder`, with `segmenter.keras` and, where there are dense labels to score on, `scores.json`.
 
     Raises:
-        FileExistsError, FileNotFoundError, ValueError: see `RunFolder.open`; and `ValueError` for wrong data.
+        FileExistsError, FileNotFoundError, ValueError: see `RunFolder.settings`; and for wrong data.
+        ImportError: if logs for TensorBoard are asked for and it is not installed.
     """
     run = RunFolder(folder)
-    if resume:
-        config = run.open(config, resume=True)
-        if run.finished:
-            return run
+    config = run.settings(config, resume)
+    if resume and run.finished:
+        return run
+    if config.tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise ImportError("Logs for TensorBoard need it: pip install tensorboard. Received: tensorboard=True")
     data = build.build_training_data(config)
     validation = build.build_validation_data(config, data)
-    if not resume:
-        run.open(config, resume=False)
+    if validation is not None:
+        check_groups(config.group_by, validation.names)
 
+    if run.segmenter.is_file():
+        segmenter = keras.saving.load_model(run.segmenter, compile=False)
+    else:
+        segmenter = _fit(config, run, data, resume, verbose)
+    if validation is not None:
+        run.write_scores(evaluate(segmenter, validation, config.group_by, progress))
+    return run
+
+
+def _fit(config, run, data, resume, verbose):
     keras.utils.set_random_seed(config.seed)
     segmenter = build.build_segmenter(config, data)
     model = WeaklySupervisedModel(segmenter, value_range=data.value_range)
     loss, crf = build.build_loss(config)
     model.compile(optimizer=build.build_optimizer(config), loss=loss)
-
-    epoch_steps = min(config.epoch_steps, config.steps)
+    # Epochs of one length, so that the last step is the one at which the learning rate arrives at 0.
+    epochs = -(-config.steps // config.epoch_steps)
+    epoch_steps = -(-config.steps // epochs)
     data_epoch = -(-len(data) // config.batch_size)
     done = run.completed_epochs() if resume else 0
     batches = data.train(
@@ -54,23 +69,23 @@ def train(config, folder, resume=False, verbose="auto", progress=None):
         repeat=True,
         first_epoch=done * epoch_steps // data_epoch,
     )
+    run.begin(config, data.class_names)
     model.fit(
         batches,
         steps_per_epoch=epoch_steps,
-        epochs=-(-config.steps // epoch_steps),
+        epochs=epochs,
         callbacks=_callbacks(config, run, data, crf, append=done > 0),
         verbose=verbose,
         shuffle=False,
     )
-    if validation is not None:
-        run.write_scores(evaluate(segmenter, validation, config.group_by, progress))
     run.write_segmenter(segmenter)
-    return run
+    return segmenter
 
 
 def _callbacks(config, run, data, crf, append):
     chosen = [
-        keras.callbacks.BackupAndRestore(run.backup),
+        # An interruption while a checkpoint is written leaves the one before it.
+        keras.callbacks.BackupAndRestore(run.backup, double_checkpoint=True),
         keras.callbacks.CSVLogger(run.log, append=append),
     ]
     if crf is not None and (config.warm_up or config.ramp):
