@@ -22,11 +22,13 @@ class Reference:
         pictures: list of `(batch, height, width, channels)` float32 arrays.
         probabilities: list of `(batch, height, width, classes)` float32 arrays.
         resize: whether the logits came at another size than the pictures.
+        largest_logit: largest absolute logit: float32 is coarser where numbers are larger.
     """
 
     pictures: list
     probabilities: list
     resize: bool
+    largest_logit: float
 
     @property
     def classes(self):
@@ -83,7 +85,7 @@ def run_keras(segmenter, shape, sizes, value_range, seed=0):
         ValueError: if it fails on a size, or gives anything but finite logits `(batch, h, w, classes)`.
     """
     generator = np.random.default_rng(seed)
-    pictures, probabilities, resize = [], [], False
+    pictures, probabilities, resize, largest_logit = [], [], False, 0.0
     for index, size in enumerate(sizes):
         batch = shape.batch or (2 if index == 0 else 1)
         picture = generator.uniform(*value_range, (batch, *size, shape.channels)).astype(np.float32)
@@ -106,9 +108,10 @@ def run_keras(segmenter, shape, sizes, value_range, seed=0):
         if not np.isfinite(logits).all():
             raise ValueError("`segmenter` must give finite logits. Received: logits with NaN or infinity")
         resize = resize or differs
+        largest_logit = max(largest_logit, float(np.abs(logits).max()))
         pictures.append(picture)
         probabilities.append(_softmax(logits))
-    return Reference(pictures, probabilities, resize)
+    return Reference(pictures, probabilities, resize, largest_logit)
 
 
 def run_onnx(path, pictures):
