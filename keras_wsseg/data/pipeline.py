@@ -119,7 +119,7 @@ def augment(image, labels, numbers, value_range, settings):
     reach = math.ceil(1 / low)
     channels = image.shape[-1]
     labels, inside = cut_labels(labels, scaled, offset, settings.crop, reach, flip)
-    image = cut_image(tf.cast(image, tf.float32), scaled, offset, settings.crop, flip)
+    image = cut_image(image, scaled, offset, settings.crop, flip)
     if settings.color_jitter:
         image = _jitter(image, inside, numbers[4:7], value_range, settings.color_jitter)
     image = tf.where(inside[..., None], image, sum(value_range) / 2)

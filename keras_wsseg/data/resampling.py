@@ -1,5 +1,7 @@
 """One window of a scaled picture, cut from image and labels alike, without scaling the rest."""
 
+import functools
+
 import tensorflow as tf
 
 from keras_wsseg.annotations.labels import OUTSIDE
@@ -64,28 +66,31 @@ def cut_labels(labels, scaled, offset, window, reach, flip):
     size = tf.shape(labels)
     rows, row_inside = source_index(offset[0], window[0], scaled[0], size[0])
     columns, column_inside = source_index(offset[1], window[1], scaled[1], size[1])
+    columns, column_inside = _mirrored(columns, flip), _mirrored(column_inside, flip)
     result = tf.gather(tf.gather(labels, rows), columns, axis=1)
     if reach > 1:
+        cover_rows, cover_columns = (
+            cover_index(offset[axis], window[axis], scaled[axis], size[axis], reach) for axis in (0, 1)
+        )
         # One up, so that 0 is "no class" and a maximum finds a class wherever there is one.
         classes = tf.where(labels < OUTSIDE, labels + 1, tf.zeros_like(labels))
-        covers = (cover_index(offset[axis], window[axis], scaled[axis], size[axis], reach) for axis in (0, 1))
-        for axis, cover in enumerate(covers):
-            found = tf.gather(classes, cover[0], axis=axis)
-            for index in cover[1:]:
-                found = tf.maximum(found, tf.gather(classes, index, axis=axis))
-            classes = found
-        result = tf.where((result >= OUTSIDE) & (classes > 0), classes - 1, result)
+        classes = functools.reduce(tf.maximum, [tf.gather(classes, index) for index in cover_rows])
+        cover_columns = [_mirrored(index, flip) for index in cover_columns]
+        found = functools.reduce(tf.maximum, [tf.gather(classes, index, axis=1) for index in cover_columns])
+        result = tf.where((result >= OUTSIDE) & (found > 0), found - 1, result)
     inside = row_inside[:, None] & column_inside[None, :]
-    result = tf.where(inside, result, tf.constant(OUTSIDE, tf.uint8))
-    mirror = tf.where(flip, tf.range(window[1] - 1, -1, -1), tf.range(window[1]))
-    return tf.gather(result, mirror, axis=1), tf.gather(inside, mirror, axis=1)
+    return tf.where(inside, result, tf.constant(OUTSIDE, tf.uint8)), inside
+
+
+def _mirrored(vector, flip):
+    return tf.where(flip, vector[::-1], vector)
 
 
 def cut_image(image, scaled, offset, window, flip):
     """The same window of the image, bilinear, the border repeated where the window leaves it.
 
     Args:
-        image: float32 `(height, width, channels)`.
+        image: `(height, width, channels)`, any number type.
         scaled, offset, window, flip: as for `cut_labels`.
 
     Returns:
@@ -94,8 +99,14 @@ def cut_image(image, scaled, offset, window, flip):
     size = tf.cast(tf.shape(image)[:2], tf.float32)
     ratio = size / tf.cast(scaled, tf.float32)
     start = (tf.cast(offset, tf.float32) + 0.5) * ratio - 0.5
-    step = tf.where(flip, -ratio[1], ratio[1])
-    first = tf.where(flip, start[1] + ratio[1] * (window[1] - 1), start[1])
+    end = start + ratio * (tf.constant(window, tf.float32) - 1)
+    # Only the part that is looked at becomes float32: pictures may be far larger than the window.
+    low = tf.clip_by_value(tf.floor(start), 0, size - 1)
+    high = tf.cast(tf.clip_by_value(tf.floor(end) + 2, low + 1, size), tf.int32)
+    begin = tf.cast(low, tf.int32)
+    image = tf.cast(image[begin[0] : high[0], begin[1] : high[1]], tf.float32)
+    start, end = start - low, end - low
+    step, first = tf.where(flip, -ratio[1], ratio[1]), tf.where(flip, end[1], start[1])
     transform = tf.stack([step, 0.0, first, 0.0, ratio[0], start[0], 0.0, 0.0])
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=image[None],
