@@ -42,8 +42,8 @@ def application_encoder(name, encoder_stride=16, input_channels=3, weights=None,
 
     The taps are found by walking the built network: the last output at stride 4, and the last at
     `encoder_stride`. Networks that normalise inside themselves are cut behind that point, so that all of them
-    begin at a standardised picture: see `application_preprocessing`. Give it pictures whose sides are multiples
-    of 32: at others the networks round and pad each in its own way.
+    begin at a standardised picture: see `application_preprocessing`. Give it pictures whose sides are
+    multiples of 32: at others the networks round and pad each in its own way.
 
     Args:
         name: name of a network in `keras.applications`; case, hyphens and underscores do not matter.

@@ -1,0 +1,51 @@
+"""The cut that undoes the padding of a picture in its features."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("keras_wsseg")
+class CropToStride(keras.layers.Layer):
+    """Cuts features of a padded picture to those that see the picture itself.
+
+    The counterpart of `PadToMultiple` behind a network of a given stride.
+
+    Args:
+        stride: pixels of the picture to one of the features along each axis, at least 1.
+        **kwargs: of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: features `(batch, feature_height, feature_width, channels)`.
+        reference: the picture before padding, `(batch, height, width, any)`, of which only the size counts.
+
+    Returns:
+        `(batch, ceil(height / stride), ceil(width / stride), channels)`.
+
+    Raises:
+        ValueError: if `stride` is below 1.
+
+    Example:
+
+    >>> CropToStride(4)(np.ones((1, 16, 16, 3), "float32"), np.ones((1, 33, 41, 1))).shape.as_list()
+    [1, 9, 11, 3]
+    """
+
+    def __init__(self, stride, **kwargs):
+        super().__init__(**kwargs)
+        if int(stride) != stride or stride < 1:
+            raise ValueError(f"`stride` must be a whole number, at least 1. Received: stride={stride}")
+        self.stride = int(stride)
+
+    def call(self, inputs, reference):
+        _, height, width, _ = ops.shape(reference)
+        return inputs[:, : self._rounded_up(height), : self._rounded_up(width)]
+
+    def compute_output_shape(self, inputs_shape, reference_shape):
+        sizes = (None if n is None else self._rounded_up(n) for n in reference_shape[1:3])
+        return (inputs_shape[0], *sizes, inputs_shape[3])
+
+    def get_config(self):
+        return {**super().get_config(), "stride": self.stride}
+
+    def _rounded_up(self, size):
+        return (size + self.stride - 1) // self.stride

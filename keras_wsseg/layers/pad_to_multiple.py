@@ -1,0 +1,54 @@
+"""Padding that makes a picture's size divisible."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("keras_wsseg")
+class PadToMultiple(keras.layers.Layer):
+    """Adds zeros below and to the right until height and width are multiples of a number.
+
+    Networks whose layers round sizes down, or pad differently at odd and even ones, lose the border or shift
+    by a pixel at sizes they were not made for. Padded first, and their features cut by `CropToStride`
+    afterwards, they keep every pixel in its place.
+
+    Args:
+        multiple: the number that both sizes become multiples of, at least 1.
+        **kwargs: of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: `(batch, height, width, channels)`.
+
+    Returns:
+        `(batch, multiple * ceil(height / multiple), multiple * ceil(width / multiple), channels)`.
+
+    Raises:
+        ValueError: if `multiple` is below 1.
+
+    Example:
+
+    >>> PadToMultiple(32)(np.ones((1, 33, 1, 3), "float32")).shape.as_list()
+    [1, 64, 32, 3]
+    """
+
+    def __init__(self, multiple, **kwargs):
+        super().__init__(**kwargs)
+        if int(multiple) != multiple or multiple < 1:
+            raise ValueError(f"`multiple` must be a whole number, at least 1. Received: multiple={multiple}")
+        self.multiple = int(multiple)
+
+    def call(self, inputs):
+        _, height, width, _ = ops.shape(inputs)
+        missing = [(0, self._rounded_up(n) - n) for n in (height, width)]
+        return ops.pad(inputs, [(0, 0), *missing, (0, 0)])
+
+    def compute_output_shape(self, input_shape):
+        sizes = (None if n is None else self._rounded_up(n) for n in input_shape[1:3])
+        return (input_shape[0], *sizes, input_shape[3])
+
+    def get_config(self):
+        return {**super().get_config(), "multiple": self.multiple}
+
+    def _rounded_up(self, size):
+        # Without the modulo of a negative number, which ONNX takes with another sign.
+        return (size + self.multiple - 1) // self.multiple * self.multiple

@@ -1,0 +1,87 @@
+"""UNet as any segmenter, and what is its own."""
+
+import numpy as np
+import pytest
+
+from keras_wsseg.models import UNet
+
+SMALL = {"num_classes": 3, "filters": (4, 6, 8)}
+
+
+def test_any_size_in_logits_out(check_sizes):
+    check_sizes(UNet(**SMALL))
+
+
+@pytest.mark.parametrize("output_stride", [2, 4])
+def test_coarser_logits(check_sizes, output_stride):
+    model = UNet(**SMALL, output_stride=output_stride)
+    check_sizes(model, output_stride)
+    assert model.count_params() < UNet(**SMALL).count_params()
+
+
+def test_one_level_and_grey_pictures(check_sizes):
+    check_sizes(UNet(2, filters=(4,), input_channels=1))
+
+
+def test_saves(check_saves):
+    check_saves(UNet(**SMALL, dropout=0.2, weight_decay=1e-3, value_range=(-5, 300)))
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_learns(check_learns, jit_compile):
+    check_learns(UNet(**SMALL), jit_compile=jit_compile)
+
+
+def test_exports(check_exports):
+    check_exports(UNet(**SMALL, dropout=0.2))
+
+
+def test_on_jax(check_on_jax):
+    check_on_jax(UNet(**SMALL), "models.UNet(num_classes=3, filters=(4, 6, 8))")
+
+
+def test_half_precision_gives_full_logits(mixed_float16, make_pictures):
+    model = UNet(**SMALL, value_range=(0, 65535))
+    logits = model.predict(make_pictures() * 257, verbose=0)
+    assert model.get_layer("down0_0_conv").compute_dtype == "float16"
+    assert logits.dtype == np.float32 and np.isfinite(logits).all()
+
+
+def test_weight_decay_is_coupled(check_weight_decay):
+    check_weight_decay(UNet(**SMALL, weight_decay=0.25), 0.25)
+    assert UNet(**SMALL).losses == []
+
+
+def test_value_range_is_the_pictures_own(make_pictures, randomize):
+    pictures = make_pictures()
+    model = randomize(UNet(**SMALL))
+    other = UNet(**SMALL, value_range=(-1, 1))
+    other.set_weights(model.get_weights())
+    np.testing.assert_allclose(
+        other.predict(pictures / 127.5 - 1, verbose=0), model.predict(pictures, verbose=0), atol=1e-4
+    )
+
+
+def test_dropout_acts_in_training_only(make_pictures):
+    model = UNet(**SMALL, dropout=0.5)
+    pictures = make_pictures()
+    assert np.abs(model(pictures, training=True) - model(pictures, training=True)).max() > 0
+    np.testing.assert_array_equal(model(pictures), model(pictures))
+
+
+@pytest.mark.parametrize(
+    "arguments,message",
+    [
+        ({"num_classes": 0}, "`num_classes` must be a whole number, at least 1. Received: num_classes=0"),
+        ({"filters": ()}, r"`filters` must name at least one level. Received: filters=\(\)"),
+        ({"filters": (4, 2.5)}, "`filters` must be a whole number, at least 1. Received: filters=2.5"),
+        ({"input_channels": 0}, "`input_channels` must be .* Received: input_channels=0"),
+        ({"output_stride": 8}, "`output_stride` must be one of 1, 2, 4. Received: output_stride=8"),
+        ({"dropout": 1.0}, r"`dropout` must lie in \[0, 1\). Received: dropout=1.0"),
+        ({"weight_decay": -1}, "`weight_decay` must not be negative. Received: weight_decay=-1"),
+        ({"value_range": (1, 1)}, r"`value_range` must be two increasing numbers. .*value_range=\(1, 1\)"),
+    ],
+)
+def test_bad_arguments_say_so(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        UNet(**{**SMALL, **arguments})
