@@ -1,0 +1,43 @@
+import copy
+
+import numpy as np
+import pytest
+
+from keras_wsseg.losses import GaussianKernel
+
+
+def test_features_are_divided_by_sigma():
+    guide = {"rgb": np.ones((2, 2, 3, 3), "float32"), "depth": np.full((2, 2, 3, 1), 4, "float32")}
+    out = np.array(GaussianKernel(xy=2, rgb=0.5, depth=8).features(guide, 2, 2, 3))
+    assert out.shape == (2, 2, 3, 6)
+    np.testing.assert_allclose(out[1, 1, 2], [0.5, 1, 2, 2, 2, 0.5])
+
+
+def test_numbers_are_declared_or_annealed():
+    kernel = GaussianKernel(xy=6, rgb=0.1)
+    kernel.rgb = 0.2
+    kernel.anneal("xy", 3)
+    assert (kernel.rgb, kernel.xy) == (pytest.approx(0.2), 3)
+    assert kernel.get_config() == {"weight": 1.0, "xy": 6.0, "rgb": 0.2}
+    assert copy.deepcopy(kernel).get_config() == kernel.get_config()
+    assert repr(kernel) == "GaussianKernel(weight=1, xy=6, rgb=0.2)"
+
+
+@pytest.mark.parametrize(
+    ("act", "text"),
+    [
+        (lambda: GaussianKernel(), "GaussianKernel needs the sigma of at least one of xy, rgb"),
+        (lambda: GaussianKernel(xy=0), "xy must be greater than 0. Received: xy=0"),
+        (lambda: GaussianKernel(rgb=float("nan")), "rgb must be a finite number of at least 0"),
+        (lambda: setattr(GaussianKernel(xy=1), "xy", 0), "xy must be greater than 0"),
+        (lambda: GaussianKernel(xy=1).anneal("rgb", 1), r"attribute must be one of \('weight', 'xy'\)"),
+    ],
+)
+def test_bad_numbers(act, text):
+    with pytest.raises(ValueError, match=text):
+        act()
+
+
+def test_unknown_attribute():
+    with pytest.raises(AttributeError, match="has no attribute 'depth'"):
+        _ = GaussianKernel(xy=1).depth

@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+from keras_wsseg import targets
+from keras_wsseg.annotations import labels
+
+
+def test_both_rooms_mean_the_same_values():
+    assert (targets.UNLABELLED, targets.OUTSIDE) == (labels.UNLABELLED, labels.OUTSIDE)
+
+
+@pytest.mark.parametrize("last_axis", (False, True))
+@pytest.mark.parametrize("dtype", ("uint8", "int64", "float32", "float16"))
+def test_what_is_packed_comes_back(dtype, last_axis):
+    values = np.array([[[0, 20, 253], [254, 255, 1]]])
+    given = values.astype(dtype)[..., None] if last_axis else values.astype(dtype)
+    guide = np.random.default_rng(0).random((1, 2, 3, 3)).astype("float32")
+    back, guide_back = targets.unpack(targets.pack(given, guide))
+    np.testing.assert_array_equal(np.array(back), values)
+    np.testing.assert_array_equal(np.array(guide_back), guide)
+
+
+def test_plain_labels_have_no_guide():
+    values, guide = targets.unpack(np.full((1, 2, 2, 1), 255))
+    assert guide is None and values.shape == (1, 2, 2)
+    assert targets.split_guide(None) == {}
+
+
+def test_layout_names_the_channels_only_while_it_is_active():
+    guide = np.arange(4.0).reshape(1, 1, 1, 4)
+    with targets.guide_layout(rgb=3, depth=1):
+        parts = targets.split_guide(guide)
+    assert parts["rgb"].tolist() == [[[[0, 1, 2]]]] and parts["depth"].tolist() == [[[[3]]]]
+    assert list(targets.split_guide(guide)) == ["rgb"]
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: targets.pack(np.zeros((1, 4, 5)), np.zeros((1, 4, 6, 3))), "must have the same width. Received"),
+        (lambda: targets.pack(np.zeros((1, 4, 5, 2)), np.zeros((1, 4, 5, 3))), r"labels must be \(batch, height"),
+        (lambda: targets.pack(np.zeros((1, 4, 5)), np.zeros((1, 4, 5))), r"guide must be .* shape \(1, 4, 5\)"),
+        (lambda: targets.unpack(np.zeros((4, 5))), r"y_true must be .* Received: shape \(4, 5\)"),
+    ],
+)
+def test_wrong_shapes_are_named(call, text):
+    with pytest.raises(ValueError, match=text):
+        call()
+
+
+def test_layout_must_fit():
+    with targets.guide_layout(depth=2), pytest.raises(ValueError, match="guide must have the 2 channels"):
+        targets.split_guide(np.zeros((1, 2, 2, 3)))
