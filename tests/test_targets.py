@@ -37,9 +37,18 @@ def test_layout_names_the_channels_only_while_it_is_active():
 @pytest.mark.parametrize(
     ("call", "text"),
     [
-        (lambda: targets.pack(np.zeros((1, 4, 5)), np.zeros((1, 4, 6, 3))), "must have the same width. Received"),
-        (lambda: targets.pack(np.zeros((1, 4, 5, 2)), np.zeros((1, 4, 5, 3))), r"labels must be \(batch, height"),
-        (lambda: targets.pack(np.zeros((1, 4, 5)), np.zeros((1, 4, 5))), r"guide must be .* shape \(1, 4, 5\)"),
+        (
+            lambda: targets.pack(np.zeros((1, 4, 5)), np.zeros((1, 4, 6, 3))),
+            "must have the same width. Received",
+        ),
+        (
+            lambda: targets.pack(np.zeros((1, 4, 5, 2)), np.zeros((1, 4, 5, 3))),
+            r"labels must be \(batch, height",
+        ),
+        (
+            lambda: targets.pack(np.zeros((1, 4, 5)), np.zeros((1, 4, 5))),
+            r"guide must be .* shape \(1, 4, 5\)",
+        ),
         (lambda: targets.unpack(np.zeros((4, 5))), r"y_true must be .* Received: shape \(4, 5\)"),
     ],
 )

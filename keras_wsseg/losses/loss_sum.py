@@ -28,9 +28,7 @@ class LossSum(keras.losses.Loss):
         (['partial_cross_entropy', 'gated_crf'], [1.0, 0.5])
     """
 
-    def __init__(
-        self, losses, factors=None, name="loss_sum", reduction="sum_over_batch_size", dtype=None
-    ):
+    def __init__(self, losses, factors=None, name="loss_sum", reduction="sum_over_batch_size", dtype=None):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         losses = [keras.saving.deserialize_keras_object(x) if isinstance(x, dict) else x for x in losses]
         factors = [1.0] * len(losses) if factors is None else list(factors)
@@ -50,8 +48,7 @@ class LossSum(keras.losses.Loss):
     def call(self, y_true, y_pred):
         """The weighted value of each picture, `(batch,)`."""
         return sum(
-            factor * term.call(y_true, y_pred)
-            for term, factor in zip(self.terms, self.factors, strict=True)
+            factor * term.call(y_true, y_pred) for term, factor in zip(self.terms, self.factors, strict=True)
         )
 
     @property

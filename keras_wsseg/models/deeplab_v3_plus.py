@@ -78,6 +78,7 @@ def DeepLabV3Plus(
 
     Example:
 
+    >>> import numpy as np
     >>> segmenter = DeepLabV3Plus(num_classes=4, backbone="resnet18", filters=8, output_stride=4)
     >>> segmenter(np.zeros((1, 33, 41, 3), "uint8")).shape.as_list()
     [1, 9, 11, 4]

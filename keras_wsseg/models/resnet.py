@@ -35,6 +35,7 @@ def resnet_encoder(name, encoder_stride=16, input_channels=3, weights=None, weig
 
     Example:
 
+    >>> import numpy as np
     >>> low, high = resnet_encoder("resnet18")(np.zeros((1, 33, 41, 3), "float32"))
     >>> low.shape.as_list(), high.shape.as_list()
     ([1, 9, 11, 64], [1, 3, 3, 512])

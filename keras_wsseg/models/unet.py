@@ -50,6 +50,7 @@ def UNet(
 
     Example:
 
+    >>> import numpy as np
     >>> segmenter = UNet(num_classes=4, filters=(4, 8))
     >>> segmenter(np.zeros((1, 97, 131, 3), "uint8")).shape.as_list()
     [1, 97, 131, 4]

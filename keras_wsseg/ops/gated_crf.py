@@ -3,8 +3,8 @@
 import numpy as np
 from keras import ops
 
-from keras_wsseg.ops.local_gaussian import check_kernels, local_gaussian_filter, pairwise_kernel
 from keras_wsseg.ops.backend import extract_patches
+from keras_wsseg.ops.local_gaussian import check_kernels, local_gaussian_filter, pairwise_kernel
 
 
 def gated_crf_energy(

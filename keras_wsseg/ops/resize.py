@@ -32,6 +32,8 @@ def resize_bilinear(images, size):
 
     Example:
 
+    >>> import numpy as np
+    >>> from keras import ops
     >>> row = np.array([0.0, 4.0], "float32").reshape(1, 1, 2, 1)
     >>> [float(x) for x in ops.ravel(resize_bilinear(row, (1, 4)))]
     [0.0, 1.0, 3.0, 4.0]
@@ -62,6 +64,8 @@ def resize_area(images, size):
 
     Example:
 
+    >>> import numpy as np
+    >>> from keras import ops
     >>> row = np.array([1.0, 3.0, 8.0], "float32").reshape(1, 1, 3, 1)
     >>> [round(float(x), 4) for x in ops.ravel(resize_area(row, (1, 2)))]
     [1.6667, 6.3333]

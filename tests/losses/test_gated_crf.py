@@ -25,7 +25,8 @@ def by_hand(labels, guide, y, radius, xy, rgb, source=None, destination=None, ma
     destination = source if destination is None else destination
     features = [np.concatenate([positions(labels.shape[1:]) / xy, g / rgb], -1) for g in guide]
     parts = [
-        oracles.gated_crf(y[i], [features[i]], radius, [1.0], source[i], destination[i]) for i in range(len(y))
+        oracles.gated_crf(y[i], [features[i]], radius, [1.0], source[i], destination[i])
+        for i in range(len(y))
     ]
     return sum(p[0] for p in parts) / (sum(p[1] for p in parts) if mass else destination.sum())
 
@@ -101,7 +102,9 @@ def test_probabilities_instead_of_logits_and_general_compatibility():
     packed = targets.pack(labels, guide)
     matrix = 3.0 * (1 - np.eye(3))
     potts = float(losses.GatedCRFLoss(radius=2)(packed, logits))
-    same = losses.GatedCRFLoss(radius=2, from_logits=False, compatibility=matrix)(packed, oracles.softmax(logits))
+    same = losses.GatedCRFLoss(radius=2, from_logits=False, compatibility=matrix)(
+        packed, oracles.softmax(logits)
+    )
     np.testing.assert_allclose(float(same), 3 * potts, rtol=1e-5)
 
 
@@ -146,7 +149,11 @@ def test_dtype_reduction_and_sample_weight(dtype):
     value = float(plain(packed, logits))
     loss = losses.GatedCRFLoss(radius=2, kernels=losses.GaussianKernel(xy=3, rgb=0.4), dtype=dtype)
     np.testing.assert_allclose(float(loss(packed, logits)), value, rtol=0.02 if dtype != "float32" else 1e-6)
-    each = np.array(losses.GatedCRFLoss(radius=2, kernels=losses.GaussianKernel(xy=3, rgb=0.4), reduction="none")(packed, logits))
+    each = np.array(
+        losses.GatedCRFLoss(radius=2, kernels=losses.GaussianKernel(xy=3, rgb=0.4), reduction="none")(
+            packed, logits
+        )
+    )
     np.testing.assert_allclose(each.mean(), value, rtol=1e-5)
     weighted = float(plain(packed, logits, sample_weight=np.array([2.0, 0.0])))
     np.testing.assert_allclose(weighted, each[0], rtol=1e-5)
@@ -181,7 +188,10 @@ def test_published_setting():
         ({"scale": 0}, "scale must be greater than 0 and at most 1. Received: scale=0"),
         ({"scale": 2}, "scale must be greater than 0 and at most 1. Received: scale=2"),
         ({"method": "loop"}, "method must be one of .* Received: method='loop'"),
-        ({"kernels": []}, r"kernels must be a GaussianKernel or a list of at least one. Received: kernels=\[\]"),
+        (
+            {"kernels": []},
+            r"kernels must be a GaussianKernel or a list of at least one. Received: kernels=\[\]",
+        ),
         ({"compatibility": [[1.0]]}, "compatibility must be non-negative with a zero diagonal"),
     ],
 )

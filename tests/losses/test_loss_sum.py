@@ -35,5 +35,7 @@ def test_only_our_losses_add():
 
 
 def test_a_term_must_say_its_energy():
-    with pytest.raises(NotImplementedError, match=r"SegmentationLoss must implement energy\(y_true, y_pred\)"):
+    with pytest.raises(
+        NotImplementedError, match=r"SegmentationLoss must implement energy\(y_true, y_pred\)"
+    ):
         losses.SegmentationLoss()(np.zeros((1, 2, 2)), np.zeros((1, 2, 2, 2)))

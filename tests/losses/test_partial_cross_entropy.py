@@ -50,11 +50,12 @@ def test_coarse_logits_are_brought_to_the_labels_and_no_click_is_lost():
     coarse = np.random.default_rng(0).normal(size=(1, 4, 4, 2)).astype("float32")
     fine = tf.image.resize(coarse, (16, 16)).numpy()
     want = -np.log(oracles.softmax(fine)[0, 3, 5, 1])
-    np.testing.assert_allclose(float(losses.PartialCrossEntropy()(labels, coarse)), want, rtol=1e-5)
+    loss = losses.PartialCrossEntropy()
+    np.testing.assert_allclose(float(loss(labels, coarse)), want, rtol=1e-5)
 
     @tf.function(input_signature=[tf.TensorSpec([None] * 3), tf.TensorSpec([None, None, None, 2])])
     def dynamic(labels, logits):
-        return losses.PartialCrossEntropy()(labels, logits)
+        return loss(labels, logits)
 
     np.testing.assert_allclose(dynamic(tf.constant(labels, tf.float32), coarse), want, rtol=1e-5)
 
@@ -76,7 +77,9 @@ def test_huge_logits_and_zero_probabilities_stay_finite():
 
 
 def test_config_round_trip():
-    loss = losses.PartialCrossEntropy(class_weights=(1, 2), from_logits=False, weight=0.5, name="ce", dtype="float16")
+    loss = losses.PartialCrossEntropy(
+        class_weights=(1, 2), from_logits=False, weight=0.5, name="ce", dtype="float16"
+    )
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
     assert again.get_config() == loss.get_config()
     assert (again.class_weights, again.dtype, again.weight) == ([1.0, 2.0], "float16", 0.5)
@@ -85,7 +88,10 @@ def test_config_round_trip():
 @pytest.mark.parametrize(
     ("weights", "text"),
     [
-        ("pixel", "class_weights must be None, 'batch' or one number a class. Received: class_weights='pixel'"),
+        (
+            "pixel",
+            "class_weights must be None, 'batch' or one number a class. Received: class_weights='pixel'",
+        ),
         ([-1.0, 1.0], "class_weights must hold one finite number of at least 0"),
         ([[1.0]], "class_weights must hold one finite number of at least 0"),
     ],

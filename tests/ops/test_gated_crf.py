@@ -169,7 +169,9 @@ def test_agreement_costs_nothing_and_permuted_classes_cost_the_same():
     one[..., 1] = 1
     np.testing.assert_allclose(np.array(gated_crf_energy(one, features, 4)), 0, atol=1e-4)
     value = np.array(gated_crf_energy(y, features, 4, None, source, source))
-    np.testing.assert_allclose(gated_crf_energy(y[..., ::-1], features, 4, None, source, source), value, rtol=1e-5)
+    np.testing.assert_allclose(
+        gated_crf_energy(y[..., ::-1], features, 4, None, source, source), value, rtol=1e-5
+    )
     flipped = gated_crf_energy(
         y[:, ::-1], [f[:, ::-1] for f in features], 4, None, source[:, ::-1], source[:, ::-1]
     )
@@ -207,7 +209,10 @@ def test_no_gradient_flows_to_features_and_masks():
         ({"method": "loop"}, "method must be one of .* Received: method='loop'"),
         ({"features": []}, r"features must hold at least one kernel's features. Received: features=\[\]"),
         ({"features": np.zeros((2, 11, 9))}, r"features must be \(batch, height, width, channels\)"),
-        ({"features": np.zeros((2, 11, 8, 1))}, r"features must lie on the grid .* Received: shape \(2, 11, 8\)"),
+        (
+            {"features": np.zeros((2, 11, 8, 1))},
+            r"features must lie on the grid .* Received: shape \(2, 11, 8\)",
+        ),
         ({"kernel_weights": [1, 2]}, "kernel_weights must hold one weight for each of the 1 kernels"),
         ({"source_mask": np.zeros((2, 11))}, "source_mask must lie on the grid of the probabilities"),
         ({"destination_mask": np.zeros((2, 3, 9))}, "destination_mask must lie on the grid"),

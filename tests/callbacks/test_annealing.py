@@ -1,0 +1,95 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_wsseg import callbacks, losses
+from keras_wsseg.models import WeaklySupervisedModel
+
+
+def model_and_data(loss):
+    model = WeaklySupervisedModel(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 1)]))
+    model.compile(keras.optimizers.SGD(0.0), loss=loss)
+    rng = np.random.default_rng(0)
+    return model, rng.uniform(0, 255, (4, 8, 8, 3)).astype("float32"), rng.integers(0, 2, (4, 8, 8))
+
+
+def test_per_step_with_a_keras_schedule():
+    crf = losses.GatedCRFLoss(radius=1)
+    schedule = keras.optimizers.schedules.PolynomialDecay(1.0, 8, end_learning_rate=0.0)
+    annealing = callbacks.Annealing(crf, "weight", schedule, per="step")
+    seen = []
+    spy = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(crf.weight))
+    model, x, y = model_and_data(crf)
+    history = model.fit(x, y, batch_size=1, epochs=2, verbose=0, callbacks=[annealing, spy]).history
+    np.testing.assert_allclose(seen, [1 - step / 8 for step in range(8)], rtol=1e-6)
+    np.testing.assert_allclose(history["gated_crf_weight"], [1 - 3 / 8, 1 - 7 / 8], rtol=1e-6)
+    assert crf.declared("weight") == 0.1
+
+
+def test_resumed_training_goes_on_with_epoch_and_step(tmp_path):
+    values = {}
+    for interrupted in (False, True):
+        crf = losses.GatedCRFLoss(radius=1)
+        kernel = crf.kernels[0]
+        seen = []
+
+        def stop(batch, logs, seen=seen, crf=crf, kernel=kernel, interrupted=interrupted):
+            seen.append((crf.weight, kernel.rgb))
+            if interrupted and len(seen) == 7:
+                raise KeyboardInterrupt
+
+        def chosen(crf=crf, kernel=kernel, stop=stop, interrupted=interrupted):
+            return [
+                callbacks.WarmUp(crf, steps=3, ramp=10),
+                callbacks.Annealing(kernel, "rgb", lambda epoch: 0.1 * (epoch + 1)),
+                keras.callbacks.BackupAndRestore(tmp_path / f"backup{interrupted}"),
+                keras.callbacks.LambdaCallback(on_train_batch_end=stop),
+            ]
+
+        model, x, y = model_and_data(losses.PartialCrossEntropy() + crf)
+        if not interrupted:
+            model.fit(x, y, batch_size=1, epochs=3, verbose=0, callbacks=chosen())
+        else:
+            with pytest.raises(KeyboardInterrupt):
+                model.fit(x, y, batch_size=1, epochs=3, verbose=0, callbacks=chosen())
+            del seen[4:]
+            model, x, y = model_and_data(losses.PartialCrossEntropy() + crf)
+            model.fit(x, y, batch_size=1, epochs=3, verbose=0, callbacks=chosen(interrupted=True)[:3] + [
+                keras.callbacks.LambdaCallback(on_train_batch_end=lambda b, logs: seen.append((crf.weight, kernel.rgb)))
+            ])  # fmt: skip
+        values[interrupted] = seen
+    assert len(values[False]) == 12
+    np.testing.assert_allclose(values[True], values[False], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "text"),
+    [
+        (
+            ("crf", "weight", abs),
+            TypeError,
+            "target must be a loss or kernel of keras_wsseg. Received: 'crf'",
+        ),
+        (
+            (losses.GatedCRFLoss(), "radius", abs),
+            ValueError,
+            r"attribute must be one of \('weight',\) of GatedCRF",
+        ),
+        ((losses.GatedCRFLoss(), "weight", 3), TypeError, "schedule must be callable .* Received: 3"),
+        (
+            (losses.GatedCRFLoss(), "weight", abs, "batch"),
+            ValueError,
+            "per must be 'epoch' or 'step'. Received",
+        ),
+    ],
+)
+def test_bad_arguments(arguments, error, text):
+    with pytest.raises(error, match=text):
+        callbacks.Annealing(*arguments)
+
+
+def test_a_schedule_out_of_range_is_an_error():
+    crf = losses.GatedCRFLoss(radius=1)
+    model, x, y = model_and_data(crf)
+    with pytest.raises(ValueError, match="weight must be a finite number of at least 0. Received: weight=-1"):
+        model.fit(x, y, verbose=0, callbacks=[callbacks.Annealing(crf, "weight", lambda epoch: -1)])

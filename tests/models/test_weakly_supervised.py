@@ -1,0 +1,221 @@
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_wsseg import callbacks, losses, metrics
+from keras_wsseg.models import WeaklySupervisedModel
+
+
+def net(channels=3, stride=1, regularizer=None):
+    keras.utils.set_random_seed(0)
+    return keras.Sequential(
+        [
+            keras.Input((None, None, channels)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(3, 3, padding="same", strides=stride, kernel_regularizer=regularizer),
+        ]
+    )
+
+
+def pictures(seed=0, channels=3, high=255):
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(0, high, (8, 12, 10, channels)).astype("float32")
+    y = rng.choice([0, 1, 2, 254, 255], size=(8, 12, 10), p=[0.1, 0.1, 0.1, 0.1, 0.6])
+    return x, y
+
+
+def test_fit_equals_the_losses_by_hand_and_logs_each_term():
+    x, y = pictures()
+    segmenter = net(stride=2)
+    model = WeaklySupervisedModel(segmenter)
+    crf = losses.GatedCRFLoss(weight=0.3, radius=2)
+    model.compile(
+        keras.optimizers.SGD(0.0), loss=losses.PartialCrossEntropy() + 2 * crf, metrics=[metrics.MeanIoU(3)]
+    )
+    logs = {k: v[0] for k, v in model.fit(x, y, batch_size=8, verbose=0).history.items()}
+    from keras_wsseg import targets
+
+    packed, logits = targets.pack(y, x / 255), segmenter(x)
+    cross_entropy = float(losses.PartialCrossEntropy()(packed, logits))
+    energy = float(losses.GatedCRFLoss(weight=1, radius=2)(packed, logits))
+    assert logs["partial_cross_entropy"] == pytest.approx(cross_entropy, rel=1e-5)
+    assert logs["gated_crf"] == pytest.approx(energy, rel=1e-4)
+    assert logs["loss"] == pytest.approx(cross_entropy + 0.6 * energy, rel=1e-5)
+    assert 0 < logs["mean_iou"] < 1
+    evaluated = model.evaluate(x, y, batch_size=8, verbose=0, return_dict=True)
+    assert evaluated["gated_crf"] == pytest.approx(energy, rel=1e-4)
+
+
+def test_two_terms_of_one_name_are_told_apart():
+    x, y = pictures()
+    model = WeaklySupervisedModel(net())
+    model.compile("sgd", loss=losses.GatedCRFLoss(radius=1) + losses.GatedCRFLoss(radius=2))
+    assert {"gated_crf", "gated_crf_1"} < set(model.fit(x, y, verbose=0).history)
+
+
+def test_training_lowers_the_loss_and_regularizers_count():
+    x, y = pictures()
+    model = WeaklySupervisedModel(net(regularizer=keras.regularizers.L2(0.5)))
+    model.compile(
+        keras.optimizers.Adam(0.05), loss=losses.PartialCrossEntropy() + losses.GatedCRFLoss(radius=2)
+    )
+    history = model.fit(x, y, epochs=6, verbose=0).history
+    assert history["loss"][-1] < history["loss"][0]
+    assert history["loss"][0] > history["partial_cross_entropy"][0] + 0.1 * history["gated_crf"][0] + 0.1
+
+
+def test_dict_inputs_name_the_modalities():
+    x, y = pictures()
+    depth = np.random.default_rng(1).uniform(0, 10, (8, 12, 10, 1)).astype("float32")
+    image, extra = keras.Input((None, None, 3), name="image"), keras.Input((None, None, 1), name="depth")
+    both = keras.layers.Concatenate()([image, extra])
+    segmenter = keras.Model({"image": image, "depth": extra}, keras.layers.Conv2D(3, 1)(both))
+    model = WeaklySupervisedModel(segmenter, value_range={"image": (0, 255), "depth": (0, 10)})
+    kernel = losses.GaussianKernel(xy=3, rgb=0.2, depth=0.3)
+    model.compile(keras.optimizers.SGD(0.0), loss=losses.GatedCRFLoss(radius=1, kernels=kernel))
+    logs = model.fit({"image": x, "depth": depth}, y, batch_size=8, verbose=0).history
+    from keras_wsseg import targets
+
+    guide = np.concatenate([x / 255, depth / 10], -1)
+    with targets.guide_layout(rgb=3, depth=1):
+        want = losses.GatedCRFLoss(radius=1, kernels=kernel)(
+            targets.pack(y, guide), segmenter({"image": x, "depth": depth})
+        )
+    assert logs["loss"][0] == pytest.approx(float(want), rel=1e-4)
+
+
+@pytest.mark.parametrize("jit", (False, True))
+def test_pictures_in_another_range_are_noticed(jit):
+    x, y = pictures()
+    model = WeaklySupervisedModel(net())
+    model.compile("sgd", loss=losses.PartialCrossEntropy(), jit_compile=jit)
+    with pytest.raises(
+        ValueError, match=r"image must lie within value_range=\(0, 255\). Received: values from"
+    ):
+        model.fit(x * 2, y, verbose=0)
+    with pytest.raises(
+        ValueError, match=r"spans almost nothing of value_range=\(0, 255\); say value_range=\(0, 1\)"
+    ):
+        model.fit(x / 255, y, verbose=0)
+    with pytest.raises(ValueError, match="image must lie within"):
+        model.evaluate(-x, y, verbose=0)
+    model.fit(x, y, verbose=0)
+    model.fit(x.astype("uint8"), y, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: WeaklySupervisedModel("unet"), "segmenter must be a keras.Model. Received: str"),
+        (lambda: WeaklySupervisedModel(net(), value_range=(1, 0)), "value_range must be two finite numbers"),
+        (lambda: WeaklySupervisedModel(net(), value_range=255), "value_range must be two finite numbers"),
+    ],
+)
+def test_bad_arguments(make, text):
+    with pytest.raises(ValueError, match=text):
+        make()
+
+
+def test_labels_of_another_size_are_an_error():
+    x, y = pictures()
+    model = WeaklySupervisedModel(net())
+    model.compile("sgd", loss=losses.PartialCrossEntropy())
+    with pytest.raises(ValueError, match="labels and guide must have the same height"):
+        model.fit(x, y[:, :6], verbose=0)
+
+
+def test_keras_file_round_trip_goes_on_training(tmp_path):
+    x, y = pictures()
+    model = WeaklySupervisedModel(net(), value_range=(0, 255))
+    crf = losses.GatedCRFLoss(radius=1)
+    model.compile("adam", loss=losses.PartialCrossEntropy() + crf)
+    model.fit(x, y, verbose=0, callbacks=[callbacks.WarmUp(crf, 100)])
+    assert crf.weight == 0
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
+    assert again.loss.terms[1].weight == pytest.approx(0.1)
+    assert again.optimizer.iterations == model.optimizer.iterations
+    again.fit(x, y, verbose=0)
+    bare = keras.models.load_model(tmp_path / "model.keras", compile=False)
+    np.testing.assert_array_equal(bare.predict(x, verbose=0), model.predict(x, verbose=0))
+
+
+def test_annealed_numbers_stay_out_of_the_segmenter_and_its_files(tmp_path):
+    segmenter = net()
+    model = WeaklySupervisedModel(segmenter)
+    model.compile("sgd", loss=losses.PartialCrossEntropy() + losses.GatedCRFLoss())
+    assert len(model.variables) > len(model.weights) == len(segmenter.weights)
+    model.save_weights(tmp_path / "a.weights.h5")
+    plain = WeaklySupervisedModel(net())
+    plain.load_weights(tmp_path / "a.weights.h5")
+
+
+def test_mixed_precision_and_distribution():
+    x, y = pictures()
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = WeaklySupervisedModel(net())
+        model.compile("adam", loss=losses.PartialCrossEntropy() + losses.GatedCRFLoss(radius=2))
+        history = model.fit(x, y, verbose=0, epochs=2).history
+    finally:
+        keras.config.set_dtype_policy(policy)
+    assert np.isfinite(history["loss"]).all()
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        model = WeaklySupervisedModel(net())
+        model.compile("adam", loss=losses.PartialCrossEntropy() + losses.GatedCRFLoss(radius=2))
+    assert np.isfinite(model.fit(x, y, verbose=0).history["loss"]).all()
+
+
+SCHEDULED = """
+import json, sys
+import keras, numpy as np
+from keras_wsseg import callbacks, losses
+from keras_wsseg.models import WeaklySupervisedModel
+rng = np.random.default_rng(0)
+x = rng.uniform(0, 255, (8, 12, 10, 3)).astype("float32")
+y = rng.choice([0, 1, 255], size=(8, 12, 10), p=[0.1, 0.1, 0.8])
+results = []
+for options in json.loads(sys.argv[1]):
+    keras.utils.set_random_seed(0)
+    net = keras.Sequential([keras.Input((12, 10, 3)), keras.layers.Conv2D(2, 3, padding="same", kernel_initializer="zeros")])
+    model = WeaklySupervisedModel(net)
+    kernel = losses.GaussianKernel(xy=6, rgb=1e6)
+    crf = losses.GatedCRFLoss(weight=1, radius=1, kernels=kernel, normalization="kernel_mass")
+    model.compile(keras.optimizers.SGD(0.0), loss=0 * losses.PartialCrossEntropy() + crf, **options)
+    history = model.fit(x, y, batch_size=1, epochs=3, shuffle=False, verbose=0, callbacks=[
+        callbacks.WarmUp(crf, steps=4, ramp=4),
+        callbacks.Annealing(kernel, "xy", lambda epoch: 1.0 + epoch),
+    ]).history
+    results.append({k: [float(v) for v in values] for k, values in history.items()})
+print(json.dumps(results))
+"""
+
+
+@pytest.mark.parametrize("backend", ("tensorflow", "jax"))
+def test_schedules_act_in_every_mode(backend):
+    """With uniform probabilities the energy over its mass is 1/2, so the loss shows the weight itself."""
+    options = [{"jit_compile": True}, {"steps_per_execution": 2}]
+    if backend == "tensorflow":
+        options += [{"run_eagerly": True}, {"jit_compile": False}]
+    out = subprocess.run(
+        [sys.executable, "-c", SCHEDULED, json.dumps(options)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "KERAS_BACKEND": backend},
+    )
+    single = [sum(min(max((s - 3) / 5, 0), 1) for s in range(e, e + 8)) / 16 for e in (0, 8, 16)]
+    double = [sum(min(max((s - s % 2 - 3) / 5, 0), 1) for s in range(e, e + 8)) / 16 for e in (0, 8, 16)]
+    for option, history in zip(options, json.loads(out.stdout.splitlines()[-1]), strict=True):
+        want = double if "steps_per_execution" in option else single
+        np.testing.assert_allclose(history["loss"], want, rtol=1e-4)
+        np.testing.assert_allclose(history["gated_crf"], 0.5, rtol=1e-4)
+        assert history["kernel_xy"] == [1.0, 2.0, 3.0]
