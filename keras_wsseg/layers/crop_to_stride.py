@@ -26,6 +26,7 @@ class CropToStride(keras.layers.Layer):
 
     Example:
 
+    >>> import numpy as np
     >>> CropToStride(4)(np.ones((1, 16, 16, 3), "float32"), np.ones((1, 33, 41, 1))).shape.as_list()
     [1, 9, 11, 3]
     """

@@ -27,6 +27,7 @@ class PadToMultiple(keras.layers.Layer):
 
     Example:
 
+    >>> import numpy as np
     >>> PadToMultiple(32)(np.ones((1, 33, 1, 3), "float32")).shape.as_list()
     [1, 64, 32, 3]
     """

@@ -26,6 +26,7 @@ class ResizeLike(keras.layers.Layer):
 
     Example:
 
+    >>> import numpy as np
     >>> ResizeLike()(np.ones((1, 3, 4, 2), "float32"), np.ones((1, 5, 7, 9), "float32")).shape.as_list()
     [1, 5, 7, 2]
     """

@@ -42,6 +42,8 @@ class Standardize(keras.layers.Layer):
 
     Example:
 
+    >>> import numpy as np
+    >>> from keras import ops
     >>> picture = np.array([0, 255, 127.5], "float32").reshape(1, 1, 3, 1)
     >>> [float(x) for x in ops.ravel(Standardize()(picture))]
     [-1.0, 1.0, 0.0]
