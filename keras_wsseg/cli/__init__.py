@@ -1,0 +1,1 @@
+"""The command `keras-wsseg`: train, evaluate, predict, export, sweep, demo."""

@@ -13,7 +13,6 @@ _HOMES = {
     "TrainingConfig": "config",
     "class_map": "evaluation",
     "evaluate": "evaluation",
-    "run_demo": "demo",
     "sweep": "sweeper",
     "train": "trainer",
 }

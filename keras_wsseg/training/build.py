@@ -43,9 +43,7 @@ def build_segmenter(config, data):
     }
     if config.model == "unet":
         return models.UNet(data.num_classes, filters=config.filters, **common)
-    return models.DeepLabV3Plus(
-        data.num_classes, backbone=config.backbone, weights=config.weights, **common
-    )
+    return models.DeepLabV3Plus(data.num_classes, backbone=config.backbone, weights=config.weights, **common)
 
 
 def build_loss(config):

@@ -38,12 +38,16 @@ class TrainingConfig:
         DATA, "scribbles", "sub-folder of annotations; or simulated_clicks, simulated_scribbles from labels/"
     )
     train_split: str | None = _option(
-        DATA, "train", "list of the pictures to train on, <name>.txt in the data folder; none: all annotated ones"
+        DATA,
+        "train",
+        "list of the pictures to train on, <name>.txt in the data folder; none: all annotated ones",
     )
     val_split: str | None = _option(
         DATA, "val", "list of the pictures to score on, which have dense labels in labels/; none: no scores"
     )
-    click_size: int = _option(DATA, 1, "side of clicks in pixels, odd; for clicks and simulated_clicks", least=1)
+    click_size: int = _option(
+        DATA, 1, "side of clicks in pixels, odd; for clicks and simulated_clicks", least=1
+    )
     stuff_classes: tuple[int, ...] = _option(
         DATA, (), "ids of classes whose parts under 256 pixels get no simulated click"
     )
@@ -80,7 +84,10 @@ class TrainingConfig:
     )
     weight_decay: float = _option(TRAINING, 0.0, "L2 penalty on the convolutions' kernels", least=0)
     class_weights: str = _option(
-        TRAINING, "none", "weights of the classes: all equal, or by how rare each is in the batch", ("none", "batch")
+        TRAINING,
+        "none",
+        "weights of the classes: all equal, or by how rare each is in the batch",
+        ("none", "batch"),
     )
     seed: int = _option(TRAINING, 0, "seed of weights, order and augmentation", least=0)
 
@@ -98,7 +105,9 @@ class TrainingConfig:
     ramp: int = _option(CRF, 150, "steps after those, over which its weight rises", least=0)
 
     epoch_steps: int = _option(OUTPUT, 50, "steps between two lines of the log and two checkpoints", least=1)
-    picture_every: int = _option(OUTPUT, 2, "write pictures every so many lines of the log; 0: never", least=0)
+    picture_every: int = _option(
+        OUTPUT, 2, "write pictures every so many lines of the log; 0: never", least=0
+    )
     tensorboard: bool = _option(OUTPUT, False, "write logs and pictures for TensorBoard too")
 
     def __post_init__(self):
@@ -109,7 +118,9 @@ class TrainingConfig:
             if typing.get_origin(field.type) is tuple and isinstance(getattr(self, field.name), list):
                 object.__setattr__(self, field.name, tuple(getattr(self, field.name)))
         if not self.data:
-            raise ValueError(f"data must be the folder of images and annotations. Received: data={self.data!r}")
+            raise ValueError(
+                f"data must be the folder of images and annotations. Received: data={self.data!r}"
+            )
         for field in dataclasses.fields(self):
             _check(field, getattr(self, field.name))
         if self.scale_high < self.scale_low:

@@ -1,0 +1,95 @@
+"""What the commands print beside their own lines: tables, progress, and not TensorFlow's greetings."""
+
+import contextlib
+import logging
+import os
+import sys
+import tempfile
+
+
+def load_keras():
+    """Imports Keras and its backend without the pages they write on the error stream while they start."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _held_back():
+        import keras
+
+        # The first operation looks for devices, and reports on what it did not find.
+        keras.ops.convert_to_numpy(keras.ops.zeros(()))
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    logging.getLogger("absl").setLevel(logging.ERROR)
+
+
+@contextlib.contextmanager
+def _held_back():
+    """Holds back what is written to the error stream by anybody in this process; an exception lets it out."""
+    sys.stderr.flush()
+    stream = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(stream, 2)
+            held.seek(0)
+            os.write(2, held.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(stream, 2)
+            os.close(stream)
+
+
+def training_verbosity():
+    """Keras' progress bar for a person, one line an epoch for a file."""
+    return 1 if sys.stdout.isatty() else 2
+
+
+def progress(title):
+    """A function that wraps an iterable and shows how far it got; silent where nobody is watching."""
+
+    def wrap(iterable):
+        from rich.console import Console
+        from rich.progress import track
+
+        console = Console(stderr=True)
+        return track(iterable, title, console=console, disable=not console.is_terminal, transient=True)
+
+    return wrap
+
+
+def print_table(columns, rows, title=None):
+    """Prints a table: the first column to the left, all others to the right; a row of None is a line."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for number, name in enumerate(columns):
+        table.add_column(name, justify="right" if number else "left", no_wrap=True)
+    for row in rows:
+        if row is None:
+            table.add_section()
+        else:
+            table.add_row(*row)
+    # Files have no width, and a narrow terminal may break lines but shall lose no number.
+    needed = Console(width=10_000).measure(table).maximum
+    console = Console()
+    Console(width=max(console.width, needed)).print(table)
+
+
+def points(score):
+    """A score of 0 to 1 in points of 0 to 100; a dash where there is none."""
+    return "-" if score is None else f"{100 * score:.1f}"
+
+
+def print_scores(scores):
+    """Prints scores, a dict as in `scores.json`, as a table of classes."""
+    rows = [(name, points(scores["iou"][name]), points(scores["dice"][name])) for name in scores["iou"]]
+    pooled = f"{scores['pictures']} pictures"
+    if scores["groups"] > 1:
+        pooled += f" in {scores['groups']} groups, Dice per group"
+    print_table(
+        ("class", "IoU", "Dice"),
+        [*rows, None, ("mean", points(scores["mean_iou"]), points(scores["mean_dice"]))],
+    )
+    print(f"In points of 100; {pooled}; the mean Dice leaves out the first class.")

@@ -1,0 +1,94 @@
+"""The command line: which commands there are, and what becomes of an error."""
+
+import argparse
+import os
+import sys
+
+import keras_wsseg
+from keras_wsseg.cli import (
+    demo_command,
+    evaluate_command,
+    export_command,
+    predict_command,
+    sweep_command,
+    train_command,
+)
+from keras_wsseg.cli.options import HelpFormatter
+
+_COMMANDS = (train_command, evaluate_command, predict_command, export_command, sweep_command, demo_command)
+
+_DESCRIPTION = """\
+Train a segmenter from scribbles, clicks or dense labels, see what it learned, and ship it as one ONNX file.
+"""
+
+_EPILOG = """\
+a first time through:
+  keras-wsseg demo                                        # three minutes, no data needed
+  keras-wsseg train hearts --out runs/hearts              # hearts/ holds images/ and scribbles/
+  keras-wsseg export runs/hearts hearts.onnx
+  keras-wsseg predict hearts.onnx new/*.png --out masks
+
+Each command explains itself: keras-wsseg train --help. With KERAS_WSSEG_DEBUG=1 in the environment an error
+shows where it came from.
+"""
+
+
+def main(argv=None):
+    """Runs one command.
+
+    Args:
+        argv: the words after `keras-wsseg`; by default those of this process.
+
+    Returns:
+        The exit status: 0; 1 where some pictures could not be predicted; 2 after an error, told in one line;
+        130 after Ctrl-C.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        return arguments.run(arguments) or 0
+    except KeyboardInterrupt:
+        print("keras-wsseg: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read the output has enough of it; Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        if os.environ.get("KERAS_WSSEG_DEBUG"):
+            raise
+        print(f"keras-wsseg: error: {_one_line(error)}", file=sys.stderr)
+        return 2
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong with the words, and where to read more."""
+
+    def error(self, message):
+        self.exit(2, f"keras-wsseg: error: {message} (see {self.prog} --help)\n")
+
+
+def _parser():
+    parser = _Parser(
+        prog="keras-wsseg",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=HelpFormatter,
+        allow_abbrev=False,
+    )
+    version = f"keras-wsseg {keras_wsseg.__version__}"
+    parser.add_argument("--version", action="version", version=version)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in _COMMANDS:
+        command.add_to(commands)
+    shown = commands.add_parser("version", help="print the version", formatter_class=HelpFormatter)
+    shown.set_defaults(run=lambda _: print(version))
+    return parser
+
+
+def _one_line(error):
+    text = " ".join(str(error).split())
+    if isinstance(error, ImportError) and getattr(error, "name", None) in ("onnx", "tf2onnx", "onnxruntime"):
+        return f"{error.name} is missing: pip install 'keras-wsseg[export]'"
+    if isinstance(error, (ValueError, TypeError, OSError, ImportError)) and text:
+        return text
+    return f"{type(error).__name__}: {text or 'no further words'} (KERAS_WSSEG_DEBUG=1 shows where)"

@@ -1,0 +1,132 @@
+"""Options out of the fields of `TrainingConfig`, so that each setting is described once."""
+
+import argparse
+import dataclasses
+import typing
+
+from keras_wsseg.training.config import TrainingConfig
+
+_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Keeps the lines of descriptions and examples, and gives options room."""
+
+    def __init__(self, prog):
+        super().__init__(prog, max_help_position=32, width=108)
+
+
+def add_command(commands, name, summary, description, example):
+    """Adds a command whose help begins with what it does and ends with an example; returns its parser."""
+    lines = example.strip().splitlines()
+    title = "examples" if len(lines) > 1 else "example"
+    return commands.add_parser(
+        name,
+        help=summary,
+        description=description.strip(),
+        epilog="\n  ".join([f"{title}:", *lines]),
+        formatter_class=HelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def add_settings(parser):
+    """Adds an option for every field of `TrainingConfig` but `data`, which each command asks for itself."""
+    groups = {}
+    for field in fields():
+        title = field.metadata["group"]
+        if title not in groups:
+            groups[title] = parser.add_argument_group(title)
+        _add_setting(groups[title], field)
+
+
+def fields():
+    """The fields of `TrainingConfig` that are options, in the order of their groups."""
+    return [field for field in dataclasses.fields(TrainingConfig) if field.name != "data"]
+
+
+def given_settings(arguments):
+    """The settings that were typed, by name: what is not typed is left to the defaults or to a run folder."""
+    return {
+        field.name: getattr(arguments, field.name) for field in fields() if hasattr(arguments, field.name)
+    }
+
+
+def parse_value(field, text, separator=","):
+    """`text` as a value of `field`.
+
+    Args:
+        field: of `TrainingConfig`.
+        text: as typed; `none` where the field may be None.
+        separator: between the parts of a list.
+
+    Raises:
+        ValueError: if it is no such value.
+    """
+    name = option_name(field.name)
+    if text.lower() == "none" and type(None) in typing.get_args(field.type):
+        return None
+    if typing.get_origin(field.type) is tuple:
+        if text == "":
+            return ()
+        return tuple(_number(name, int, part) for part in text.split(separator))
+    if field.type is bool:
+        if text.lower() not in _TRUE + _FALSE:
+            raise ValueError(f"{name} must be true or false. Received: {text!r}")
+        return text.lower() in _TRUE
+    if field.type in (int, float):
+        return _number(name, field.type, text)
+    return text
+
+
+def option_name(name):
+    """How the setting `name` is typed."""
+    return "--" + name.replace("_", "-")
+
+
+def _number(name, kind, text):
+    try:
+        return kind(text)
+    except ValueError:
+        wanted = "an integer" if kind is int else "a number"
+        raise ValueError(f"{name} must be {wanted}. Received: {text!r}") from None
+
+
+def _add_setting(group, field):
+    limits = field.metadata
+    # A percent sign would be taken for a place to fill in.
+    words = f"{limits['help']} (default: {_shown(field.default)})".replace("%", "%%")
+    common = {"dest": field.name, "default": argparse.SUPPRESS, "help": words}
+    if field.type is bool:
+        group.add_argument(option_name(field.name), action=argparse.BooleanOptionalAction, **common)
+        return
+    if limits["choices"]:
+        common["choices"] = limits["choices"]
+        common["metavar"] = "{" + ",".join(map(str, limits["choices"])) + "}"
+    else:
+        common["metavar"] = _metavar(field)
+    group.add_argument(option_name(field.name), type=_converter(field), **common)
+
+
+def _converter(field):
+    def convert(text):
+        try:
+            return parse_value(field, text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return convert
+
+
+def _metavar(field):
+    if typing.get_origin(field.type) is tuple:
+        return "N,N,..."
+    return {int: "N", float: "X"}.get(field.type, "TEXT")
+
+
+def _shown(value):
+    if value is None or value == ():
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,140 @@
+"""Segmenters out of files: run folders, Keras models and ONNX files, all with one face."""
+
+import pathlib
+
+import numpy as np
+
+from keras_wsseg.cli.console import load_keras
+
+
+def load_segmenter(path):
+    """A segmenter from picture to class map, whatever kind of file it lies in.
+
+    Args:
+        path: a run folder, a `.keras` file or an `.onnx` file.
+
+    Returns:
+        `export.OnnxSegmenter` or `KerasSegmenter`: both are called with a picture, give `.probabilities`,
+        and have `class_names`, `palette`, `value_range` and `channels`.
+
+    Raises:
+        FileNotFoundError: if there is no such file, or the training in the folder is not finished.
+        ValueError: if it is no segmenter.
+    """
+    path = pathlib.Path(path)
+    if path.suffix.lower() == ".onnx":
+        from keras_wsseg.export import OnnxSegmenter
+
+        return OnnxSegmenter(path)
+    model, class_names, _ = load_keras_model(path)
+    return KerasSegmenter(model, class_names)
+
+
+def load_keras_model(path):
+    """The Keras model of a run folder or a `.keras` file.
+
+    Returns:
+        `(model, class_names, config)`: the names and settings out of the run folder, else None.
+
+    Raises:
+        FileNotFoundError: if there is no such file, or the training in the folder is not finished.
+        ValueError: if it is no Keras model.
+    """
+    path = pathlib.Path(path)
+    file = segmenter_file(path)
+    load_keras()
+    import keras
+
+    # Registers the layers of which segmenters are made.
+    import keras_wsseg.models  # noqa: F401
+    from keras_wsseg.training.config import TrainingConfig
+    from keras_wsseg.training.run_folder import RunFolder
+
+    try:
+        model = keras.saving.load_model(file, compile=False)
+    except Exception as error:
+        said = " ".join(str(error).split())[:200]
+        raise ValueError(f"{str(file)!r} must be a whole Keras model. Received: {said}") from error
+    run = RunFolder(file.parent)
+    if not run.config.is_file():
+        return model, None, None
+    return model, run.read_class_names(), TrainingConfig.read(run.config)
+
+
+def segmenter_file(path):
+    """The `.keras` file that `path` means, or an error that says what `path` should be."""
+    from keras_wsseg.training.run_folder import RunFolder
+
+    path = pathlib.Path(path)
+    if path.is_dir():
+        run = RunFolder(path)
+        if not run.config.is_file():
+            raise FileNotFoundError(
+                f"{str(path)!r} must be a run folder of `keras-wsseg train`. Received: none"
+            )
+        if not run.segmenter.is_file():
+            raise FileNotFoundError(
+                f"The training in {str(path)!r} must have come to its end: go on with --resume. "
+                "Received: no segmenter.keras"
+            )
+        return run.segmenter
+    if not path.is_file():
+        raise FileNotFoundError(f"There must be a run folder or file of that name. Received: {str(path)!r}")
+    if path.suffix.lower() != ".keras":
+        raise ValueError(f"A segmenter must be a run folder, .keras or .onnx. Received: {str(path)!r}")
+    return path
+
+
+class KerasSegmenter:
+    """A Keras segmenter with the face of `export.OnnxSegmenter`.
+
+    Args:
+        model: `keras.Model` from picture to logits, or one that holds one as `segmenter`.
+        class_names: names of the classes; `class 0`, `class 1`, … by default.
+
+    Raises:
+        TypeError, ValueError: if the model is no segmenter, or has another number of classes.
+    """
+
+    def __init__(self, model, class_names=None):
+        from keras_wsseg.export.source import find_segmenter, find_value_range, picture_shape
+        from keras_wsseg.visualization import class_palette
+
+        self.model = find_segmenter(model)
+        self.channels = picture_shape(self.model).channels
+        self.value_range = find_value_range(model) or (0.0, 255.0)
+        logits = self.model.output_shape[-1]
+        classes = 2 if logits == 1 else logits
+        self.class_names = tuple(class_names or (f"class {number}" for number in range(classes)))
+        if len(self.class_names) != classes:
+            raise ValueError(
+                f"The segmenter tells {classes} classes apart. Received: {len(self.class_names)} class names"
+            )
+        self.palette = class_palette(min(classes, 254))
+
+    def __call__(self, picture):
+        """The class of every pixel, `(height, width)` integers."""
+        return np.argmax(self.probabilities(picture), axis=-1)
+
+    def probabilities(self, picture):
+        """The probability of each class at every pixel, `(height, width, classes)` float32.
+
+        Raises:
+            ValueError: if the picture does not lie within `value_range`.
+        """
+        from keras import ops
+
+        from keras_wsseg.ops.resize import resize_bilinear
+
+        low, high = self.value_range
+        if not (picture.min() >= low and picture.max() <= high):
+            raise ValueError(
+                f"A picture must have values between {low:g} and {high:g} for this segmenter. "
+                f"Received: values from {picture.min():g} to {picture.max():g}"
+            )
+        logits = self.model.predict_on_batch(np.asarray(picture, "float32")[None])
+        logits = resize_bilinear(ops.convert_to_tensor(logits), picture.shape[:2])
+        if logits.shape[-1] == 1:
+            # The log-odds of the second of two classes.
+            logits = ops.concatenate([ops.zeros_like(logits), logits], axis=-1)
+        return ops.convert_to_numpy(ops.softmax(ops.cast(logits, "float32"), axis=-1))[0]

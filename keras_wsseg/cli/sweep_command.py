@@ -1,0 +1,183 @@
+"""`keras-wsseg sweep`."""
+
+import csv
+import io
+import pathlib
+import sys
+import time
+
+from keras_wsseg.cli import console
+from keras_wsseg.cli.data_folder import settings_for
+from keras_wsseg.cli.options import add_command, add_settings, fields, given_settings, parse_value
+
+_DESCRIPTION = """
+Repeats a training over values of its settings and over seeds, and prints the table: mean and spread of the
+score, and the difference to the first row. It needs a data folder with lists and dense labels to score on, as
+for train; what is trained already is not trained again, so the same command goes on after an interruption.
+"""
+
+_EXAMPLE = """
+keras-wsseg sweep hearts --out sweeps/methods --vary method=pce,gated-crf,full --seeds 3
+keras-wsseg sweep hearts --out sweeps/gates --vary gate_source+gate_destination=no:no,yes:no,yes:yes
+keras-wsseg sweep hearts --out sweeps/clicks --annotation simulated_clicks --vary click_size=1,3 \\
+    --vary method=pce,gated-crf
+keras-wsseg sweep hearts --out sweeps/sigma --vary sigma_xy+radius=3:3,6:5,10:8 --seeds 3
+keras-wsseg sweep hearts --out sweeps/lambda --vary crf_weight=0.05,0.1,0.3 --score mean_dice
+"""
+
+
+def add_to(commands):
+    """Adds the command."""
+    parser = add_command(
+        commands, "sweep", "repeat a training over settings and seeds", _DESCRIPTION, _EXAMPLE
+    )
+    parser.usage = "keras-wsseg sweep DATA --out DIR --vary NAME=V,V,... [--vary ...] [options]"
+    chosen = parser.add_argument_group("sweep")
+    chosen.add_argument("data", metavar="DATA", help="folder with images/, annotations, labels/ and lists")
+    chosen.add_argument(
+        "--out", required=True, metavar="DIR", help="folder for the run folders and the table"
+    )
+    chosen.add_argument(
+        "--vary",
+        action="append",
+        required=True,
+        metavar="NAME=V,V,...",
+        help="values of an option of train, of which every combination is trained; A+B=1:2,3:4 changes two options "
+        "together; the parts of a list are joined by /, as in filters=8/16,12/24",
+    )
+    chosen.add_argument("--seeds", type=int, default=1, metavar="N", help="trainings of each (default: 1)")
+    chosen.add_argument(
+        "--score",
+        choices=("mean_iou", "mean_dice"),
+        default="mean_iou",
+        help="what the table shows (default: mean_iou)",
+    )
+    add_settings(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments):
+    """Trains what is missing and writes the table."""
+    out = pathlib.Path(arguments.out)
+    if arguments.seeds < 1:
+        raise ValueError(f"--seeds must be at least 1. Received: {arguments.seeds}")
+    varied = parse_variations(arguments.vary)
+    if any("seed" in names.split("+") for names in varied):
+        raise ValueError("--vary must leave the seed to --seeds and --seed. Received: seed")
+    config, _ = settings_for(arguments.data, given_settings(arguments), must_score=True)
+    console.load_keras()
+    from keras_wsseg.training import sweep
+    from keras_wsseg.training.run_folder import write_text
+
+    report = _Report()
+    try:
+        rows = sweep(
+            config,
+            varied,
+            range(config.seed, config.seed + arguments.seeds),
+            out,
+            arguments.score,
+            on_run=report.begin,
+            on_scores=lambda scores: report.end(scores[arguments.score]),
+        )
+    except KeyboardInterrupt:
+        print("\nkeras-wsseg: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    title, table = table_of(rows, arguments.score)
+    console.print_table(*table, title=title)
+    write_text(out / "table.csv", as_csv(rows, arguments.score))
+    write_text(out / "table.md", as_markdown(*table))
+    print(f"The table: {out / 'table.md'} and {out / 'table.csv'}")
+    return 0
+
+
+class _Report:
+    """A line for each training: what, and how it ended."""
+
+    def begin(self, number, count, settings, run):
+        words = ", ".join(f"{name}={value}" for name, value in settings.items())
+        self._found, self._start = run.finished, time.monotonic()
+        print(f"[{number}/{count}] {words}: ", end="", flush=True)
+
+    def end(self, score):
+        took = "found" if self._found else f"{time.monotonic() - self._start:.0f} s"
+        print(f"{console.points(score)} ({took})", flush=True)
+
+
+def parse_variations(texts):
+    """The values to train, by name, out of `NAME=V,V` and `A+B=V:W,V:W`.
+
+    Raises:
+        ValueError: if a name is no setting, or a value is not one of it.
+    """
+    known = {field.name: field for field in fields()}
+    varied = {}
+    for text in texts:
+        names, equals, values = text.partition("=")
+        names = names.strip().lstrip("-").replace("-", "_")
+        if not equals or not values:
+            raise ValueError(f"--vary must be NAME=V,V,... Received: {text!r}")
+        parts = names.split("+")
+        for name in parts:
+            if name not in known:
+                raise ValueError(f"--vary must name an option of `keras-wsseg train`. Received: {name!r}")
+            if any(name in earlier.split("+") for earlier in varied):
+                raise ValueError(f"--vary must name an option once. Received: {name!r} twice")
+        varied[names] = [_values([known[name] for name in parts], one) for one in values.split(",")]
+    return varied
+
+
+def _values(chosen, text):
+    words = text.split(":") if len(chosen) > 1 else [text]
+    if len(words) != len(chosen):
+        names = "+".join(field.name for field in chosen)
+        raise ValueError(
+            f"{names} needs {len(chosen)} values joined by a colon at a time. Received: {text!r}"
+        )
+    values = tuple(parse_value(field, word, "/") for field, word in zip(chosen, words, strict=True))
+    return values if len(chosen) > 1 else values[0]
+
+
+def table_of(rows, score):
+    """`(title, (columns, rows of text))`: settings, mean ± spread, difference to the first row, classes."""
+    metric = {"mean_iou": "mean IoU", "mean_dice": "mean Dice"}[score]
+    seeds = len(rows[0].scores)
+    title = f"{metric} in points of 100" + (f": mean ± spread over {seeds} seeds" if seeds > 1 else "")
+    columns = (*rows[0].values, metric, "difference", *rows[0].per_class)
+    lines = []
+    for number, row in enumerate(rows):
+        mean = f"{100 * row.mean:.1f}" + (f" ± {100 * row.spread:.1f}" if seeds > 1 else "")
+        difference = f"{100 * (row.mean - rows[0].mean):+.1f}" if number else ""
+        lines.append(
+            (
+                *map(_shown, row.values.values()),
+                mean,
+                difference,
+                *map(console.points, row.per_class.values()),
+            )
+        )
+    return title, (columns, lines)
+
+
+def as_csv(rows, score):
+    """The table as CSV in numbers of 0 to 1, with the score of every seed."""
+    seeds = [f"run {number + 1}" for number in range(len(rows[0].scores))]
+    classes = [f"{score.removeprefix('mean_')} {name}" for name in rows[0].per_class]
+    with io.StringIO(newline="") as text:
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([*rows[0].values, score, "spread", "difference", *seeds, *classes])
+        for row in rows:
+            numbers = [row.mean, row.spread, row.mean - rows[0].mean, *row.scores, *row.per_class.values()]
+            shown = ["" if number is None else f"{number:.6f}" for number in numbers]
+            writer.writerow([*map(_shown, row.values.values()), *shown])
+        return text.getvalue()
+
+
+def as_markdown(columns, rows):
+    """The table in Markdown."""
+    lines = [columns, ["---"] + ["---:"] * (len(columns) - 1), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+def _shown(value):
+    return "/".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,39 @@
+"""Six small pictures as a data folder, and settings that train on them in seconds."""
+
+import pytest
+
+from keras_wsseg.annotations import simulate_scribbles, write_label_map
+from keras_wsseg.data import synthetic_shapes
+from keras_wsseg.training import TrainingConfig
+from keras_wsseg.visualization import write_png
+
+
+@pytest.fixture(scope="session")
+def small_folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp("small")
+    images, labels, class_names = synthetic_shapes(6, size=32, num_classes=2)
+    for folder in ("images", "scribbles", "labels"):
+        (root / folder).mkdir()
+    for index in range(6):
+        write_png(root / "images" / f"p{index}.png", images[index])
+        write_label_map(root / "labels" / f"p{index}.png", labels[index])
+        write_label_map(root / "scribbles" / f"p{index}.png", simulate_scribbles(labels[index]))
+    (root / "train.txt").write_text("p0\np1\np2\np3\n")
+    (root / "val.txt").write_text("p4\np5\n")
+    (root / "classes.txt").write_text("\n".join(class_names))
+    return root
+
+
+@pytest.fixture
+def small_config(small_folder):
+    return TrainingConfig(
+        data=small_folder,
+        filters=(4, 8),
+        steps=6,
+        batch_size=2,
+        crop=32,
+        epoch_steps=2,
+        warm_up=2,
+        ramp=2,
+        picture_every=1,
+    )

@@ -1,0 +1,109 @@
+import dataclasses
+import pathlib
+
+import pytest
+
+from keras_wsseg.training import TrainingConfig
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "text"),
+    [
+        (
+            {"data": None},
+            ValueError,
+            "data must be the folder of images and annotations. Received: data=None",
+        ),
+        ({"method": "crf"}, ValueError, "method must be one of gated-crf, pce, full. Received: method='crf'"),
+        ({"output_stride": 3}, ValueError, "output_stride must be one of 1, 2, 4. Received: output_stride=3"),
+        ({"steps": 0}, ValueError, "steps must be at least 1. Received: steps=0"),
+        ({"crop": 4}, ValueError, "crop must be at least 8. Received: crop=4"),
+        ({"crf_weight": -0.1}, ValueError, "crf_weight must be at least 0. Received: crf_weight=-0.1"),
+        ({"crf_weight": float("nan")}, ValueError, "crf_weight must be at least 0. Received: crf_weight=nan"),
+        ({"sigma_rgb": 0.0}, ValueError, "sigma_rgb must be greater than 0. Received: sigma_rgb=0.0"),
+        (
+            {"scale_high": 0.5},
+            ValueError,
+            "scale_high must be at least scale_low=0.8. Received: scale_high=0.5",
+        ),
+        ({"filters": ()}, ValueError, "filters must be integers of at least 1. Received: filters=()"),
+        ({"filters": (8, 0)}, ValueError, "filters must be integers of at least 1. Received: filters=(8, 0)"),
+        ({"steps": "many"}, TypeError, "steps must be int. Received: steps='many'"),
+        ({"steps": True}, TypeError, "steps must be int. Received: steps=True"),
+        ({"gate_source": 1}, TypeError, "gate_source must be bool. Received: gate_source=1"),
+        ({"filters": (1.5,)}, TypeError, "filters must be a tuple of int. Received: filters=(1.5,)"),
+        ({"val_split": 3}, TypeError, "val_split must be str | None. Received: val_split=3"),
+        (
+            {"click_size": 3},
+            ValueError,
+            "click_size has an effect where annotation is clicks or simulated_clicks only. "
+            "Received: click_size=3, annotation='scribbles'",
+        ),
+        (
+            {"click_size": 2, "annotation": "clicks"},
+            ValueError,
+            "click_size must be odd. Received: click_size=2",
+        ),
+        (
+            {"stuff_classes": (0,), "annotation": "clicks"},
+            ValueError,
+            "stuff_classes has an effect where annotation is simulated_clicks only. "
+            "Received: stuff_classes=(0,), annotation='clicks'",
+        ),
+        (
+            {"group_by": "patient"},
+            ValueError,
+            "group_by must have a group in parentheses. Received: group_by='patient'",
+        ),
+        ({"group_by": "("}, ValueError, "group_by must be a regular expression"),
+    ],
+)
+def test_wrong_settings_are_told(changes, error, text):
+    with pytest.raises(error) as raised:
+        TrainingConfig(**{"data": "hearts", **changes})
+    assert str(raised.value).startswith(text)
+
+
+def test_json_round_trip(tmp_path):
+    config = TrainingConfig(
+        data="hearts",
+        annotation="simulated_clicks",
+        val_split=None,
+        stuff_classes=(0, 3),
+        filters=(4, 8),
+        sigma_rgb=0.02,
+        gate_source=False,
+        group_by=r"(p\d+)",
+    )
+    path = tmp_path / "config.json"
+    path.write_text(config.to_json())
+    assert TrainingConfig.read(path) == config
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"data": "x", "stepz": 3}', '{"data": "x", "steps": 0}'])
+def test_foreign_files_are_told(tmp_path, text):
+    path = tmp_path / "config.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"config.json' is no configuration of a training: "):
+        TrainingConfig.read(path)
+
+
+def test_paths_become_text():
+    assert TrainingConfig(data=pathlib.Path("a") / "b").data == str(pathlib.Path("a") / "b")
+
+
+def test_replace_checks_again():
+    config = TrainingConfig(data="hearts")
+    assert config.replace(radius=3) == TrainingConfig(data="hearts", radius=3)
+    with pytest.raises(ValueError, match="radius must be at least 1"):
+        config.replace(radius=0)
+
+
+def test_full_supervision_learns_from_labels():
+    assert TrainingConfig(data="hearts", annotation="clicks").label_source == "clicks"
+    assert TrainingConfig(data="hearts", annotation="clicks", method="full").label_source == "labels"
+
+
+def test_every_setting_can_be_shown():
+    for field in dataclasses.fields(TrainingConfig):
+        assert field.metadata["help"] and field.metadata["group"]

@@ -1,0 +1,62 @@
+import json
+
+import pytest
+
+from keras_wsseg.training import RunFolder, TrainingConfig
+
+CONFIG = TrainingConfig(data="hearts")
+
+
+def test_begin_writes_what_settings_and_names_read(tmp_path):
+    run = RunFolder(tmp_path / "runs" / "one")
+    assert run.settings(CONFIG, resume=False) is CONFIG
+    assert not run.path.exists()
+    run.begin(CONFIG, ("left ventricle", "wall"))
+    assert run.settings(None, resume=True) == CONFIG
+    assert run.settings(CONFIG, resume=True) == CONFIG
+    assert run.read_class_names() == ("left ventricle", "wall")
+    assert run.read_scores() is None
+    assert sorted(path.name for path in run.path.iterdir()) == ["classes.txt", "config.json"]
+
+
+def test_trainings_are_not_mixed(tmp_path):
+    run = RunFolder(tmp_path)
+    with pytest.raises(FileNotFoundError, match="There is no training to resume in "):
+        run.settings(CONFIG, resume=True)
+    run.begin(CONFIG, ("a", "b"))
+    with pytest.raises(FileExistsError, match="already: resume it, or choose another folder"):
+        run.settings(CONFIG, resume=False)
+    with pytest.raises(ValueError, match=r"was begun with other values of steps, radius\.$"):
+        run.settings(CONFIG.replace(steps=3, radius=2), resume=True)
+
+
+def test_foreign_things_are_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(FileExistsError, match="holds other things: choose another one"):
+        RunFolder(tmp_path).settings(CONFIG, resume=False)
+    with pytest.raises(FileExistsError, match="is a file: choose another folder"):
+        RunFolder(tmp_path / "thesis.txt").settings(CONFIG, resume=False)
+    (tmp_path / "empty").mkdir()
+    assert RunFolder(tmp_path / "empty").settings(CONFIG, resume=False) is CONFIG
+
+
+def test_finished_waits_for_scores_where_there_are_any(tmp_path):
+    run = RunFolder(tmp_path / "scored")
+    assert not run.finished
+    run.begin(CONFIG, ("a", "b"))
+    run.segmenter.touch()
+    assert not run.finished
+    run.scores.write_text("{}")
+    assert run.finished
+    run = RunFolder(tmp_path / "unscored")
+    run.begin(CONFIG.replace(val_split=None), ("a", "b"))
+    run.segmenter.touch()
+    assert run.finished
+
+
+def test_completed_epochs_are_those_of_the_checkpoint(tmp_path):
+    run = RunFolder(tmp_path)
+    assert run.completed_epochs() == 0
+    run.backup.mkdir()
+    (run.backup / "training_metadata.json").write_text(json.dumps({"epoch": 3, "batch": 0}))
+    assert run.completed_epochs() == 3

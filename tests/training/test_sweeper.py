@@ -1,0 +1,111 @@
+import pytest
+
+from keras_wsseg.training import RunFolder, SweepRow, TrainingConfig, sweep, sweeper
+from keras_wsseg.training.evaluation import Scores
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Trainings that take no time: the score is lambda plus a hundredth of the seed."""
+    done = []
+
+    def train(config, path, resume, verbose):
+        run = RunFolder(path)
+        config = run.settings(config, resume)
+        if not run.finished:
+            done.append(run.path.name)
+            run.begin(config, ("a", "b"))
+            iou = config.crf_weight + config.seed / 100
+            run.write_scores(Scores(iou, 0.5, {"a": iou, "b": None}, {"a": 0.5, "b": None}, 1, 1))
+            run.segmenter.touch()
+
+    monkeypatch.setattr(sweeper, "train", train)
+    monkeypatch.setattr(sweeper, "_check_data", lambda configs: None)
+    return done
+
+
+CONFIG = TrainingConfig(data="hearts")
+
+
+def test_rows_hold_means_and_spreads(trained, tmp_path):
+    rows = sweep(CONFIG, {"crf_weight": [0.1, 0.3]}, range(3), tmp_path)
+    assert [row.values for row in rows] == [{"crf_weight": 0.1}, {"crf_weight": 0.3}]
+    assert rows[0].scores == pytest.approx((0.1, 0.11, 0.12))
+    assert rows[1].mean == pytest.approx(0.31) and rows[1].spread == pytest.approx(0.01)
+    assert rows[1].per_class == {"a": pytest.approx(0.31), "b": None}
+    assert trained[:2] == ["crf_weight=0.1,seed=0", "crf_weight=0.1,seed=1"] and len(trained) == 6
+
+
+def test_one_seed_has_no_spread():
+    assert SweepRow({}, (0.5,), {}).spread == 0.0
+
+
+def test_what_is_there_is_not_trained_again(trained, tmp_path):
+    sweep(CONFIG, {"crf_weight": [0.1]}, [0], tmp_path)
+    told, scored = [], []
+    rows = sweep(
+        CONFIG,
+        {"crf_weight": [0.1, 0.2]},
+        [0],
+        tmp_path,
+        score="mean_dice",
+        on_run=lambda number, count, settings, run: told.append((number, count, settings, run.finished)),
+        on_scores=lambda scores: scored.append(scores["mean_iou"]),
+    )
+    assert trained == ["crf_weight=0.1,seed=0", "crf_weight=0.2,seed=0"]
+    assert told == [
+        (1, 2, {"crf_weight": 0.1, "seed": 0}, True),
+        (2, 2, {"crf_weight": 0.2, "seed": 0}, False),
+    ]
+    assert scored == pytest.approx([0.1, 0.2])
+    assert [row.mean for row in rows] == [0.5, 0.5]
+
+
+def test_settings_change_together_and_in_every_combination(trained, tmp_path):
+    rows = sweep(
+        CONFIG, {"sigma_xy+radius": [(3.0, 3), (6.0, 5)], "method": ["pce", "gated-crf"]}, [0], tmp_path
+    )
+    assert [tuple(row.values.values()) for row in rows] == [
+        (3.0, 3, "pce"),
+        (3.0, 3, "gated-crf"),
+        (6.0, 5, "pce"),
+        (6.0, 5, "gated-crf"),
+    ]
+    assert (
+        TrainingConfig.read(tmp_path / "sigma_xy=6.0,radius=5,method=pce,seed=0" / "config.json").radius == 5
+    )
+
+
+@pytest.mark.parametrize(
+    ("varied", "seeds", "score", "text"),
+    [
+        ({"lambda": [1]}, [0], "mean_iou", "there is no setting of that name to vary. Received: 'lambda'"),
+        ({"radius": [3, 0]}, [0], "mean_iou", "radius must be at least 1. Received: radius=0"),
+        (
+            {"radius": [3, 3]},
+            [0],
+            "mean_iou",
+            "each value must be given once. Received: radius=3,seed=0 twice",
+        ),
+        ({"radius": [3]}, [], "mean_iou", "seeds must hold at least one. Received: none"),
+        ({"radius": [3]}, [0], "iou", "score must be 'mean_iou' or 'mean_dice'. Received: score='iou'"),
+        (
+            {"sigma_xy+radius": [(3, 3, 3)]},
+            [0],
+            "mean_iou",
+            "sigma_xy+radius needs 2 values at a time. Received: (3, 3, 3)",
+        ),
+    ],
+)
+def test_wrong_sweeps_are_told_before_training(trained, tmp_path, varied, seeds, score, text):
+    with pytest.raises(ValueError) as raised:
+        sweep(CONFIG, varied, seeds, tmp_path, score)
+    assert str(raised.value) == text and trained == []
+
+
+def test_all_data_are_read_before_the_first_training(small_config, tmp_path, monkeypatch):
+    monkeypatch.setattr(sweeper, "train", None)
+    with pytest.raises(FileNotFoundError, match="must have a folder 'clicks'"):
+        sweep(small_config, {"annotation": ["scribbles", "clicks"]}, [0], tmp_path)
+    with pytest.raises(ValueError, match="A sweep needs pictures to score on. Received: val_split=None"):
+        sweep(small_config.replace(val_split=None), {"radius": [3]}, [0], tmp_path)

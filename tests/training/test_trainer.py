@@ -1,0 +1,142 @@
+import csv
+
+import keras
+import numpy as np
+import pytest
+
+from keras_wsseg.callbacks import PredictionPictures
+from keras_wsseg.training import RunFolder, train, trainer
+
+
+def weights(run):
+    return keras.saving.load_model(run.segmenter, compile=False).get_weights()
+
+
+def interrupt_after(monkeypatch, epochs):
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch + 1 == epochs:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(PredictionPictures, "on_epoch_end", on_epoch_end)
+
+
+@pytest.fixture(scope="module")
+def whole_run(small_folder, tmp_path_factory):
+    from keras_wsseg.training import TrainingConfig
+
+    config = TrainingConfig(
+        data=small_folder,
+        filters=(4, 8),
+        steps=6,
+        batch_size=2,
+        crop=32,
+        epoch_steps=2,
+        warm_up=2,
+        ramp=2,
+        picture_every=1,
+    )
+    return config, train(config, tmp_path_factory.mktemp("whole") / "run", verbose=0)
+
+
+def test_a_run_folder_holds_everything(whole_run):
+    _, run = whole_run
+    assert run.finished
+    assert run.read_class_names() == ("background", "ellipse")
+    assert sorted(run.read_scores()["iou"]) == ["background", "ellipse"]
+    assert run.read_scores()["pictures"] == 2
+    assert [path.name for path in sorted(run.pictures.iterdir())] == [
+        "epoch_0001.png",
+        "epoch_0002.png",
+        "epoch_0003.png",
+    ]
+    assert not run.backup.exists()
+    with open(run.log) as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1", "2"]
+    assert {"loss", "partial_cross_entropy", "gated_crf"} <= set(rows[0])
+
+
+def test_the_crf_warms_up(whole_run):
+    _, run = whole_run
+    with open(run.log) as file:
+        rows = list(csv.DictReader(file))
+    # Two steps without it; half its weight in the third and fourth on average; then the whole.
+    assert float(rows[0]["loss"]) == pytest.approx(float(rows[0]["partial_cross_entropy"]), rel=1e-5)
+    last = rows[2]
+    expected = float(last["partial_cross_entropy"]) + 0.1 * float(last["gated_crf"])
+    assert float(last["loss"]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_resuming_ends_where_an_unbroken_training_ends(whole_run, tmp_path, monkeypatch):
+    config, unbroken = whole_run
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt_after(patch, epochs=2)
+        train(config, tmp_path, verbose=0)
+    run = RunFolder(tmp_path)
+    assert run.completed_epochs() == 2 and not run.finished
+    train(None, tmp_path, resume=True, verbose=0)
+    assert run.finished
+    for resumed, expected in zip(weights(run), weights(unbroken), strict=True):
+        np.testing.assert_allclose(resumed, expected, rtol=1e-4, atol=1e-5)
+    with open(run.log) as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1", "2"]
+
+
+def test_what_is_finished_is_not_trained_again(whole_run, monkeypatch):
+    config, run = whole_run
+    monkeypatch.setattr(trainer.build, "build_training_data", None)
+    assert train(config, run.path, resume=True).path == run.path
+
+
+def test_an_interrupted_scoring_loses_no_training(small_config, tmp_path, monkeypatch):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    config = small_config.replace(method="pce", picture_every=0)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(trainer, "evaluate", interrupt)
+        train(config, tmp_path / "run", verbose=0)
+    run = RunFolder(tmp_path / "run")
+    assert run.segmenter.is_file() and not run.finished
+    before = run.segmenter.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "_fit", None)
+        train(config, run.path, resume=True, verbose=0)
+    assert run.finished and run.segmenter.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "text"),
+    [
+        ({"annotation": "clicks"}, FileNotFoundError, "must have a folder 'clicks'"),
+        ({"train_split": "first"}, FileNotFoundError, r"first\.txt"),
+        ({"group_by": r"(patient\d+)"}, ValueError, "which does not match 'p4'"),
+        ({"model": "deeplabv3plus", "backbone": "resnet9"}, ValueError, "resnet9"),
+        ({"output_stride": 4}, ValueError, "output_stride"),
+    ],
+)
+def test_errors_come_before_anything_is_written(small_config, tmp_path, changes, error, text):
+    with pytest.raises(error, match=text):
+        train(small_config.replace(**changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_tensorboard_is_asked_for_before_training(small_config, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match="Logs for TensorBoard need it: pip install tensorboard"):
+        train(small_config.replace(tensorboard=True), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_without_validation_there_are_no_scores(small_config, tmp_path):
+    config = small_config.replace(val_split=None, steps=1, method="pce", picture_every=0)
+    run = train(config, tmp_path / "run", verbose=0)
+    assert run.finished and run.read_scores() is None
+
+
+def test_the_last_step_is_the_last_of_the_schedule(small_config, tmp_path):
+    config = small_config.replace(steps=5, epoch_steps=4, method="pce", picture_every=0, val_split=None)
+    run = train(config, tmp_path / "run", verbose=0)
+    with open(run.log) as file:
+        # Two epochs of three, not one of four and a second that goes three steps past the end.
+        assert len(list(csv.DictReader(file))) == 2
