@@ -119,7 +119,7 @@ def mixed_float16():
 
 @pytest.fixture
 def check_on_jax(tmp_path, make_pictures, randomize):
-    """The saved model gives the same logits under JAX, and trains there if asked to, which compiles for long."""
+    """The saved model gives the same logits under JAX; it trains there where asked to: that compiles long."""
 
     def check(model, trains):
         randomize(model)
