@@ -4,7 +4,7 @@ import numpy as np
 
 
 def kernel(features, weights, a, b):
-    """K_ab = sum_p w_p exp(-|f_a - f_b|^2 / 2), the features divided by sigma (Obukhov et al., equation 5)."""
+    """K_ab = sum_p w_p exp(-|f_a - f_b|^2 / 2), features divided by sigma (Obukhov et al., equation 5)."""
     total = 0.0
     for feature, weight in zip(features, weights, strict=True):
         difference = feature[a].astype("float64") - feature[b].astype("float64")

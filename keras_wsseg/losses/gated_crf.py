@@ -22,8 +22,8 @@ class GatedCRFLoss(SegmentationLoss):
     with the probabilities `y`, the kernels `K_ab = sum_p w_p exp(-|(f_a - f_b) / sigma|^2 / 2)` and Potts'
     `mu = 1 - I` by default. The loss is `Psi / sum m_dst`, the sums over the batch.
 
-    Guide image and masks come to the grid of the loss by area averaging; a cell of a mask counts only when all
-    of it does.
+    Guide image and masks come to the grid of the loss by area averaging; a cell of a mask counts only when
+    all of it does.
 
     Args:
         weight: lambda, the factor of the term.

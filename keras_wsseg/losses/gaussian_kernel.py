@@ -29,8 +29,8 @@ class GaussianKernel(Annealable):
         >>> round(kernel.rgb, 3)
         0.05
 
-    Source: Obukhov et al. 2019, arXiv:1906.04651, equation 5. The published code divides standardised pictures
-    by its sigma of 0.1, which is about 0.0225 to 0.027 here.
+    Source: Obukhov et al. 2019, arXiv:1906.04651, equation 5. The published code divides standardised
+    pictures by its sigma of 0.1, which is about 0.0225 to 0.027 here.
     """
 
     def __init__(self, weight=1.0, xy=None, rgb=None, **modalities):
@@ -72,8 +72,9 @@ class GaussianKernel(Annealable):
                 part = guide[name]
             else:
                 raise ValueError(
-                    f"the kernel compares {name!r}, so y_true must carry it: train with WeaklySupervisedModel "
-                    f"or pack the guide with keras_wsseg.targets.pack. Received: {sorted(guide) or 'labels only'}"
+                    f"the kernel compares {name!r}, so y_true must carry it: train with "
+                    "WeaklySupervisedModel or pack the guide with keras_wsseg.targets.pack. "
+                    f"Received: {sorted(guide) or 'labels only'}"
                 )
             parts.append(part / self.tensor(name))
         return ops.concatenate(parts, axis=-1)

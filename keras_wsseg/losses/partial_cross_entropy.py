@@ -15,7 +15,7 @@ class PartialCrossEntropy(SegmentationLoss):
     `sum_a w(y_a) (-log p_a(y_a)) / sum_a w(y_a)`, the sums over all annotated pixels of the batch; 0 where
     there is none. It is what every method here learns its classes from.
 
-    Predictions on another grid than the labels' are brought to it bilinearly, as logits where they are logits.
+    Predictions on another grid than the labels' are brought to it bilinearly, logits as logits.
     The labels are never resized: at a quarter of the size, 15 of 16 clicks would be lost.
 
     Args:

@@ -35,7 +35,7 @@ class RangeGuard:
         high.assign(ops.maximum(high.value, ops.max(picture)))
 
     def check(self):
-        """Raises ValueError if a picture was outside its range, or can only be of another; then starts anew."""
+        """Raises ValueError if a picture was outside its range, or must be of another; then starts anew."""
         for name, (low, high) in self._bounds.items():
             least, most = (float(ops.convert_to_numpy(v.value)) for v in self._extremes[name])
             self._extremes[name][0].assign(math.inf)
@@ -50,8 +50,8 @@ class RangeGuard:
                 )
             if high - low > 2 and 0 < most - least <= 1 and most <= 1:
                 raise ValueError(
-                    f"{name} spans almost nothing of value_range=({low:g}, {high:g}); say value_range=(0, 1) if "
-                    f"that is what it holds. Received: values from {least:g} to {most:g}"
+                    f"{name} spans almost nothing of value_range=({low:g}, {high:g}); say value_range=(0, 1) "
+                    f"if that is what it holds. Received: values from {least:g} to {most:g}"
                 )
 
     def joined_to(self, callbacks, model):

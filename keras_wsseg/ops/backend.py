@@ -40,8 +40,8 @@ def multiplies_coarsely():
 def tiles_at_once(batch):
     """How many tiles of each picture go through one step of a tiled filter.
 
-    On a CPU the kernels of about 128 tiles (10 MB at radius 5) stay in the cache, which is what keeps the time
-    per pixel flat; an accelerator wants all its units busy.
+    On a CPU the kernels of about 128 tiles (10 MB at radius 5) stay in the cache, which is what keeps the
+    time per pixel flat; an accelerator wants all its units busy.
     """
     budget = 128
     if keras.backend.backend() == "jax":

@@ -19,8 +19,8 @@ def gated_crf_energy(
 ):
     r"""Energy that is high where pixels that look alike and lie close together are labelled differently.
 
-    Minimised beside a loss on the annotated pixels, it carries their labels to their surroundings and lets the
-    prediction's borders fall on the picture's:
+    Minimised beside a loss on the annotated pixels, it carries their labels to their surroundings and lets
+    the prediction's borders fall on the picture's:
 
     `Psi = sum_a sum_{b in window(a), b != a} G_ab K_ab sum_ij mu(i, j) y_a(i) y_b(j)`,
     `G_ab = m_dst(a) m_src(b)`, `K_ab = sum_p w_p exp(-|f_a^(p) - f_b^(p)|^2 / 2)`.
@@ -34,7 +34,7 @@ def gated_crf_energy(
 
     Args:
         probabilities: `(batch, height, width, classes)`, any float type; computed in float32.
-        features: `(batch, height, width, channels)` already divided by sigma, or a list of them, one a kernel.
+        features: `(batch, height, width, channels)` already divided by sigma, or a list, one a kernel.
         radius: the window reaches this many pixels in each direction, at least 1.
         kernel_weights: one non-negative number a kernel; all 1 by default.
         source_mask: `(batch, height, width)` in [0, 1]: which pixels send energy. All by default.
@@ -150,7 +150,7 @@ def _transposed(compatibility):
 
 
 def check_compatibility(compatibility, classes=None):
-    """Returns the compatibility as a float32 array (None stays None: Potts), or says what is wrong with it."""
+    """Returns the compatibility as a float32 array (None, Potts, stays None), or says what is wrong."""
     if compatibility is None:
         return None
     compatibility = np.asarray(compatibility, "float32")

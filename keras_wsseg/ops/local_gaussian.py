@@ -20,7 +20,7 @@ def local_gaussian_filter(values, features, radius, kernel_weights=None, method=
 
     Args:
         values: `(batch, height, width, channels)`, any float type.
-        features: `(batch, height, width, features)` already divided by sigma, or a list of them, one a kernel.
+        features: `(batch, height, width, features)` already divided by sigma, or a list, one a kernel.
         radius: pixels, at least 1. It may exceed the image.
         kernel_weights: one non-negative number a kernel; all 1 by default.
         method: `"tiles"` (matrix products in tiles, bounded memory) or `"patches"` (every offset unfolded:

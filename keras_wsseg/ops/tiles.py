@@ -9,7 +9,7 @@ from keras import ops
 from keras_wsseg.ops import backend
 
 TILE = 8
-"""Side of a tile. Smaller tiles cut more halo per pixel, larger ones compute more pairs outside the window."""
+"""Side of a tile. Smaller tiles cut more halo a pixel, larger ones compute more pairs outside the window."""
 
 
 class TileGrid:
@@ -57,7 +57,7 @@ class TileGrid:
         return tiles[:, : self.height, : self.width]
 
     def with_outside(self, tiles):
-        """Flattens the tiles and adds the row of zeros that the table points at for places beyond the picture."""
+        """Flattens the tiles and adds the row of zeros that the table points at beyond the picture."""
         flat = ops.reshape(tiles, (-1, self.tiles * TILE * TILE, tiles.shape[-1]))
         return ops.pad(flat, [[0, 0], [0, 1], [0, 0]])
 
@@ -92,7 +92,7 @@ def gaussian_kernel(anchors, halos, valid):
             difference = ops.subtract(anchors[..., :, None, channel], halos[..., None, :, channel])
             squares = squares + ops.square(difference)
         return ops.exp(-0.5 * squares)
-    # |f|^2 of absolute positions would eat the exponent's digits at 512 px: the tile's own mean is the origin.
+    # |f|^2 of absolute positions would eat the exponent's digits at 512 px: the tile's mean is the origin.
     count = ops.maximum(ops.sum(valid, axis=-2, keepdims=True), 1.0)
     centre = ops.sum(anchors * valid, axis=-2, keepdims=True) / count
     anchors, halos = anchors - centre, halos - centre

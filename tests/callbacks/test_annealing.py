@@ -54,9 +54,11 @@ def test_resumed_training_goes_on_with_epoch_and_step(tmp_path):
                 model.fit(x, y, batch_size=1, epochs=3, verbose=0, callbacks=chosen())
             del seen[4:]
             model, x, y = model_and_data(losses.PartialCrossEntropy() + crf)
-            model.fit(x, y, batch_size=1, epochs=3, verbose=0, callbacks=chosen(interrupted=True)[:3] + [
-                keras.callbacks.LambdaCallback(on_train_batch_end=lambda b, logs: seen.append((crf.weight, kernel.rgb)))
-            ])  # fmt: skip
+            watch = keras.callbacks.LambdaCallback(
+                on_train_batch_end=lambda b, logs: seen.append((crf.weight, kernel.rgb))
+            )
+            resumed = [*chosen(interrupted=True)[:3], watch]
+            model.fit(x, y, batch_size=1, epochs=3, verbose=0, callbacks=resumed)
         values[interrupted] = seen
     assert len(values[False]) == 12
     np.testing.assert_allclose(values[True], values[False], rtol=1e-6)

@@ -161,7 +161,8 @@ def test_dtype_reduction_and_sample_weight(dtype):
 
 def test_config_round_trip():
     loss = losses.GatedCRFLoss(
-        weight=0.3, radius=3, kernels=[losses.GaussianKernel(0.5, xy=4, rgb=0.1), losses.GaussianKernel(depth=2)],
+        weight=0.3, radius=3,
+        kernels=[losses.GaussianKernel(0.5, xy=4, rgb=0.1), losses.GaussianKernel(depth=2)],
         compatibility=[[0, 1], [2, 0]], gate_source=False, gate_destination=True, normalization="kernel_mass",
         scale=0.5, from_logits=False, method="patches", reduction="sum", name="crf", dtype="bfloat16",
     )  # fmt: skip

@@ -185,7 +185,8 @@ y = rng.choice([0, 1, 255], size=(8, 12, 10), p=[0.1, 0.1, 0.8])
 results = []
 for options in json.loads(sys.argv[1]):
     keras.utils.set_random_seed(0)
-    net = keras.Sequential([keras.Input((12, 10, 3)), keras.layers.Conv2D(2, 3, padding="same", kernel_initializer="zeros")])
+    flat = keras.layers.Conv2D(2, 3, padding="same", kernel_initializer="zeros")
+    net = keras.Sequential([keras.Input((12, 10, 3)), flat])
     model = WeaklySupervisedModel(net)
     kernel = losses.GaussianKernel(xy=6, rgb=1e6)
     crf = losses.GatedCRFLoss(weight=1, radius=1, kernels=kernel, normalization="kernel_mass")
