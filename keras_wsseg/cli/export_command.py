@@ -45,6 +45,10 @@ def run(arguments):
         raise ValueError(f"OUT.onnx must end in .onnx. Received: {arguments.out!r}")
     if not arguments.tolerance > 0:
         raise ValueError(f"--tolerance must be greater than 0. Received: {arguments.tolerance}")
+    if pathlib.Path(arguments.segmenter).suffix.lower() == ".onnx":
+        raise ValueError(
+            f"A segmenter to export must be a run folder or .keras. Received: {arguments.segmenter!r}"
+        )
     segmenter_file(arguments.segmenter)
     model, class_names, config = load_keras_model(arguments.segmenter)
     from keras_wsseg.export import to_onnx
