@@ -73,14 +73,17 @@ class TrainingConfig:
         "gated-crf: annotated pixels and the gated CRF; pce: annotated pixels alone; full: dense labels",
         METHODS,
     )
-    steps: int = _option(TRAINING, 600, "training steps", least=1)
+    steps: int = _option(TRAINING, 400, "training steps", least=1)
     batch_size: int = _option(TRAINING, 8, "pictures a step", least=1)
     crop: int = _option(TRAINING, 144, "side of the training crops in pixels", least=8)
     scale_low: float = _option(TRAINING, 0.8, "smallest random scale of a training picture", above=0)
     scale_high: float = _option(TRAINING, 1.25, "largest random scale", above=0)
+    flip: bool = _option(
+        TRAINING, True, "mirror half of the pictures; not where left and right differ in kind"
+    )
     optimizer: str = _option(TRAINING, "adam", "optimizer", ("adam", "sgd"))
     learning_rate: float = _option(
-        TRAINING, 1e-3, "learning rate of the first step; it falls to 0 by a polynomial of power 0.9", above=0
+        TRAINING, 3e-3, "learning rate of the first step; it falls to 0 by a polynomial of power 0.9", above=0
     )
     weight_decay: float = _option(TRAINING, 0.0, "L2 penalty on the convolutions' kernels", least=0)
     class_weights: str = _option(
@@ -98,11 +101,11 @@ class TrainingConfig:
     normalization: str = _option(
         CRF, "destination", "what divides the energy", ("destination", "kernel_mass")
     )
-    loss_scale: float = _option(CRF, 1.0, "grid of the loss relative to that of the logits", above=0)
+    loss_scale: float = _option(CRF, 0.5, "grid of the loss relative to that of the logits", above=0)
     gate_source: bool = _option(CRF, True, "pixels outside the picture send no energy")
     gate_destination: bool = _option(CRF, False, "annotated pixels receive no energy")
-    warm_up: int = _option(CRF, 150, "first steps, without it", least=0)
-    ramp: int = _option(CRF, 150, "steps after those, over which its weight rises", least=0)
+    warm_up: int = _option(CRF, 100, "first steps, without it", least=0)
+    ramp: int = _option(CRF, 100, "steps after those, over which its weight rises", least=0)
 
     epoch_steps: int = _option(OUTPUT, 50, "steps between two lines of the log and two checkpoints", least=1)
     picture_every: int = _option(

@@ -65,6 +65,7 @@ def _fit(config, run, data, resume, verbose):
         config.batch_size,
         config.crop,
         scale=(config.scale_low, config.scale_high),
+        flip=config.flip,
         seed=config.seed,
         repeat=True,
         first_epoch=done * epoch_steps // data_epoch,
