@@ -78,9 +78,7 @@ class Demo:
     def run(self):
         """Does everything; Keras has been loaded."""
         self.write_data()
-        print(
-            f"1. {_TRAINING} pictures to train on and {_VALIDATION} to score on, with scribbles and labels: {self.data}"
-        )
+        print(f"1. {_TRAINING} pictures with scribbles, {_VALIDATION} more to score on: {self.data}")
         scores = {}
         for number, (method, title) in enumerate(_METHODS.items(), start=2):
             print(f"{number}. Training on the scribbles with {title}: {self.runs / method}")

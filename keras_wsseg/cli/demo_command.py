@@ -4,9 +4,9 @@ from keras_wsseg.cli import console
 from keras_wsseg.cli.options import add_command
 
 _DESCRIPTION = """
-Shows the whole way on small pictures that it makes itself: trains on scribbles without and with the gated CRF,
-exports the second to ONNX and runs it there. It needs nothing, downloads nothing, and takes about three minutes
-on two CPU cores.
+Shows the whole way on small pictures that it makes itself: trains on scribbles without and with the gated
+CRF, exports the second to ONNX and runs it there. It needs nothing, downloads nothing, and takes about three
+minutes on two CPU cores.
 """
 
 

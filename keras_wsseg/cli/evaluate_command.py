@@ -11,8 +11,8 @@ from keras_wsseg.cli.segmenters import load_segmenter
 from keras_wsseg.training.config import check_group_by
 
 _DESCRIPTION = """
-Scores a trained segmenter, as Keras model or as ONNX file, on pictures with dense labels: IoU and Dice of each
-class. It needs a folder with images/ and labels/ of the same file names.
+Scores a trained segmenter, as Keras model or as ONNX file, on pictures with dense labels: IoU and Dice of
+each class. It needs a folder with images/ and labels/ of the same file names.
 """
 
 _EXAMPLE = """

@@ -8,9 +8,9 @@ from keras_wsseg.cli.options import add_command
 from keras_wsseg.cli.segmenters import load_keras_model, segmenter_file
 
 _DESCRIPTION = """
-Writes a trained segmenter as one ONNX file that holds its normalisation, class names and colours, and compares
-it with Keras on the spot: a larger difference than --tolerance is an error. It needs a run folder or a .keras
-file, and the packages of pip install 'keras-wsseg[export]'.
+Writes a trained segmenter as one ONNX file that holds its normalisation, class names and colours, and
+compares it with Keras on the spot: a larger difference than --tolerance is an error. It needs a run folder or
+a .keras file, and the packages of pip install 'keras-wsseg[export]'.
 """
 
 

@@ -10,9 +10,9 @@ from keras_wsseg.cli.data_folder import check_data_folder, settings_for
 from keras_wsseg.cli.options import add_command, add_settings, given_settings
 
 _DESCRIPTION = """
-Trains a segmenter on the annotated pixels of your pictures, and with the gated CRF on all the others. It needs
-a folder with images/ and scribbles/ (or clicks/, labels/) of the same file names; with train.txt, val.txt and
-labels/ in it too, it scores what it learned.
+Trains a segmenter on the annotated pixels of your pictures, and with the gated CRF on all the others. It
+needs a folder with images/ and scribbles/ (or clicks/, labels/) of the same file names; with train.txt,
+val.txt and labels/ in it too, it scores what it learned.
 """
 
 _EXAMPLE = """
@@ -89,7 +89,8 @@ def _begun(folder, arguments):
 def _how_to_go_on(folder, arguments):
     if not folder.config.is_file():
         return "nothing was written yet, so type the same command again"
-    return f"go on with: keras-wsseg train {shlex.quote(arguments.data)} --out {shlex.quote(arguments.out)} --resume"
+    data, out = shlex.quote(arguments.data), shlex.quote(arguments.out)
+    return f"go on with: keras-wsseg train {data} --out {out} --resume"
 
 
 def _report(folder, out):

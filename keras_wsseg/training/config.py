@@ -128,7 +128,8 @@ class TrainingConfig:
             _check(field, getattr(self, field.name))
         if self.scale_high < self.scale_low:
             raise ValueError(
-                f"scale_high must be at least scale_low={self.scale_low}. Received: scale_high={self.scale_high}"
+                f"scale_high must be at least scale_low={self.scale_low}. "
+                f"Received: scale_high={self.scale_high}"
             )
         if not self.filters or min(self.filters) < 1:
             raise ValueError(f"filters must be integers of at least 1. Received: filters={self.filters}")

@@ -1,0 +1,61 @@
+import pytest
+from PIL import Image
+
+from keras_wsseg.annotations import read_label_map
+from keras_wsseg.cli import demo
+from keras_wsseg.cli.main import main
+from keras_wsseg.data import SegmentationFolder
+
+
+@pytest.fixture
+def short(monkeypatch):
+    """The demo with few pictures and steps."""
+    monkeypatch.setattr(demo, "_TRAINING", 4)
+    monkeypatch.setattr(demo, "_VALIDATION", 3)
+    tiny = {
+        "filters": (4, 8),
+        "steps": 2,
+        "batch_size": 2,
+        "crop": 32,
+        "epoch_steps": 1,
+        "warm_up": 1,
+        "ramp": 1,
+    }
+    monkeypatch.setattr(demo, "_SETTINGS", tiny)
+
+
+def test_demo_goes_the_whole_way_and_makes_room_for_another(short, tmp_path, capsys):
+    out = tmp_path / "demo"
+    assert main(["demo", "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "pCE + gated CRF" in said and "mean IoU in points of 100" in said
+    assert "as in Keras to" in said and str(out / "comparison.png") in said
+    assert f"keras-wsseg train {out / 'data'} --out runs/first" in said.splitlines()[-1]
+    data = SegmentationFolder(out / "data", split="train")
+    assert len(data) == 4 and data.class_names == ("background", "ellipse", "polygon", "ring")
+    assert len(SegmentationFolder(out / "data", "labels", split="val")) == 3
+    assert sorted(path.name for path in (out / "masks").iterdir()) == [
+        "picture04.png",
+        "picture05.png",
+        "picture06.png",
+    ]
+    assert read_label_map(out / "masks" / "picture04.png").max() < 4
+    sheet = Image.open(out / "comparison.png")
+    assert sheet.width > 5 * 288 and sheet.height > 3 * 288
+
+    (out / "mine.txt").write_text("keep me")
+    demo.Demo(out).make_room()
+    assert sorted(path.name for path in out.iterdir()) == ["README.txt", "mine.txt"]
+
+
+def test_demo_leaves_other_folders_alone(fails, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    assert fails("demo", "--out", tmp_path) == (
+        f"The folder '{tmp_path}' was not made by this demo: choose another one with --out."
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+    assert "is a file: choose another folder" in fails("demo", "--out", tmp_path / "thesis.txt")
+    assert (
+        fails("demo", "--out", tmp_path / "new", "--seed", "-1") == "--seed must be at least 0. Received: -1"
+    )
+    assert not (tmp_path / "new").exists()
