@@ -9,14 +9,16 @@ import numpy as np
 from keras_wsseg.cli import console
 
 _TRAINING, _VALIDATION, _SIZE = 40, 24, 96
-# Short strokes, as of an annotator in a hurry: whole ones leave the regulariser little to add.
-_SCRIBBLES = {"length": 0.4, "width": 2}
+_STROKE_WIDTH = 2
+# These shapes are striped and blotched, far beyond the default width in colour.
+_SIGMA_RGB = 0.1
 _SETTINGS = {
     "filters": (12, 24, 48),
-    "steps": 300,
+    "steps": 400,
     "batch_size": 8,
     "crop": _SIZE,
     "learning_rate": 2e-3,
+    "sigma_rgb": _SIGMA_RGB,
     "warm_up": 60,
     "ramp": 60,
     "epoch_steps": 100,
@@ -94,12 +96,13 @@ class Demo:
         provider = self.show()
         print(f"5. Masks by ONNX Runtime ({provider}): {self.masks}")
         print(f"\nLook at {self.comparison}, and at {self.data} to see how a data folder is laid out.")
+        print("To try the command itself on these pictures:")
+        data = shlex.quote(str(self.data))
+        print(
+            f"  keras-wsseg train {data} --out runs/shapes --steps 300 --crop {_SIZE} --sigma-rgb {_SIGMA_RGB}"
+        )
         print("Next, your own pictures, with scribbles painted as in that folder:")
         print("  keras-wsseg train YOUR_FOLDER --out runs/first")
-        print("or, to try the words first, the pictures of this demo:")
-        print(
-            f"  keras-wsseg train {shlex.quote(str(self.data))} --out runs/first --steps 100 --crop {_SIZE}"
-        )
 
     def write_data(self):
         """Writes pictures, scribbles, labels, lists and class names as a data folder."""
@@ -116,7 +119,7 @@ class Demo:
         for folder in ("images", "scribbles", "labels"):
             (self.data / folder).mkdir(parents=True)
         for index, name in enumerate(names):
-            scribbles = simulate_scribbles(labels[index], seed=(self.seed, index), **_SCRIBBLES)
+            scribbles = simulate_scribbles(labels[index], seed=(self.seed, index), width=_STROKE_WIDTH)
             write_png(self.data / "images" / f"{name}.png", images[index])
             write_label_map(self.data / "scribbles" / f"{name}.png", scribbles, palette)
             write_label_map(self.data / "labels" / f"{name}.png", labels[index], palette)

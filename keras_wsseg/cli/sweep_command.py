@@ -43,8 +43,8 @@ def add_to(commands):
         required=True,
         metavar="NAME=V,V,...",
         help="values of an option of train, of which every combination is trained; "
-        "A+B=1:2,3:4 changes two options "
-        "together; the parts of a list are joined by /, as in filters=8/16,12/24",
+        "A+B=1:2,3:4 changes two options together; the parts of a list are joined by /, as in "
+        "filters=8/16,12/24",
     )
     chosen.add_argument("--seeds", type=int, default=1, metavar="N", help="trainings of each (default: 1)")
     chosen.add_argument(

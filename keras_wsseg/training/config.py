@@ -133,6 +133,11 @@ class TrainingConfig:
             )
         if not self.filters or min(self.filters) < 1:
             raise ValueError(f"filters must be integers of at least 1. Received: filters={self.filters}")
+        if self.method == "gated-crf" and self.warm_up >= self.steps:
+            raise ValueError(
+                f"warm_up must be below steps={self.steps}, or the gated CRF never acts. "
+                f"Received: warm_up={self.warm_up}"
+            )
         self._check_annotation()
         if self.group_by is not None:
             check_group_by(self.group_by)

@@ -30,7 +30,8 @@ def test_demo_goes_the_whole_way_and_makes_room_for_another(short, tmp_path, cap
     said = capsys.readouterr().out
     assert "pCE + gated CRF" in said and "mean IoU in points of 100" in said
     assert "as in Keras to" in said and str(out / "comparison.png") in said
-    assert f"keras-wsseg train {out / 'data'} --out runs/first" in said.splitlines()[-1]
+    assert f"keras-wsseg train {out / 'data'} --out runs/shapes" in said
+    assert said.splitlines()[-1] == "  keras-wsseg train YOUR_FOLDER --out runs/first"
     data = SegmentationFolder(out / "data", split="train")
     assert len(data) == 4 and data.class_names == ("background", "ellipse", "polygon", "ring")
     assert len(SegmentationFolder(out / "data", "labels", split="val")) == 3

@@ -28,6 +28,11 @@ from keras_wsseg.training import TrainingConfig
         ),
         ({"filters": ()}, ValueError, "filters must be integers of at least 1. Received: filters=()"),
         ({"filters": (8, 0)}, ValueError, "filters must be integers of at least 1. Received: filters=(8, 0)"),
+        (
+            {"steps": 100},
+            ValueError,
+            "warm_up must be below steps=100, or the gated CRF never acts. Received: warm_up=150",
+        ),
         ({"steps": "many"}, TypeError, "steps must be int. Received: steps='many'"),
         ({"steps": True}, TypeError, "steps must be int. Received: steps=True"),
         ({"gate_source": 1}, TypeError, "gate_source must be bool. Received: gate_source=1"),
