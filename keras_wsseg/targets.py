@@ -1,8 +1,8 @@
 """What a loss sees as `y_true`: labels, and behind them the guide image, in one tensor.
 
 A Keras loss receives `y_true` and `y_pred` only, and the structures of the two must match, so the picture
-that a CRF loss needs travels in the channels behind the labels. `WeaklySupervisedModel` packs by itself; a plain
-`keras.Model` uses the same losses when its pipeline calls `pack`.
+that a CRF loss needs travels in the channels behind the labels. `WeaklySupervisedModel` packs by itself; a
+plain `keras.Model` uses the same losses when its pipeline calls `pack`.
 """
 
 import contextlib

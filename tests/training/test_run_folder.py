@@ -27,7 +27,7 @@ def test_trainings_are_not_mixed(tmp_path):
     with pytest.raises(FileExistsError, match="already: resume it, or choose another folder"):
         run.settings(CONFIG, resume=False)
     with pytest.raises(ValueError, match=r"was begun with other values of steps, radius\.$"):
-        run.settings(CONFIG.replace(steps=3, radius=2), resume=True)
+        run.settings(CONFIG.replace(steps=3000, radius=2), resume=True)
 
 
 def test_foreign_things_are_left_alone(tmp_path):
