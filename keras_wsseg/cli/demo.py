@@ -97,10 +97,8 @@ class Demo:
         print(f"5. Masks by ONNX Runtime ({provider}): {self.masks}")
         print(f"\nLook at {self.comparison}, and at {self.data} to see how a data folder is laid out.")
         print("To try the command itself on these pictures:")
-        data = shlex.quote(str(self.data))
-        print(
-            f"  keras-wsseg train {data} --out runs/shapes --steps 300 --crop {_SIZE} --sigma-rgb {_SIGMA_RGB}"
-        )
+        options = f"--out runs/shapes --steps 300 --crop {_SIZE} --sigma-rgb {_SIGMA_RGB}"
+        print(f"  keras-wsseg train {shlex.quote(str(self.data))} {options}")
         print("Next, your own pictures, with scribbles painted as in that folder:")
         print("  keras-wsseg train YOUR_FOLDER --out runs/first")
 

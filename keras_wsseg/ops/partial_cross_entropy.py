@@ -47,7 +47,7 @@ def click_frequency_weights(labels, classes):
 
     Example:
         >>> import numpy as np
-        >>> np.round(np.array(click_frequency_weights(np.array([[[0, 255, 255]]]), 2)), 2).tolist()
+        >>> [round(float(w), 2) for w in click_frequency_weights(np.array([[[0, 255, 255]]]), 2)]
         [1.35, 10.49]
 
     Source: Obukhov et al. 2019, arXiv:1906.04651, section 4.3 (Cityscapes clicks).

@@ -1,0 +1,39 @@
+"""Every example in a docstring runs, and every public name has a docstring and a place in the README."""
+
+import doctest
+import importlib
+import inspect
+import pathlib
+import pkgutil
+
+import keras
+import numpy as np
+import pytest
+
+import keras_wsseg
+
+README = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(keras_wsseg.__path__, "keras_wsseg.")
+    if not module.name.startswith("keras_wsseg.cli")
+)
+ROOMS = [name for name in MODULES if hasattr(importlib.import_module(name), "__all__")]
+PUBLIC = [(room, name) for room in ROOMS for name in importlib.import_module(room).__all__]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_run(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    module = importlib.import_module(name)
+    names = {**vars(module), "np": np, "keras": keras, "ops": keras.ops}
+    result = doctest.testmod(module, extraglobs=names, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert result.failed == 0
+
+
+@pytest.mark.parametrize(("room", "name"), PUBLIC)
+def test_public_names_are_documented(room, name):
+    thing = getattr(importlib.import_module(room), name)
+    assert f"{name}" in README, f"{room}.{name} is not in the README"
+    if inspect.isclass(thing) or inspect.isfunction(thing):
+        assert inspect.getdoc(thing), f"{room}.{name} has no docstring"
