@@ -74,9 +74,8 @@ def parse_value(field, text, separator=","):
         if text.lower() not in _TRUE + _FALSE:
             raise ValueError(f"{name} must be true or false. Received: {text!r}")
         return text.lower() in _TRUE
-    if field.type in (int, float):
-        return _number(name, field.type, text)
-    return text
+    kind = _kind(field)
+    return _number(name, kind, text) if kind in (int, float) else text
 
 
 def option_name(name):
@@ -121,7 +120,13 @@ def _converter(field):
 def _metavar(field):
     if typing.get_origin(field.type) is tuple:
         return "N,N,..."
-    return {int: "N", float: "X"}.get(field.type, "TEXT")
+    return {int: "N", float: "X"}.get(_kind(field), "TEXT")
+
+
+def _kind(field):
+    """The field's type, without the None that it may be too."""
+    kinds = [kind for kind in typing.get_args(field.type) if kind is not type(None)]
+    return kinds[0] if kinds else field.type
 
 
 def _shown(value):

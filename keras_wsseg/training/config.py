@@ -104,8 +104,10 @@ class TrainingConfig:
     loss_scale: float = _option(CRF, 0.5, "grid of the loss relative to that of the logits", above=0)
     gate_source: bool = _option(CRF, True, "pixels outside the picture send no energy")
     gate_destination: bool = _option(CRF, False, "annotated pixels receive no energy")
-    warm_up: int = _option(CRF, 100, "first steps, without it", least=0)
-    ramp: int = _option(CRF, 100, "steps after those, over which its weight rises", least=0)
+    warm_up: int | None = _option(CRF, None, "first steps, without it; none: a quarter of all", least=0)
+    ramp: int | None = _option(
+        CRF, None, "steps after those, over which its weight rises; none: a quarter of all", least=0
+    )
 
     epoch_steps: int = _option(OUTPUT, 50, "steps between two lines of the log and two checkpoints", least=1)
     picture_every: int = _option(
@@ -133,7 +135,7 @@ class TrainingConfig:
             )
         if not self.filters or min(self.filters) < 1:
             raise ValueError(f"filters must be integers of at least 1. Received: filters={self.filters}")
-        if self.method == "gated-crf" and self.warm_up >= self.steps:
+        if self.method == "gated-crf" and self.warm_up_steps >= self.steps:
             raise ValueError(
                 f"warm_up must be below steps={self.steps}, or the gated CRF never acts. "
                 f"Received: warm_up={self.warm_up}"
@@ -155,6 +157,16 @@ class TrainingConfig:
                 )
         if self.click_size % 2 == 0:
             raise ValueError(f"click_size must be odd. Received: click_size={self.click_size}")
+
+    @property
+    def warm_up_steps(self):
+        """First steps without the gated CRF loss."""
+        return self.steps // 4 if self.warm_up is None else self.warm_up
+
+    @property
+    def ramp_steps(self):
+        """Steps over which its weight then rises."""
+        return self.steps // 4 if self.ramp is None else self.ramp
 
     @property
     def label_source(self):
@@ -202,6 +214,8 @@ def _check(field, value):
         if typing.get_origin(field.type) is tuple:
             expected = "a tuple of int"
         raise TypeError(f"{name} must be {expected}. Received: {name}={value!r}")
+    if value is None:
+        return
     if limits["choices"] and value not in limits["choices"]:
         choices = ", ".join(map(str, limits["choices"]))
         raise ValueError(f"{name} must be one of {choices}. Received: {name}={value!r}")

@@ -89,8 +89,8 @@ def _callbacks(config, run, data, crf, append):
         keras.callbacks.BackupAndRestore(run.backup, double_checkpoint=True),
         keras.callbacks.CSVLogger(run.log, append=append),
     ]
-    if crf is not None and (config.warm_up or config.ramp):
-        chosen.append(callbacks.WarmUp(crf, config.warm_up, config.ramp))
+    if crf is not None and (config.warm_up_steps or config.ramp_steps):
+        chosen.append(callbacks.WarmUp(crf, config.warm_up_steps, config.ramp_steps))
     if config.tensorboard:
         chosen.append(keras.callbacks.TensorBoard(run.tensorboard))
     if config.picture_every:
