@@ -73,7 +73,8 @@ def _filter_tiles(values, features, kernel_weights, radius):
     batch, height, width = ops.shape(values)[:3]
     channels = values.shape[-1]
     grid = tiles.TileGrid(height, width, radius)
-    chunks = -(-grid.tiles // backend.tiles_at_once(batch))
+    most = backend.kernel_budget() // (tiles.TILE**2 * grid.halo_size) // batch
+    chunks = -(-grid.tiles // (max(1, most) if isinstance(most, int) else ops.maximum(1, most)))
     chunk = -(-grid.tiles // chunks)
     spare = chunks * chunk - grid.tiles
 
