@@ -12,9 +12,10 @@ class WeaklySupervisedModel(keras.Model):
 
     A Keras loss sees `y_true` and `y_pred` only. This model puts the picture that it was fed beside the
     labels (`targets.pack`), scaled to [0, 1], so that pipelines yield plain `(picture, labels)` and carry
-    nothing twice; metrics see the plain labels. Each term of the loss shows in the logs, unweighted, under its
-    name. The numbers of losses that callbacks anneal are part of the training state, so that they change between
-    steps on every backend, compiled or not; they do not travel in saved or exported segmenters.
+    nothing twice; metrics see the plain labels. Each term of the loss shows in the logs, unweighted, under
+    its name. The numbers of losses that callbacks anneal are part of the training state, so that they
+    change between steps on every backend, compiled or not; they do not travel in saved or exported
+    segmenters.
 
     Args:
         segmenter: any `keras.Model` from picture, `(batch, height, width, channels)`, or a dict of such
