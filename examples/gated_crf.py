@@ -42,7 +42,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("data", nargs="?", help="data folder")
     parser.add_argument("--setting", choices=sorted(SETTINGS), default="voc")
-    parser.add_argument("--annotation", default="scribbles", help="scribbles, clicks, simulated_clicks, ...")
+    parser.add_argument("--annotation", help="scribbles (voc), clicks (cityscapes), simulated_clicks, ...")
     parser.add_argument("--weights", help="ResNet-34 weights trained on ImageNet, a local .npz file")
     parser.add_argument("--gate-destination", action="store_true", help="annotated pixels receive no energy")
     parser.add_argument("--quick", action="store_true", help="few small steps of a small encoder, for a CPU")
@@ -52,7 +52,8 @@ def main(argv=None):
         parser.error("a data folder is needed, or --quick")
     setting = QUICK if arguments.quick else SETTINGS[arguments.setting]
     keras.utils.set_random_seed(0)
-    train, val = data_sets(arguments.data, arguments.annotation)
+    annotation = arguments.annotation or {"voc": "scribbles", "cityscapes": "clicks"}[arguments.setting]
+    train, val = data_sets(arguments.data, annotation)
 
     # DeepLabV3+ at output stride 16, rates 6, 12 and 18. The L2 of 1e-4 is coupled: a term of the gradient.
     segmenter = models.DeepLabV3Plus(
@@ -83,10 +84,14 @@ def main(argv=None):
         validation_data=val.validation(),
         steps_per_epoch=setting["steps"] // epochs,
         epochs=epochs,
-        callbacks=[callbacks.WarmUp(crf, steps=setting["warm_up"])],
+        callbacks=[
+            callbacks.WarmUp(crf, steps=setting["warm_up"]),
+            keras.callbacks.BackupAndRestore(f"{arguments.out}.backup"),
+        ],
         shuffle=False,
         verbose=2,
     )
+    segmenter.save(f"{arguments.out}.keras")
     print(export.to_onnx(segmenter, arguments.out, class_names=train.class_names))
     picture, _ = val.load(0)
     print("classes of the first validation picture:", set(export.OnnxSegmenter(arguments.out)(picture).flat))

@@ -90,7 +90,7 @@ def run_keras(segmenter, shape, sizes, value_range, seed=0):
         batch = shape.batch or (2 if index == 0 else 1)
         picture = generator.uniform(*value_range, (batch, *size, shape.channels)).astype(np.float32)
         try:
-            with _full_float32():
+            with full_float32():
                 logits = segmenter(ops.convert_to_tensor(picture), training=False)
         except Exception as error:
             raise ValueError(
@@ -103,7 +103,7 @@ def run_keras(segmenter, shape, sizes, value_range, seed=0):
                 f"`segmenter` must give logits (batch, height, width, classes). Received: {received}"
             )
         differs = tuple(logits.shape[1:3]) != size
-        with _full_float32():
+        with full_float32():
             logits = ops.convert_to_numpy(class_logits(logits, size if differs else None))
         if not np.isfinite(logits).all():
             raise ValueError("`segmenter` must give finite logits. Received: logits with NaN or infinity")
@@ -165,7 +165,7 @@ def _softmax(logits):
 
 
 @contextlib.contextmanager
-def _full_float32():
+def full_float32():
     if keras.backend.backend() == "jax":
         import jax
 

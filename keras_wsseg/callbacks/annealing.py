@@ -49,6 +49,7 @@ class Annealing(PerStep):
         return float(keras.ops.convert_to_numpy(self.schedule(count)))
 
     def on_train_begin(self, logs=None):
+        self.check_target(self.target, "target")
         self._applied = None
 
     def on_epoch_begin(self, epoch, logs=None):

@@ -49,6 +49,7 @@ class WarmUp(PerStep):
         return self.loss.declared("weight") * min(1.0, max(0.0, share))
 
     def on_train_begin(self, logs=None):
+        self.check_target(self.loss, "loss")
         self._applied = None
 
     def on_step(self, step):

@@ -3,6 +3,9 @@
 import contextlib
 import logging
 import os
+import pathlib
+import shlex
+import shutil
 import sys
 import tempfile
 
@@ -38,6 +41,14 @@ def _held_back():
             sys.stderr.flush()
             os.dup2(stream, 2)
             os.close(stream)
+
+
+def own_command():
+    """How to type this program where it was started from: by its name only where the shell finds that."""
+    if shutil.which("keras-wsseg"):
+        return "keras-wsseg"
+    started = pathlib.Path(sys.argv[0])
+    return shlex.quote(str(started)) if started.name == "keras-wsseg" else "python -m keras_wsseg.cli"
 
 
 def training_verbosity():

@@ -46,4 +46,4 @@ def settings_for(path, given, must_score=False):
             )
         splits["train_split"] = None
         notes.append(f"There is no train.txt in {path}: training on every annotated picture.")
-    return TrainingConfig(data=str(path), **{**splits, **given}), notes
+    return TrainingConfig(data=str(folder.resolve()), **{**splits, **given}), notes

@@ -19,6 +19,7 @@ _SETTINGS = {
     "crop": _SIZE,
     "learning_rate": 2e-3,
     "sigma_rgb": _SIGMA_RGB,
+    "crf_weight": 0.1,
     "warm_up": 60,
     "ramp": 60,
     "epoch_steps": 100,
@@ -97,10 +98,11 @@ class Demo:
         print(f"5. Masks by ONNX Runtime ({provider}): {self.masks}")
         print(f"\nLook at {self.comparison}, and at {self.data} to see how a data folder is laid out.")
         print("To try the command itself on these pictures:")
-        options = f"--out runs/shapes --steps 300 --crop {_SIZE} --sigma-rgb {_SIGMA_RGB}"
-        print(f"  keras-wsseg train {shlex.quote(str(self.data))} {options}")
+        command = console.own_command()
+        options = f"--out runs/shapes --crop {_SIZE} --sigma-rgb {_SIGMA_RGB} --crf-weight 0.1"
+        print(f"  {command} train {shlex.quote(str(self.data))} {options}")
         print("Next, your own pictures, with scribbles painted as in that folder:")
-        print("  keras-wsseg train YOUR_FOLDER --out runs/first")
+        print(f"  {command} train YOUR_FOLDER --out runs/first")
 
     def write_data(self):
         """Writes pictures, scribbles, labels, lists and class names as a data folder."""

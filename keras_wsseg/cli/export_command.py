@@ -10,7 +10,7 @@ from keras_wsseg.cli.segmenters import load_keras_model, segmenter_file
 _DESCRIPTION = """
 Writes a trained segmenter as one ONNX file that holds its normalisation, class names and colours, and
 compares it with Keras on the spot: a larger difference than --tolerance is an error. It needs a run folder or
-a .keras file, and the packages of pip install 'keras-wsseg[export]'.
+a .keras file, and the packages of the extra [export].
 """
 
 
@@ -79,4 +79,4 @@ def run(arguments):
         ],
     )
     print("Next, run it on pictures of any size:")
-    print(f"  keras-wsseg predict {shlex.quote(str(out))} PICTURES --out masks --overlay")
+    print(f"  {console.own_command()} predict {shlex.quote(str(out))} PICTURES --out masks --overlay")

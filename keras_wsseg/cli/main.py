@@ -88,7 +88,7 @@ def _parser():
 def _one_line(error):
     text = " ".join(str(error).split())
     if isinstance(error, ImportError) and getattr(error, "name", None) in ("onnx", "tf2onnx", "onnxruntime"):
-        return f"{error.name} is missing: pip install 'keras-wsseg[export]'"
+        return f"{error.name} is missing: install keras-wsseg with its extra [export]"
     if isinstance(error, (ValueError, TypeError, OSError, ImportError)) and text:
         return text
     return f"{type(error).__name__}: {text or 'no further words'} (KERAS_WSSEG_DEBUG=1 shows where)"

@@ -102,4 +102,4 @@ def _report(folder, out):
         print(f"Pictures of what it learned, epoch by epoch: {folder.pictures}")
     name = pathlib.Path(out).resolve().name
     print("Next, make one file of it that runs without Keras or TensorFlow:")
-    print(f"  keras-wsseg export {shlex.quote(str(out))} {shlex.quote(name + '.onnx')}")
+    print(f"  {console.own_command()} export {shlex.quote(str(out))} {shlex.quote(name + '.onnx')}")

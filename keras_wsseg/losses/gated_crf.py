@@ -64,7 +64,7 @@ class GatedCRFLoss(SegmentationLoss):
 
     def __init__(
         self,
-        weight=0.1,
+        weight=0.03,
         radius=5,
         kernels=None,
         compatibility=None,

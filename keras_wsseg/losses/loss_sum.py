@@ -15,10 +15,11 @@ class LossSum(keras.losses.Loss):
     Args:
         losses: the terms: `SegmentationLoss` objects, or other sums, which are flattened.
         factors: one finite number a term; all 1 by default.
-        name, reduction, dtype: as in every Keras loss.
+        name: as in every Keras loss.
+        reduction, dtype: by default those of the terms, which must agree.
 
     Raises:
-        ValueError: if there is no term, or the factors do not fit.
+        ValueError: if there is no term, the factors do not fit, or the terms differ in reduction or dtype.
         TypeError: if a term is not a loss of this library.
 
     Example:
@@ -28,8 +29,7 @@ class LossSum(keras.losses.Loss):
         (['partial_cross_entropy', 'gated_crf'], [1.0, 0.5])
     """
 
-    def __init__(self, losses, factors=None, name="loss_sum", reduction="sum_over_batch_size", dtype=None):
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
+    def __init__(self, losses, factors=None, name="loss_sum", reduction=None, dtype=None):
         losses = [keras.saving.deserialize_keras_object(x) if isinstance(x, dict) else x for x in losses]
         factors = [1.0] * len(losses) if factors is None else list(factors)
         if not losses or len(losses) != len(factors):
@@ -37,13 +37,21 @@ class LossSum(keras.losses.Loss):
                 "losses must hold at least one term, and factors one number a term. "
                 f"Received: {len(losses)} losses, {len(factors)} factors"
             )
-        self.terms, self.factors = [], []
+        terms, products = [], []
         for loss, factor in zip(losses, factors, strict=True):
             if not isinstance(factor, numbers.Real) or not math.isfinite(factor):
                 raise ValueError(f"factors must be finite numbers. Received: {factor!r}")
             parts = _parts(loss)
-            self.terms += [term for term, _ in parts]
-            self.factors += [float(factor) * own for _, own in parts]
+            terms += [term for term, _ in parts]
+            products += [float(factor) * own for _, own in parts]
+        agreed = {}
+        for option, given in (("reduction", reduction), ("dtype", dtype)):
+            found = {getattr(term, option) for term in terms}
+            if len(found) > 1:
+                raise ValueError(f"losses must agree in {option}. Received: {sorted(map(str, found))}")
+            agreed[option] = found.pop() if given is None else given
+        super().__init__(name=name, **agreed)
+        self.terms, self.factors = terms, products
 
     def call(self, y_true, y_pred):
         """The weighted value of each picture, `(batch,)`."""

@@ -15,14 +15,18 @@ class RangeGuard:
     def __init__(self, value_range):
         self._bounds = value_range if isinstance(value_range, dict) else {"image": value_range}
         self._extremes = {
-            name: [_extreme(f"{name}_minimum", math.inf), _extreme(f"{name}_maximum", -math.inf)]
+            name: [
+                _extreme(f"{name}_minimum", math.inf),
+                _extreme(f"{name}_maximum", -math.inf),
+                _extreme(f"{name}_fraction", 0.0),
+            ]
             for name in self._bounds
         }
 
     @property
     def variables(self):
         """The extremes, as training state."""
-        return [variable for pair in self._extremes.values() for variable in pair]
+        return [variable for each in self._extremes.values() for variable in each]
 
     def bounds_of(self, name):
         """`(low, high)` of an input, or None where none was declared."""
@@ -30,16 +34,20 @@ class RangeGuard:
 
     def observe(self, name, picture):
         """Takes a batch into the extremes."""
-        low, high = self._extremes[name]
+        low, high, fraction = self._extremes[name]
         low.assign(ops.minimum(low.value, ops.min(picture)))
         high.assign(ops.maximum(high.value, ops.max(picture)))
+        # Dark pictures of whole numbers also lie within 0 and 1; scaled ones have fractions.
+        off = ops.max(ops.abs(picture - ops.round(picture)))
+        fraction.assign(ops.maximum(fraction.value, off))
 
     def check(self):
         """Raises ValueError if a picture was outside its range, or must be of another; then starts anew."""
         for name, (low, high) in self._bounds.items():
-            least, most = (float(ops.convert_to_numpy(v.value)) for v in self._extremes[name])
-            self._extremes[name][0].assign(math.inf)
-            self._extremes[name][1].assign(-math.inf)
+            variables = self._extremes[name]
+            least, most, fraction = (float(ops.convert_to_numpy(v.value)) for v in variables)
+            for variable, start in zip(variables, (math.inf, -math.inf, 0.0), strict=True):
+                variable.assign(start)
             slack = 1e-3 * (high - low)
             if least == math.inf:
                 continue
@@ -48,7 +56,7 @@ class RangeGuard:
                     f"{name} must lie within value_range=({low:g}, {high:g}). "
                     f"Received: values from {least:g} to {most:g}"
                 )
-            if high - low > 2 and 0 < most - least <= 1 and most <= 1:
+            if low == 0 and high >= 255 and most <= 1 and fraction > 0:
                 raise ValueError(
                     f"{name} spans almost nothing of value_range=({low:g}, {high:g}); say value_range=(0, 1) "
                     f"if that is what it holds. Received: values from {least:g} to {most:g}"

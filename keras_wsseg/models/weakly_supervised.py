@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from keras_wsseg import targets
+from keras_wsseg.losses.loss_sum import LossSum
 from keras_wsseg.losses.segmentation_loss import SegmentationLoss, record_terms
 from keras_wsseg.models.range_guard import RangeGuard, parse_value_range
 
@@ -47,7 +48,8 @@ class WeaklySupervisedModel(keras.Model):
     def __init__(self, segmenter, value_range=(0, 255), name=None, **kwargs):
         if not isinstance(segmenter, keras.Model):
             raise ValueError(f"segmenter must be a keras.Model. Received: {type(segmenter).__name__}")
-        super().__init__(name=name, **kwargs)
+        # Half precision would overflow at 16-bit pictures before the segmenter normalises them.
+        super().__init__(name=name, autocast=False, **kwargs)
         self.segmenter = segmenter
         self.value_range = parse_value_range(value_range)
         self._training_state = _TrainingState()
@@ -63,7 +65,13 @@ class WeaklySupervisedModel(keras.Model):
         return self.segmenter(x, training=training)
 
     def compile(self, optimizer="rmsprop", loss=None, **kwargs):
-        """As in Keras; `loss` is a loss of this library or a sum of them."""
+        """As in Keras; `loss` is a loss of this library or a sum of them.
+
+        Raises:
+            TypeError: if it is anything else, since other losses do not know what `y_true` holds.
+        """
+        if loss is not None and not isinstance(loss, (SegmentationLoss, LossSum)):
+            raise TypeError(f"loss must be a loss of keras_wsseg or a sum of them. Received: loss={loss!r}")
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
         terms = [loss] if isinstance(loss, SegmentationLoss) else getattr(loss, "terms", [])
         self._training_state = _TrainingState(
@@ -78,6 +86,13 @@ class WeaklySupervisedModel(keras.Model):
             self.optimizer.build(self.trainable_variables)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        if y is None:
+            raise ValueError("y must be labels (batch, height, width) beside the pictures. Received: y=None")
+        if len(getattr(sample_weight, "shape", ())) > 1 and tuple(sample_weight.shape[1:]) != (1,):
+            raise ValueError(
+                "sample_weight must be one number a picture; mark pixels as 255 instead. "
+                f"Received: shape {tuple(sample_weight.shape)}"
+            )
         guide, layout = self._guide(x)
         with targets.guide_layout(**layout), record_terms() as recorded:
             packed = targets.pack(ops.convert_to_tensor(y), ops.stop_gradient(guide))
@@ -118,6 +133,11 @@ class WeaklySupervisedModel(keras.Model):
     def evaluate(self, *args, callbacks=None, **kwargs):
         """As in Keras."""
         return super().evaluate(*args, callbacks=self._guard.joined_to(callbacks, self), **kwargs)
+
+    def trains(self, target):
+        """Whether the numbers of a loss or kernel are those of the compiled loss."""
+        compiled = {id(variable) for variable in self._training_state.variables}
+        return all(id(variable) in compiled for variable in target.annealed_variables)
 
     @property
     def variables(self):

@@ -68,7 +68,7 @@ def split_matmul(a, b):
     """`a @ b` out of three products whose factors each hold in 11 bits of mantissa, which TF32 keeps whole.
 
     Each factor is split into a head that TF32 represents exactly and the remainder; the product of the two
-    remainders lies below float32's own rounding and is left out.
+    remainders lies below float32's own rounding and is left out. TensorFlow only: JAX takes a precision.
     """
     a_head, a_tail = _split_mantissa(a)
     b_head, b_tail = _split_mantissa(b)
@@ -77,7 +77,10 @@ def split_matmul(a, b):
 
 
 def _split_mantissa(x):
-    # Casting through a half type would lose the exponent's range; masking the 13 low bits keeps it.
-    bits = ops.bitwise_and(ops.view(x, "int32"), -8192)
-    head = ops.view(bits, "float32")
-    return head, ops.subtract(x, head)
+    import tensorflow as tf
+
+    # Casting through a half type would lose the exponent's range; masking the 13 low bits keeps it. The cast
+    # of bits carries no gradient, so the head takes all of it.
+    bits = tf.bitwise.bitwise_and(tf.bitcast(x, tf.int32), -8192)
+    head = x + tf.stop_gradient(tf.bitcast(bits, tf.float32) - x)
+    return head, x - head

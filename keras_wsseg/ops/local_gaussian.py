@@ -73,8 +73,9 @@ def _filter_tiles(values, features, kernel_weights, radius):
     batch, height, width = ops.shape(values)[:3]
     channels = values.shape[-1]
     grid = tiles.TileGrid(height, width, radius)
-    most = backend.kernel_budget() // (tiles.TILE**2 * grid.halo_size) // batch
-    chunks = -(-grid.tiles // (max(1, most) if isinstance(most, int) else ops.maximum(1, most)))
+    at_least_one = max if isinstance(batch, int) else ops.maximum
+    most = backend.kernel_budget() // (tiles.TILE**2 * grid.halo_size) // at_least_one(batch, 1)
+    chunks = -(-grid.tiles // at_least_one(most, 1))
     chunk = -(-grid.tiles // chunks)
     spare = chunks * chunk - grid.tiles
 

@@ -2,7 +2,6 @@
 
 import functools
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -134,4 +133,4 @@ def _tables(lib, height, width, radius):
     table = lib.reshape(table, (rows * columns, (TILE + 2 * radius) ** 2))
     if lib is np:
         return table, valid
-    return ops.cast(table, "int32"), ops.cast(valid, keras.backend.floatx())
+    return ops.cast(table, "int32"), ops.cast(valid, "float32")

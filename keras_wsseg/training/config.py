@@ -94,7 +94,7 @@ class TrainingConfig:
     )
     seed: int = _option(TRAINING, 0, "seed of weights, order and augmentation", least=0)
 
-    crf_weight: float = _option(CRF, 0.1, "lambda, its weight beside the cross entropy", least=0)
+    crf_weight: float = _option(CRF, 0.03, "lambda, its weight beside the cross entropy", least=0)
     radius: int = _option(CRF, 5, "pixels that its window reaches to each side", least=1)
     sigma_xy: float = _option(CRF, 6.0, "width of the kernel in pixels of the loss's grid", above=0)
     sigma_rgb: float = _option(CRF, 0.03, "width of the kernel in colour, of a picture in [0, 1]", above=0)
@@ -140,6 +140,8 @@ class TrainingConfig:
                 f"warm_up must be below steps={self.steps}, or the gated CRF never acts. "
                 f"Received: warm_up={self.warm_up}"
             )
+        if self.loss_scale > 1:
+            raise ValueError(f"loss_scale must be at most 1. Received: loss_scale={self.loss_scale!r}")
         self._check_annotation()
         if self.group_by is not None:
             check_group_by(self.group_by)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import shutil
 
 from keras_wsseg.training.config import TrainingConfig
 
@@ -102,7 +103,18 @@ class RunFolder:
     def completed_epochs(self):
         """How many epochs an unfinished training has behind it."""
         path = self.backup / "training_metadata.json"
-        return json.loads(path.read_text())["epoch"] if path.is_file() else 0
+        if not path.is_file():
+            return 0
+        try:
+            return json.loads(path.read_text())["epoch"]
+        except (ValueError, KeyError) as error:
+            raise ValueError(
+                f"The checkpoint in {str(self.backup)!r} is damaged: remove that folder to train anew."
+            ) from error
+
+    def drop_backup(self):
+        """Removes the checkpoints of a training that is done."""
+        shutil.rmtree(self.backup, ignore_errors=True)
 
     def write_segmenter(self, segmenter):
         """Saves the segmenter, whole or not at all."""

@@ -6,7 +6,13 @@ import pathlib
 
 import numpy as np
 
-from keras_wsseg.training.build import build_training_data, build_validation_data
+from keras_wsseg.training.build import (
+    build_loss,
+    build_segmenter,
+    build_training_data,
+    build_validation_data,
+)
+from keras_wsseg.training.evaluation import check_groups
 from keras_wsseg.training.run_folder import RunFolder
 from keras_wsseg.training.trainer import train
 
@@ -69,7 +75,7 @@ def sweep(config, varied, seeds, folder, score="mean_iou", on_run=None, on_score
     combinations = [_flat(varied, values) for values in itertools.product(*varied.values())]
     configs = [[_changed(config, {**values, "seed": seed}) for seed in seeds] for values in combinations]
     _check_paths([_run_path(folder, values, seed) for values in combinations for seed in seeds])
-    _check_data([row[0] for row in configs])
+    _check_parts([row[0] for row in configs])
     rows, number, count = [], 0, len(combinations) * len(seeds)
     for values, row in zip(combinations, configs, strict=True):
         results = []
@@ -101,16 +107,23 @@ def _check_paths(paths):
         raise ValueError(f"each value must be given once. Received: {twice.name} twice")
 
 
-def _check_data(configs):
-    """Reads every data set that the trainings will read: better now than after hours of the first ones."""
-    checked = {}
+def _check_parts(configs):
+    """Reads and builds what the trainings will need: better now than after hours of the first ones."""
+    sources, segmenters = {}, set()
     for config in configs:
         if config.val_split is None:
             raise ValueError("A sweep needs pictures to score on. Received: val_split=None")
+        build_loss(config)
         source = (config.data, config.label_source, config.train_split, config.val_split)
-        if source not in checked:
-            checked[source] = build_training_data(config)
-            build_validation_data(config, checked[source])
+        source += (config.click_size, config.stuff_classes, config.group_by)
+        if source not in sources:
+            sources[source] = build_training_data(config)
+            validation = build_validation_data(config, sources[source])
+            check_groups(config.group_by, validation.names)
+        segmenter = (config.model, config.filters, config.backbone, config.weights, config.output_stride)
+        if segmenter not in segmenters:
+            segmenters.add(segmenter)
+            build_segmenter(config, sources[source])
 
 
 def _flat(varied, values):

@@ -80,13 +80,14 @@ def _fit(config, run, data, resume, verbose):
         shuffle=False,
     )
     run.write_segmenter(segmenter)
+    run.drop_backup()
     return segmenter
 
 
 def _callbacks(config, run, data, crf, append):
     chosen = [
         # An interruption while a checkpoint is written leaves the one before it.
-        keras.callbacks.BackupAndRestore(run.backup, double_checkpoint=True),
+        keras.callbacks.BackupAndRestore(run.backup, double_checkpoint=True, delete_checkpoint=False),
         keras.callbacks.CSVLogger(run.log, append=append),
     ]
     if crf is not None and (config.warm_up_steps or config.ramp_steps):

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -23,7 +27,7 @@ def test_per_step_with_a_keras_schedule():
     history = model.fit(x, y, batch_size=1, epochs=2, verbose=0, callbacks=[annealing, spy]).history
     np.testing.assert_allclose(seen, [1 - step / 8 for step in range(8)], rtol=1e-6)
     np.testing.assert_allclose(history["gated_crf_weight"], [1 - 3 / 8, 1 - 7 / 8], rtol=1e-6)
-    assert crf.declared("weight") == 0.1
+    assert crf.declared("weight") == 0.03
 
 
 def train(backup, seen, stop_at=None):
@@ -56,6 +60,36 @@ def test_resumed_training_goes_on_with_epoch_and_step(tmp_path):
     train(tmp_path / "parts", parts)
     assert len(whole) == 12
     np.testing.assert_allclose(parts, whole, rtol=1e-6)
+
+
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="this is what starts the tests on JAX")
+def test_all_of_this_on_jax():
+    call = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
+    done = subprocess.run(
+        call, capture_output=True, text=True, check=False, env={**os.environ, "KERAS_BACKEND": "jax"}
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_steps_are_counted_in_batches_under_gradient_accumulation():
+    crf = losses.GatedCRFLoss(radius=1)
+    model, x, y = model_and_data(losses.PartialCrossEntropy() + crf)
+    model.compile(keras.optimizers.SGD(0.0, gradient_accumulation_steps=2), loss=model.loss)
+    seen = []
+    annealing = callbacks.Annealing(crf, "weight", lambda step: seen.append(int(step)) or 1.0, per="step")
+    model.fit(x, y, batch_size=1, epochs=2, verbose=0, callbacks=[annealing])
+    assert seen == list(range(8))
+
+
+def test_a_loss_that_is_not_the_compiled_one_is_told():
+    crf = losses.GatedCRFLoss(radius=1)
+    model, x, y = model_and_data(crf)
+    for callback in (
+        callbacks.WarmUp(losses.GatedCRFLoss(radius=1), 3),
+        callbacks.Annealing(losses.GaussianKernel(rgb=1), "rgb", lambda epoch: 1.0),
+    ):
+        with pytest.raises(ValueError, match="must be the very object that was compiled"):
+            model.fit(x, y, verbose=0, callbacks=[callback])
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,10 @@ def raising(monkeypatch, error):
         (ValueError("radius\n  must be odd"), "radius must be odd"),
         (RuntimeError("out of memory"), "RuntimeError: out of memory (KERAS_WSSEG_DEBUG=1 shows where)"),
         (ZeroDivisionError(), "ZeroDivisionError: no further words (KERAS_WSSEG_DEBUG=1 shows where)"),
-        (ModuleNotFoundError("no", name="tf2onnx"), "tf2onnx is missing: pip install 'keras-wsseg[export]'"),
+        (
+            ModuleNotFoundError("no", name="tf2onnx"),
+            "tf2onnx is missing: install keras-wsseg with its extra [export]",
+        ),
         (FileNotFoundError(2, "No such file", "a.png"), "[Errno 2] No such file: 'a.png'"),
     ],
 )

@@ -32,6 +32,16 @@ def test_only_our_losses_add():
         losses.PartialCrossEntropy() * float("nan")
     with pytest.raises(ValueError, match="losses must hold at least one term"):
         losses.LossSum([])
+    with pytest.raises(
+        ValueError, match="losses must agree in reduction. Received: .'sum', 'sum_over_batch_size'"
+    ):
+        losses.PartialCrossEntropy(reduction="sum") + losses.GatedCRFLoss()
+
+
+def test_a_sum_reduces_as_its_terms_do():
+    a = losses.PartialCrossEntropy(reduction="sum", dtype="bfloat16")
+    total = a + 2 * losses.PartialCrossEntropy(reduction="sum", dtype="bfloat16")
+    assert (total.reduction, total.dtype) == ("sum", "bfloat16")
 
 
 def test_a_term_must_say_its_energy():

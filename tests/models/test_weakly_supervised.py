@@ -6,7 +6,6 @@ import sys
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from keras_wsseg import callbacks, losses, metrics
 from keras_wsseg.models import WeaklySupervisedModel
@@ -67,7 +66,7 @@ def test_training_lowers_the_loss_and_regularizers_count():
     )
     history = model.fit(x, y, epochs=6, verbose=0).history
     assert history["loss"][-1] < history["loss"][0]
-    assert history["loss"][0] > history["partial_cross_entropy"][0] + 0.1 * history["gated_crf"][0] + 0.1
+    assert history["loss"][0] > history["partial_cross_entropy"][0] + 0.03 * history["gated_crf"][0] + 0.1
 
 
 def test_dict_inputs_name_the_modalities():
@@ -140,7 +139,7 @@ def test_keras_file_round_trip_goes_on_training(tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
-    assert again.loss.terms[1].weight == pytest.approx(0.1)
+    assert again.loss.terms[1].weight == pytest.approx(0.03)
     assert again.optimizer.iterations == model.optimizer.iterations
     again.fit(x, y, verbose=0)
     bare = keras.models.load_model(tmp_path / "model.keras", compile=False)
@@ -157,21 +156,79 @@ def test_annealed_numbers_stay_out_of_the_segmenter_and_its_files(tmp_path):
     plain.load_weights(tmp_path / "a.weights.h5")
 
 
-def test_mixed_precision_and_distribution():
+@pytest.mark.parametrize("policy", ("mixed_float16", "mixed_bfloat16"))
+def test_pictures_of_16_bits_stay_whole_under_mixed_precision(policy):
+    x, y = pictures(high=65535)
+    losses_by_policy = {}
+    before = keras.config.dtype_policy()
+    for name in ("float32", policy):
+        keras.config.set_dtype_policy(name)
+        try:
+            keras.utils.set_random_seed(0)
+            scale, conv = (
+                keras.layers.Rescaling(1 / 65535, dtype="float32"),
+                keras.layers.Conv2D(3, 3, padding="same"),
+            )
+            segmenter = keras.Sequential([keras.Input((None, None, 3)), scale, conv])
+            model = WeaklySupervisedModel(segmenter, value_range=(0, 65535))
+            model.compile(
+                keras.optimizers.SGD(0.0), loss=losses.PartialCrossEntropy() + losses.GatedCRFLoss(radius=2)
+            )
+            losses_by_policy[name] = model.fit(x, y, verbose=0).history["loss"][0]
+        finally:
+            keras.config.set_dtype_policy(before)
+    assert losses_by_policy[policy] == pytest.approx(losses_by_policy["float32"], rel=2e-3)
+
+
+REPLICAS = """
+import keras, numpy as np, tensorflow as tf
+from keras_wsseg import callbacks, losses
+from keras_wsseg.models import WeaklySupervisedModel
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+rng = np.random.default_rng(0)
+x = rng.uniform(0, 255, (5, 8, 8, 3)).astype("float32")
+y = rng.choice([0, 1, 255], size=(5, 8, 8))
+with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    net = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 1, kernel_initializer="zeros")])
+    model = WeaklySupervisedModel(net)
+    crf = losses.GatedCRFLoss(radius=1, weight=1, normalization="kernel_mass")
+    model.compile(keras.optimizers.SGD(0.0), loss=losses.PartialCrossEntropy() + crf)
+logs = model.fit(x[:4], y[:4], batch_size=4, verbose=0, callbacks=[callbacks.WarmUp(crf, 0)]).history
+print(logs["loss"][0], logs["partial_cross_entropy"][0], logs["gated_crf"][0])
+logs = model.fit(x, y, batch_size=4, verbose=0).history
+print(logs["partial_cross_entropy"][0], logs["gated_crf"][0], 0)
+"""
+
+
+def test_two_replicas_and_a_last_batch_for_one_of_them():
+    out = subprocess.run([sys.executable, "-c", REPLICAS], capture_output=True, text=True, check=True)
+    whole, partial = ([float(v) for v in line.split()] for line in out.stdout.splitlines()[-2:])
+    np.testing.assert_allclose(whole, [np.log(2) + 0.5, np.log(2), 0.5], rtol=1e-5)
+    assert np.isfinite(partial).all()
+
+
+def test_what_cannot_be_trained_with_is_told():
     x, y = pictures()
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_float16")
-    try:
-        model = WeaklySupervisedModel(net())
-        model.compile("adam", loss=losses.PartialCrossEntropy() + losses.GatedCRFLoss(radius=2))
-        history = model.fit(x, y, verbose=0, epochs=2).history
-    finally:
-        keras.config.set_dtype_policy(policy)
-    assert np.isfinite(history["loss"]).all()
-    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
-        model = WeaklySupervisedModel(net())
-        model.compile("adam", loss=losses.PartialCrossEntropy() + losses.GatedCRFLoss(radius=2))
-    assert np.isfinite(model.fit(x, y, verbose=0).history["loss"]).all()
+    model = WeaklySupervisedModel(net())
+    for loss in ("sparse_categorical_crossentropy", [losses.PartialCrossEntropy()]):
+        with pytest.raises(TypeError, match="loss must be a loss of keras_wsseg or a sum of them. Received"):
+            model.compile("sgd", loss=loss)
+    model.compile("sgd", loss=losses.PartialCrossEntropy())
+    with pytest.raises(ValueError, match="y must be labels .* Received: y=None"):
+        model.fit(x, verbose=0)
+    with pytest.raises(
+        ValueError, match="sample_weight must be one number a picture; mark pixels as 255 instead"
+    ):
+        model.fit(x, y, sample_weight=np.ones(y.shape), verbose=0)
+    model.fit(x, y, sample_weight=np.ones(len(y)), verbose=0)
+
+
+def test_dark_pictures_of_whole_numbers_are_no_mistake():
+    x, y = pictures()
+    model = WeaklySupervisedModel(net())
+    model.compile("sgd", loss=losses.PartialCrossEntropy())
+    model.fit((x > 128).astype("float32"), y, verbose=0)
 
 
 SCHEDULED = """

@@ -89,3 +89,26 @@ def test_explicit_differences_give_the_same_kernel(monkeypatch):
     want = np.array(local_gaussian_filter(values, features, 3))
     monkeypatch.setattr(backend, "multiplies_coarsely", lambda: True)
     np.testing.assert_allclose(np.array(local_gaussian_filter(values, features, 3)), want, rtol=1e-5)
+
+
+def test_coarse_devices_resize_at_dynamic_size_with_the_whole_gradient(monkeypatch):
+    from keras_wsseg.ops import backend, resize_bilinear
+
+    images = tf.constant(np.random.default_rng(6).normal(size=(1, 5, 6, 2)), tf.float32)
+
+    def run():
+        @tf.function(input_signature=[tf.TensorSpec([None] * 4), tf.TensorSpec([2], tf.int32)])
+        def resized(x, size):
+            x = tf.ensure_shape(x, [None, None, None, 2])
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = resize_bilinear(x, (size[0], size[1]))
+                total = tf.reduce_sum(y * tf.cos(y))
+            return y, tape.gradient(total, x)
+
+        return resized(images, tf.constant([11, 9]))
+
+    want = run()
+    monkeypatch.setattr(backend, "multiplies_coarsely", lambda: True)
+    for a, b in zip(run(), want, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
