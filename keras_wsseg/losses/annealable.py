@@ -18,6 +18,8 @@ class Annealable:
         """Creates one variable a name."""
         declared = {name: self._check(name, value) for name, value in values.items()}
         object.__setattr__(self, "_declared", declared)
+        # The values of now once more: on JAX the variables are empty while their trainer runs.
+        object.__setattr__(self, "_current", dict(declared))
         object.__setattr__(
             self,
             "_annealed",
@@ -39,9 +41,9 @@ class Annealable:
 
     def __getattr__(self, name):
         # Reached only where ordinary lookup fails, also before __init__ has run (copy, pickle).
-        annealed = self.__dict__.get("_annealed", {})
-        if name in annealed:
-            return float(ops.convert_to_numpy(annealed[name].value))
+        current = self.__dict__.get("_current", {})
+        if name in current:
+            return current[name]
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __setattr__(self, name, value):
@@ -65,7 +67,9 @@ class Annealable:
             raise ValueError(
                 f"attribute must be one of {self.annealable} of {type(self).__name__}. Received: {name!r}"
             )
-        self._annealed[name].assign(self._check(name, value))
+        value = self._check(name, value)
+        self._annealed[name].assign(value)
+        self._current[name] = value
 
     @property
     def annealable(self):
