@@ -166,6 +166,7 @@ def _softmax(logits):
 
 @contextlib.contextmanager
 def full_float32():
+    """Keeps the device from multiplying in TF32 or less while it is active."""
     if keras.backend.backend() == "jax":
         import jax
 

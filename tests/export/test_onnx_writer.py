@@ -48,6 +48,20 @@ def test_file_says_what_keras_says_at_sizes_not_seen_in_export(
     np.testing.assert_array_equal(classes[clear], expected.argmax(-1)[clear])
 
 
+def test_a_device_that_multiplies_in_tf32_exports_as_well(tiny_segmenter, tmp_path, monkeypatch):
+    """What such a device needs beside a plain product has no counterpart in ONNX."""
+    import tensorflow as tf
+
+    from keras_wsseg.ops import backend
+
+    found = tf.config.list_physical_devices
+    monkeypatch.setattr(
+        tf.config, "list_physical_devices", lambda kind=None: ["GPU:0"] if kind == "GPU" else found(kind)
+    )
+    assert backend.multiplies_coarsely()
+    assert to_onnx(tiny_segmenter(stride=4), tmp_path / "a.onnx").max_difference < 1e-4
+
+
 def test_report_states_the_differences(tiny_segmenter, tmp_path):
     report = to_onnx(tiny_segmenter(), tmp_path / "a.onnx", opset=17)
     assert isinstance(report, ExportReport)
