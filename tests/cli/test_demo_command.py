@@ -2,7 +2,7 @@ import pytest
 from PIL import Image
 
 from keras_wsseg.annotations import read_label_map
-from keras_wsseg.cli import demo
+from keras_wsseg.cli import console, demo
 from keras_wsseg.cli.main import main
 from keras_wsseg.data import SegmentationFolder
 
@@ -30,8 +30,8 @@ def test_demo_goes_the_whole_way_and_makes_room_for_another(short, tmp_path, cap
     said = capsys.readouterr().out
     assert "pCE + gated CRF" in said and "mean IoU in points of 100" in said
     assert "as in Keras to" in said and str(out / "comparison.png") in said
-    assert f"keras-wsseg train {out / 'data'} --out runs/shapes" in said
-    assert said.splitlines()[-1] == "  keras-wsseg train YOUR_FOLDER --out runs/first"
+    assert f"{console.own_command()} train {out / 'data'} --out runs/shapes" in said
+    assert said.splitlines()[-1] == f"  {console.own_command()} train YOUR_FOLDER --out runs/first"
     data = SegmentationFolder(out / "data", split="train")
     assert len(data) == 4 and data.class_names == ("background", "ellipse", "polygon", "ring")
     assert len(SegmentationFolder(out / "data", "labels", split="val")) == 3

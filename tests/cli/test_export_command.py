@@ -1,6 +1,7 @@
 import keras
 import pytest
 
+from keras_wsseg.cli import console
 from keras_wsseg.cli.main import main
 from keras_wsseg.export import OnnxSegmenter
 
@@ -17,7 +18,7 @@ def test_report_and_next_command(trained, tmp_path, capsys):
     assert main(["export", str(trained / "segmenter.keras"), str(out), "--class-names", "ground, blob"]) == 0
     said = capsys.readouterr().out
     assert "largest difference from Keras" in said and "(allowed: 0.0001)" in said
-    assert said.rstrip().endswith(f"keras-wsseg predict '{out}' PICTURES --out masks --overlay")
+    assert said.rstrip().endswith(f"{console.own_command()} predict '{out}' PICTURES --out masks --overlay")
     assert OnnxSegmenter(out).class_names == ("ground", "blob")
 
 

@@ -4,6 +4,7 @@ import shutil
 import pytest
 
 from keras_wsseg.callbacks import PredictionPictures
+from keras_wsseg.cli import console
 from keras_wsseg.cli.main import main
 from keras_wsseg.training import RunFolder, TrainingConfig
 
@@ -34,7 +35,7 @@ def test_afterwards_it_shows_scores_and_what_to_type_next(trained, folder, capsy
     said = capsys.readouterr().out
     assert "is finished already." in said
     assert "ellipse" in said and "IoU" in said and "mean" in said
-    assert said.rstrip().endswith(f"keras-wsseg export {trained} first.onnx")
+    assert said.rstrip().endswith(f"{console.own_command()} export {trained} first.onnx")
 
 
 def test_ctrl_c_says_how_to_go_on(folder, tmp_path, tiny, monkeypatch, fails, capsys):

@@ -20,7 +20,7 @@ def trained(monkeypatch):
             run.segmenter.touch()
 
     monkeypatch.setattr(sweeper, "train", train)
-    monkeypatch.setattr(sweeper, "_check_data", lambda configs: None)
+    monkeypatch.setattr(sweeper, "_check_parts", lambda configs: None)
     return done
 
 
