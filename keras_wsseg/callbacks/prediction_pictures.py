@@ -1,4 +1,3 @@
-import operator
 import pathlib
 
 import keras
@@ -6,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_wsseg.ops.resize import resize_bilinear
+from keras_wsseg.visualization.checked_integer import checked_integer
 from keras_wsseg.visualization.overlay import checked_labels
 from keras_wsseg.visualization.palette import as_palette
 from keras_wsseg.visualization.prediction_sheet import prediction_sheet
@@ -71,8 +71,8 @@ class PredictionPictures(keras.callbacks.Callback):
         from_logits=True,
     ):
         super().__init__()
-        self.every = _count("every", every)
-        self.inputs = list(images)[: _count("max_pictures", max_pictures)]
+        self.every = checked_integer("every", every, 1)
+        self.inputs = list(images)[: checked_integer("max_pictures", max_pictures, 1)]
         if not self.inputs:
             raise ValueError(f"`images` must hold at least one picture. Received: {len(images)} pictures")
         self.images = [checked_image(_shown(one)) for one in self.inputs]
@@ -160,16 +160,6 @@ def _shown(one):
     if "image" not in one:
         raise ValueError(f"`images` must name an input `image` to be shown. Received: {sorted(one)}")
     return one["image"]
-
-
-def _count(name, value):
-    try:
-        count = operator.index(value)
-    except TypeError:
-        raise TypeError(f"`{name}` must be an integer. Received: {name}={value!r}") from None
-    if count < 1:
-        raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
-    return count
 
 
 def _summary():

@@ -95,7 +95,6 @@ def energy_and_mass(
         _check_grid("features", feature.shape[:3], probabilities.shape[:3])
     classes = probabilities.shape[-1]
     compatibility = check_compatibility(compatibility, classes)
-    symmetric = source_mask is destination_mask
     masks = []
     for name, mask in (("source_mask", source_mask), ("destination_mask", destination_mask)):
         if mask is None:
@@ -103,14 +102,17 @@ def energy_and_mass(
         _check_grid(name, mask.shape, probabilities.shape[:3])
         masks.append(ops.cast(ops.stop_gradient(mask), "float32")[..., None])
     source, destination = masks
+    if source_mask is destination_mask:
+        destination = source
     run = _tiles_energy if method == "tiles" else _patches_energy
     y = ops.cast(probabilities, "float32")
-    return run(y, features, kernel_weights, radius, source, destination, compatibility, symmetric)
+    return run(y, features, kernel_weights, radius, source, destination, compatibility)
 
 
-def _tiles_energy(y, features, kernel_weights, radius, source, destination, compatibility, symmetric):
+def _tiles_energy(y, features, kernel_weights, radius, source, destination, compatibility):
     classes = y.shape[-1]
     fixed = ops.stop_gradient(y)
+    symmetric = destination is source
     sent = [source * fixed, source] if symmetric else [source * fixed, source, destination * fixed]
     sums = local_gaussian_filter(ops.concatenate(sent, axis=-1), features, radius, kernel_weights)
     received = destination * _pair_up(sums[..., :classes], compatibility)
@@ -126,8 +128,7 @@ def _tiles_energy(y, features, kernel_weights, radius, source, destination, comp
     return ops.stop_gradient(energy) + carrier, ops.stop_gradient(mass)
 
 
-def _patches_energy(y, features, kernel_weights, radius, source, destination, compatibility, symmetric):
-    del symmetric
+def _patches_energy(y, features, kernel_weights, radius, source, destination, compatibility):
     batch, height, width = ops.shape(y)[:3]
     offsets, classes = (2 * radius + 1) ** 2, y.shape[-1]
     gate = extract_patches(source * ops.ones((batch, height, width, 1), "float32"), 2 * radius + 1)

@@ -1,10 +1,9 @@
 """Pictures side by side on one sheet, with titles and a legend of the classes."""
 
-import operator
-
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from keras_wsseg.visualization.checked_integer import checked_integer
 from keras_wsseg.visualization.palette import as_palette
 
 _PAPER = (255, 255, 255)
@@ -41,7 +40,7 @@ def contact_sheet(rows, titles=None, class_names=None, palette=None, caption=Non
     >>> contact_sheet([[grey, grey], [grey, None]], titles=["image", "prediction"], cell=40).shape[-1]
     3
     """
-    cell = _checked_cell(cell)
+    cell = checked_integer("cell", cell, 32)
     columns = _checked_columns(rows, titles)
     palette = as_palette(palette)
     if class_names is not None and len(class_names) > len(palette):
@@ -130,16 +129,6 @@ def _scaled(picture, cell, name):
     scale = cell / max(image.size)
     size = tuple(max(1, round(n * scale)) for n in image.size)
     return image.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX)
-
-
-def _checked_cell(cell):
-    try:
-        pixels = operator.index(cell)
-    except TypeError:
-        raise TypeError(f"`cell` must be an integer. Received: cell={cell!r}") from None
-    if pixels < 32:
-        raise ValueError(f"`cell` must be at least 32. Received: cell={cell}")
-    return pixels
 
 
 def _checked_columns(rows, titles):

@@ -1,10 +1,9 @@
 """Label maps laid over their picture."""
 
-import operator
-
 import numpy as np
 
 from keras_wsseg.annotations.labels import OUTSIDE, UNLABELLED
+from keras_wsseg.visualization.checked_integer import checked_integer
 from keras_wsseg.visualization.palette import as_palette
 from keras_wsseg.visualization.rgb import rgb_picture
 
@@ -52,7 +51,7 @@ def overlay(image, labels, palette=None, alpha=0.5, value_range=(0, 255), enlarg
             f"`palette` must have a colour for every class of `labels`. "
             f"Received: class {annotated.max()} and {len(palette)} colours"
         )
-    pixels = _pixels(enlarge)
+    pixels = checked_integer("enlarge", enlarge, 0)
     labels = _grow(labels, pixels)
     painted = labels < OUTSIDE
     result = picture.astype(np.float32)
@@ -82,16 +81,6 @@ def checked_labels(labels, size, name="labels"):
             f"`{name}` must hold ids from 0 to 255. Received: ids from {flat.min()} to {flat.max()}"
         )
     return flat.astype(np.int64)
-
-
-def _pixels(enlarge):
-    try:
-        pixels = operator.index(enlarge)
-    except TypeError:
-        raise TypeError(f"`enlarge` must be an integer. Received: enlarge={enlarge!r}") from None
-    if pixels < 0:
-        raise ValueError(f"`enlarge` must be at least 0. Received: enlarge={enlarge}")
-    return pixels
 
 
 def _grow(labels, pixels):

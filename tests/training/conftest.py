@@ -24,7 +24,7 @@ def small_folder(tmp_path_factory):
     return root
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small_config(small_folder):
     return TrainingConfig(
         data=small_folder,

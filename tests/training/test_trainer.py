@@ -21,21 +21,8 @@ def interrupt_after(monkeypatch, epochs):
 
 
 @pytest.fixture(scope="module")
-def whole_run(small_folder, tmp_path_factory):
-    from keras_wsseg.training import TrainingConfig
-
-    config = TrainingConfig(
-        data=small_folder,
-        filters=(4, 8),
-        steps=6,
-        batch_size=2,
-        crop=32,
-        epoch_steps=2,
-        warm_up=2,
-        ramp=2,
-        picture_every=1,
-    )
-    return config, train(config, tmp_path_factory.mktemp("whole") / "run", verbose=0)
+def whole_run(small_config, tmp_path_factory):
+    return small_config, train(small_config, tmp_path_factory.mktemp("whole") / "run", verbose=0)
 
 
 def test_a_run_folder_holds_everything(whole_run):
