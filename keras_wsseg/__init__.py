@@ -9,6 +9,7 @@ _ROOMS = (
     "callbacks",
     "data",
     "export",
+    "kernels",
     "layers",
     "losses",
     "metrics",

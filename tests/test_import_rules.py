@@ -15,12 +15,13 @@ MAY_IMPORT = {
     "ops": set(),
     "targets": set(),
     "annotations": set(),
-    "losses": {"ops", "targets"},
-    "layers": {"ops"},
+    "kernels": set(),
+    "losses": {"kernels", "ops", "targets"},
+    "layers": {"kernels", "ops"},
     "metrics": {"ops", "targets", "annotations"},
     "models": {"layers", "losses", "ops", "targets"},
     "visualization": {"annotations", "ops"},
-    "callbacks": {"annotations", "losses", "ops", "targets", "visualization"},
+    "callbacks": {"annotations", "kernels", "losses", "ops", "targets", "visualization"},
     "data": {"annotations"},
     "export": {"layers", "models", "ops", "visualization"},
 }
@@ -28,7 +29,7 @@ MAY_IMPORT["training"] = {*MAY_IMPORT}
 MAY_IMPORT["cli"] = {*MAY_IMPORT}
 
 FRAMEWORKS = {"keras", "tensorflow", "jax", "torch"}
-ANY_BACKEND = {"ops", "losses", "layers", "models", "metrics"}
+ANY_BACKEND = {"kernels", "ops", "losses", "layers", "models", "metrics"}
 KNOWS_BACKENDS = "keras_wsseg.ops.backend"
 
 RUN_TIME = {

@@ -1,7 +1,7 @@
 import keras
 
 from keras_wsseg.callbacks.per_step import PerStep
-from keras_wsseg.losses.annealable import Annealable
+from keras_wsseg.kernels.annealable import Annealable
 
 
 class Annealing(PerStep):

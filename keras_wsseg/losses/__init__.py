@@ -1,7 +1,7 @@
 """Regularised losses as Keras classes; they add and scale: `PartialCrossEntropy() + GatedCRFLoss()`."""
 
+from keras_wsseg.kernels.gaussian_kernel import GaussianKernel
 from keras_wsseg.losses.gated_crf import GatedCRFLoss
-from keras_wsseg.losses.gaussian_kernel import GaussianKernel
 from keras_wsseg.losses.loss_sum import LossSum
 from keras_wsseg.losses.partial_cross_entropy import PartialCrossEntropy
 from keras_wsseg.losses.segmentation_loss import SegmentationLoss

@@ -2,7 +2,7 @@ import keras
 from keras import ops
 
 from keras_wsseg import targets
-from keras_wsseg.losses.gaussian_kernel import GaussianKernel
+from keras_wsseg.kernels.gaussian_kernel import GaussianKernel
 from keras_wsseg.losses.segmentation_loss import SegmentationLoss
 from keras_wsseg.ops.gated_crf import check_compatibility, energy_and_mass
 from keras_wsseg.ops.local_gaussian import METHODS

@@ -4,7 +4,7 @@ import contextvars
 import keras
 from keras import ops
 
-from keras_wsseg.losses.annealable import Annealable
+from keras_wsseg.kernels.annealable import Annealable
 
 _recorder = contextvars.ContextVar("term_recorder", default=None)
 

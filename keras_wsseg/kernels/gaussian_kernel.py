@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from keras_wsseg.losses.annealable import Annealable
+from keras_wsseg.kernels.annealable import Annealable
 
 
 @keras.saving.register_keras_serializable("keras_wsseg")
