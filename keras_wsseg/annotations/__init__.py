@@ -5,6 +5,7 @@ from keras_wsseg.annotations.label_map import check_label_map, read_label_map, w
 from keras_wsseg.annotations.labels import OUTSIDE, UNLABELLED
 from keras_wsseg.annotations.palette import voc_palette
 from keras_wsseg.annotations.scribbles import simulate_scribbles
+from keras_wsseg.annotations.shorten_scribbles import shorten_scribbles
 
 __all__ = [
     "OUTSIDE",
@@ -12,6 +13,7 @@ __all__ = [
     "check_label_map",
     "enlarge_clicks",
     "read_label_map",
+    "shorten_scribbles",
     "simulate_clicks",
     "simulate_scribbles",
     "voc_palette",

@@ -7,6 +7,7 @@ from scipy.sparse import csgraph
 from keras_wsseg.annotations.components import EIGHT_NEIGHBOURS, components
 from keras_wsseg.annotations.label_map import check_label_map
 from keras_wsseg.annotations.labels import OUTSIDE, UNLABELLED
+from keras_wsseg.annotations.pixel_pairs import pixel_pairs
 
 # A stroke bends far less often than once per pixel: its course is searched on so many points at most.
 _MAX_NODES = 900
@@ -107,26 +108,14 @@ def _course(depth):
 
 def _graphs(depth, inside):
     """Neighbouring pixels joined by their distance, and by a distance that is short along the ridge."""
-    index = np.full(np.array(inside.shape) + 2, -1)
-    points = np.argwhere(inside)
-    index[points[:, 0] + 1, points[:, 1] + 1] = np.arange(len(points))
+    points, one, other, plain = pixel_pairs(inside)
     shallow = 1 - depth[inside] / depth.max()
-    pairs, plain, ridge = [], [], []
-    for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
-        other = index[points[:, 0] + 1 + down, points[:, 1] + 1 + right]
-        one = np.flatnonzero(other >= 0)
-        other = other[one]
-        distance = np.hypot(down, right)
-        pairs.append(np.stack([one, other]))
-        plain.append(np.full(len(one), distance))
-        ridge.append(distance * (1 + 12 * ((shallow[one] + shallow[other]) / 2) ** 2))
-    both = np.concatenate(pairs, axis=1)
-    both = np.concatenate([both, both[::-1]], axis=1)
+    ridge = plain * (1 + 12 * ((shallow[one] + shallow[other]) / 2) ** 2)
+    both = np.concatenate([one, other]), np.concatenate([other, one])
     shape = (len(points), len(points))
 
     def graph(weights):
-        weights = np.concatenate(weights)
-        return sparse.csr_matrix((np.concatenate([weights, weights]), (both[0], both[1])), shape=shape)
+        return sparse.csr_matrix((np.concatenate([weights, weights]), both), shape=shape)
 
     return graph(plain), graph(ridge), points
 
