@@ -1,9 +1,23 @@
 """Regularised losses as Keras classes; they add and scale: `PartialCrossEntropy() + GatedCRFLoss()`."""
 
 from keras_wsseg.kernels.gaussian_kernel import GaussianKernel
+from keras_wsseg.losses.adm import ADMLoss
+from keras_wsseg.losses.dense_crf import DenseCRFLoss
 from keras_wsseg.losses.gated_crf import GatedCRFLoss
+from keras_wsseg.losses.kernel_cut import KernelCutLoss
 from keras_wsseg.losses.loss_sum import LossSum
+from keras_wsseg.losses.normalized_cut import NormalizedCutLoss
 from keras_wsseg.losses.partial_cross_entropy import PartialCrossEntropy
 from keras_wsseg.losses.segmentation_loss import SegmentationLoss
 
-__all__ = ["GatedCRFLoss", "GaussianKernel", "LossSum", "PartialCrossEntropy", "SegmentationLoss"]
+__all__ = [
+    "ADMLoss",
+    "DenseCRFLoss",
+    "GatedCRFLoss",
+    "GaussianKernel",
+    "KernelCutLoss",
+    "LossSum",
+    "NormalizedCutLoss",
+    "PartialCrossEntropy",
+    "SegmentationLoss",
+]

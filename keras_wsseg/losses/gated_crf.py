@@ -3,6 +3,7 @@ from keras import ops
 
 from keras_wsseg import targets
 from keras_wsseg.kernels.gaussian_kernel import GaussianKernel
+from keras_wsseg.losses.loss_grid import scaled_size, whole_cells
 from keras_wsseg.losses.segmentation_loss import SegmentationLoss
 from keras_wsseg.ops.gated_crf import check_compatibility, energy_and_mass
 from keras_wsseg.ops.local_gaussian import METHODS
@@ -119,7 +120,7 @@ class GatedCRFLoss(SegmentationLoss):
             y = ops.softmax(y, axis=-1)
         batch, height, width = ops.shape(y)[:3]
         if self.scale != 1:
-            height, width = self._scaled(height), self._scaled(width)
+            height, width = scaled_size(height, self.scale), scaled_size(width, self.scale)
             y = resize_area(y, (height, width))
         source, destination = self._masks(labels, height, width)
         guide = {
@@ -143,20 +144,15 @@ class GatedCRFLoss(SegmentationLoss):
             norm = ops.sum(destination, axis=(1, 2))
         return ops.divide_no_nan(energy, ops.mean(norm))
 
-    def _scaled(self, size):
-        if isinstance(size, int):
-            return max(1, round(size * self.scale))
-        return ops.maximum(1, ops.cast(ops.round(ops.cast(size, "float32") * self.scale), "int32"))
-
     def _masks(self, labels, height, width):
         inside = labels != targets.OUTSIDE
-        source = _whole_cells(inside, height, width) if self.gate_source else None
+        source = whole_cells(inside, height, width) if self.gate_source else None
         if not self.gate_destination:
             return source, source
         receives = labels == targets.UNLABELLED
         if not self.gate_source:
             receives = ops.logical_or(receives, ops.logical_not(inside))
-        return source, _whole_cells(receives, height, width)
+        return source, whole_cells(receives, height, width)
 
     @property
     def annealed_variables(self):
@@ -190,9 +186,3 @@ def _as_kernels(kernels):
             f"kernels must be a GaussianKernel or a list of at least one. Received: kernels={kernels!r}"
         )
     return kernels
-
-
-def _whole_cells(mask, height, width):
-    share = resize_area(ops.cast(mask, "float32")[..., None], (height, width))[..., 0]
-    # Overlaps are rounded: a cell counts as whole from one part in a thousand on.
-    return ops.cast(share > 0.999, "float32")

@@ -1,5 +1,7 @@
 """The equations: pure functions on tensors of any Keras backend."""
 
+from keras_wsseg.ops.dense_crf import dense_crf_energy, normalized_cut_energy
+from keras_wsseg.ops.dense_gaussian import dense_gaussian_filter, dense_gaussian_kernel
 from keras_wsseg.ops.gated_crf import gated_crf_energy
 from keras_wsseg.ops.local_gaussian import local_gaussian_filter
 from keras_wsseg.ops.partial_cross_entropy import click_frequency_weights, partial_cross_entropy
@@ -7,8 +9,12 @@ from keras_wsseg.ops.resize import resize_area, resize_bilinear
 
 __all__ = [
     "click_frequency_weights",
+    "dense_crf_energy",
+    "dense_gaussian_filter",
+    "dense_gaussian_kernel",
     "gated_crf_energy",
     "local_gaussian_filter",
+    "normalized_cut_energy",
     "partial_cross_entropy",
     "resize_area",
     "resize_bilinear",

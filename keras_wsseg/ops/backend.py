@@ -37,22 +37,27 @@ def multiplies_coarsely():
     return False
 
 
+def on_cpu():
+    """Whether the computations run on the processor, no accelerator being there."""
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import jax
+
+        return jax.default_backend() == "cpu"
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return not tf.config.list_physical_devices("GPU")
+    return True
+
+
 def kernel_budget():
     """How many numbers of a kernel matrix a tiled filter holds at a time.
 
     On a CPU 5 MB stay in the cache, which is what keeps the time per pixel flat; an accelerator wants all
     its units busy.
     """
-    backend, on_cpu = keras.backend.backend(), True
-    if backend == "jax":
-        import jax
-
-        on_cpu = jax.default_backend() == "cpu"
-    elif backend == "tensorflow":
-        import tensorflow as tf
-
-        on_cpu = not tf.config.list_physical_devices("GPU")
-    return 1_350_000 if on_cpu else 170_000_000
+    return 1_350_000 if on_cpu() else 170_000_000
 
 
 def matmul_float32(a, b):

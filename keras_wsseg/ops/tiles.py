@@ -5,7 +5,7 @@ import functools
 import numpy as np
 from keras import ops
 
-from keras_wsseg.ops import backend
+from keras_wsseg.ops.gaussian_matrix import gaussian_matrix
 
 TILE = 8
 """Side of a tile. Smaller tiles cut more halo a pixel, larger ones compute more pairs outside the window."""
@@ -85,23 +85,10 @@ def gaussian_kernel(anchors, halos, valid):
     Returns:
         `(..., TILE * TILE, halo_size)`, float32.
     """
-    if backend.multiplies_coarsely():
-        squares = 0.0
-        for channel in range(anchors.shape[-1]):
-            difference = ops.subtract(anchors[..., :, None, channel], halos[..., None, :, channel])
-            squares = squares + ops.square(difference)
-        return ops.exp(-0.5 * squares)
     # |f|^2 of absolute positions would eat the exponent's digits at 512 px: the tile's mean is the origin.
     count = ops.maximum(ops.sum(valid, axis=-2, keepdims=True), 1.0)
     centre = ops.sum(anchors * valid, axis=-2, keepdims=True) / count
-    anchors, halos = anchors - centre, halos - centre
-    anchor_norm = -0.5 * ops.sum(ops.square(anchors), axis=-1, keepdims=True)
-    halo_norm = -0.5 * ops.sum(ops.square(halos), axis=-1, keepdims=True)
-    left = ops.concatenate([anchors, anchor_norm, ops.ones_like(anchor_norm)], axis=-1)
-    right = ops.concatenate([halos, ops.ones_like(halo_norm), halo_norm], axis=-1)
-    exponent = ops.matmul(left, ops.swapaxes(right, -1, -2))
-    # Rounding may lift the exponent of two equal pixels above zero.
-    return ops.exp(ops.minimum(exponent, 0.0))
+    return gaussian_matrix(anchors - centre, halos - centre)
 
 
 @functools.lru_cache(maxsize=16)

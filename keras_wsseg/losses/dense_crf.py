@@ -1,0 +1,95 @@
+import keras
+from keras import ops
+
+from keras_wsseg.losses.dense_regularizer import DenseRegularizer
+from keras_wsseg.ops.dense_crf import crf_energy
+
+
+@keras.saving.register_keras_serializable("keras_wsseg")
+class DenseCRFLoss(DenseRegularizer):
+    r"""Dense CRF: pixels that look alike shall be labelled alike, however far apart they lie.
+
+    With it, a net trained on scribbles fills the shapes between them. The energy of a picture is
+
+    `R = sum_k S_k^T W (1 - S_k)`, `W_pq = exp(-|Dxy|^2 / 2 sigma_xy^2 - |Drgb|^2 / 2 sigma_rgb^2)`
+
+    over all ordered pairs of pixels, `W_pp = 1` included; the loss is `R / sum_p (W 1)_p`, the sums over the
+    batch: within [0, 1], so that one weight serves every resolution and batch. (With `method` other than
+    exact the sums are approximate and the bounds are met to that accuracy.)
+
+    Published weights apply to the raw sum; `published_weight` converts them.
+
+    Args:
+        weight: lambda, the factor of the term.
+        sigma_rgb: width of the kernel in colour, in units of a picture in [0, 1]; published: 15 / 255.
+        sigma_xy: width of the kernel in pixels of the full picture, whatever `scale`; published: 100, for
+            pictures of 513.
+        scale: grid of the loss relative to the picture's; published: 0.5.
+        method, landmarks, seed: how the sums over all pixels are formed, see `ops.dense_gaussian_kernel`.
+        from_logits: whether `y_pred` holds logits; probabilities otherwise.
+        reduction, name, dtype: see `SegmentationLoss`.
+
+    Shapes:
+        `y_true`: what `targets.pack` returns, `(batch, height, width, 1 + guide)`. `y_pred`:
+        `(batch, h, w, classes)`; a coarser prediction is brought to the picture's size bilinearly. Pixels
+        outside the picture (label 254) take no part.
+
+    Raises:
+        ValueError: if an argument is out of its range, or `y_true` holds no picture.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_wsseg import targets
+        >>> y_true = targets.pack(np.full((1, 4, 4), 255), np.zeros((1, 4, 4, 3), "float32"))
+        >>> undecided = np.zeros((1, 4, 4, 2), "float32")
+        >>> round(float(DenseCRFLoss(weight=1.0, scale=1.0)(y_true, undecided)), 4)
+        0.5
+
+    Source: Tang et al. 2018, arXiv:1803.09569, equations 5 and 10. The published code's value is
+    `-sum_k S_k^T W S_k`, negative and not divided; its picture is resized by nearest neighbour and its
+    probabilities bilinearly, half a pixel apart, which is not followed here.
+    """
+
+    def __init__(
+        self,
+        weight=0.3,
+        sigma_rgb=15 / 255,
+        sigma_xy=100.0,
+        scale=0.5,
+        method="auto",
+        landmarks=256,
+        seed=0,
+        from_logits=True,
+        reduction="sum_over_batch_size",
+        name="dense_crf",
+        dtype=None,
+    ):
+        super().__init__(
+            weight, sigma_rgb, sigma_xy, scale, method, landmarks, seed, from_logits, reduction, name, dtype
+        )
+
+    def energy(self, y_true, y_pred):
+        labels, guide, height, width = self._grid(y_true)
+        y = self._probabilities(y_pred, labels, height, width)
+        mask = self._mask(labels, height, width)
+        energy, mass = crf_energy(self._kernel(guide, labels, height, width), y, mask)
+        return ops.divide_no_nan(energy, ops.mean(mass))
+
+    def published_weight(self, y_true, published=2e-9):
+        """What a weight on the raw energy, averaged over the batch, comes to here: times the kernel mass.
+
+        The mass is that of the pictures given, with this loss's widths on its grid; it differs between
+        pictures by several times, so give a good sample of them, at the size that they will be trained at.
+
+        Args:
+            y_true: what `targets.pack` returns for the pictures; the labels matter only for their 254.
+            published: 2e-9 in the public PyTorch code (batches of 12 at 513 x 513, mean over pictures). In
+                Caffe, whose losses are not averaged over the batch, 1e-8 times the number of pictures.
+
+        Returns:
+            The `weight` that gives the same gradient, a float.
+        """
+        labels, guide, height, width = self._grid(y_true)
+        mask = self._mask(labels, height, width)
+        _, mass = crf_energy(self._kernel(guide, labels, height, width), mask, mask)
+        return published * float(ops.mean(mass))

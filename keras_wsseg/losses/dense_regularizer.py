@@ -1,0 +1,125 @@
+from keras import ops
+
+from keras_wsseg import targets
+from keras_wsseg.losses.loss_grid import scaled_size, whole_cells
+from keras_wsseg.losses.segmentation_loss import SegmentationLoss
+from keras_wsseg.ops.dense_gaussian import check_dense, dense_gaussian_kernel
+from keras_wsseg.ops.resize import resize_area, resize_bilinear
+
+
+class DenseRegularizer(SegmentationLoss):
+    """Base of the losses whose Gaussian kernel of position and colour joins all pixels of a picture.
+
+    `W_pq = exp(-|Dxy|^2 / 2 sigma_xy^2 - |Drgb|^2 / 2 sigma_rgb^2)`.
+
+    The loss is computed on the picture's grid times `scale`: predictions on a coarser grid are first brought
+    to the picture's size, logits as logits, then probabilities, picture and mask are averaged over areas. A
+    cell takes part only when none of its pixels lies outside the picture (label 254).
+
+    Args:
+        weight: factor of the term.
+        sigma_rgb: width of the kernel in colour, in units of a picture in [0, 1], greater than 0.
+        sigma_xy: width of the kernel in pixels of the full picture, whatever `scale`, greater than 0.
+        scale: grid of the loss relative to the picture's, in (0, 1].
+        method, landmarks, seed: how the sums over all pixels are formed, see `ops.dense_gaussian_kernel`.
+        from_logits: whether `y_pred` holds logits; probabilities otherwise.
+        reduction, name, dtype: see `SegmentationLoss`.
+        **numbers: further numbers of a subclass that callbacks may anneal.
+    """
+
+    def __init__(
+        self,
+        weight,
+        sigma_rgb,
+        sigma_xy,
+        scale,
+        method,
+        landmarks,
+        seed,
+        from_logits,
+        reduction,
+        name,
+        dtype,
+        **numbers,
+    ):
+        super().__init__(weight=weight, reduction=reduction, name=name, dtype=dtype)
+        if not 0 < scale <= 1:
+            raise ValueError(f"scale must be greater than 0 and at most 1. Received: scale={scale!r}")
+        check_dense(method, landmarks, seed)
+        self._declare(weight=weight, sigma_rgb=sigma_rgb, sigma_xy=sigma_xy, **numbers)
+        self.scale = scale
+        self.method = method
+        self.landmarks = landmarks
+        self.seed = seed
+        self.from_logits = from_logits
+
+    def _check(self, name, value):
+        value = super()._check(name, value)
+        if "sigma" in name and value == 0:
+            raise ValueError(f"{name} must be greater than 0. Received: {name}={value!r}")
+        return value
+
+    def _grid(self, y_true):
+        """Labels, guide by modality and size of the loss's grid."""
+        labels, guide = targets.unpack(y_true)
+        height, width = (scaled_size(size, self.scale) for size in ops.shape(labels)[1:3])
+        return labels, targets.split_guide(guide), height, width
+
+    def _probabilities(self, y_pred, labels, height, width):
+        """`(batch, pixels, classes)`, float32, on the loss's grid."""
+        y = ops.cast(y_pred, "float32")
+        full = tuple(labels.shape[1:])
+        if None in full or tuple(y.shape[1:3]) != full:
+            y = resize_bilinear(y, ops.shape(labels)[1:3])
+        if self.from_logits:
+            y = ops.softmax(y, axis=-1)
+        return _flat(self._averaged(y, height, width))
+
+    def _averaged(self, images, height, width):
+        return images if self.scale == 1 else resize_area(images, (height, width))
+
+    def _mask(self, labels, height, width):
+        """`(batch, pixels, 1)`, 1 where the cell lies wholly inside the picture."""
+        return _flat(whole_cells(labels != targets.OUTSIDE, height, width)[..., None])
+
+    def _kernel(self, guide, labels, height, width, sigma_rgb=None, sigma_xy=None):
+        """The operator over all pixels of the grid, with this loss's widths unless others are given."""
+        if "rgb" not in guide:
+            raise ValueError(
+                "the kernel compares colours, so y_true must carry the picture: train with "
+                "WeaklySupervisedModel or pack the guide with keras_wsseg.targets.pack. "
+                f"Received: {sorted(guide) or 'labels only'}"
+            )
+        sigma_rgb = self.tensor("sigma_rgb") if sigma_rgb is None else sigma_rgb
+        sigma_xy = self.tensor("sigma_xy") if sigma_xy is None else sigma_xy
+        colours = self._averaged(guide["rgb"], height, width) / sigma_rgb
+        positions = ops.broadcast_to(
+            _positions(ops.shape(labels)[1:3], height, width) / sigma_xy,
+            (ops.shape(labels)[0], height, width, 2),
+        )
+        features = _flat(ops.concatenate([positions, colours], axis=-1))
+        return dense_gaussian_kernel(features, self.method, self.landmarks, self.seed)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "scale": self.scale,
+            "method": self.method,
+            "landmarks": self.landmarks,
+            "seed": self.seed,
+            "from_logits": self.from_logits,
+        }
+
+
+def _positions(full, height, width):
+    """Row and column of each cell of the grid in pixels of the full picture, `(height, width, 2)`."""
+    places = [
+        ops.arange(size, dtype="float32") * (ops.cast(whole, "float32") / ops.cast(size, "float32"))
+        for whole, size in zip(full, (height, width), strict=True)
+    ]
+    return ops.stack(ops.meshgrid(*places, indexing="ij"), axis=-1)
+
+
+def _flat(images):
+    batch, height, width = ops.shape(images)[:3]
+    return ops.reshape(images, (batch, height * width, images.shape[-1]))

@@ -1,0 +1,68 @@
+import keras
+
+from keras_wsseg.losses.dense_regularizer import DenseRegularizer
+from keras_wsseg.ops.dense_crf import cut_energy
+
+
+@keras.saving.register_keras_serializable("keras_wsseg")
+class NormalizedCutLoss(DenseRegularizer):
+    r"""Normalized cut: each class shall be tied to itself more than to the rest, whatever its size.
+
+    Beside the dense CRF it does not favour large segments: what a class is cut from the others is divided by
+    all that it is tied to,
+
+    `R = sum_k S_k^T W (1 - S_k) / (d^T S_k)`, `d = W 1`,
+    `W_pq = exp(-|Dxy|^2 / 2 sigma_xy^2 - |Drgb|^2 / 2 sigma_rgb^2)`.
+
+    The ratio is dimensionless, within [0, classes), and the loss its mean over pictures. A class that no
+    pixel has any share of contributes nothing.
+
+    It is meant for weak labels: beside full supervision the paper finds that it lowers the score.
+
+    Args:
+        weight: lambda, the factor of the term.
+        sigma_rgb, sigma_xy, scale, method, landmarks, seed, from_logits: see `DenseCRFLoss`.
+        reduction, name, dtype: see `SegmentationLoss`.
+
+    Shapes:
+        As of `DenseCRFLoss`.
+
+    Raises:
+        ValueError: if an argument is out of its range, or `y_true` holds no picture.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras_wsseg import targets
+        >>> picture = np.zeros((1, 2, 4, 3), "float32")
+        >>> picture[:, :, 2:] = 1  # black on the left, white on the right
+        >>> along = np.where(picture[..., :1] > 0, [9.0, -9.0], [-9.0, 9.0])
+        >>> loss = NormalizedCutLoss(weight=1.0, scale=1.0)
+        >>> float(loss(targets.pack(np.full((1, 2, 4), 255), picture), along)) < 1e-4
+        True
+
+    Source: Tang et al. 2018, arXiv:1803.09569, equations 6 and 11; Shi & Malik 2000.
+    """
+
+    def __init__(
+        self,
+        weight=0.3,
+        sigma_rgb=15 / 255,
+        sigma_xy=100.0,
+        scale=0.5,
+        method="auto",
+        landmarks=256,
+        seed=0,
+        from_logits=True,
+        reduction="sum_over_batch_size",
+        name="normalized_cut",
+        dtype=None,
+    ):
+        super().__init__(
+            weight, sigma_rgb, sigma_xy, scale, method, landmarks, seed, from_logits, reduction, name, dtype
+        )
+
+    def energy(self, y_true, y_pred):
+        labels, guide, height, width = self._grid(y_true)
+        y = self._probabilities(y_pred, labels, height, width)
+        kernel = self._kernel(guide, labels, height, width)
+        return cut_energy(kernel, y, self._mask(labels, height, width))

@@ -1,0 +1,181 @@
+"""The dense CRF, normalized cut and kernel cut energies of Tang et al. 2018, and the labels ADM proposes."""
+
+from keras import ops
+
+from keras_wsseg.ops.dense_gaussian import dense_gaussian_kernel
+
+# A class without mass has no ratio; one pixel has a degree of at least 1.
+_LEAST_DEGREE = 1e-6
+
+
+def dense_crf_energy(probabilities, features, mask=None, method="auto", landmarks=512, seed=0):
+    r"""Energy that is high where pixels that look alike, anywhere in the picture, are labelled differently.
+
+    `R_CRF = sum_k S_k^T W (1 - S_k)`, `W_pq = exp(-|f_p - f_q|^2 / 2)` over ordered pairs, `W_pp = 1`
+    included. Its gradient, `dR/dS_k = W (1 - 2 S_k)`, comes out of the same pass of the filter.
+
+    Args:
+        probabilities: `(batch, pixels, classes)`, any float type; computed in float32.
+        features: `(batch, pixels, channels)`, already divided by sigma. No gradient flows to them.
+        mask: `(batch, pixels)`, 1 for the pixels that take part. All by default.
+        method, landmarks, seed: see `dense_gaussian_kernel`. Exact, the energy is at least 0 for
+            probabilities that sum to one.
+
+    Returns:
+        `(batch,)`, float32.
+
+    Raises:
+        ValueError: if an argument is out of its range or does not fit the others.
+
+    Example:
+        >>> import numpy as np
+        >>> alike = np.zeros((1, 2, 3), "float32")
+        >>> disagreeing = np.eye(2, dtype="float32")[None]
+        >>> float(dense_crf_energy(disagreeing, alike)[0])
+        2.0
+
+    Source: Tang et al., "On Regularized Losses for Weakly-supervised CNN Segmentation", 2018,
+    arXiv:1803.09569, equations 5 and 10; the paper's gradient, -2 W S_k, leaves out W 1, which is the same
+    for all classes and cancels behind a softmax.
+    """
+    y, mask = _prepared(probabilities, features, mask)
+    return crf_energy(dense_gaussian_kernel(features, method, landmarks, seed), y, mask)[0]
+
+
+def normalized_cut_energy(probabilities, features, mask=None, method="auto", landmarks=512, seed=0):
+    r"""Energy that is low where each class is tied to itself more than to the rest, whatever its size.
+
+    `R_NC = sum_k S_k^T W (1 - S_k) / (d^T S_k)`, `d = W 1`. It lies within [0, classes); the gradient,
+    `(S_k^T W S_k) d / (d^T S_k)^2 - 2 W S_k / (d^T S_k)`, comes out of the same pass of the filter. A class
+    that no pixel has any share of contributes nothing.
+
+    Args:
+        probabilities, features, mask, method, landmarks, seed: see `dense_crf_energy`.
+
+    Returns:
+        `(batch,)`, float32.
+
+    Raises:
+        ValueError: if an argument is out of its range or does not fit the others.
+
+    Example:
+        >>> import numpy as np
+        >>> features = np.array([[[0.0], [0.0], [9.0], [9.0]]], "float32")  # two pairs of alike pixels
+        >>> halves = np.array([[[1, 0], [1, 0], [0, 1], [0, 1]]], "float32")
+        >>> float(normalized_cut_energy(halves, features)[0]) < 1e-6
+        True
+
+    Source: Tang et al. 2018, arXiv:1803.09569, equations 6 and 11.
+    """
+    y, mask = _prepared(probabilities, features, mask)
+    return cut_energy(dense_gaussian_kernel(features, method, landmarks, seed), y, mask)
+
+
+def crf_energy(kernel, probabilities, mask, sums=None):
+    """The dense CRF energy and its kernel mass, `1^T W 1`, over the pixels of the mask.
+
+    Args:
+        kernel: what `dense_gaussian_kernel` returns.
+        probabilities: `(batch, pixels, classes)`, float32.
+        mask: `(batch, pixels, 1)`, float32.
+        sums: what `masked_sums` gives for these, where it is there already.
+
+    Returns:
+        Two tensors `(batch,)`.
+    """
+    fixed = ops.stop_gradient(probabilities)
+    gathered, degree = sums or masked_sums(kernel, probabilities, mask)
+    energy = ops.sum(fixed * (degree - gathered), axis=(1, 2))
+    mass = ops.sum(degree, axis=(1, 2))
+    return _with_gradient(energy, degree - 2.0 * gathered, probabilities), ops.stop_gradient(mass)
+
+
+def cut_energy(kernel, probabilities, mask, sums=None):
+    """The normalized cut energy over the pixels of the mask; takes the arguments of `crf_energy`.
+
+    Returns:
+        A tensor `(batch,)`.
+    """
+    fixed = ops.stop_gradient(probabilities)
+    gathered, degree = sums or masked_sums(kernel, probabilities, mask)
+    degrees = ops.maximum(ops.sum(degree * fixed, axis=1, keepdims=True), _LEAST_DEGREE)
+    outside = ops.sum(fixed * (degree - gathered), axis=1, keepdims=True) / degrees
+    inside = ops.sum(fixed * gathered, axis=1, keepdims=True) / degrees
+    gradient = (inside * degree - 2.0 * gathered) / degrees
+    return _with_gradient(ops.sum(outside, axis=(1, 2)), gradient, probabilities)
+
+
+def masked_sums(kernel, probabilities, mask):
+    """`W S_k` and `W 1` over the pixels of the mask, 0 beyond them, in one pass of the filter.
+
+    Args:
+        kernel, probabilities, mask: see `crf_energy`.
+
+    Returns:
+        `(batch, pixels, classes)` and `(batch, pixels, 1)`, without gradient.
+    """
+    fixed = ops.stop_gradient(probabilities)
+    sums = ops.stop_gradient(mask * kernel.apply(ops.concatenate([mask * fixed, mask], axis=-1)))
+    return sums[..., :-1], sums[..., -1:]
+
+
+def propose_labels(kernel, probabilities, mask, labels, strength, iterations):
+    r"""The labels towards which alternating direction minimisation (ADM) trains.
+
+    Mean-field steps from the current prediction: `X ~ S exp(2 lambda W X)` on the pixels without a label,
+    normalised per pixel; the others stay clamped to theirs. `lambda` is `strength` divided by the mean of
+    `W 1` over the picture, so that one value serves every resolution. No gradient flows through the labels.
+
+    Args:
+        kernel, probabilities, mask: see `crf_energy`.
+        labels: `(batch, pixels, classes)`: the share of each class in the labelled pixels, 0 in the others.
+        strength: at least 0; a number or a scalar tensor.
+        iterations: how many steps, at least 1.
+
+    Returns:
+        `(batch, pixels, classes)`.
+
+    Source: Tang et al. 2018, arXiv:1803.09569, section 3.3 and equation 13.
+    """
+    fixed = ops.stop_gradient(probabilities)
+    labelled = ops.sum(labels, axis=-1, keepdims=True)
+    unary = ops.log(ops.maximum(fixed, 1e-8))
+    x = labels + (1.0 - labelled) * fixed
+    gathered, degree = masked_sums(kernel, x, mask)
+    mean_degree = ops.sum(degree, axis=(1, 2)) / ops.maximum(ops.sum(mask, axis=(1, 2)), 1.0)
+    factor = ops.divide_no_nan(2.0 * strength, mean_degree)[:, None, None]
+    for step in range(iterations):
+        if step:
+            gathered = mask * kernel.apply(mask * x)
+        x = labels + (1.0 - labelled) * ops.softmax(unary + factor * gathered, axis=-1)
+    return ops.stop_gradient(x)
+
+
+def _with_gradient(energy, gradient, probabilities):
+    # A term that is zero in value and carries the gradient that the one pass of the filter gave.
+    carrier = ops.stop_gradient(gradient) * (probabilities - ops.stop_gradient(probabilities))
+    return ops.stop_gradient(energy) + ops.sum(carrier, axis=(1, 2))
+
+
+def _prepared(probabilities, features, mask):
+    if len(probabilities.shape) != 3:
+        raise ValueError(
+            "probabilities must be (batch, pixels, classes). "
+            f"Received: a tensor of shape {tuple(probabilities.shape)}"
+        )
+    _check_pixels("features", features.shape[:2], probabilities.shape[:2])
+    if mask is None:
+        mask = ops.ones_like(probabilities[..., 0])
+    _check_pixels("mask", mask.shape, probabilities.shape[:2])
+    return ops.cast(probabilities, "float32"), ops.cast(ops.stop_gradient(mask), "float32")[..., None]
+
+
+def _check_pixels(name, shape, wanted):
+    shape, wanted = tuple(shape), tuple(wanted)
+    fits = len(shape) == 2 and all(
+        a is None or b is None or a == b for a, b in zip(shape, wanted, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"{name} must lie on the pixels of the probabilities, {wanted}. Received: shape {shape}"
+        )

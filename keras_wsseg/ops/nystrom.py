@@ -1,0 +1,85 @@
+"""Fully connected Gaussian sums by the Nyström approximation."""
+
+import keras
+from keras import ops
+
+from keras_wsseg.ops import backend
+from keras_wsseg.ops.gaussian_matrix import gaussian_matrix
+
+CANDIDATES = 4096
+"""Pixels of a picture among which its landmarks spread."""
+
+LLOYD_STEPS = 3
+"""Steps of k-means; more of them gain little (`benchmarks/dense_filter.py`)."""
+
+JITTER = 1e-3
+"""Added to the diagonal of the landmarks' own kernel: float32 needs it, and the error does not feel it."""
+
+
+class NystromGaussian:
+    r"""`sum_q exp(-|f_p - f_q|^2 / 2) v_q` through landmarks: `K_nm (K_mm + eps I)^-1 K_mn v`.
+
+    Nothing but matrix products and one Cholesky factor a picture; time and memory are linear in the pixels.
+    The operator is symmetric and positive semi-definite. Landmarks are the centres that k-means finds among
+    a sample of the pixels, starting from random ones, which halves the error of random pixels (Zhang, Tsang
+    & Kwok 2008, "Improved Nyström low-rank approximation and error analysis").
+
+    Args:
+        features: `(batch, pixels, channels)`, already divided by sigma. No gradient flows to them.
+        landmarks: how many; the error falls and the time grows with them.
+        seed: of the sample; the same seed gives the same landmarks.
+
+    Source: Williams & Seeger 2000, "Using the Nyström method to speed up kernel machines", equation 8.
+    """
+
+    def __init__(self, features, landmarks=512, seed=0):
+        features = ops.cast(ops.stop_gradient(features), "float32")
+        features = features - ops.mean(features, axis=1, keepdims=True)
+        centres = choose_landmarks(features, landmarks, seed)
+        own = gaussian_matrix(centres, centres)
+        self.factor = ops.cholesky(own + JITTER * ops.eye(centres.shape[1]))
+        self.kernel = gaussian_matrix(features, centres)
+
+    def apply(self, values):
+        """The sums: `(batch, pixels, channels)` to the same shape, float32, differentiable in `values`."""
+        gathered = backend.matmul_float32(ops.swapaxes(self.kernel, 1, 2), ops.cast(values, "float32"))
+        half = ops.solve_triangular(self.factor, gathered, lower=True)
+        core = ops.solve_triangular(ops.swapaxes(self.factor, 1, 2), half, lower=False)
+        return backend.matmul_float32(self.kernel, core)
+
+
+def choose_landmarks(features, count, seed):
+    """Centres of k-means over a sample of the pixels.
+
+    Args:
+        features: `(batch, pixels, channels)`, float32.
+        count: how many; no more than there are pixels are taken where their number is known.
+        seed: of the sample.
+
+    Returns:
+        `(batch, count, channels)`.
+    """
+    pixels, size = ops.shape(features)[1], features.shape[-1]
+    if isinstance(pixels, int):
+        count = min(count, pixels)
+    # Stratified: one random pixel in each of as many stretches of the picture, read row by row.
+    sampled = max(CANDIDATES, count)
+    if isinstance(pixels, int):
+        sampled = min(sampled, pixels)
+    drawn = keras.random.uniform((2, sampled), seed=seed)
+    places = (ops.arange(sampled, dtype="float32") + drawn[0]) * (ops.cast(pixels, "float32") / sampled)
+    places = ops.clip(ops.cast(places, "int32"), 0, pixels - 1)
+    sample = ops.take(features, places, axis=1)
+    centres = ops.take(sample, ops.argsort(drawn[1])[:count], axis=1)
+    batch = ops.shape(features)[0]
+    firsts = ops.arange(batch, dtype="int32")[:, None] * count
+    counted = ops.reshape(ops.pad(sample, [[0, 0], [0, 0], [0, 1]], constant_values=1.0), (-1, size + 1))
+    for _ in range(LLOYD_STEPS):
+        reach = backend.matmul_float32(sample, ops.swapaxes(centres, 1, 2))
+        reach = reach - 0.5 * ops.sum(ops.square(centres), axis=-1)[:, None, :]
+        nearest = ops.reshape(firsts + ops.cast(ops.argmax(reach, axis=-1), "int32"), (-1,))
+        sums = ops.segment_sum(counted, nearest, num_segments=batch * count)
+        sums = ops.reshape(sums, (batch, count, size + 1))
+        held = sums[..., size:]
+        centres = ops.where(held > 0, sums[..., :size] / ops.maximum(held, 1.0), centres)
+    return centres
