@@ -12,6 +12,16 @@ def positive_integer(name, value):
     return int(value)
 
 
+def check_unlabelled_batch(unlabelled_batch, batch_size):
+    """Raises `ValueError` where a batch has no room for the pictures without annotation and one with."""
+    whole = isinstance(unlabelled_batch, (int, np.integer)) and not isinstance(unlabelled_batch, bool)
+    if not whole or not 0 <= unlabelled_batch < batch_size:
+        raise ValueError(
+            f"`unlabelled_batch` must be an integer from 0 to {batch_size - 1}, below `batch_size`. "
+            f"Received: unlabelled_batch={unlabelled_batch!r}"
+        )
+
+
 def crop_pair(crop_size):
     """`crop_size`, a number or a pair, as `(height, width)`."""
     try:

@@ -105,11 +105,45 @@ def select_names(root, split, names, images, annotations, folder):
     names = tuple(str(name) for name in names)
     if not names:
         raise ValueError(f"{origin} must have at least one name. Received: an empty list")
-    for name in names:
-        for place, files in (("images", images), (folder, annotations)):
-            if name not in files:
-                raise FileNotFoundError(
-                    f"Every name of {origin} must have a file in {str(root / place)!r}. "
-                    f"Received: {name!r}, which has none"
-                )
+    _check_files(names, origin, root / "images", images)
+    _check_files(names, origin, root / folder, annotations)
     return names
+
+
+def select_unlabelled(root, split, images, annotated):
+    """The names of pictures that need no annotation.
+
+    Args:
+        root, images: as of `select_names`.
+        split: take the names from `root/<split>.txt`, or None for none.
+        annotated: the names of the annotated pictures.
+
+    Returns:
+        tuple of names, in the order of the list.
+
+    Raises:
+        FileNotFoundError: a name has no image, or the list is missing.
+        ValueError: the list is empty, or names an annotated picture or a picture twice.
+    """
+    if split is None:
+        return ()
+    path = root / f"{split}.txt"
+    names, origin, known = tuple(read_lines(path)), f"the list {str(path)!r}", set(annotated)
+    for name in names:
+        if name in known:
+            raise ValueError(
+                f"Every name of {origin} must be there once, and not among the annotated pictures. "
+                f"Received: {name!r}"
+            )
+        known.add(name)
+    _check_files(names, origin, root / "images", images)
+    return names
+
+
+def _check_files(names, origin, place, files):
+    for name in names:
+        if name not in files:
+            raise FileNotFoundError(
+                f"Every name of {origin} must have a file in {str(place)!r}. "
+                f"Received: {name!r}, which has none"
+            )

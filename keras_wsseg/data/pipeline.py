@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_wsseg.annotations.labels import OUTSIDE
 from keras_wsseg.data.resampling import cut_image, cut_labels
+from keras_wsseg.data.unlabelled_pictures import blank
 
 # scale, place of the crop (2), flip, brightness, contrast, saturation: one number each, from [0, 1).
 _DRAWS = 7
@@ -19,17 +20,19 @@ def train_pipeline(source, settings):
     """Endless or one-epoch batches of augmented crops.
 
     Which pictures come when, and every random number of their augmentation, is drawn by NumPy from the seed
-    and the count of epochs alone. An epoch has `ceil(len(source) / batch_size)` full batches: the last one
+    and the count of epochs alone. An epoch shows every annotated picture once, in full batches: the last one
     is topped up by drawing again, so that shapes stay static and few pictures can fill a large batch.
+    Pictures without annotation have a sequence of their own, which goes on from epoch to epoch.
 
     Args:
-        source: has `__len__`, `channels`, `dtype`, `value_range`, `fetch(index, cache)`.
+        source: has `__len__`, `channels`, `dtype`, `value_range`, `fetch(index, cache)`, and where
+            `unlabelled_batch` is not 0 `unlabelled`, a source likewise.
         settings: a `TrainSettings`.
 
     Returns:
         `tf.data.Dataset` of `(float32 (batch, *crop, channels), uint8 (batch, *crop))`.
     """
-    steps = math.ceil(len(source) / settings.batch_size)
+    steps = settings.steps(len(source))
     length = steps * settings.batch_size
     passes = itertools.count()
     # An endless pass counts its own epochs; otherwise each pass is one.
@@ -38,15 +41,21 @@ def train_pipeline(source, settings):
     def draw(count, epoch):
         key = (count, epoch) if settings.repeat else (0, epoch + count)
         order, numbers = tf.numpy_function(
-            lambda *key: _epoch(len(source), length, settings, key), key, (tf.int64, tf.float32)
+            lambda *key: _epoch(source, settings, key), key, (tf.int64, tf.float32)
         )
         return tf.ensure_shape(order, (length,)), tf.ensure_shape(numbers, (length, _DRAWS))
 
     def epochs(count):
         return tf.data.Dataset.range(settings.first_epoch, last).map(lambda epoch: draw(count, epoch))
 
+    def read(index):
+        if index < len(source):
+            return source.fetch(index, settings.cache)
+        image, labels = source.unlabelled.fetch(index - len(source), settings.cache)
+        return image, blank(labels)
+
     def example(index, numbers):
-        image, labels = _fetch(source, index, settings.cache)
+        image, labels = _decode(source, index, read)
         return augment(image, labels, numbers, source.value_range, settings)
 
     # A generator dataset would be shorter, but TensorFlow 2.21 changes malloc for the whole process with it.
@@ -75,7 +84,7 @@ def validation_pipeline(source, batch_size, pad_to_multiple, cache):
     filling = tf.constant(sum(source.value_range) / 2, tf.float32)
 
     def example(index):
-        image, labels = _fetch(source, index, cache)
+        image, labels = _decode(source, index, lambda index: source.fetch(index, cache))
         image = tf.cast(image, tf.float32)
         if pad_to_multiple:
             size = tf.shape(labels)
@@ -139,19 +148,50 @@ def _jitter(image, inside, numbers, value_range, strength):
     return tf.clip_by_value(image, value_range[0], value_range[1])
 
 
-def _fetch(source, index, cache):
+def _decode(source, index, read):
     image, labels = tf.numpy_function(
-        lambda i: source.fetch(int(i), cache), (index,), (tf.as_dtype(source.dtype), tf.uint8), stateful=False
+        lambda i: read(int(i)), (index,), (tf.as_dtype(source.dtype), tf.uint8), stateful=False
     )
     image.set_shape((None, None, source.channels))
     labels.set_shape((None, None))
     return image, labels
 
 
-def _epoch(count, length, settings, key):
-    """Order and random numbers of one epoch."""
+def _epoch(source, settings, key):
+    """Order and random numbers of one epoch; indices from `len(source)` on are those of `unlabelled`."""
+    count, further = len(source), settings.unlabelled_batch
+    steps = settings.steps(count)
+    length = steps * (settings.batch_size - further)
     random = np.random.default_rng((settings.seed, *key))
     numbers = random.random((length, _DRAWS), dtype=np.float32)
     rounds = math.ceil(length / count)
     orders = [random.permutation(count) if settings.shuffle else np.arange(count) for _ in range(rounds)]
-    return np.concatenate(orders)[:length].astype(np.int64), numbers
+    order = np.concatenate(orders)[:length].astype(np.int64)
+    if not further:
+        return order, numbers
+    length = steps * further
+    blank_order = count + _endless(len(source.unlabelled), int(key[1]) * length, length, settings, key[0])
+    # The last number keeps this apart from the draws above, which are those of an epoch without the others.
+    random = np.random.default_rng((settings.seed, *key, 1))
+    blank_numbers = random.random((length, _DRAWS), dtype=np.float32)
+    # Spread evenly, so that replicas that share a batch out get annotated pictures each.
+    is_blank = np.zeros(settings.batch_size, bool)
+    is_blank[((np.arange(further) + 0.5) * settings.batch_size / further).astype(int)] = True
+    is_blank = np.tile(is_blank, steps)
+    all_order = np.empty(len(is_blank), np.int64)
+    all_numbers = np.empty((len(is_blank), _DRAWS), np.float32)
+    all_order[is_blank], all_order[~is_blank] = blank_order, order
+    all_numbers[is_blank], all_numbers[~is_blank] = blank_numbers, numbers
+    return all_order, all_numbers
+
+
+def _endless(count, first, length, settings, key):
+    """`length` indices from position `first` of an endless row of passes over `count` pictures."""
+    passes = range(first // count, -(-(first + length) // count))
+    orders = [
+        np.random.default_rng((settings.seed, key, number, 2)).permutation(count)
+        if settings.shuffle
+        else np.arange(count)
+        for number in passes
+    ]
+    return np.concatenate(orders)[first - passes.start * count :][:length]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_wsseg.annotations import OUTSIDE, check_label_map
+from keras_wsseg.annotations import OUTSIDE, UNLABELLED, check_label_map
 from keras_wsseg.data.arguments import check_value_range, resolve_classes
 from keras_wsseg.data.segmentation_dataset import SegmentationDataset
 
@@ -22,6 +22,8 @@ class SegmentationArrays(SegmentationDataset):
         class_names: names of the classes; by default their numbers.
         value_range: lowest and highest value; by default that of the integer type, required for floats.
         names: one name per picture; by default their numbers.
+        unlabelled: further images, of the same type and channels, that have no label maps: `train` mixes
+            them into its batches, for losses that need no annotation. None: there are none.
 
     Raises:
         TypeError, ValueError: shapes, types or values do not fit; the error names the picture.
@@ -36,7 +38,16 @@ class SegmentationArrays(SegmentationDataset):
     (TensorShape([2, 4, 4, 3]), TensorShape([2, 4, 4]))
     """
 
-    def __init__(self, images, labels, num_classes=None, class_names=None, value_range=None, names=None):
+    def __init__(
+        self,
+        images,
+        labels,
+        num_classes=None,
+        class_names=None,
+        value_range=None,
+        names=None,
+        unlabelled=None,
+    ):
         if len(images) == 0 or len(images) != len(labels):
             raise ValueError(
                 "`images` and `labels` must be of the same length and not empty. "
@@ -71,10 +82,20 @@ class SegmentationArrays(SegmentationDataset):
                     f"The labels of {name!r} must be 0 to {self.num_classes - 1}, 254 or 255. "
                     f"Received: class id {wrong[0]}"
                 )
+        if unlabelled is not None:
+            self.unlabelled = self._blank(unlabelled, value_range)
+            self._check_unlabelled()
 
     def load(self, index):
         """One picture; see `SegmentationDataset.load`."""
         return self._images[index], self._labels[index]
+
+    def _blank(self, images, value_range):
+        if len(images) == 0:
+            raise ValueError("`unlabelled` must hold at least one image or be None. Received: none")
+        names = [f"unlabelled[{index}]" for index in range(len(images))]
+        labels = [np.full(np.shape(image)[:2], UNLABELLED, np.uint8) for image in images]
+        return SegmentationArrays(images, labels, self.num_classes, self.class_names, value_range, names)
 
     @staticmethod
     def _image(image, name):

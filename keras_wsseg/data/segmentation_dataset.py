@@ -2,7 +2,7 @@
 
 import abc
 
-from keras_wsseg.data.arguments import crop_pair, positive_integer
+from keras_wsseg.data.arguments import check_unlabelled_batch, crop_pair, positive_integer
 from keras_wsseg.data.train_settings import TrainSettings
 
 
@@ -19,6 +19,8 @@ class SegmentationDataset(abc.ABC):
         dtype: NumPy type of the images that `load` gives.
         value_range: lowest and highest value an image may have.
         names: one name per picture, a tuple.
+        unlabelled: None, or a `SegmentationDataset` of pictures of the same format that `train` mixes into
+            its batches without their annotation.
 
     Example:
 
@@ -31,6 +33,8 @@ class SegmentationDataset(abc.ABC):
     >>> [labels.shape for _, labels in Flat().train(2, 4)]
     [TensorShape([2, 4, 4])]
     """
+
+    unlabelled = None
 
     @abc.abstractmethod
     def load(self, index):
@@ -75,11 +79,12 @@ class SegmentationDataset(abc.ABC):
         cache=True,
         color_jitter=0.0,
         first_epoch=0,
+        unlabelled_batch=None,
     ):
         """Batches of randomly scaled, cropped and flipped pictures.
 
-        Each pass over the result is an epoch of `ceil(len(self) / batch_size)` full batches (the last one
-        topped up by drawing again) in a new order with new augmentations; all of them follow from `seed`.
+        Each pass over the result is an epoch of `steps_per_epoch` full batches (the last one topped up by
+        drawing again) in a new order with new augmentations; all of them follow from `seed`.
         Images are scaled bilinearly. Labels take the id under the pixel's centre, and where there is none
         that of an annotated pixel falling into it: exact for dense labels, and no click is lost.
 
@@ -95,6 +100,10 @@ class SegmentationDataset(abc.ABC):
             color_jitter: largest relative change of brightness, contrast and (of colour pictures)
                 saturation, from 0 to below 1.
             first_epoch: epochs to pass over, to go on where an interrupted training stopped.
+            unlabelled_batch: how many pictures of each batch come from `unlabelled`, spread evenly over it;
+                by default half (rounded down) where there are any. They are shuffled and repeated by
+                themselves, each shown once before any is shown again, whatever an epoch is; all their
+                labels are 255 and 254.
 
         Returns:
             `tf.data.Dataset` of `(image, labels)`: float32 `(batch, *crop, channels)` within `value_range`,
@@ -102,12 +111,13 @@ class SegmentationDataset(abc.ABC):
             (there the image has the middle of its range).
 
         Raises:
-            ValueError: an argument is out of range.
+            ValueError: an argument is out of range, or `unlabelled` holds pictures of another format.
         """
         from keras_wsseg.data.pipeline import train_pipeline
 
+        batch_size = positive_integer("batch_size", batch_size)
         settings = TrainSettings(
-            batch_size=positive_integer("batch_size", batch_size),
+            batch_size=batch_size,
             crop=crop_pair(crop_size),
             scale=scale,
             flip=bool(flip),
@@ -117,8 +127,53 @@ class SegmentationDataset(abc.ABC):
             cache=bool(cache),
             color_jitter=color_jitter,
             first_epoch=first_epoch,
+            unlabelled_batch=self._unlabelled_batch(batch_size, unlabelled_batch),
         )
         return train_pipeline(self, settings)
+
+    def steps_per_epoch(self, batch_size, unlabelled_batch=None):
+        """How many batches of `train` show every annotated picture once.
+
+        Args:
+            batch_size, unlabelled_batch: as of `train`.
+
+        Returns:
+            `ceil(len(self) / (batch_size - unlabelled_batch))`.
+
+        Raises:
+            ValueError: an argument is out of range.
+        """
+        batch_size = positive_integer("batch_size", batch_size)
+        return -(-len(self) // (batch_size - self._unlabelled_batch(batch_size, unlabelled_batch)))
+
+    def _unlabelled_batch(self, batch_size, unlabelled_batch):
+        """How many pictures of a batch have no annotation."""
+        if self.unlabelled is None:
+            if unlabelled_batch:
+                raise ValueError(
+                    "`unlabelled_batch` needs pictures without annotation, in `unlabelled`. "
+                    f"Received: unlabelled_batch={unlabelled_batch!r}"
+                )
+            return 0
+        if unlabelled_batch is None:
+            if batch_size == 1:
+                raise ValueError(
+                    "`batch_size` must be at least 2 to hold pictures with and without annotation. "
+                    "Received: batch_size=1"
+                )
+            unlabelled_batch = batch_size // 2
+        check_unlabelled_batch(unlabelled_batch, batch_size)
+        self._check_unlabelled()
+        return int(unlabelled_batch)
+
+    def _check_unlabelled(self):
+        for name in ("channels", "dtype", "value_range"):
+            own, other = getattr(self, name), getattr(self.unlabelled, name)
+            if own != other:
+                raise ValueError(
+                    f"`unlabelled` must hold pictures of the same {name} as the annotated ones, {own}. "
+                    f"Received: {other}"
+                )
 
     def validation(self, batch_size=1, pad_to_multiple=None, cache=True):
         """Batches of whole pictures in the order of `names`.

@@ -12,13 +12,15 @@ from keras_wsseg.annotations import (
     UNLABELLED,
     enlarge_clicks,
     read_label_map,
+    shorten_scribbles,
     simulate_clicks,
     simulate_scribbles,
 )
 from keras_wsseg.data.arguments import check_value_range, resolve_classes
-from keras_wsseg.data.listing import files_by_stem, read_lines, select_names
+from keras_wsseg.data.listing import files_by_stem, read_lines, select_names, select_unlabelled
 from keras_wsseg.data.picture import inspect_picture, read_picture
 from keras_wsseg.data.segmentation_dataset import SegmentationDataset
+from keras_wsseg.data.unlabelled_pictures import UnlabelledPictures
 
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 # JPEG alters ids, so annotations are not looked for in it.
@@ -54,9 +56,15 @@ class SegmentationFolder(SegmentationDataset):
         ignore_values: ids in the annotation files that mean unlabelled.
         click_size: side of the clicks in pixels, odd; for `"clicks"` and `"simulated_clicks"`.
         stuff_classes: ids or names of classes whose components under 256 pixels get no simulated click.
-        scribble_length: part of each simulated scribble that is drawn, 0 to 1.
+        scribble_length: part of each scribble that is kept, from 1 down to 0, a single click; for
+            `"scribbles"` (see `annotations.shorten_scribbles`) and `"simulated_scribbles"`.
         scribble_width: thickness of the simulated scribbles in pixels.
-        seed: seed of the simulated scribbles.
+        seed: seed of the simulated and of the shortened scribbles, and of which pictures `labelled_share`
+            keeps; a picture's scribbles depend on its name and the seed alone.
+        labelled_share: part of the annotated pictures, above 0, that keep their annotation, at least one of
+            them; those of a smaller share are among those of a larger one. The others go to `unlabelled`.
+        unlabelled_split: list `root/<unlabelled_split>.txt` of further pictures, which need no annotation
+            and go to `unlabelled` too. `len` and `names` tell of the annotated pictures only.
 
     Raises:
         FileNotFoundError: a folder, list or file is missing.
@@ -93,17 +101,26 @@ class SegmentationFolder(SegmentationDataset):
         scribble_length=1.0,
         scribble_width=3,
         seed=0,
+        labelled_share=1.0,
+        unlabelled_split=None,
     ):
         if channels not in (None, "grey", "rgb"):
             raise ValueError(f'`channels` must be None, "grey" or "rgb". Received: channels={channels!r}')
         self.root, self.annotation = pathlib.Path(root), annotation
         self._ignored = _ids(ignore_values)
-        self._check_simulation(click_size, stuff_classes, scribble_length, scribble_width, seed)
+        if not 0 < labelled_share <= 1:
+            raise ValueError(
+                f"`labelled_share` must be above 0 and at most 1. Received: labelled_share={labelled_share!r}"
+            )
+        seeded = scribble_length != 1.0 or labelled_share != 1.0
+        self._check_simulation(click_size, stuff_classes, scribble_length, scribble_width, seed, seeded)
         labels = "labels" if annotation in ("simulated_clicks", "simulated_scribbles") else annotation
         images = files_by_stem(self.root, "images", _IMAGE_SUFFIXES)
         annotations = files_by_stem(self.root, labels, _LABEL_SUFFIXES)
         self.names = select_names(self.root, split, names, images, annotations, labels)
+        further = select_unlabelled(self.root, unlabelled_split, images, self.names)
         self._files = [(images[name], annotations[name]) for name in self.names]
+        self._files += [(images[name], None) for name in further]
 
         if class_names is None and (self.root / "classes.txt").is_file():
             class_names = read_lines(self.root / "classes.txt")
@@ -114,16 +131,20 @@ class SegmentationFolder(SegmentationDataset):
                 )
         value_range = None if value_range is None else check_value_range(value_range)
         pictures, present = self._inspect(value_range)
-        largest = max(max((ids for ids in found if ids < OUTSIDE), default=-1) for found in present)
-        if largest < 0:
+        kept = self._keep(labelled_share, seed)
+        largest = [max((ids for ids in found if ids < OUTSIDE), default=-1) for found in present]
+        if max(largest[index] for index in kept) < 0:
             raise ValueError(
-                f"At least one pixel must be annotated in the {len(self)} files of "
+                f"At least one pixel must be annotated in the {len(kept)} files of "
                 f"{str(self.root / labels)!r}. Received: only 254 and 255"
             )
+        # All annotations count, so that the share does not change the classes.
+        largest = max(largest)
         self.num_classes, self.class_names = resolve_classes(num_classes, class_names, largest)
         self._check_ids(present)
         self._stuff_classes = self._stuff(stuff_classes)
         self._set_format(pictures, channels, value_range)
+        self._divide(kept, (*self.names, *further))
 
     def load(self, index):
         """One picture and its annotation, read (and simulated) anew.
@@ -138,40 +159,24 @@ class SegmentationFolder(SegmentationDataset):
             ValueError: a file has become unreadable since the folder was opened.
         """
         image_file, label_file = self._files[index]
-        image = read_picture(image_file, "grey" if self.channels == 1 else "rgb")
-        labels = self._read_labels(label_file)
+        image, labels = self._read_image(image_file), self._read_labels(label_file)
         if self.annotation == "simulated_clicks":
             labels = simulate_clicks(labels, self._click_size, self._stuff_classes)
-        elif self.annotation == "simulated_scribbles":
-            # The name takes part, not the position: a picture keeps its scribble in another list.
-            seed = (self._seed, zlib.crc32(self.names[index].encode()))
+            return image, labels
+        # The name takes part, not the position: a picture keeps its scribble in another list.
+        seed = (self._seed, zlib.crc32(self.names[index].encode()))
+        if self.annotation == "simulated_scribbles":
             # Two threads of many small NumPy calls slow each other down to less than one.
             with self._one_at_a_time:
                 labels = simulate_scribbles(labels, self._scribble_length, seed, self._scribble_width)
+        elif self._scribble_length < 1:
+            labels = shorten_scribbles(labels, self._scribble_length, seed)
         elif self._click_size > 1:
             labels = enlarge_clicks(labels, self._click_size)
         return image, labels
 
-    def _check_simulation(self, click_size, stuff_classes, scribble_length, scribble_width, seed):
-        given = {
-            "click_size": (click_size != 1, ("clicks", "simulated_clicks")),
-            "stuff_classes": (len(stuff_classes) > 0, ("simulated_clicks",)),
-            "scribble_length": (scribble_length != 1.0, ("simulated_scribbles",)),
-            "scribble_width": (scribble_width != 3, ("simulated_scribbles",)),
-            "seed": (seed != 0, ("simulated_scribbles",)),
-        }
-        for name, (changed, where) in given.items():
-            if changed and self.annotation not in where:
-                raise ValueError(
-                    f"`{name}` has an effect on {' and '.join(where)} only. "
-                    f"Received: annotation={self.annotation!r}"
-                )
-        blank = np.full((1, 1), UNLABELLED, np.uint8)
-        enlarge_clicks(blank, click_size)
-        simulate_scribbles(blank, scribble_length, seed, scribble_width)
-        self._one_at_a_time = threading.Lock()
-        self._click_size, self._seed = click_size, seed
-        self._scribble_length, self._scribble_width = scribble_length, scribble_width
+    def _read_image(self, path):
+        return read_picture(path, "grey" if self.channels == 1 else "rgb")
 
     def _read_labels(self, path):
         labels = read_label_map(path)
@@ -179,11 +184,38 @@ class SegmentationFolder(SegmentationDataset):
             labels = np.where(np.isin(labels, self._ignored), np.uint8(UNLABELLED), labels)
         return labels
 
+    def _check_simulation(self, click_size, stuff_classes, scribble_length, scribble_width, seed, seeded):
+        given = {
+            "click_size": (click_size != 1, ("clicks", "simulated_clicks")),
+            "stuff_classes": (len(stuff_classes) > 0, ("simulated_clicks",)),
+            "scribble_length": (scribble_length != 1.0, ("scribbles", "simulated_scribbles")),
+            "scribble_width": (scribble_width != 3, ("simulated_scribbles",)),
+        }
+        for name, (changed, where) in given.items():
+            if changed and self.annotation not in where:
+                raise ValueError(
+                    f"`{name}` has an effect on {' and '.join(where)} only. "
+                    f"Received: annotation={self.annotation!r}"
+                )
+        if seed != 0 and not seeded and self.annotation != "simulated_scribbles":
+            raise ValueError(
+                "`seed` has an effect on simulated_scribbles and beside `scribble_length` or "
+                f"`labelled_share` only. Received: seed={seed!r}, annotation={self.annotation!r}"
+            )
+        blank = np.full((1, 1), UNLABELLED, np.uint8)
+        enlarge_clicks(blank, click_size)
+        simulate_scribbles(blank, scribble_length, seed, scribble_width)
+        self._one_at_a_time = threading.Lock()
+        self._click_size, self._seed = click_size, seed
+        self._scribble_length, self._scribble_width = scribble_length, scribble_width
+
     def _inspect(self, value_range):
         """All files read once: the pictures' formats, and the ids present in each annotation."""
 
         def check(files):
             picture = inspect_picture(files[0], value_range)
+            if files[1] is None:
+                return picture, []
             labels = self._read_labels(files[1])
             if labels.shape != picture.size:
                 raise ValueError(
@@ -198,6 +230,26 @@ class SegmentationFolder(SegmentationDataset):
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
+
+    def _keep(self, share, seed):
+        """Positions, ascending, of the pictures that keep their annotation."""
+        count = len(self.names)
+        order = np.random.default_rng(seed).permutation(count)
+        return sorted(order[: max(1, round(share * count))].tolist())
+
+    def _divide(self, kept, names):
+        """Leaves the pictures at `kept` here, and gives the others to `unlabelled`."""
+        others = sorted(set(range(len(names))) - set(kept))
+        if others:
+            self.unlabelled = UnlabelledPictures(
+                self,
+                [names[index] for index in others],
+                [self._files[index] for index in others],
+                self._read_image,
+                self._read_labels,
+            )
+        self.names = tuple(names[index] for index in kept)
+        self._files = [self._files[index] for index in kept]
 
     def _check_ids(self, present):
         for (_, path), found in zip(self._files, present, strict=True):

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from keras_wsseg.data.arguments import positive_integer
+from keras_wsseg.data.arguments import check_unlabelled_batch, positive_integer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -12,8 +12,8 @@ class TrainSettings:
     """What `SegmentationDataset.train` was asked for; see there for each.
 
     Args:
-        batch_size, crop, scale, flip, seed, shuffle, repeat, cache, color_jitter, first_epoch: as there,
-            `crop` being the pair.
+        batch_size, crop, scale, flip, seed, shuffle, repeat, cache, color_jitter, first_epoch,
+            unlabelled_batch: as there, `crop` being the pair.
 
     Raises:
         ValueError: a value is out of its range.
@@ -34,9 +34,11 @@ class TrainSettings:
     cache: bool = True
     color_jitter: float = 0.0
     first_epoch: int = 0
+    unlabelled_batch: int = 0
 
     def __post_init__(self):
         positive_integer("batch_size", self.batch_size)
+        check_unlabelled_batch(self.unlabelled_batch, self.batch_size)
         try:
             low, high = (float(value) for value in self.scale)
         except (TypeError, ValueError):
@@ -54,3 +56,7 @@ class TrainSettings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
                 raise ValueError(f"`{name}` must be a non-negative integer. Received: {name}={value!r}")
+
+    def steps(self, count):
+        """Batches that `count` annotated pictures fill once."""
+        return -(-count // (self.batch_size - self.unlabelled_batch))

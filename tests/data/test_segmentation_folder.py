@@ -1,8 +1,10 @@
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from keras_wsseg.annotations import OUTSIDE, UNLABELLED, simulate_clicks, write_label_map
+from keras_wsseg.annotations import OUTSIDE, UNLABELLED, shorten_scribbles, simulate_clicks, write_label_map
 from keras_wsseg.data import SegmentationFolder
 
 CLASSES = ("ground", "thing", "other")
@@ -98,6 +100,20 @@ def test_simulated_scribbles_belong_to_the_name(root):
     other = SegmentationFolder(root, "simulated_scribbles", seed=4).load(2)[1]
     short = SegmentationFolder(root, "simulated_scribbles", seed=3, scribble_length=0.2, scribble_width=1)
     assert not np.array_equal(other, labels) and (short.load(2)[1] < OUTSIDE).sum() < 0.3 * drawn.sum()
+
+
+def test_drawn_scribbles_are_shortened_by_name(root):
+    whole = SegmentationFolder(root)
+    short = SegmentationFolder(root, scribble_length=0.3, seed=2)
+    for index, name in enumerate("abc"):
+        seed = (2, zlib.crc32(name.encode()))
+        expected = shorten_scribbles(whole.load(index)[1], 0.3, seed)
+        assert np.array_equal(short.load(index)[1], expected)
+    listed = SegmentationFolder(root, scribble_length=0.3, seed=2, split="train")
+    assert np.array_equal(listed.load(0)[1], short.load(2)[1])
+    others = [SegmentationFolder(root, scribble_length=0.3, seed=seed).load(2)[1] for seed in range(3)]
+    assert not np.array_equal(others[0], others[1])
+    assert SegmentationFolder(root, scribble_length=0.3).num_classes == 3
 
 
 def test_clicks_from_files_are_enlarged(root):
@@ -250,9 +266,22 @@ def test_nothing_annotated(root):
         ({"ignore_values": (256,)}, r"ids from 0 to 255. Received: ignore_values=\(256,\)"),
         ({"ignore_values": "all"}, r"Received: ignore_values='all'"),
         ({"click_size": 3}, r"`click_size` has an effect on clicks and simulated_clicks only"),
-        ({"scribble_length": 0.5}, r"`scribble_length` has an effect on simulated_scribbles only"),
+        (
+            {"annotation": "labels", "scribble_length": 0.5},
+            r"`scribble_length` has an effect on scribbles and simulated_scribbles only",
+        ),
+        ({"scribble_length": -1}, r"between 0 and 1. Received: length=-1"),
         ({"scribble_width": 1}, r"`scribble_width` has .* Received: annotation='scribbles'"),
-        ({"seed": 1}, r"`seed` has an effect on simulated_scribbles only"),
+        (
+            {"seed": 1},
+            r"`seed` has an effect on simulated_scribbles and beside `scribble_length` or `labelled_share` "
+            r"only. Received: seed=1, annotation='scribbles'",
+        ),
+        (
+            {"labelled_share": 0},
+            r"`labelled_share` must be above 0 and at most 1. Received: labelled_share=0",
+        ),
+        ({"labelled_share": 1.5}, r"Received: labelled_share=1.5"),
         ({"stuff_classes": (0,)}, r"`stuff_classes` has an effect on simulated_clicks only"),
         ({"annotation": "simulated_clicks", "click_size": 2}, r"positive odd integer. Received: size=2"),
         ({"annotation": "simulated_clicks", "stuff_classes": ["sky"]}, r"Received: 'sky' among 3 classes"),
