@@ -7,15 +7,28 @@ from keras_wsseg.data import SegmentationFolder
 
 
 def build_training_data(config):
-    """The training pictures with the annotation that the method learns from."""
+    """The training pictures with the annotation that the method learns from.
+
+    Those without annotation are left to the methods whose loss has something to say about them.
+    """
     simulated = {}
     if config.label_source in ("clicks", "simulated_clicks"):
         simulated["click_size"] = config.click_size
     if config.label_source == "simulated_clicks":
         simulated["stuff_classes"] = config.stuff_classes
-    return SegmentationFolder(
-        config.data, annotation=config.label_source, split=config.train_split, **simulated
+    if config.label_source in ("scribbles", "simulated_scribbles"):
+        simulated["scribble_length"] = config.scribble_length
+    data = SegmentationFolder(
+        config.data,
+        annotation=config.label_source,
+        split=config.train_split,
+        labelled_share=config.labelled_share,
+        unlabelled_split=config.unlabelled_split,
+        **simulated,
     )
+    if config.method in ("pce", "full"):
+        data.unlabelled = None
+    return data
 
 
 def build_validation_data(config, like):

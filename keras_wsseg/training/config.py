@@ -51,6 +51,30 @@ class TrainingConfig:
     stuff_classes: tuple[int, ...] = _option(
         DATA, (), "ids of classes whose parts under 256 pixels get no simulated click"
     )
+    scribble_length: float = _option(
+        DATA,
+        1.0,
+        "part of each scribble that is kept, from 1 down to 0, a click; for scribbles, simulated_scribbles",
+        least=0,
+    )
+    labelled_share: float = _option(
+        DATA,
+        1.0,
+        "part of the annotated pictures that keep their annotation; the others are trained on without, but "
+        "not with pce and full",
+        above=0,
+    )
+    unlabelled_split: str | None = _option(
+        DATA,
+        None,
+        "list of further pictures, <name>.txt, that need no annotation; not used with pce and full",
+    )
+    unlabelled_batch: int | None = _option(
+        DATA,
+        None,
+        "pictures without annotation in each batch; none: half of them where there are any",
+        least=0,
+    )
     group_by: str | None = _option(
         DATA, None, "regular expression whose first group, in a picture's name, is the volume it belongs to"
     )
@@ -150,6 +174,7 @@ class TrainingConfig:
         for name, where in (
             ("click_size", ("clicks", "simulated_clicks")),
             ("stuff_classes", ("simulated_clicks",)),
+            ("scribble_length", ("scribbles", "simulated_scribbles")),
         ):
             changed = getattr(self, name) != type(self).__dataclass_fields__[name].default
             if changed and self.annotation not in where:
@@ -159,6 +184,26 @@ class TrainingConfig:
                 )
         if self.click_size % 2 == 0:
             raise ValueError(f"click_size must be odd. Received: click_size={self.click_size}")
+        for name in ("scribble_length", "labelled_share"):
+            if getattr(self, name) > 1:
+                raise ValueError(f"{name} must be at most 1. Received: {name}={getattr(self, name)!r}")
+        if self.labelled_share == 1 and self.unlabelled_split is None:
+            if self.unlabelled_batch is not None:
+                raise ValueError(
+                    "unlabelled_batch has an effect beside labelled_share or unlabelled_split only. "
+                    f"Received: unlabelled_batch={self.unlabelled_batch}"
+                )
+        elif self.method not in ("pce", "full"):
+            if self.unlabelled_batch is None and self.batch_size == 1:
+                raise ValueError(
+                    "batch_size must be at least 2 to hold pictures with and without annotation. "
+                    "Received: batch_size=1"
+                )
+            if self.unlabelled_batch is not None and self.unlabelled_batch >= self.batch_size:
+                raise ValueError(
+                    f"unlabelled_batch must be below batch_size={self.batch_size}. "
+                    f"Received: unlabelled_batch={self.unlabelled_batch}"
+                )
 
     @property
     def warm_up_steps(self):

@@ -115,7 +115,8 @@ def _check_parts(configs):
             raise ValueError("A sweep needs pictures to score on. Received: val_split=None")
         build_loss(config)
         source = (config.data, config.label_source, config.train_split, config.val_split)
-        source += (config.click_size, config.stuff_classes, config.group_by)
+        source += (config.click_size, config.stuff_classes, config.scribble_length, config.group_by)
+        source += (config.labelled_share, config.unlabelled_split)
         if source not in sources:
             sources[source] = build_training_data(config)
             validation = build_validation_data(config, sources[source])

@@ -56,6 +56,45 @@ from keras_wsseg.training import TrainingConfig
             "Received: stuff_classes=(0,), annotation='clicks'",
         ),
         (
+            {"scribble_length": 0.5, "annotation": "clicks"},
+            ValueError,
+            "scribble_length has an effect where annotation is scribbles or simulated_scribbles only. "
+            "Received: scribble_length=0.5, annotation='clicks'",
+        ),
+        (
+            {"scribble_length": 1.5},
+            ValueError,
+            "scribble_length must be at most 1. Received: scribble_length=1.5",
+        ),
+        (
+            {"scribble_length": -0.5},
+            ValueError,
+            "scribble_length must be at least 0. Received: scribble_length=-0.5",
+        ),
+        ({"labelled_share": 2}, ValueError, "labelled_share must be at most 1. Received: labelled_share=2"),
+        (
+            {"labelled_share": 0.0},
+            ValueError,
+            "labelled_share must be greater than 0. Received: labelled_share=0.0",
+        ),
+        (
+            {"unlabelled_batch": 4},
+            ValueError,
+            "unlabelled_batch has an effect beside labelled_share or unlabelled_split only. "
+            "Received: unlabelled_batch=4",
+        ),
+        (
+            {"unlabelled_batch": 8, "labelled_share": 0.5},
+            ValueError,
+            "unlabelled_batch must be below batch_size=8. Received: unlabelled_batch=8",
+        ),
+        (
+            {"batch_size": 1, "unlabelled_split": "more"},
+            ValueError,
+            "batch_size must be at least 2 to hold pictures with and without annotation. "
+            "Received: batch_size=1",
+        ),
+        (
             {"group_by": "patient"},
             ValueError,
             "group_by must have a group in parentheses. Received: group_by='patient'",
@@ -107,6 +146,12 @@ def test_replace_checks_again():
 def test_full_supervision_learns_from_labels():
     assert TrainingConfig(data="hearts", annotation="clicks").label_source == "clicks"
     assert TrainingConfig(data="hearts", annotation="clicks", method="full").label_source == "labels"
+
+
+def test_methods_without_use_for_unlabelled_pictures_take_any_batch():
+    for method in ("pce", "full"):
+        config = TrainingConfig(data="hearts", method=method, labelled_share=0.5, batch_size=1)
+        assert config.replace(unlabelled_batch=4).batch_size == 1
 
 
 def test_every_setting_can_be_shown():
