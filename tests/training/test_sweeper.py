@@ -1,5 +1,11 @@
+import shutil
+
+import numpy as np
 import pytest
 
+from keras_wsseg.annotations import UNLABELLED, write_label_map
+from keras_wsseg.cli.sweep_command import parse_variations
+from keras_wsseg.data import SegmentationFolder
 from keras_wsseg.training import RunFolder, SweepRow, TrainingConfig, sweep, sweeper
 from keras_wsseg.training.evaluation import Scores
 
@@ -109,3 +115,33 @@ def test_all_data_are_read_before_the_first_training(small_config, tmp_path, mon
         sweep(small_config, {"annotation": ["scribbles", "clicks"]}, [0], tmp_path)
     with pytest.raises(ValueError, match="A sweep needs pictures to score on. Received: val_split=None"):
         sweep(small_config.replace(val_split=None), {"radius": [3]}, [0], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("varied", "text"),
+    [
+        (
+            {"unlabelled_split": [None, "nowhere"]},
+            "A list must be there as a file. Received: '.*nowhere.txt'",
+        ),
+        ({"labelled_share": [1.0, 0.01]}, "At least one pixel must be annotated in the 1 files"),
+    ],
+)
+def test_each_choice_of_annotation_is_read_before_the_first_training(
+    small_config, small_folder, tmp_path, monkeypatch, varied, text
+):
+    monkeypatch.setattr(sweeper, "train", None)
+    root = tmp_path / "data"
+    shutil.copytree(small_folder, root)
+    (kept,) = SegmentationFolder(root, split="train", labelled_share=0.01).names
+    write_label_map(root / "scribbles" / f"{kept}.png", np.full((32, 32), UNLABELLED, np.uint8))
+    with pytest.raises((FileNotFoundError, ValueError), match=text):
+        sweep(small_config.replace(data=root), varied, [0], tmp_path / "runs")
+
+
+def test_lengths_of_scribbles_are_swept_from_the_command_line(trained, tmp_path):
+    varied = parse_variations(["scribble_length=1,0.5,0.3,0"])
+    rows = sweep(CONFIG.replace(crf_weight=0.1), varied, [0], tmp_path)
+    assert [row.values for row in rows] == [{"scribble_length": part} for part in (1.0, 0.5, 0.3, 0.0)]
+    run = RunFolder(tmp_path / "scribble_length=0.3,seed=0")
+    assert TrainingConfig.read(run.config).scribble_length == 0.3
