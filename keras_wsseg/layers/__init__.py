@@ -1,6 +1,7 @@
 """Layers that segmenters are built from."""
 
 from keras_wsseg.layers.crop_to_stride import CropToStride
+from keras_wsseg.layers.mean_field_crf import MeanFieldCRF
 from keras_wsseg.layers.pad_to_multiple import PadToMultiple
 from keras_wsseg.layers.resize_like import ResizeLike
 from keras_wsseg.layers.standardize import IMAGENET_MEAN, IMAGENET_STD, Standardize
@@ -10,6 +11,7 @@ __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "CropToStride",
+    "MeanFieldCRF",
     "PadToMultiple",
     "ResizeLike",
     "Standardize",

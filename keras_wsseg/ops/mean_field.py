@@ -1,0 +1,157 @@
+"""Mean-field inference in conditional random fields with Gaussian kernels."""
+
+from keras import ops
+
+from keras_wsseg.ops import backend
+from keras_wsseg.ops.dense_kernels import DenseKernels
+from keras_wsseg.ops.windowed_kernels import WindowedKernels
+
+NORMALIZATIONS = ("symmetric", "row", "none")
+
+
+def mean_field(
+    logits,
+    features,
+    sigmas_xy,
+    kernel_weights=None,
+    radius=None,
+    compatibility=None,
+    iterations=5,
+    normalization="symmetric",
+    include_self=None,
+    method="auto",
+    landmarks=512,
+    seed=0,
+):
+    r"""Lets pixels that look alike agree on their class: a few steps of mean-field inference.
+
+    It sharpens a prediction along the borders of the picture, without training. Starting at
+    `Q_i = softmax(logits_i)`, each step computes
+
+    `Q_i(l) ~ exp(-u_i(l) - sum_l' mu(l, l') sum_m w_m sum_{j != i} k_m(i, j) Q_j(l'))`,
+    `u = -log softmax(logits)`, `K_m(i, j) = exp(-|Dxy|^2 / 2 sigma^2 - |f_i - f_j|^2 / 2)`,
+
+    with `k = K` (`"none"`), `K_ij / D_i` (`"row"`) or `K_ij / sqrt(D_i D_j)` (`"symmetric"`), `D_i` the sum
+    of row `i` over `j != i`. Kernels and row sums are computed once and serve all steps. The loop is unrolled
+    and differentiable with respect to logits, kernel weights and compatibility.
+
+    Args:
+        logits: `(batch, height, width, classes)`, any float type.
+        features: list, one a kernel: `(batch, height, width, channels)` already divided by sigma, or None for
+            a kernel of the position alone. No gradient flows to them.
+        sigmas_xy: as many numbers, sigma of the position in pixels, or None where position does not matter.
+        kernel_weights: as many numbers or scalar tensors, non-negative; all 1 by default.
+        radius: neighbours are the `(2 radius + 1)^2` pixels around a pixel; None: all pixels of the picture.
+        compatibility: `(classes, classes)`, the cost of each pair of classes; None: `1 - I` (Potts).
+        iterations: steps, at least 1.
+        normalization: `"symmetric"`, `"row"` or `"none"`.
+        include_self: whether `j = i` takes part in both sums. None: it does where `radius` is None, as in the
+            published code, since approximations do not tell a pixel's own share apart.
+        method, landmarks, seed: of `dense_gaussian_kernel`, where `radius` is None; `"auto"` is exact where
+            `include_self=False`. Kernels of the position alone are always exact.
+
+    Returns:
+        `log Q`, `(batch, height, width, classes)`, float32: logits of the refined prediction.
+
+    Raises:
+        ValueError: if an argument is out of its range or does not fit the others.
+
+    Example:
+        >>>         >>> logits = np.array([[2.0, 0.0], [0.0, 0.5], [2.0, 0.0]], "float32").reshape(1, 1, 3, 2)
+        >>> refined = mean_field(logits, [None], [3.0], [4.0], radius=1)  # the middle follows its neighbours
+        >>> np.array(refined).argmax(-1).tolist()
+        [[[0, 0, 0]]]
+
+    Source: Krähenbühl & Koltun, "Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials",
+    2011, arXiv:1210.5644, equation 4 and algorithm 1; the symmetric normalisation is that of their published
+    code.
+    """
+    kernel_weights = [1.0] * len(features) if kernel_weights is None else list(kernel_weights)
+    _check(logits, features, sigmas_xy, kernel_weights)
+    check_settings(radius, iterations, normalization, include_self, method)
+    compatibility = _check_matrix(compatibility, logits.shape[-1])
+    logits = ops.cast(logits, "float32")
+    features = [None if f is None else ops.cast(f, "float32") for f in features]
+    arguments = (features, sigmas_xy, kernel_weights, ops.shape(logits)[:3])
+    include_self = radius is None if include_self is None else include_self
+    if radius is None:
+        method = "exact" if method == "auto" and not include_self else method
+        options = {"method": method, "landmarks": landmarks, "seed": seed}
+        kernels = DenseKernels(*arguments, normalization, include_self, **options)
+    else:
+        kernels = WindowedKernels(*arguments, radius, normalization, include_self)
+    unary = kernels.arrange(logits)
+    state = unary
+    for _ in range(iterations):
+        message = kernels.apply(ops.softmax(state, axis=-1))
+        if compatibility is None:
+            # (1 - I) m differs from -m by the sum of m, which is equal for all classes.
+            state = unary + message
+        else:
+            state = unary - backend.matmul_float32(message, ops.transpose(compatibility))
+    return ops.log_softmax(kernels.restore(state), axis=-1)
+
+
+def _check(logits, features, sigmas_xy, kernel_weights):
+    if len(logits.shape) != 4:
+        raise ValueError(
+            "logits must be (batch, height, width, classes). "
+            f"Received: a tensor of shape {tuple(logits.shape)}"
+        )
+    if not len(features) == len(sigmas_xy) == len(kernel_weights) > 0:
+        raise ValueError(
+            "features, sigmas_xy and kernel_weights must hold one item for each of at least one kernel. "
+            f"Received: {len(features)}, {len(sigmas_xy)} and {len(kernel_weights)}"
+        )
+    for feature, xy in zip(features, sigmas_xy, strict=True):
+        if feature is None and xy is None:
+            raise ValueError("each kernel must have features or a sigma of the position. Received: neither")
+        if xy is not None and not xy > 0:
+            raise ValueError(f"sigmas_xy must be greater than 0. Received: sigmas_xy={list(sigmas_xy)}")
+        if feature is not None:
+            check_same_grid("features", feature.shape, logits.shape)
+
+
+def check_settings(radius, iterations, normalization, include_self, method):
+    """Says what is wrong with settings that do not depend on the pictures."""
+    if radius is not None and method != "auto":
+        raise ValueError(
+            "method must be 'auto' where a radius is given: windowed kernels are exact. "
+            f"Received: method={method!r}"
+        )
+    if radius is None and include_self is False and method not in ("auto", "exact"):
+        raise ValueError(
+            "method must be 'exact' where include_self=False: approximate kernels do not tell a pixel's own "
+            f"share apart. Received: method={method!r}"
+        )
+    if include_self not in (None, True, False):
+        raise ValueError(f"include_self must be True, False or None. Received: include_self={include_self!r}")
+    for name, value in (("radius", radius), ("iterations", iterations)):
+        whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        if not whole and not (name == "radius" and value is None):
+            raise ValueError(f"{name} must be an integer of at least 1. Received: {name}={value!r}")
+    if normalization not in NORMALIZATIONS:
+        raise ValueError(
+            f"normalization must be one of {NORMALIZATIONS}. Received: normalization={normalization!r}"
+        )
+
+
+def check_same_grid(name, shape, logits_shape):
+    """Says which sizes differ, as far as they are known."""
+    sizes = zip(tuple(shape)[:3], tuple(logits_shape)[:3], strict=False)
+    if len(shape) != 4 or any(a is not None and b is not None and a != b for a, b in sizes):
+        raise ValueError(
+            f"{name} must have the batch, height and width of the logits, {tuple(logits_shape)[:3]}. "
+            f"Received: shape {tuple(shape)}"
+        )
+
+
+def _check_matrix(compatibility, classes):
+    if compatibility is None:
+        return None
+    if tuple(compatibility.shape) != (classes, classes):
+        raise ValueError(
+            f"compatibility must be a matrix of shape ({classes}, {classes}). "
+            f"Received: shape {tuple(compatibility.shape)}"
+        )
+    return ops.cast(compatibility, "float32")
