@@ -70,3 +70,42 @@ def numeric_gradient(function, x, step=1e-5):
         down[index] -= step
         gradient[index] = (function(up) - function(down)) / (2 * step)
     return gradient
+
+
+def dense_affinity(features):
+    """W_pq = exp(-|f_p - f_q|^2 / 2) for all pixels of one picture, W_pp = 1 (Tang et al., section 2)."""
+    features = np.asarray(features, "float64")
+    return np.array([[np.exp(-0.5 * np.sum((p - q) ** 2)) for q in features] for p in features])
+
+
+def dense_crf(s, affinity):
+    """R = sum_k S_k^T W (1 - S_k), as the double sum over ordered pairs (Tang et al., equation 5)."""
+    total = 0.0
+    for p, q in np.ndindex(affinity.shape):
+        total += affinity[p, q] * sum(s[p, k] * (1 - s[q, k]) for k in range(s.shape[1]))
+    return total
+
+
+def normalized_cut(s, affinity):
+    """R = sum_k S_k^T W (1 - S_k) / (d^T S_k), d = W 1 (Tang et al., equation 6)."""
+    degree = affinity.sum(axis=1)
+    return sum(
+        s[:, k] @ affinity @ (1 - s[:, k]) / (degree @ s[:, k]) for k in range(s.shape[1]) if s[:, k].any()
+    )
+
+
+def adm_proposal(s, affinity, labels, strength, iterations):
+    """Mean-field steps X ~ S exp(2 lambda W X), labelled pixels clamped (Tang et al., section 3.3).
+
+    `labels` holds a class id a pixel, or -1; lambda is `strength` over the mean of W 1.
+    """
+    factor = 2 * strength / affinity.sum(axis=1).mean()
+    x = s.copy()
+    for step in range(iterations + 1):
+        if step:
+            x = s * np.exp(factor * affinity @ x)
+            x /= x.sum(axis=1, keepdims=True)
+        for p, label in enumerate(labels):
+            if label >= 0:
+                x[p] = np.eye(s.shape[1])[label]
+    return x

@@ -9,22 +9,27 @@ import pytest
 from keras_wsseg.export import OnnxSegmenter
 
 EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
+TERMS = {"gated_crf.py": "gated_crf", "regularized_losses.py": "kernel_cut"}
+
+
+def test_every_example_is_run():
+    assert {path.name for path in EXAMPLES.glob("*.py")} == set(TERMS)
 
 
 @pytest.mark.slow
-def test_published_recipe_runs_on_a_cpu(tmp_path):
+@pytest.mark.parametrize("name", TERMS)
+def test_published_recipe_runs_on_a_cpu(name, tmp_path):
     out = tmp_path / "segmenter.onnx"
-    call = [sys.executable, EXAMPLES / "gated_crf.py", "--quick", "--out", out]
+    call = [sys.executable, EXAMPLES / name, "--quick", "--out", out]
     done = subprocess.run(
         call, capture_output=True, text=True, check=True, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     )
-    assert "gated_crf" in done.stdout and "val_mean_iou" in done.stdout
+    assert TERMS[name] in done.stdout and "val_mean_iou" in done.stdout
     mask = OnnxSegmenter(out)(np.zeros((50, 70, 3), "uint8"))
     assert mask.shape == (50, 70) and mask.max() < 4
 
 
-def test_a_folder_is_asked_for():
-    done = subprocess.run(
-        [sys.executable, EXAMPLES / "gated_crf.py"], capture_output=True, text=True, check=False
-    )
+@pytest.mark.parametrize("name", TERMS)
+def test_a_folder_is_asked_for(name):
+    done = subprocess.run([sys.executable, EXAMPLES / name], capture_output=True, text=True, check=False)
     assert done.returncode == 2 and "a data folder is needed, or --quick" in done.stderr

@@ -94,7 +94,7 @@ def points(score):
 
 
 def print_scores(scores):
-    """Prints scores, a dict as in `scores.json`, as a table of classes."""
+    """Prints scores, a dict as in `scores.json`, as a table of classes; those with a CRF behind it too."""
     rows = [(name, points(scores["iou"][name]), points(scores["dice"][name])) for name in scores["iou"]]
     pooled = f"{scores['pictures']} pictures"
     if scores["groups"] > 1:
@@ -104,3 +104,6 @@ def print_scores(scores):
         [*rows, None, ("mean", points(scores["mean_iou"]), points(scores["mean_dice"]))],
     )
     print(f"In points of 100; {pooled}; the mean Dice leaves out the first class.")
+    if scores.get("refined"):
+        print("With a CRF behind the segmenter:")
+        print_scores(scores["refined"])

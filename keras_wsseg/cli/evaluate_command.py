@@ -7,6 +7,7 @@ import pathlib
 from keras_wsseg.cli import console
 from keras_wsseg.cli.data_folder import check_data_folder
 from keras_wsseg.cli.options import add_command
+from keras_wsseg.cli.refine import add_crf_options, refined
 from keras_wsseg.cli.segmenters import load_segmenter
 from keras_wsseg.training.config import check_group_by
 
@@ -17,6 +18,7 @@ each class. It needs a folder with images/ and labels/ of the same file names.
 
 _EXAMPLE = """
 keras-wsseg evaluate runs/hearts hearts
+keras-wsseg evaluate runs/hearts hearts --crf dense
 keras-wsseg evaluate hearts.onnx hearts --group-by '(patient\\d+_frame\\d+)'
 """
 
@@ -40,6 +42,7 @@ def add_to(commands):
     parser.add_argument(
         "--json", action="store_true", help="print the scores as JSON, 0 to 1, instead of a table"
     )
+    add_crf_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -52,7 +55,7 @@ def run(arguments):
     from keras_wsseg.data import SegmentationFolder
     from keras_wsseg.training import evaluate
 
-    segmenter = load_segmenter(arguments.segmenter)
+    segmenter = refined(load_segmenter(arguments.segmenter), arguments)
     named = (pathlib.Path(arguments.data) / "classes.txt").is_file()
     data = SegmentationFolder(
         arguments.data,

@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_wsseg.cli import console
 from keras_wsseg.cli.options import add_command
+from keras_wsseg.cli.refine import add_crf_options, refined
 from keras_wsseg.cli.segmenters import load_segmenter
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
@@ -21,6 +22,7 @@ classes. It needs a segmenter and pictures; an .onnx file runs without starting 
 
 _EXAMPLE = """
 keras-wsseg predict hearts.onnx new/ --out masks --overlay
+keras-wsseg predict runs/hearts new/ --out masks --crf dense
 """
 
 
@@ -42,6 +44,7 @@ def add_to(commands):
         action="store_true",
         help="also DIR/probabilities/NAME.npy: float32 (height, width, classes)",
     )
+    add_crf_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -50,7 +53,7 @@ def run(arguments):
     out = pathlib.Path(arguments.out)
     pictures = _pictures(arguments.inputs)
     _check_out(out, pictures)
-    segmenter = load_segmenter(arguments.segmenter)
+    segmenter = refined(load_segmenter(arguments.segmenter), arguments)
     if segmenter.channels not in (1, 3):
         raise ValueError(
             f"The segmenter must take grey or RGB pictures. Received: {segmenter.channels} channels"

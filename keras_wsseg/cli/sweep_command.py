@@ -144,20 +144,28 @@ def table_of(rows, score):
     metric = {"mean_iou": "mean IoU", "mean_dice": "mean Dice"}[score]
     seeds = len(rows[0].scores)
     title = f"{metric} in points of 100" + (f": mean ± spread over {seeds} seeds" if seeds > 1 else "")
-    columns = (*rows[0].values, metric, "difference", *rows[0].per_class)
+    refined = any(row.refined for row in rows)
+    columns = (*rows[0].values, metric, "difference", *(["with CRF"] * refined), *rows[0].per_class)
     lines = []
     for number, row in enumerate(rows):
-        mean = f"{100 * row.mean:.1f}" + (f" ± {100 * row.spread:.1f}" if seeds > 1 else "")
+        mean = _with_spread(row.mean, row.spread, seeds)
         difference = f"{100 * (row.mean - rows[0].mean):+.1f}" if number else ""
         lines.append(
             (
                 *map(_shown, row.values.values()),
                 mean,
                 difference,
+                *([_with_spread(row.refined_mean, row.refined_spread, seeds)] * refined),
                 *map(console.points, row.per_class.values()),
             )
         )
     return title, (columns, lines)
+
+
+def _with_spread(mean, spread, seeds):
+    if mean is None:
+        return ""
+    return f"{100 * mean:.1f}" + (f" ± {100 * spread:.1f}" if seeds > 1 else "")
 
 
 def as_csv(rows, score):
@@ -166,9 +174,12 @@ def as_csv(rows, score):
     classes = [f"{score.removeprefix('mean_')} {name}" for name in rows[0].per_class]
     with io.StringIO(newline="") as text:
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([*rows[0].values, score, "spread", "difference", *seeds, *classes])
+        refined = ["with CRF", "its spread"] * any(row.refined for row in rows)
+        writer.writerow([*rows[0].values, score, "spread", "difference", *refined, *seeds, *classes])
         for row in rows:
-            numbers = [row.mean, row.spread, row.mean - rows[0].mean, *row.scores, *row.per_class.values()]
+            numbers = [row.mean, row.spread, row.mean - rows[0].mean]
+            numbers += [row.refined_mean, row.refined_spread] if refined else []
+            numbers += [*row.scores, *row.per_class.values()]
             shown = ["" if number is None else f"{number:.6f}" for number in numbers]
             writer.writerow([*map(_shown, row.values.values()), *shown])
         return text.getvalue()

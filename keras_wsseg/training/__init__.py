@@ -7,6 +7,7 @@ import importlib
 
 # No module here is called like what it holds: importing a module `train` would put it over the function.
 _HOMES = {
+    "RefinedSegmenter": "refinement",
     "RunFolder": "run_folder",
     "Scores": "evaluation",
     "SweepRow": "sweeper",

@@ -5,6 +5,13 @@ import keras
 from keras_wsseg import losses, models
 from keras_wsseg.data import SegmentationFolder
 
+_DENSE_LOSSES = {
+    "dense-crf": losses.DenseCRFLoss,
+    "normalized-cut": losses.NormalizedCutLoss,
+    "kernel-cut": losses.KernelCutLoss,
+    "adm": losses.ADMLoss,
+}
+
 
 def build_training_data(config):
     """The training pictures with the annotation that the method learns from.
@@ -26,7 +33,7 @@ def build_training_data(config):
         unlabelled_split=config.unlabelled_split,
         **simulated,
     )
-    if config.method in ("pce", "full"):
+    if not config.regularised:
         data.unlabelled = None
     return data
 
@@ -60,21 +67,33 @@ def build_segmenter(config, data):
 
 
 def build_loss(config):
-    """The loss, and its gated CRF term or None."""
+    """The loss, and its regularised term or None."""
     class_weights = None if config.class_weights == "none" else config.class_weights
     cross_entropy = losses.PartialCrossEntropy(class_weights=class_weights)
-    if config.method != "gated-crf":
+    if not config.regularised:
         return cross_entropy, None
-    crf = losses.GatedCRFLoss(
-        weight=config.crf_weight,
-        radius=config.radius,
-        kernels=losses.GaussianKernel(xy=config.sigma_xy, rgb=config.sigma_rgb),
-        gate_source=config.gate_source,
-        gate_destination=config.gate_destination,
-        normalization=config.normalization,
-        scale=config.loss_scale,
-    )
-    return cross_entropy + crf, crf
+    given = {"weight": config.crf_weight}
+    if config.method == "gated-crf":
+        widths = {"xy": config.sigma_xy, "rgb": config.sigma_rgb}
+        (kernel,) = losses.GatedCRFLoss().kernels
+        given["kernels"] = losses.GaussianKernel(**{**kernel.get_config(), **_without_none(widths)})
+        given.update(radius=config.radius, normalization=config.normalization)
+        given.update(gate_source=config.gate_source, gate_destination=config.gate_destination)
+        kind = losses.GatedCRFLoss
+    else:
+        given.update(sigma_xy=config.sigma_xy, sigma_rgb=config.sigma_rgb)
+        given.update(method=config.dense_method, landmarks=config.landmarks)
+        if config.method == "kernel-cut":
+            given.update(gamma=config.gamma)
+        if config.method == "adm":
+            given.update(strength=config.adm_strength, iterations=config.adm_iterations)
+        kind = _DENSE_LOSSES[config.method]
+    regularised = kind(scale=config.loss_scale, **_without_none(given))
+    return cross_entropy + regularised, regularised
+
+
+def _without_none(settings):
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def build_optimizer(config):

@@ -8,9 +8,15 @@ import re
 import types
 import typing
 
-METHODS = ("gated-crf", "pce", "full")
+METHODS = ("gated-crf", "dense-crf", "normalized-cut", "kernel-cut", "adm", "pce", "full")
 
-DATA, SEGMENTER, TRAINING, CRF, OUTPUT = "data", "segmenter", "training", "gated CRF loss", "output"
+# Repeated here since the command line answers --help without loading Keras; a test holds the two together.
+DENSE_METHODS = ("auto", "exact", "nystrom", "permutohedral")
+
+CRFS = ("none", "windowed", "dense")
+
+DATA, SEGMENTER, TRAINING = "data", "segmenter", "training"
+CRF, GATED, DENSE, OUTPUT = "regularised loss", "gated-crf alone", "fully connected losses", "output"
 
 
 def _option(group, default, help, choices=None, least=None, above=None):
@@ -94,7 +100,8 @@ class TrainingConfig:
     method: str = _option(
         TRAINING,
         "gated-crf",
-        "gated-crf: annotated pixels and the gated CRF; pce: annotated pixels alone; full: dense labels",
+        "pce: cross entropy of the annotated pixels alone; gated-crf, dense-crf, normalized-cut, kernel-cut, "
+        "adm: that and the loss of this name; full: dense labels",
         METHODS,
     )
     steps: int = _option(TRAINING, 400, "training steps", least=1)
@@ -118,24 +125,49 @@ class TrainingConfig:
     )
     seed: int = _option(TRAINING, 0, "seed of weights, order and augmentation", least=0)
 
-    crf_weight: float = _option(CRF, 0.03, "lambda, its weight beside the cross entropy", least=0)
-    radius: int = _option(CRF, 5, "pixels that its window reaches to each side", least=1)
-    sigma_xy: float = _option(CRF, 6.0, "width of the kernel in pixels of the loss's grid", above=0)
-    sigma_rgb: float = _option(CRF, 0.03, "width of the kernel in colour, of a picture in [0, 1]", above=0)
-    normalization: str = _option(
-        CRF, "destination", "what divides the energy", ("destination", "kernel_mass")
+    crf_weight: float | None = _option(
+        CRF, None, "lambda, its weight beside the cross entropy; none: the loss's default", least=0
     )
-    loss_scale: float = _option(CRF, 0.5, "grid of the loss relative to that of the logits", above=0)
-    gate_source: bool = _option(CRF, True, "pixels outside the picture send no energy")
-    gate_destination: bool = _option(CRF, False, "annotated pixels receive no energy")
+    sigma_xy: float | None = _option(
+        CRF,
+        None,
+        "width of its kernel in pixels: of the loss's grid for gated-crf, of the full picture for the "
+        "others; none: the loss's default",
+        above=0,
+    )
+    sigma_rgb: float | None = _option(
+        CRF,
+        None,
+        "width of its kernel in colour, of a picture in [0, 1]; none: the loss's default",
+        above=0,
+    )
+    loss_scale: float = _option(CRF, 0.5, "its grid, relative to that of the logits or picture", above=0)
     warm_up: int | None = _option(CRF, None, "first steps, without it; none: a quarter of all", least=0)
     ramp: int | None = _option(
         CRF, None, "steps after those, over which its weight rises; none: a quarter of all", least=0
     )
 
+    radius: int = _option(GATED, 5, "pixels that its window reaches to each side", least=1)
+    normalization: str = _option(
+        GATED, "destination", "what divides the energy", ("destination", "kernel_mass")
+    )
+    gate_source: bool = _option(GATED, True, "pixels outside the picture send no energy")
+    gate_destination: bool = _option(GATED, False, "annotated pixels receive no energy")
+
+    dense_method: str = _option(DENSE, "auto", "how sums over all pixels are formed", DENSE_METHODS)
+    landmarks: int = _option(DENSE, 256, "landmarks of nystrom", least=1)
+    gamma: float = _option(DENSE, 1.0, "factor of the normalized cut within kernel-cut", least=0)
+    adm_strength: float = _option(
+        DENSE, 2.0, "adm: how strongly alike pixels pull at one another in its proposals", least=0
+    )
+    adm_iterations: int = _option(DENSE, 5, "adm: mean-field steps for a proposal", least=1)
+
     epoch_steps: int = _option(OUTPUT, 50, "steps between two lines of the log and two checkpoints", least=1)
     picture_every: int = _option(
         OUTPUT, 2, "write pictures every so many lines of the log; 0: never", least=0
+    )
+    score_crf: str = _option(
+        OUTPUT, "none", "score a second time with a CRF behind the segmenter, see evaluate --crf", CRFS
     )
     tensorboard: bool = _option(OUTPUT, False, "write logs and pictures for TensorBoard too")
 
@@ -159,10 +191,10 @@ class TrainingConfig:
             )
         if not self.filters or min(self.filters) < 1:
             raise ValueError(f"filters must be integers of at least 1. Received: filters={self.filters}")
-        if self.method == "gated-crf" and self.warm_up_steps >= self.steps:
+        if self.regularised and self.warm_up_steps >= self.steps:
             raise ValueError(
-                f"warm_up must be below steps={self.steps}, or the gated CRF never acts. "
-                f"Received: warm_up={self.warm_up}"
+                f"warm_up must be below steps={self.steps}, or the loss of method={self.method!r} never "
+                f"acts. Received: warm_up={self.warm_up}"
             )
         if self.loss_scale > 1:
             raise ValueError(f"loss_scale must be at most 1. Received: loss_scale={self.loss_scale!r}")
@@ -193,7 +225,7 @@ class TrainingConfig:
                     "unlabelled_batch has an effect beside labelled_share or unlabelled_split only. "
                     f"Received: unlabelled_batch={self.unlabelled_batch}"
                 )
-        elif self.method not in ("pce", "full"):
+        elif self.regularised:
             if self.unlabelled_batch is None and self.batch_size == 1:
                 raise ValueError(
                     "batch_size must be at least 2 to hold pictures with and without annotation. "
@@ -206,8 +238,13 @@ class TrainingConfig:
                 )
 
     @property
+    def regularised(self):
+        """Whether the method has a loss beside the cross entropy, which learns from unlabelled pixels too."""
+        return self.method not in ("pce", "full")
+
+    @property
     def warm_up_steps(self):
-        """First steps without the gated CRF loss."""
+        """First steps without the regularised loss."""
         return self.steps // 4 if self.warm_up is None else self.warm_up
 
     @property

@@ -20,6 +20,7 @@ class Scores:
         mean_dice: mean over the foreground classes of the Dice score; per volume where pictures were grouped.
         iou, dice: the score of each class by name; None where a class does not occur.
         pictures, groups: how many of them were scored.
+        refined: the `Scores` with a CRF behind the segmenter, where they were asked for.
     """
 
     mean_iou: float
@@ -28,6 +29,7 @@ class Scores:
     dice: dict
     pictures: int
     groups: int
+    refined: "Scores | None" = None
 
 
 def class_map(segmenter, picture):

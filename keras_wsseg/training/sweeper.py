@@ -25,11 +25,13 @@ class SweepRow:
         values: setting by name.
         scores: one score a seed.
         per_class: mean over seeds of each class's score, by name; None for a class that does not occur.
+        refined: one score a seed with a CRF behind the segmenter; empty where none was asked for.
     """
 
     values: dict
     scores: tuple
     per_class: dict
+    refined: tuple = ()
 
     @property
     def mean(self):
@@ -39,7 +41,21 @@ class SweepRow:
     @property
     def spread(self):
         """Standard deviation over the seeds (of a sample: divided by their number less one); 0 for one."""
-        return float(np.std(self.scores, ddof=1)) if len(self.scores) > 1 else 0.0
+        return _spread(self.scores)
+
+    @property
+    def refined_mean(self):
+        """Mean over the seeds with a CRF behind the segmenter; None where none was asked for."""
+        return float(np.mean(self.refined)) if self.refined else None
+
+    @property
+    def refined_spread(self):
+        """Their standard deviation, likewise."""
+        return _spread(self.refined)
+
+
+def _spread(scores):
+    return float(np.std(scores, ddof=1)) if len(scores) > 1 else 0.0
 
 
 def sweep(config, varied, seeds, folder, score="mean_iou", on_run=None, on_scores=None, verbose=0):
@@ -98,7 +114,8 @@ def _row(values, results, score):
     for key in results[0][name]:
         found = [one[name][key] for one in results if one[name][key] is not None]
         per_class[key] = float(np.mean(found)) if found else None
-    return SweepRow(values, tuple(one[score] for one in results), per_class)
+    refined = tuple(one["refined"][score] for one in results if one.get("refined"))
+    return SweepRow(values, tuple(one[score] for one in results), per_class, refined)
 
 
 def _check_paths(paths):

@@ -1,5 +1,6 @@
 """One training from settings to a scored segmenter."""
 
+import dataclasses
 import importlib.util
 
 import keras
@@ -8,6 +9,7 @@ from keras_wsseg import callbacks
 from keras_wsseg.models import WeaklySupervisedModel
 from keras_wsseg.training import build
 from keras_wsseg.training.evaluation import check_groups, evaluate
+from keras_wsseg.training.refinement import RefinedSegmenter, build_crf
 from keras_wsseg.training.run_folder import RunFolder
 
 
@@ -46,7 +48,12 @@ def train(config, folder, resume=False, verbose="auto", progress=None):
     else:
         segmenter = _fit(config, run, data, resume, verbose)
     if validation is not None:
-        run.write_scores(evaluate(segmenter, validation, config.group_by, progress))
+        scores = evaluate(segmenter, validation, config.group_by, progress)
+        if config.score_crf != "none":
+            refined = RefinedSegmenter(segmenter, build_crf(config.score_crf, data.value_range))
+            refined_scores = evaluate(refined, validation, config.group_by, progress)
+            scores = dataclasses.replace(scores, refined=refined_scores)
+        run.write_scores(scores)
     return run
 
 

@@ -1,0 +1,88 @@
+"""Every loss gives the same value and gradient eagerly, in a graph, by XLA and on JAX."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_wsseg import losses, targets
+
+SHORT = {"scale": 0.5, "sigma_rgb": 0.3, "sigma_xy": 6.0}
+EVERY_LOSS = {
+    "PartialCrossEntropy": {"class_weights": "batch"},
+    "GatedCRFLoss": {"radius": 3, "scale": 0.5},
+    "DenseCRFLoss": SHORT,
+    "NormalizedCutLoss": SHORT,
+    "KernelCutLoss": {**SHORT, "gamma": 0.5, "cut_sigma_rgb": 0.5, "cut_sigma_xy": 9.0},
+    "ADMLoss": {**SHORT, "iterations": 3},
+}
+WAYS = {"eager": None, "graph": {}, "XLA": {"jit_compile": True}}
+
+_ON_JAX = """
+import json, sys
+import jax, numpy as np
+from keras_wsseg import losses
+case = np.load(sys.argv[1])
+found = {}
+for name, settings in json.loads(sys.argv[2]).items():
+    loss = getattr(losses, name)(**settings)
+    total = lambda logits: loss(case["y_true"], logits)
+    value, slope = jax.jit(jax.value_and_grad(total))(case["logits"])
+    found[name] = [float(value), float((slope * case["probe"]).sum())]
+print(json.dumps(found))
+"""
+
+
+def case():
+    rng = np.random.default_rng(0)
+    labels = rng.choice([0, 1, 2, 254, 255], size=(2, 18, 14), p=[0.05, 0.05, 0.05, 0.1, 0.75])
+    y_true = np.array(targets.pack(labels, rng.random((2, 18, 14, 3)).astype("float32")))
+    logits = rng.normal(size=(2, 18, 14, 3)).astype("float32")
+    return y_true, logits, rng.normal(size=logits.shape).astype("float32")
+
+
+@pytest.fixture(scope="module")
+def on_jax(tmp_path_factory):
+    file = tmp_path_factory.mktemp("case") / "case.npz"
+    y_true, logits, probe = case()
+    np.savez(file, y_true=y_true, logits=logits, probe=probe)
+    done = subprocess.run(
+        [sys.executable, "-c", _ON_JAX, str(file), json.dumps(EVERY_LOSS)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+    )
+    return json.loads(done.stdout)
+
+
+def value_and_slope(name, options):
+    y_true, logits, probe = case()
+    loss = getattr(losses, name)(**EVERY_LOSS[name])
+
+    def run(logits):
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            value = loss(y_true, logits)
+        return value, tf.reduce_sum(tape.gradient(value, logits) * probe)
+
+    run = run if options is None else tf.function(run, **options)
+    return [float(number) for number in run(tf.constant(logits))]
+
+
+@pytest.mark.parametrize("name", EVERY_LOSS)
+def test_same_value_and_gradient_everywhere(name, on_jax):
+    table = {way: value_and_slope(name, options) for way, options in WAYS.items()}
+    table["JAX"] = on_jax[name]
+    for way, numbers in table.items():
+        np.testing.assert_allclose(numbers, table["eager"], rtol=2e-4, atol=1e-7, err_msg=way)
+    assert all(np.isfinite(numbers).all() and any(numbers) for numbers in table.values())
+
+
+def test_the_table_holds_every_loss():
+    bases = {"LossSum", "SegmentationLoss", "GaussianKernel"}
+    assert set(EVERY_LOSS) == set(losses.__all__) - bases
