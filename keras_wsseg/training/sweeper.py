@@ -51,7 +51,7 @@ class SweepRow:
     @property
     def refined_spread(self):
         """Their standard deviation, likewise."""
-        return _spread(self.refined)
+        return _spread(self.refined) if self.refined else None
 
 
 def _spread(scores):

@@ -38,6 +38,16 @@ def test_splits_and_groups(exported, folder, capsys):
     assert "2 pictures in 2 groups, Dice per group" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("kind", ("windowed", "dense"))
+def test_with_a_crf_behind_it(trained, exported, folder, capsys, kind):
+    plain = scores_of(capsys, trained, folder)
+    options = ("--crf", kind, "--crf-iterations", 2, "--crf-xy", 5, "--crf-strength", 8)
+    refined = scores_of(capsys, trained, folder, *options)
+    assert refined["mean_iou"] != plain["mean_iou"]
+    by_onnx = scores_of(capsys, exported, folder, *options)
+    assert by_onnx["mean_iou"] == pytest.approx(refined["mean_iou"], abs=5e-3)
+
+
 def test_names_come_from_the_segmenter_where_the_folder_has_none(exported, make_folder, tmp_path, capsys):
     data = make_folder(tmp_path / "data")
     (data / "classes.txt").unlink()
@@ -47,6 +57,9 @@ def test_names_come_from_the_segmenter_where_the_folder_has_none(exported, make_
 def test_wrong_words_are_told(fails, trained, exported, folder, tmp_path):
     assert fails("evaluate", trained, tmp_path / "no").startswith("DATA must be a folder")
     assert "no.txt'" in fails("evaluate", exported, folder, "--split", "no")
+    assert fails("evaluate", exported, folder, "--crf-xy", 5) == (
+        "--crf-xy needs --crf windowed or --crf dense. Received: --crf none"
+    )
     assert fails("evaluate", exported, folder, "--group-by", "(") == (
         "group_by must be a regular expression (missing ), unterminated subpattern at position 0). "
         "Received: group_by='('"

@@ -3,7 +3,7 @@ import csv
 import pytest
 
 from keras_wsseg.cli.main import main
-from keras_wsseg.cli.sweep_command import as_markdown, parse_variations, table_of
+from keras_wsseg.cli.sweep_command import as_csv, as_markdown, parse_variations, table_of
 from keras_wsseg.training import RunFolder, SweepRow
 
 
@@ -46,6 +46,22 @@ def test_table():
     assert as_markdown(columns, lines).splitlines()[0].endswith("| a | b\\|c |")
     title, (_, lines) = table_of([SweepRow({}, (0.4,), {})], "mean_iou")
     assert title == "mean IoU in points of 100" and lines == [("40.0", "")]
+
+
+def test_table_with_a_crf_behind_the_segmenters():
+    rows = [
+        SweepRow({"method": "pce"}, (0.40, 0.44), {"a": 0.5}, (0.5, 0.54)),
+        SweepRow({"method": "full"}, (0.5, 0.5), {"a": 0.25}),
+    ]
+    _, (columns, lines) = table_of(rows, "mean_dice")
+    assert columns == ("method", "mean Dice", "difference", "with CRF", "a")
+    assert lines == [
+        ("pce", "42.0 ± 2.8", "", "52.0 ± 2.8", "50.0"),
+        ("full", "50.0 ± 0.0", "+8.0", "", "25.0"),
+    ]
+    header, first, second = as_csv(rows, "mean_dice").splitlines()
+    assert header == "method,mean_dice,spread,difference,with CRF,its spread,run 1,run 2,dice a"
+    assert first.split(",")[4:6] == ["0.520000", "0.028284"] and second.split(",")[4] == ""
 
 
 def test_values_take_the_types_of_their_settings():

@@ -1,12 +1,42 @@
 import numpy as np
 import pytest
 
+from keras_wsseg import losses
 from keras_wsseg.annotations import OUTSIDE
-from keras_wsseg.training.build import build_training_data
+from keras_wsseg.training.build import build_loss, build_training_data
 
 
 def drawn(data):
     return sum((data.load(index)[1] < OUTSIDE).sum() for index in range(len(data)))
+
+
+def test_methods_have_their_losses_with_what_was_set(small_config):
+    for method, name in {
+        "gated-crf": "GatedCRFLoss",
+        "dense-crf": "DenseCRFLoss",
+        "normalized-cut": "NormalizedCutLoss",
+        "kernel-cut": "KernelCutLoss",
+        "adm": "ADMLoss",
+    }.items():
+        total, loss = build_loss(small_config.replace(method=method))
+        kind = getattr(losses, name)
+        assert type(loss) is kind and loss in total.terms
+        # What is not set is the loss's own default.
+        assert loss.get_config() == kind(scale=0.5).get_config()
+        changed = small_config.replace(
+            method=method, crf_weight=0.7, sigma_xy=9.0, sigma_rgb=0.2, loss_scale=0.25, gamma=0.4,
+            landmarks=33, dense_method="nystrom", adm_strength=1.5, adm_iterations=2, radius=3,
+        )  # fmt: skip
+        _, loss = build_loss(changed)
+        assert (loss.weight, loss.scale) == (0.7, 0.25)
+        widths = loss.kernels[0] if method == "gated-crf" else loss
+        assert set(widths.get_config().values()) >= {9.0, 0.2}
+        if method != "gated-crf":
+            assert (loss.method, loss.landmarks) == ("nystrom", 33)
+        assert getattr(loss, "gamma", 0.4) == 0.4 and getattr(loss, "strength", 1.5) == 1.5
+        assert getattr(loss, "iterations", 2) == 2 and getattr(loss, "radius", 3) == 3
+    for method in ("pce", "full"):
+        assert build_loss(small_config.replace(method=method))[1] is None
 
 
 @pytest.mark.parametrize("annotation", ["scribbles", "simulated_scribbles"])

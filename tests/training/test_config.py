@@ -14,7 +14,22 @@ from keras_wsseg.training import TrainingConfig
             ValueError,
             "data must be the folder of images and annotations. Received: data=None",
         ),
-        ({"method": "crf"}, ValueError, "method must be one of gated-crf, pce, full. Received: method='crf'"),
+        (
+            {"method": "crf"},
+            ValueError,
+            "method must be one of gated-crf, dense-crf, normalized-cut, kernel-cut, adm, pce, full. "
+            "Received: method='crf'",
+        ),
+        (
+            {"dense_method": "fast"},
+            ValueError,
+            "dense_method must be one of auto, exact, nystrom, permutohedral. Received: dense_method='fast'",
+        ),
+        (
+            {"score_crf": "yes"},
+            ValueError,
+            "score_crf must be one of none, windowed, dense. Received: score_crf='yes'",
+        ),
         ({"output_stride": 3}, ValueError, "output_stride must be one of 1, 2, 4. Received: output_stride=3"),
         ({"steps": 0}, ValueError, "steps must be at least 1. Received: steps=0"),
         ({"crop": 4}, ValueError, "crop must be at least 8. Received: crop=4"),
@@ -31,7 +46,8 @@ from keras_wsseg.training import TrainingConfig
         (
             {"steps": 20, "warm_up": 20},
             ValueError,
-            "warm_up must be below steps=20, or the gated CRF never acts. Received: warm_up=20",
+            "warm_up must be below steps=20, or the loss of method='gated-crf' never acts. "
+            "Received: warm_up=20",
         ),
         ({"steps": "many"}, TypeError, "steps must be int. Received: steps='many'"),
         ({"steps": True}, TypeError, "steps must be int. Received: steps=True"),

@@ -1,0 +1,59 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_wsseg.layers import MeanFieldCRF
+from keras_wsseg.training import RefinedSegmenter, RunFolder, train
+from keras_wsseg.training.refinement import build_crf
+
+
+class Noisy:
+    """Sees black and white, with one pixel in ten wrong."""
+
+    class_names = ("black", "white")
+
+    def probabilities(self, picture):
+        wrong = np.random.default_rng(0).random(picture.shape[:2]) < 0.1
+        white = np.where(wrong, picture[..., 0] < 128, picture[..., 0] >= 128)
+        return np.stack([np.where(white, 0.3, 0.7), np.where(white, 0.7, 0.3)], axis=-1).astype("float32")
+
+
+def picture():
+    picture = np.zeros((24, 30, 3), "uint8")
+    picture[:, 13:] = 255
+    return picture
+
+
+@pytest.mark.parametrize("kind", ("windowed", "dense"))
+def test_noise_goes_and_the_border_stays(kind):
+    refined = RefinedSegmenter(Noisy(), build_crf(kind, (0, 255)))
+    want = (picture()[..., 0] > 0).astype(int)
+    assert (Noisy().probabilities(picture()).argmax(-1) != want).mean() > 0.05
+    np.testing.assert_array_equal(refined(picture()), want)
+    np.testing.assert_allclose(refined.probabilities(picture()).sum(-1), 1, rtol=1e-5)
+    assert refined.class_names == ("black", "white")
+
+
+def test_a_keras_model_is_refined_from_its_logits_at_any_stride():
+    net = keras.Sequential(
+        [keras.Input((None, None, 3)), keras.layers.Conv2D(2, 3, strides=2, padding="same")]
+    )
+    assert RefinedSegmenter(net, build_crf("windowed", (0, 255)))(picture()).shape == (24, 30)
+
+
+def test_settings_of_the_crf():
+    crf = build_crf("dense", (0, 1), xy=40, rgb=0.1, strength=5, iterations=3)
+    assert isinstance(crf, MeanFieldCRF) and crf.radius is None and crf.iterations == 3
+    assert [kernel.weight for kernel in crf.kernels] == [pytest.approx(1.5), 5]
+    assert (crf.kernels[1].xy, crf.kernels[1].rgb) == (40, pytest.approx(0.1))
+    assert build_crf("windowed", (0, 255)).radius == 5
+    with pytest.raises(ValueError, match="kind must be one of .*'dense'.* Received: kind='none'"):
+        build_crf("none", (0, 255))
+
+
+def test_a_training_scores_with_and_without(small_config, tmp_path):
+    config = small_config.replace(score_crf="windowed", method="pce", steps=2, epoch_steps=1, picture_every=0)
+    scores = train(config, tmp_path / "run", verbose=0).read_scores()
+    assert scores["refined"]["pictures"] == scores["pictures"] == 2
+    assert scores["refined"]["mean_iou"] != scores["mean_iou"]
+    assert RunFolder(tmp_path / "run").finished
