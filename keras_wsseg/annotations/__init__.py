@@ -1,6 +1,7 @@
 """Weak labels as arrays: files of scribbles and clicks, and their simulation from dense labels."""
 
 from keras_wsseg.annotations.clicks import enlarge_clicks, simulate_clicks
+from keras_wsseg.annotations.grabcut import grabcut_proposals
 from keras_wsseg.annotations.label_map import check_label_map, read_label_map, write_label_map
 from keras_wsseg.annotations.labels import OUTSIDE, UNLABELLED
 from keras_wsseg.annotations.palette import voc_palette
@@ -12,6 +13,7 @@ __all__ = [
     "UNLABELLED",
     "check_label_map",
     "enlarge_clicks",
+    "grabcut_proposals",
     "read_label_map",
     "shorten_scribbles",
     "simulate_clicks",

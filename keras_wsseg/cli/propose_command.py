@@ -1,0 +1,133 @@
+"""`keras-wsseg propose`."""
+
+import concurrent.futures
+import os
+import pathlib
+import shlex
+
+import numpy as np
+
+from keras_wsseg.cli import console
+from keras_wsseg.cli.data_folder import check_data_folder
+from keras_wsseg.cli.options import add_command
+
+_DESCRIPTION = """
+Grows scribbles or clicks into dense label maps by GrabCut, once: the baseline that trains on such proposals
+as if they were the truth. It needs a folder with images/ and annotations, and the extra [grabcut].
+"""
+
+_EXAMPLE = """
+keras-wsseg propose hearts --annotation scribbles --out grabcut
+keras-wsseg train hearts --annotation grabcut --method pce --out runs/grabcut
+"""
+
+
+def add_to(commands):
+    """Adds the command."""
+    parser = add_command(commands, "propose", "grow annotations by GrabCut", _DESCRIPTION, _EXAMPLE)
+    parser.add_argument("data", metavar="DATA", help="folder with images/ and the annotations")
+    parser.add_argument(
+        "--annotation",
+        default="scribbles",
+        metavar="NAME",
+        help="sub-folder of annotations; or simulated_clicks, simulated_scribbles from labels/ "
+        "(default: scribbles)",
+    )
+    parser.add_argument(
+        "--out",
+        default="grabcut",
+        metavar="NAME",
+        help="sub-folder of DATA for the label maps, or an absolute path where DATA is not to be written to; "
+        "train takes either as --annotation (default: grabcut)",
+    )
+    parser.add_argument(
+        "--split", metavar="NAME", help="list of the pictures, NAME.txt in DATA (default: all annotated ones)"
+    )
+    parser.add_argument(
+        "--iterations",
+        type=int,
+        default=5,
+        metavar="N",
+        help="rounds of learning colours and cutting (default: 5)",
+    )
+    parser.add_argument(
+        "--unclaimed",
+        type=int,
+        default=255,
+        metavar="ID",
+        help="pixels that no class claims: 255, unlabelled, or the id of a background class (default: 255)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the colour models (default: 0)"
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="replace label maps of the same names that lie in --out"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments):
+    """Proposes, and says what to type next."""
+    check_data_folder(arguments.data)
+    out = pathlib.Path(arguments.data) / arguments.out
+    _check_out(out, arguments)
+    console.load_keras()
+    from keras_wsseg.data import SegmentationFolder
+
+    data = SegmentationFolder(arguments.data, annotation=arguments.annotation, split=arguments.split)
+    if arguments.unclaimed not in (*range(data.num_classes), 255):
+        raise ValueError(
+            f"--unclaimed must be 255 or the id of one of the {data.num_classes} classes. "
+            f"Received: {arguments.unclaimed}"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    left = _propose_all(data, out, arguments)
+    print(f"{len(data)} proposals in {out}; {100 * np.mean(left):.1f} % of the pixels unlabelled")
+    print("Next, train on them:")
+    words = f"train {shlex.quote(arguments.data)} --annotation {shlex.quote(arguments.out)} --method pce"
+    name = pathlib.Path(arguments.data).resolve().name
+    print(f"  {console.own_command()} {words} --out {shlex.quote(f'runs/{name}-{out.name}')}")
+
+
+def _check_out(out, arguments):
+    root = pathlib.Path(arguments.data)
+    if out.exists() and not out.is_dir():
+        raise FileExistsError(f"--out must be a folder. Received: {str(out)!r}")
+    sources = {(root / name).resolve() for name in (".", "images", "labels", arguments.annotation)}
+    if out.resolve() in sources:
+        raise ValueError(
+            "--out must be another folder than those of pictures, annotations and dense labels. "
+            f"Received: {arguments.out!r}"
+        )
+    if out.is_dir() and any(out.iterdir()) and not arguments.force:
+        raise FileExistsError(
+            f"There are files in {str(out)!r} already: choose another --out, or add --force to replace them."
+        )
+
+
+def _propose_all(data, out, arguments):
+    """Writes all proposals; returns the part of each that stays unlabelled."""
+    # OpenCV lets go of Python's lock while it cuts, and keeps a seed for each thread.
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        try:
+            jobs = [pool.submit(_propose, data, index, out, arguments) for index in range(len(data))]
+            return [job.result() for job in console.progress("proposing")(jobs)]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _propose(data, index, out, arguments):
+    from keras_wsseg.annotations import UNLABELLED, grabcut_proposals, write_label_map
+
+    picture, labels = data.load(index)
+    proposal = grabcut_proposals(
+        picture,
+        labels,
+        arguments.iterations,
+        arguments.unclaimed,
+        arguments.seed,
+        data.value_range,
+    )
+    write_label_map(out / f"{data.names[index]}.png", proposal)
+    return np.mean(proposal == UNLABELLED)
