@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "layers": {"kernels", "ops"},
     "metrics": {"ops", "targets", "annotations"},
     "models": {"layers", "losses", "ops", "targets"},
-    "visualization": {"annotations", "ops"},
+    "visualization": {"annotations", "losses", "ops", "targets"},
     "callbacks": {"annotations", "kernels", "losses", "ops", "targets", "visualization"},
     "data": {"annotations"},
     "export": {"layers", "models", "ops", "visualization"},

@@ -9,13 +9,24 @@ from keras_wsseg.cli import (
     demo_command,
     evaluate_command,
     export_command,
+    gradient_command,
     predict_command,
+    propose_command,
     sweep_command,
     train_command,
 )
 from keras_wsseg.cli.options import HelpFormatter
 
-_COMMANDS = (train_command, evaluate_command, predict_command, export_command, sweep_command, demo_command)
+_COMMANDS = (
+    train_command,
+    evaluate_command,
+    predict_command,
+    export_command,
+    sweep_command,
+    propose_command,
+    gradient_command,
+    demo_command,
+)
 
 _DESCRIPTION = """\
 Train a segmenter from scribbles, clicks or dense labels, see what it learned, and ship it as one ONNX file.

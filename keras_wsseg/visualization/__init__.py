@@ -1,7 +1,9 @@
 """Pictures of images, weak labels, predictions and kernels, as NumPy arrays and PNG files."""
 
 from keras_wsseg.visualization.contact_sheet import contact_sheet
+from keras_wsseg.visualization.gradient_sheet import gradient_sheet
 from keras_wsseg.visualization.kernel_mosaic import kernel_mosaic
+from keras_wsseg.visualization.loss_gradient import loss_gradient, prediction_gradient
 from keras_wsseg.visualization.overlay import overlay
 from keras_wsseg.visualization.palette import class_palette
 from keras_wsseg.visualization.prediction_sheet import prediction_sheet
@@ -12,8 +14,11 @@ from keras_wsseg.visualization.write_png import write_png
 __all__ = [
     "class_palette",
     "contact_sheet",
+    "gradient_sheet",
     "kernel_mosaic",
+    "loss_gradient",
     "overlay",
+    "prediction_gradient",
     "prediction_sheet",
     "rgb_picture",
     "uncertainty",

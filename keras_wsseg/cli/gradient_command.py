@@ -1,0 +1,171 @@
+"""`keras-wsseg gradient`."""
+
+import pathlib
+import sys
+
+import numpy as np
+
+from keras_wsseg.cli import console
+from keras_wsseg.cli.options import add_command
+from keras_wsseg.cli.pictures import check_out, find_pictures
+from keras_wsseg.cli.segmenters import KerasSegmenter, load_keras_model, load_segmenter
+from keras_wsseg.training.config import METHODS, TrainingConfig
+
+_DESCRIPTION = """
+Paints what a loss asks of a segmenter: for each class the gradient of the loss with respect to its
+probability, red where it asks for more of the class and yellow where for less. It needs a segmenter and
+pictures.
+"""
+
+_EXAMPLE = """
+keras-wsseg gradient runs/hearts hearts/images/one.png --out gradients
+keras-wsseg gradient hearts.onnx 'new/*.png' --loss dense-crf --kind change --out gradients
+"""
+
+
+def add_to(commands):
+    """Adds the command."""
+    parser = add_command(commands, "gradient", "paint the gradient of a loss", _DESCRIPTION, _EXAMPLE)
+    parser.add_argument("segmenter", metavar="SEGMENTER", help="run folder, .keras file or .onnx file")
+    parser.add_argument(
+        "inputs", nargs="+", metavar="INPUT", help="pictures, folders of them, or patterns: 'a/*.jpg'"
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for a NAME.png for each picture")
+    parser.add_argument(
+        "--loss",
+        choices=METHODS,
+        metavar="{" + ",".join(METHODS) + "}",
+        help="the regularised loss of this method with its default settings, the cross entropy for pce and "
+        "full; by default the one that the run was trained with, and its settings",
+    )
+    parser.add_argument(
+        "--labels",
+        metavar="DIR",
+        help="label maps NAME.png of the pictures: annotations for the cross entropy, and which pixels are "
+        "outside the picture",
+    )
+    parser.add_argument(
+        "--classes", metavar="N,N,...", help="ids of the classes to show (default: those predicted)"
+    )
+    parser.add_argument(
+        "--kind",
+        default="gradient",
+        choices=("gradient", "change"),
+        help="gradient: the whole of it; change: where the prediction is not yet what the loss asks for "
+        "(default: gradient)",
+    )
+    parser.add_argument(
+        "--percentile",
+        type=float,
+        default=99.0,
+        metavar="X",
+        help="full colour at this percentile of a picture's gradients (default: 99.0)",
+    )
+    parser.add_argument(
+        "--limit",
+        type=float,
+        metavar="X",
+        help="full colour at this gradient instead, the same for all pictures",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments):
+    """Paints all that can be, then lists the rest."""
+    out = pathlib.Path(arguments.out)
+    pictures = find_pictures(arguments.inputs)
+    check_out(out, pictures, "sheets")
+    classes = _class_ids(arguments.classes)
+    labels = None if arguments.labels is None else pathlib.Path(arguments.labels)
+    if labels is not None and not labels.is_dir():
+        raise FileNotFoundError(f"--labels must be a folder. Received: {str(labels)!r}")
+    segmenter, config = _load(arguments.segmenter)
+    config = _settings(arguments.loss, config)
+    if config.method in ("pce", "full") and labels is None:
+        raise ValueError(
+            "--labels must be given where the loss is the cross entropy, which reads nothing else. "
+            "Received: none"
+        )
+    if segmenter.channels not in (1, 3):
+        raise ValueError(
+            f"The segmenter must take grey or RGB pictures. Received: {segmenter.channels} channels"
+        )
+    console.load_keras()
+    from keras_wsseg.training.build import build_loss
+
+    whole, regularised = build_loss(config)
+    loss = whole if regularised is None else regularised
+    failed = []
+    for path in console.progress("painting")(pictures):
+        try:
+            _paint(segmenter, loss, path, labels, classes, arguments, f"{path.stem}, {config.method}")
+        except (ValueError, TypeError, OSError) as error:
+            failed.append((path, " ".join(str(error).split())))
+    print(f"{len(pictures) - len(failed)} of {len(pictures)} sheets in {out}")
+    for path, reason in failed:
+        print(f"keras-wsseg: not painted: {path}: {reason}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _class_ids(text):
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"--classes must be ids of classes, N,N,... Received: {text!r}") from None
+
+
+def _load(path):
+    """The segmenter, and the settings it was trained with or None."""
+    if pathlib.Path(path).suffix.lower() == ".onnx":
+        return load_segmenter(path), None
+    model, class_names, config = load_keras_model(path)
+    return KerasSegmenter(model, class_names), config
+
+
+def _settings(method, config):
+    """The settings of the loss: the run's own, or defaults where another method is asked for."""
+    if config is None and method is None:
+        raise ValueError("--loss must be given where the segmenter is no run folder's. Received: none")
+    if config is None or method not in (None, config.method):
+        # Widths and weights that suit one method mean nothing to another.
+        return TrainingConfig(data="." if config is None else config.data, method=method)
+    return config
+
+
+def _paint(segmenter, loss, path, labels, classes, arguments, caption):
+    from keras_wsseg.annotations import read_label_map
+    from keras_wsseg.data.picture import read_picture
+    from keras_wsseg.visualization import gradient_sheet, write_png
+
+    picture = read_picture(path, "grey" if segmenter.channels == 1 else "rgb")
+    annotation = None if labels is None else read_label_map(labels / f"{path.stem}.png")
+    prediction, from_logits = _prediction(segmenter, picture)
+    sheet = gradient_sheet(
+        loss,
+        picture,
+        annotation,
+        prediction,
+        classes=classes,
+        class_names=segmenter.class_names,
+        palette=segmenter.palette,
+        from_logits=from_logits,
+        value_range=segmenter.value_range,
+        kind=arguments.kind,
+        percentile=arguments.percentile,
+        limit=arguments.limit,
+        caption=caption,
+    )
+    write_png(pathlib.Path(arguments.out) / f"{path.stem}.png", sheet)
+
+
+def _prediction(segmenter, picture):
+    """`(prediction, whether it holds logits)`, on the grid of the logits where that is known."""
+    if not isinstance(segmenter, KerasSegmenter):
+        return segmenter.probabilities(picture), False
+    logits = segmenter.model.predict_on_batch(np.asarray(picture, "float32")[None])[0]
+    if logits.shape[-1] == 1:
+        # The log-odds of the second of two classes.
+        logits = np.concatenate([np.zeros_like(logits), logits], axis=-1)
+    return logits, True

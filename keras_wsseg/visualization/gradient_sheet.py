@@ -1,0 +1,85 @@
+"""What a loss asks of every class, beside the prediction it asks it of."""
+
+import numpy as np
+
+from keras_wsseg.visualization.contact_sheet import contact_sheet
+from keras_wsseg.visualization.loss_gradient import (
+    as_probabilities,
+    enlarged,
+    paint_gradient,
+    scaled_gradient,
+)
+from keras_wsseg.visualization.overlay import overlay
+from keras_wsseg.visualization.rgb import rgb_picture
+
+
+def gradient_sheet(
+    loss,
+    picture,
+    labels,
+    prediction,
+    classes=None,
+    class_names=None,
+    palette=None,
+    from_logits=False,
+    value_range=(0, 255),
+    kind="gradient",
+    percentile=99.0,
+    limit=None,
+    caption=None,
+    cell=320,
+):
+    """A sheet of the picture, the prediction over it, and `loss_gradient` of one class a column.
+
+    The line above says from which gradient on the colours are full: the same for all classes, so that the
+    columns compare.
+
+    Args:
+        loss, picture, labels, prediction, from_logits, value_range, kind, percentile, limit: as of
+            `loss_gradient`.
+        classes: ids of the classes to show; by default those that are predicted anywhere.
+        class_names: a name for each class; shown above its column and beside its colour.
+        palette: `(classes, 3)` red, green, blue of 0 to 255; `class_palette` by default.
+        caption: words before the line above everything.
+        cell: largest width and height of a picture on the sheet in pixels.
+
+    Returns:
+        uint8 `(height, width, 3)`.
+
+    Raises:
+        TypeError, ValueError: as `loss_gradient`; or if a class has no name or is none.
+
+    Example:
+
+    >>> from keras_wsseg import losses
+    >>> picture, p = np.zeros((8, 8), np.uint8), np.full((8, 8, 2), 0.5)
+    >>> gradient_sheet(losses.GatedCRFLoss(), picture, None, p, class_names=["cat", "dog"]).dtype
+    dtype('uint8')
+    """
+    values, limit = scaled_gradient(
+        loss, picture, labels, prediction, from_logits, value_range, kind, percentile, limit
+    )
+    known = range(values.shape[-1])
+    if class_names is not None and len(class_names) != len(known):
+        raise ValueError(
+            f"`class_names` must have a name for each of the {len(known)} classes. "
+            f"Received: {len(class_names)} names"
+        )
+    predicted = np.argmax(as_probabilities(prediction, from_logits), axis=-1)
+    classes = np.unique(predicted).tolist() if classes is None else list(classes)
+    if not classes or not set(classes) <= set(known):
+        raise ValueError(f"`classes` must hold ids from 0 to {len(known) - 1}. Received: classes={classes!r}")
+    names = class_names or [f"class {number}" for number in known]
+    shown = rgb_picture(picture, value_range)
+    columns = {"image": shown, "prediction": overlay(shown, enlarged(predicted, shown.shape), palette)}
+    titles = [*columns, *(names[k] for k in classes)]
+    painted = [paint_gradient(picture, values[..., k], limit, value_range) for k in classes]
+    line = f"red: more of it, yellow: less; full colour at ±{limit:.2g}"
+    return contact_sheet(
+        [[*columns.values(), *painted]],
+        titles,
+        class_names,
+        palette,
+        line if caption is None else f"{caption}  –  {line}",
+        cell,
+    )

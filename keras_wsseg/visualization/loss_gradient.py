@@ -1,0 +1,257 @@
+"""Where a loss wants another prediction, painted over the picture."""
+
+import numpy as np
+
+from keras_wsseg.annotations.labels import UNLABELLED
+from keras_wsseg.visualization.overlay import checked_labels
+from keras_wsseg.visualization.rgb import checked_image, rgb_picture, unit_values
+
+KINDS = ("gradient", "change")
+
+_MORE, _LESS = (235, 40, 45), (255, 214, 10)
+_BRIGHTNESS = 0.55
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_TOLERANCE = 1e-3
+# Rounding leaves traces where a loss has no part; they shall not count among what the scale is made of.
+_NOTHING = 1e-6
+
+
+def prediction_gradient(loss, y_true, y_pred):
+    """∂R/∂S, the gradient of a loss with respect to the probabilities, not to the logits behind them.
+
+    What a training follows is the gradient with respect to the logits, S_k (∂R/∂S_k − Σ_j S_j ∂R/∂S_j), which
+    vanishes wherever a prediction is certain, however wrong. To see what the loss itself asks for, it is
+    computed here by a copy that takes probabilities, each S_k a free variable. Behind a softmax a number
+    added to ∂R/∂S_k for all classes k of a pixel alike changes nothing: only differences between the classes
+    of a pixel mean something.
+
+    Args:
+        loss: a loss of this library or a sum of them, whatever its `from_logits`. The numbers of the copy are
+            the declared ones, not what a warm-up has made of them for now.
+        y_true: what the loss reads: `targets.pack(labels, guide)`, or plain labels `(batch, height, width)`.
+        y_pred: probabilities `(batch, h, w, classes)` that sum to 1.
+
+    Returns:
+        float32 `(batch, h, w, classes)`: the gradient of the mean over the batch.
+
+    Raises:
+        TypeError: if `loss` is no `keras.losses.Loss`.
+        ValueError: if `y_pred` holds no probabilities, or the loss does not say whether it takes logits.
+
+    Example:
+
+    >>> from keras_wsseg import losses
+    >>> y_pred = np.full((1, 1, 2, 2), 0.5, "float32")
+    >>> found = prediction_gradient(losses.PartialCrossEntropy(), np.array([[[1, 255]]]), y_pred)
+    >>> (found + 0.0).tolist()  # without the signs of zeros
+    [[[[0.0, -2.0], [0.0, 0.0]]]]
+    """
+    import keras
+    from keras import ops
+
+    if not isinstance(loss, keras.losses.Loss):
+        raise TypeError(f"`loss` must be a keras.losses.Loss. Received: loss={loss!r}")
+    if np.ndim(y_pred) != 4:
+        raise ValueError(
+            f"`y_pred` must have shape (batch, height, width, classes). Received: shape={np.shape(y_pred)}"
+        )
+    y_pred = _checked_probabilities(ops.convert_to_numpy(y_pred), "y_pred")
+    y_true = ops.convert_to_tensor(y_true, "float32")
+    on_probabilities = _taking_probabilities(loss)
+    return _gradient(lambda s: ops.mean(on_probabilities.call(y_true, s)), y_pred)
+
+
+def loss_gradient(
+    loss,
+    picture,
+    labels,
+    prediction,
+    class_id=None,
+    from_logits=False,
+    value_range=(0, 255),
+    kind="gradient",
+    percentile=99.0,
+    limit=None,
+):
+    """∂R/∂S_k painted over the picture: red where the loss asks for more of class k, yellow for less.
+
+    It shows what a regulariser and its sigmas make of a prediction before anybody trains with them: good ones
+    stop at the edges of things, and ask for less between the border of a mask that is too large and the edge
+    of the thing, as far as the kernel reaches.
+
+    Negative gradients are red and positive ones yellow, on the dimmed grey picture. Only the differences
+    between the classes of a pixel have a meaning (see `prediction_gradient`), so what is shown is
+
+    - `kind="gradient"`: `g_k = ∂R/∂S_k − mean_j ∂R/∂S_j`, whether or not the prediction agrees already;
+    - `kind="change"`: what is left to do, `d_k = ∂R/∂S_k − min_{j≠k} ∂R/∂S_j`, times the probability that
+      class k can still gain, `1 − S_k`, where `d_k < 0`, and times that which it can lose, `S_k`, where
+      `d_k > 0`. Pixels that have what the loss asks for are grey.
+
+    Args:
+        loss: a loss of this library or a sum of them.
+        picture: `(height, width)`, `(height, width, 1)` or `(height, width, 3)`, within `value_range`.
+        labels: integers `(height, width)`: classes, 255 unlabelled, 254 outside the image; None: all 255.
+        prediction: `(h, w, classes)`, on the picture's grid or, as logits often are, on a coarser one, on
+            which the loss is then computed and whose pixels show as blocks.
+        class_id: k; None: all classes.
+        from_logits: whether `prediction` holds logits; probabilities otherwise.
+        value_range: the values of black and of white.
+        kind: `"gradient"` or `"change"`.
+        percentile: full colour is reached at this percentile of the magnitudes that are not 0, over all
+            classes of the picture, so that they compare; above 0, at most 100.
+        limit: full colour at this gradient instead, to compare pictures or losses.
+
+    Returns:
+        uint8 `(height, width, 3)`; `(classes, height, width, 3)` where `class_id` is None.
+
+    Raises:
+        TypeError: if `loss` is no loss, or `labels` holds no integers.
+        ValueError: if sizes do not fit, a value lies outside its range, or there is no such class or kind.
+
+    Example:
+
+    >>> from keras_wsseg import losses
+    >>> picture, labels = np.zeros((1, 2), np.uint8), np.array([[1, 255]])
+    >>> undecided = np.full((1, 2, 2), 0.5)
+    >>> loss_gradient(losses.PartialCrossEntropy(), picture, labels, undecided, class_id=1).tolist()
+    [[[235, 40, 45], [0, 0, 0]]]
+
+    Source: Tang et al. 2018, arXiv:1803.09569, figure 1; `kind="change"` is not theirs.
+    """
+    values, limit = scaled_gradient(
+        loss, picture, labels, prediction, from_logits, value_range, kind, percentile, limit
+    )
+    classes = values.shape[-1]
+    if class_id is not None and class_id not in range(classes):
+        raise ValueError(f"`class_id` must be 0 to {classes - 1}. Received: class_id={class_id!r}")
+    if class_id is None:
+        return np.stack([paint_gradient(picture, values[..., k], limit, value_range) for k in range(classes)])
+    return paint_gradient(picture, values[..., class_id], limit, value_range)
+
+
+def scaled_gradient(loss, picture, labels, prediction, from_logits, value_range, kind, percentile, limit):
+    """The numbers behind `loss_gradient`, and the gradient that gets full colour.
+
+    Returns:
+        `(values, limit)`: float32 `(h, w, classes)` on the prediction's grid, and a float above 0.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"`kind` must be one of {KINDS}. Received: kind={kind!r}")
+    if not 0 < percentile <= 100:
+        raise ValueError(f"`percentile` must be above 0 and at most 100. Received: percentile={percentile!r}")
+    if limit is not None and not 0 < limit < np.inf:
+        raise ValueError(f"`limit` must be finite and above 0. Received: limit={limit!r}")
+    probabilities = as_probabilities(prediction, from_logits)
+    # Here and not above: a picture of something else shall be drawn without starting Keras.
+    from keras_wsseg import targets
+
+    guide = unit_values(checked_image(picture), value_range)
+    if labels is None:
+        labels = np.full(guide.shape[:2], UNLABELLED)
+    labels = checked_labels(labels, guide.shape[:2])
+    y_true = targets.pack(labels[None].astype(np.float32), guide[None])
+    values = prediction_gradient(loss, y_true, probabilities[None])[0]
+    if kind == "gradient":
+        values = values - values.mean(axis=-1, keepdims=True)
+    else:
+        values = values - _least_of_the_others(values)
+        values *= np.where(values < 0, 1 - probabilities, probabilities)
+    return values, float(_percentile(values, percentile) if limit is None else limit)
+
+
+def paint_gradient(picture, values, limit, value_range=(0, 255)):
+    """Numbers `(h, w)` over the dimmed grey picture: full red at −`limit`, full yellow at `limit`."""
+    grey = rgb_picture(picture, value_range).astype(np.float32) @ _LUMA
+    values = enlarged(values, grey.shape) / limit
+    strength = np.minimum(np.abs(values), 1.0)[..., None]
+    colour = np.where(values[..., None] < 0, _MORE, _LESS)
+    dimmed = _BRIGHTNESS * grey[..., None]
+    return np.rint(dimmed + strength * (colour - dimmed)).astype(np.uint8)
+
+
+def enlarged(values, size):
+    """`(h, w)` values brought to `size` in blocks, which hide nothing of the grid they were computed on."""
+    places = [
+        ((np.arange(wanted) + 0.5) * given / wanted).astype(int)
+        for wanted, given in zip(size[:2], values.shape, strict=True)
+    ]
+    return values[np.ix_(*places)]
+
+
+def as_probabilities(prediction, from_logits):
+    """`prediction` as float32 probabilities `(h, w, classes)`."""
+    array = np.asarray(prediction, dtype=np.float32)
+    if array.ndim != 3 or array.shape[-1] < 2 or not array.size:
+        raise ValueError(
+            "`prediction` must have shape (height, width, classes) of at least two classes. "
+            f"Received: shape={array.shape}"
+        )
+    if not from_logits:
+        return _checked_probabilities(array, "prediction")
+    powers = np.exp(array - array.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def _checked_probabilities(values, name):
+    values = np.asarray(values, np.float32)
+    # The comparisons are turned round so that NaN fails them too.
+    inside = values.min(initial=0) >= -_TOLERANCE and values.max(initial=0) <= 1 + _TOLERANCE
+    sums = values.sum(axis=-1)
+    if not inside or not np.all(np.abs(sums - 1) <= _TOLERANCE):
+        raise ValueError(
+            f"`{name}` must hold probabilities of classes that sum to 1, as softmax makes them of logits. "
+            f"Received: values from {values.min():g} to {values.max():g}, sums from {sums.min():g} to "
+            f"{sums.max():g}"
+        )
+    return values
+
+
+def _taking_probabilities(loss):
+    """A copy of a loss that takes probabilities."""
+    from keras_wsseg.losses.loss_sum import LossSum
+
+    if isinstance(loss, LossSum):
+        return LossSum([_taking_probabilities(term) for term in loss.terms], loss.factors)
+    config = loss.get_config()
+    if "from_logits" not in config:
+        raise ValueError(
+            f"`loss` must be one that takes logits or probabilities, by from_logits. Received: loss={loss!r}"
+        )
+    return type(loss).from_config({**config, "from_logits": False})
+
+
+def _gradient(function, values):
+    """The gradient of a function of a tensor to a number, as a NumPy array."""
+    import keras
+
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        variable = tf.convert_to_tensor(values)
+        with tf.GradientTape() as tape:
+            tape.watch(variable)
+            result = function(variable)
+        found = tape.gradient(result, variable, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return np.asarray(found, np.float32)
+    if backend == "jax":
+        import jax
+
+        # Compiled as a whole: one by one the operations of a picture take longer to compile than to run.
+        return np.asarray(jax.jit(jax.grad(function))(jax.numpy.asarray(values)), np.float32)
+    raise RuntimeError(
+        f"The gradient of a loss needs Keras on TensorFlow or JAX. Received: KERAS_BACKEND={backend}"
+    )
+
+
+def _percentile(values, percentile):
+    sizes = np.abs(values)
+    sizes = sizes[sizes > _NOTHING * sizes.max(initial=0)]
+    return np.percentile(sizes, percentile) if sizes.size else 1.0
+
+
+def _least_of_the_others(values):
+    """For each entry of the last axis the least of the other entries."""
+    two = np.sort(values, axis=-1)[..., :2]
+    first = np.argmin(values, axis=-1, keepdims=True)
+    return np.where(np.arange(values.shape[-1]) == first, two[..., 1:], two[..., :1])

@@ -1,0 +1,120 @@
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_wsseg.cli.main import main
+from keras_wsseg.cli.segmenters import load_keras_model
+from keras_wsseg.data.picture import read_picture
+from keras_wsseg.training.build import build_loss
+from keras_wsseg.training.config import TrainingConfig
+from keras_wsseg.visualization import class_palette, gradient_sheet
+
+
+def gradient(*argv):
+    return main(["gradient", *map(str, argv)])
+
+
+def pixels(path):
+    return np.asarray(Image.open(path))
+
+
+def test_the_loss_is_that_of_the_run(trained, folder, tmp_path, capsys):
+    assert gradient(trained, folder / "images" / "p[01].png", "--out", tmp_path / "g") == 0
+    assert capsys.readouterr().out.endswith(f"2 of 2 sheets in {tmp_path / 'g'}\n")
+    assert sorted(path.name for path in (tmp_path / "g").iterdir()) == ["p0.png", "p1.png"]
+    model, names, config = load_keras_model(trained)
+    picture = read_picture(folder / "images" / "p0.png", "rgb")
+    expected = gradient_sheet(
+        build_loss(config)[1],
+        picture,
+        None,
+        model.predict_on_batch(picture[None].astype("float32"))[0],
+        class_names=names,
+        palette=class_palette(2),
+        from_logits=True,
+        caption="p0, gated-crf",
+    )
+    np.testing.assert_array_equal(pixels(tmp_path / "g" / "p0.png"), expected)
+
+
+def test_another_loss_comes_with_its_defaults(trained, exported, folder, tmp_path):
+    picture = folder / "images" / "p2.png"
+    for method in ("gated-crf", "dense-crf"):
+        for segmenter in (trained, exported):
+            out = tmp_path / method / segmenter.name
+            assert gradient(segmenter, picture, "--loss", method, "--out", out) == 0
+    assert (tmp_path / "dense-crf" / "first" / "p2.png").is_file()
+    sheets = [pixels(tmp_path / method / "first.onnx" / "p2.png") for method in ("gated-crf", "dense-crf")]
+    assert sheets[0].shape != sheets[1].shape or (sheets[0] != sheets[1]).any()
+
+
+def test_the_cross_entropy_reads_labels(fails, exported, folder, tmp_path):
+    picture, words = folder / "images" / "p0.png", ["--loss", "pce", "--classes", "0,1"]
+    assert fails("gradient", exported, picture, *words, "--out", tmp_path / "g").startswith(
+        "--labels must be given where the loss is the cross entropy"
+    )
+    assert not (tmp_path / "g").exists()
+    assert gradient(exported, picture, *words, "--labels", folder / "scribbles", "--out", tmp_path / "a") == 0
+    assert gradient(exported, picture, *words, "--labels", folder / "labels", "--out", tmp_path / "b") == 0
+    assert (pixels(tmp_path / "a" / "p0.png") != pixels(tmp_path / "b" / "p0.png")).any()
+
+
+def test_options_change_the_sheet(trained, folder, tmp_path):
+    picture = folder / "images" / "p0.png"
+    words = {
+        "plain": [],
+        "kind": ["--kind", "change"],
+        "percentile": ["--percentile", "50"],
+        "limit": ["--limit", "1e9"],
+        "classes": ["--classes", "1"],
+    }
+    sheets = {}
+    for name, extra in words.items():
+        extra = extra if name == "classes" else [*extra, "--classes", "0,1"]
+        assert gradient(trained, picture, *extra, "--out", tmp_path / name) == 0
+        sheets[name] = pixels(tmp_path / name / "p0.png")
+    assert sheets["classes"].shape[1] < sheets["plain"].shape[1]
+    for name in ("kind", "percentile", "limit"):
+        same = sheets[name].shape == sheets["plain"].shape and (sheets[name] == sheets["plain"]).all()
+        assert not same, name
+
+
+def test_a_bad_picture_stops_no_other(trained, folder, tmp_path, capsys):
+    (tmp_path / "bad.png").write_text("no picture")
+    shutil.copy(folder / "images" / "p0.png", tmp_path / "stray.png")
+    images = [tmp_path / "bad.png", tmp_path / "stray.png", folder / "images" / "p1.png"]
+    words = ["--labels", folder / "scribbles", "--out", tmp_path / "g"]
+    assert gradient(trained, *images, *words) == 1
+    said = capsys.readouterr()
+    assert said.out.endswith(f"1 of 3 sheets in {tmp_path / 'g'}\n")
+    bad, stray = said.err.splitlines()
+    assert bad.startswith(f"keras-wsseg: not painted: {tmp_path / 'bad.png'}: The picture")
+    assert "stray.png: `path` must name a label map" in stray
+
+
+def test_wrong_words_are_told(fails, trained, exported, folder, tmp_path):
+    images, out = folder / "images", tmp_path / "g"
+    assert fails("gradient", exported, images, "--out", out) == (
+        "--loss must be given where the segmenter is no run folder's. Received: none"
+    )
+    assert fails("gradient", trained, images, "--out", images).startswith(
+        "--out must be another folder than that of the pictures."
+    )
+    assert fails("gradient", trained, images, "--classes", "a", "--out", out) == (
+        "--classes must be ids of classes, N,N,... Received: 'a'"
+    )
+    assert fails("gradient", trained, images, "--labels", tmp_path / "no", "--out", out).startswith(
+        "--labels must be a folder."
+    )
+    assert "invalid choice: 'x'" in fails("gradient", trained, images, "--loss", "x", "--out", out)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("method", ["normalized-cut", "kernel-cut", "adm"])
+def test_every_method_has_a_gradient(exported, folder, tmp_path, method):
+    picture = folder / "images" / "p3.png"
+    assert TrainingConfig(data=".", method=method).method == method
+    assert gradient(exported, picture, "--loss", method, "--out", tmp_path) == 0
+    assert (tmp_path / "p3.png").is_file()
