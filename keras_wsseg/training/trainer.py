@@ -66,7 +66,8 @@ def _fit(config, run, data, resume, verbose):
     # Epochs of one length, so that the last step is the one at which the learning rate arrives at 0.
     epochs = -(-config.steps // config.epoch_steps)
     epoch_steps = -(-config.steps // epochs)
-    data_epoch = -(-len(data) // config.batch_size)
+    unlabelled_batch = None if data.unlabelled is None else config.unlabelled_batch
+    data_epoch = data.steps_per_epoch(config.batch_size, unlabelled_batch)
     done = run.completed_epochs() if resume else 0
     batches = data.train(
         config.batch_size,
@@ -76,6 +77,7 @@ def _fit(config, run, data, resume, verbose):
         seed=config.seed,
         repeat=True,
         first_epoch=done * epoch_steps // data_epoch,
+        unlabelled_batch=unlabelled_batch,
     )
     run.begin(config, data.class_names)
     model.fit(

@@ -21,7 +21,7 @@ def trained(monkeypatch):
         if not run.finished:
             done.append(run.path.name)
             run.begin(config, ("a", "b"))
-            iou = config.crf_weight + config.seed / 100
+            iou = (config.crf_weight or 0.0) + config.seed / 100
             run.write_scores(Scores(iou, 0.5, {"a": iou, "b": None}, {"a": 0.5, "b": None}, 1, 1))
             run.segmenter.touch()
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from keras_wsseg.callbacks import PredictionPictures
+from keras_wsseg.data import SegmentationFolder
 from keras_wsseg.training import RunFolder, train, trainer
 
 
@@ -67,6 +68,32 @@ def test_resuming_ends_where_an_unbroken_training_ends(whole_run, tmp_path, monk
         np.testing.assert_allclose(resumed, expected, rtol=1e-4, atol=1e-5)
     with open(run.log) as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1", "2"]
+
+
+def test_pictures_without_annotation_go_on_where_they_stopped(small_config, tmp_path, monkeypatch):
+    config = small_config.replace(labelled_share=0.5, unlabelled_split="val")
+    unbroken = train(config, tmp_path / "unbroken", verbose=0)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt_after(patch, epochs=2)
+        train(config, tmp_path / "run", verbose=0)
+    run = train(None, tmp_path / "run", resume=True, verbose=0)
+    for resumed, expected in zip(weights(run), weights(unbroken), strict=True):
+        np.testing.assert_allclose(resumed, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_batches_hold_as_many_pictures_without_annotation_as_asked_for(small_config, tmp_path, monkeypatch):
+    asked = []
+    original = SegmentationFolder.train
+
+    def spy(self, *args, unlabelled_batch, **options):
+        asked.append(unlabelled_batch)
+        return original(self, *args, unlabelled_batch=unlabelled_batch, **options)
+
+    monkeypatch.setattr(SegmentationFolder, "train", spy)
+    config = small_config.replace(labelled_share=0.5, unlabelled_batch=0, steps=1, warm_up=0, val_split=None)
+    train(config.replace(picture_every=0), tmp_path / "mixed", verbose=0)
+    train(config.replace(method="pce", picture_every=0), tmp_path / "pce", verbose=0)
+    assert asked == [0, None]
 
 
 def test_what_is_finished_is_not_trained_again(whole_run, monkeypatch):
