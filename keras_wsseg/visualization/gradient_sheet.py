@@ -80,6 +80,6 @@ def gradient_sheet(
         titles,
         class_names,
         palette,
-        line if caption is None else f"{caption}  –  {line}",
+        line if caption is None else f"{caption};  {line}",
         cell,
     )

@@ -23,7 +23,7 @@ def prediction_gradient(loss, y_true, y_pred):
     vanishes wherever a prediction is certain, however wrong. To see what the loss itself asks for, it is
     computed here by a copy that takes probabilities, each S_k a free variable. Behind a softmax a number
     added to ∂R/∂S_k for all classes k of a pixel alike changes nothing: only differences between the classes
-    of a pixel mean something.
+    of a pixel mean something. Below 1e-7, where a cross entropy clips probabilities, it has no gradient.
 
     Args:
         loss: a loss of this library or a sum of them, whatever its `from_logits`. The numbers of the copy are
