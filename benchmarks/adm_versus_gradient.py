@@ -76,8 +76,6 @@ def main():
     fit(losses.PartialCrossEntropy(), 0)
     start = segmenter.get_weights()
     energy = losses.DenseCRFLoss(weight=1.0, **widths)
-    # ADM's proposals come out of the same energy: its strength, lambda over the mean of W 1, is lambda over
-    # the mass for each pixel, times their number, of which the mean cross entropy takes the mean.
     ways = {
         "gradient descent, λ = 0.3": losses.DenseCRFLoss(weight=0.3, **widths),
         "gradient descent, λ = 1": losses.DenseCRFLoss(weight=1.0, **widths),

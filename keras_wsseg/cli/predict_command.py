@@ -1,6 +1,5 @@
 """`keras-wsseg predict`."""
 
-import glob
 import io
 import os
 import pathlib
@@ -10,10 +9,9 @@ import numpy as np
 
 from keras_wsseg.cli import console
 from keras_wsseg.cli.options import add_command
+from keras_wsseg.cli.pictures import check_out, find_pictures
 from keras_wsseg.cli.refine import add_crf_options, refined
 from keras_wsseg.cli.segmenters import load_segmenter
-
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 _DESCRIPTION = """
 Segments pictures of any size and writes a mask for each: a PNG of class ids that shows in the colours of the
@@ -51,8 +49,8 @@ def add_to(commands):
 def run(arguments):
     """Predicts all that can be, then lists the rest."""
     out = pathlib.Path(arguments.out)
-    pictures = _pictures(arguments.inputs)
-    _check_out(out, pictures)
+    pictures = find_pictures(arguments.inputs)
+    check_out(out, pictures, "masks", ("overlay",))
     segmenter = refined(load_segmenter(arguments.segmenter), arguments)
     if segmenter.channels not in (1, 3):
         raise ValueError(
@@ -69,45 +67,6 @@ def run(arguments):
     for path, reason in failed:
         print(f"keras-wsseg: not predicted: {path}: {reason}", file=sys.stderr)
     return 1 if failed else 0
-
-
-def _pictures(inputs):
-    """The picture files that were meant, each once, in the order given."""
-    found = []
-    for text in inputs:
-        path = pathlib.Path(text)
-        if path.is_dir():
-            inside = [one for one in sorted(path.iterdir()) if one.suffix.lower() in _SUFFIXES]
-            if not inside:
-                raise FileNotFoundError(f"A folder of pictures must hold at least one. Received: {text!r}")
-            found += inside
-        elif path.is_file():
-            found.append(path)
-        else:
-            matches = sorted(one for one in glob.glob(text, recursive=True) if os.path.isfile(one))
-            if not matches:
-                raise FileNotFoundError(f"INPUT must be a picture, a folder or a pattern. Received: {text!r}")
-            found += map(pathlib.Path, matches)
-    return list({path.resolve(): path for path in found}.values())
-
-
-def _check_out(out, pictures):
-    """Masks must go where no picture lies, and no two into one file."""
-    if out.exists() and not out.is_dir():
-        raise FileExistsError(f"--out must be a folder. Received: {str(out)!r}")
-    places = {out.resolve(), (out / "overlay").resolve()}
-    by_stem = {}
-    for path in pictures:
-        if path.resolve().parent in places:
-            raise ValueError(
-                f"--out must be another folder than that of the pictures. Received: {str(out)!r}"
-            )
-        if path.stem in by_stem:
-            raise ValueError(
-                f"Pictures must differ in name, since masks are named after them. "
-                f"Received: {by_stem[path.stem]} and {path}"
-            )
-        by_stem[path.stem] = path
 
 
 def _predict(segmenter, path, out, arguments):

@@ -123,7 +123,9 @@ def test_fit_save_and_load(kind, tmp_path):
         callbacks.Annealing(loss, "sigma_rgb", lambda epoch: 0.1 + 0.1 * epoch),
     ]
     history = model.fit(pictures, labels, batch_size=2, epochs=2, callbacks=steps, verbose=0).history
-    assert set(history) == {"loss", "partial_cross_entropy", loss.name}
+    annealed = f"{loss.name}_sigma_rgb"
+    assert set(history) == {"loss", "partial_cross_entropy", loss.name, annealed}
+    assert history[annealed] == pytest.approx([0.1, 0.2])
     assert np.isfinite([*history.values()]).all() and history[loss.name][0] > 0
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
