@@ -109,3 +109,37 @@ def adm_proposal(s, affinity, labels, strength, iterations):
             if label >= 0:
                 x[p] = np.eye(s.shape[1])[label]
     return x
+
+
+def mean_field(
+    logits, features, sigmas_xy, weights, radius, compatibility, iterations, normalization, include_self
+):
+    """log Q of one picture after mean-field steps with N x N matrices (Krahenbuhl & Koltun, equation 4)."""
+    height, width, classes = logits.shape
+    places = np.array(list(np.ndindex(height, width)), "float64")
+    offsets = places[:, None] - places[None]
+    neighbours = np.ones(offsets.shape[:2])
+    if radius is not None:
+        neighbours = (np.abs(offsets).max(axis=-1) <= radius).astype("float64")
+    if not include_self:
+        np.fill_diagonal(neighbours, 0.0)
+    total = np.zeros_like(neighbours)
+    for feature, xy, weight in zip(features, sigmas_xy, weights, strict=True):
+        kernel = neighbours.copy()
+        if xy is not None:
+            kernel *= np.exp(-np.sum(offsets**2, axis=-1) / (2 * xy**2))
+        if feature is not None:
+            colours = feature.reshape(height * width, -1).astype("float64")
+            kernel *= np.exp(-0.5 * np.sum((colours[:, None] - colours[None]) ** 2, axis=-1))
+        mass = kernel.sum(axis=1)
+        if normalization == "row":
+            kernel /= mass[:, None]
+        elif normalization == "symmetric":
+            kernel /= np.sqrt(np.outer(mass, mass))
+        total += weight * kernel
+    mu = 1.0 - np.eye(classes) if compatibility is None else np.asarray(compatibility, "float64")
+    unary = -np.log(softmax(np.asarray(logits, "float64").reshape(-1, classes)))
+    q = np.exp(-unary)
+    for _ in range(iterations):
+        q = softmax(-unary - (total @ q) @ mu.T)
+    return np.log(q).reshape(logits.shape)

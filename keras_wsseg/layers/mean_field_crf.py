@@ -70,11 +70,11 @@ class MeanFieldCRF(keras.layers.Layer):
     Example:
 
     >>> import numpy as np
-    >>> picture = np.array([0, 0, 255], "float32").reshape(1, 1, 3, 1)
-    >>> logits = np.array([[3, 0], [0, 1], [0, 3]], "float32").reshape(1, 1, 3, 2)
-    >>> refined = MeanFieldCRF(radius=1)([logits, picture])  # the second pixel looks like the first
+    >>> picture = np.array([0, 0, 0, 255], "float32").reshape(1, 1, 4, 1)
+    >>> logits = np.array([[3, 0], [0, 1], [3, 0], [0, 3]], "float32").reshape(1, 1, 4, 2)
+    >>> refined = MeanFieldCRF(radius=2)([logits, picture])  # the second pixel looks like its neighbours
     >>> np.array(refined).argmax(-1).tolist()
-    [[[0, 0, 1]]]
+    [[[0, 0, 0, 1]]]
 
     Source: Krähenbühl & Koltun 2011, arXiv:1210.5644, equation 4 and algorithm 1; as a trainable layer, Zheng
     et al. 2015, arXiv:1502.03240; in a window, Teichmann & Cipolla 2018, arXiv:1805.04777.
@@ -124,7 +124,7 @@ class MeanFieldCRF(keras.layers.Layer):
         if self.compatibility == "trainable":
             potts = keras.initializers.Constant(1.0 - np.eye(classes, dtype="float32"))
             self._matrix = self.add_weight(
-                (classes, classes), initializer=potts, dtype="float32", name="compatibility"
+                (classes, classes), potts, dtype="float32", autocast=False, name="compatibility"
             )
         if self.train_kernel_weights:
             declared = np.array([kernel.weight for kernel in self.kernels], "float32")
@@ -133,6 +133,7 @@ class MeanFieldCRF(keras.layers.Layer):
                 initializer=keras.initializers.Constant(declared),
                 constraint=keras.constraints.NonNeg(),
                 dtype="float32",
+                autocast=False,
                 name="kernel_weights",
             )
 

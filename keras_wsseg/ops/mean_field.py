@@ -57,7 +57,8 @@ def mean_field(
         ValueError: if an argument is out of its range or does not fit the others.
 
     Example:
-        >>>         >>> logits = np.array([[2.0, 0.0], [0.0, 0.5], [2.0, 0.0]], "float32").reshape(1, 1, 3, 2)
+        >>> import numpy as np
+        >>> logits = np.array([[2.0, 0.0], [0.0, 0.5], [2.0, 0.0]], "float32").reshape(1, 1, 3, 2)
         >>> refined = mean_field(logits, [None], [3.0], [4.0], radius=1)  # the middle follows its neighbours
         >>> np.array(refined).argmax(-1).tolist()
         [[[0, 0, 0]]]

@@ -33,7 +33,6 @@ class WindowedKernels:
         self._rows, self._columns = ((n + tiles.TILE - 1) // tiles.TILE * tiles.TILE - n for n in size[1:])
         self._grid = tiles.TileGrid(self._height + self._rows, self._width + self._columns, radius)
         self._inside = self.arrange(ops.ones(size, "float32")[..., None])
-        self._inside_halo = self._halo(self._inside)
         together = normalization != "row" and all(isinstance(weight, int | float) for weight in weights)
         self._terms = []
         for feature, xy, weight in zip(features, sigmas_xy, weights, strict=True):
@@ -63,28 +62,31 @@ class WindowedKernels:
         if feature is None:
             return ops.convert_to_tensor(spatial)
         anchors = self.arrange(ops.stop_gradient(feature))
-        halos = ops.swapaxes(self._halo(anchors), -1, -2)
         # As a matrix product the exponent would lose digits, which the steps to come amplify.
         squares = 0.0
         for channel in range(feature.shape[-1]):
-            own, others = anchors[..., channel : channel + 1], halos[..., channel : channel + 1, :]
-            squares = squares + ops.square(own - others)
+            own = anchors[..., channel : channel + 1]
+            squares = squares + ops.square(own - self._halo_row(own))
         return spatial * ops.exp(-0.5 * squares)
 
     def _normalized(self, matrix, normalization, factor):
         """The matrix, symmetric in any case, and what its product is yet to be divided by."""
-        sums = None if normalization == "none" else backend.matmul_float32(matrix, self._inside_halo)
+        sums = None if normalization == "none" else backend.matmul_float32(matrix, self._halo(self._inside))
         # Without places beyond the picture, in rows or columns, the filter is its own adjoint.
-        rows, columns = self._inside, self._inside_halo
+        rows, columns = self._inside, self._halo_row(self._inside)
         if normalization == "symmetric":
             rows = rows * ops.divide_no_nan(ops.ones_like(sums), ops.sqrt(sums))
-            columns, sums = self._halo(rows), None
-        return matrix * (factor * rows) * ops.swapaxes(columns, -1, -2), sums
+            columns, sums = self._halo_row(rows), None
+        return matrix * (factor * rows) * columns, sums
 
     def _halo(self, values):
         places = ops.reshape(self._grid.table, (-1,))
         halo = ops.take(self._grid.with_outside(values), places, axis=1)
         return ops.reshape(halo, (-1, self._grid.tiles, self._grid.halo_size, values.shape[-1]))
+
+    def _halo_row(self, values):
+        # One channel with the pixels last. Transposed instead, it comes out of the ONNX converter wrong.
+        return ops.reshape(self._halo(values), (-1, self._grid.tiles, 1, self._grid.halo_size))
 
     def _filter(self, matrix, values):
         # Differentiated by itself, the gather would become a scatter.

@@ -1,0 +1,234 @@
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import oracles
+import pytest
+import tensorflow as tf
+
+from keras_wsseg.ops.dense_kernels import SeparableGaussian
+from keras_wsseg.ops.mean_field import mean_field
+
+MATRIX = np.array([[0.1, 1.0, 0.4], [0.7, 0.0, 1.2], [-0.3, 0.9, 0.2]])
+XY, WEIGHTS = [2.0, 4.0, None], [0.7, 1.5, 0.4]
+
+
+def example(size, batch=2, seed=0):
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(size=(batch, *size, 3)).astype("float32")
+    colour, grey = (rng.normal(size=(batch, *size, c)).astype("float32") for c in (3, 1))
+    return logits, [None, colour, grey]
+
+
+def expected(
+    logits, features, radius, compatibility, iterations, normalization, include_self, weights=WEIGHTS
+):
+    settings = (radius, compatibility, iterations, normalization, include_self)
+    return np.stack(
+        [
+            oracles.mean_field(
+                logits[i], [None if f is None else f[i] for f in features], XY, weights, *settings
+            )
+            for i in range(len(logits))
+        ]
+    )
+
+
+@pytest.mark.parametrize("normalization", ("symmetric", "row", "none"))
+@pytest.mark.parametrize("radius", (None, 1, 3, 12))
+@pytest.mark.parametrize("size", ((9, 11), (2, 3)))
+def test_matches_the_matrices(size, radius, normalization):
+    logits, features = example(size)
+    weights = [weight / 10 if normalization == "none" else weight for weight in WEIGHTS]
+    for iterations, matrix, include_self in ((1, None, False), (2, MATRIX, False), (3, None, True)):
+        settings = (radius, matrix, iterations, normalization, include_self)
+        out = mean_field(logits, features, XY, weights, *settings)
+        want = expected(logits, features, *settings, weights)
+        np.testing.assert_allclose(np.array(out), want, atol=2e-5)
+
+
+def test_the_pixel_itself_takes_part_by_default_where_all_pixels_are_neighbours():
+    logits, features = example((5, 6))
+    for radius in (None, 2):
+        out = mean_field(logits, features, XY, WEIGHTS, radius)
+        want = expected(logits, features, radius, None, 5, "symmetric", radius is None)
+        np.testing.assert_allclose(np.array(out), want, atol=2e-5)
+
+
+@pytest.mark.parametrize("normalization", ("symmetric", "row", "none"))
+@pytest.mark.parametrize("radius", (None, 2))
+def test_gradients_by_finite_differences(radius, normalization):
+    """To logits, kernel weights and compatibility, through two steps; 2 x 9 pixels span two tiles."""
+    logits, features = example((2, 9), batch=1, seed=1)
+    settings = (2, normalization, radius is None)
+    factors = np.random.default_rng(2).normal(size=logits.shape)
+
+    def value(logits, weights, matrix):
+        out = expected(logits, features, radius, matrix, *settings, weights=weights)
+        return np.sum(factors * out)
+
+    inputs = [tf.constant(x, tf.float32) for x in (logits, WEIGHTS, MATRIX)]
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        weights = [inputs[1][i] for i in range(3)]
+        out = mean_field(inputs[0], features, XY, weights, radius, inputs[2], *settings)
+        total = tf.reduce_sum(out * factors.astype("float32"))
+    ours = tape.gradient(total, inputs)
+    arguments = [logits.astype("float64"), np.array(WEIGHTS), MATRIX]
+    for index in range(3):
+
+        def alone(x, index=index):
+            return value(*arguments[:index], x, *arguments[index + 1 :])
+
+        theirs = oracles.numeric_gradient(alone, arguments[index])
+        np.testing.assert_allclose(ours[index], theirs, rtol=2e-4, atol=2e-4)
+
+
+def test_gradient_to_logits_with_fixed_weights():
+    """Fixed weights share one matrix, which is another path."""
+    logits, features = example((3, 9), batch=1, seed=1)
+    factors = np.random.default_rng(2).normal(size=logits.shape)
+    variable = tf.constant(logits)
+    with tf.GradientTape() as tape:
+        tape.watch(variable)
+        out = mean_field(variable, features, XY, WEIGHTS, radius=2, iterations=3)
+        total = tf.reduce_sum(out * factors.astype("float32"))
+    theirs = oracles.numeric_gradient(
+        lambda x: np.sum(factors * expected(x, features, 2, None, 3, "symmetric", False)),
+        logits.astype("float64"),
+    )
+    np.testing.assert_allclose(tape.gradient(total, variable), theirs, rtol=2e-4, atol=2e-4)
+
+
+def value_and_gradient(logits, features, weights, radius, normalization):
+    """In plain `keras.ops` and TensorFlow's gradient; runs inside a graph as well."""
+    with tf.GradientTape() as tape:
+        tape.watch([logits, weights])
+        out = mean_field(logits, features, XY, [weights[i] for i in range(3)], radius, None, 2, normalization)
+        total = tf.reduce_sum(out * tf.cos(out))
+    return out, *tape.gradient(total, [logits, weights])
+
+
+CASES = [[3, "symmetric"], [None, "row"]]
+JAX = """
+import json, sys
+import jax, numpy as np
+from keras_wsseg.ops.mean_field import mean_field
+rng = np.random.default_rng(0)
+logits = rng.normal(size=(2, 9, 10, 3)).astype("float32")
+features = [rng.normal(size=(2, 9, 10, c)).astype("float32") for c in (3, 1)]
+results = []
+for radius, normalization in json.loads(sys.argv[1]):
+    def run(logits, weights, features):
+        weights, features = [weights[i] for i in range(3)], [None, *features]
+        out = mean_field(logits, features, [2.0, 4.0, None], weights, radius, None, 2, normalization)
+        return (out * jax.numpy.cos(out)).sum(), out
+    compiled = jax.jit(jax.value_and_grad(run, argnums=(0, 1), has_aux=True))
+    (_, out), gradients = compiled(logits, jax.numpy.array([0.7, 1.5, 0.4]), features)
+    results.append([np.asarray(x).tolist() for x in (out, *gradients)])
+print(json.dumps(results))
+"""
+
+
+@pytest.fixture(scope="module")
+def on_jax():
+    """What a process with the JAX backend makes of each case."""
+    call = [sys.executable, "-c", JAX, json.dumps(CASES)]
+    done = subprocess.run(call, capture_output=True, text=True, env={**os.environ, "KERAS_BACKEND": "jax"})
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("case", range(len(CASES)))
+def test_eager_graph_xla_and_jax_agree(case, on_jax):
+    logits, features = example((9, 10))
+    inputs = (tf.constant(logits), tf.constant(np.array(WEIGHTS, "float32")))
+
+    def run(logits, weights):
+        return value_and_gradient(logits, features, weights, *CASES[case])
+
+    want = [np.array(x) for x in run(*inputs)]
+    results = {
+        "graph": tf.function(run)(*inputs),
+        "XLA": tf.function(run, jit_compile=True)(*inputs),
+        "JAX": on_jax[case],
+    }
+    for name, result in results.items():
+        for a, b in zip(result, want, strict=True):
+            np.testing.assert_allclose(np.array(a), b, rtol=1e-4, atol=1e-4, err_msg=name)
+
+
+@pytest.mark.parametrize(("radius", "xla"), ((3, True), (3, False), (None, False)))
+def test_sizes_that_are_known_at_run_time_only(radius, xla):
+    method = "exact" if radius is None else "auto"
+
+    def run(logits, picture):
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            out = mean_field(logits, [None, picture], XY[:2], WEIGHTS[:2], radius, method=method)
+            total = tf.reduce_sum(out * tf.cos(out))
+        return out, tape.gradient(total, logits)
+
+    signature = [tf.TensorSpec([None, None, None, 3])] * 2
+    compiled = tf.function(run, jit_compile=xla, input_signature=signature)
+    for size in ((9, 13), (1, 3)):
+        logits, (_, picture, _) = example(size)
+        pair = tf.constant(logits), tf.constant(picture)
+        for a, b in zip(compiled(*pair), run(*pair), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_a_pixel_that_resembles_no_other_keeps_its_prediction():
+    logits = np.zeros((1, 3, 3, 2), "float32")
+    logits[..., 0] = 2.0
+    logits[0, 1, 1] = [0.0, 1.0]
+    colour = np.zeros((1, 3, 3, 1), "float32")
+    colour[0, 1, 1] = 100.0
+    for radius in (None, 1):
+        for normalization in ("symmetric", "row", "none"):
+            out = mean_field(logits, [colour], [None], [5.0], radius, None, 5, normalization, False)
+            np.testing.assert_allclose(
+                np.array(out)[0, 1, 1], np.log(oracles.softmax(logits[0, 1, 1])), rtol=1e-5
+            )
+
+
+def test_half_precision_is_computed_in_full():
+    logits, features = example((6, 7))
+    halves = logits.astype("float16")
+    out = mean_field(halves, features, XY, WEIGHTS, 3)
+    assert keras.backend.standardize_dtype(out.dtype) == "float32"
+    want = mean_field(halves.astype("float32"), features, XY, WEIGHTS, 3)
+    np.testing.assert_array_equal(np.array(out), np.array(want))
+
+
+def test_separable_kernel_is_the_sum_over_all_pairs():
+    values = np.random.default_rng(0).normal(size=(2, 5 * 7, 3)).astype("float32")
+    places = np.array(list(np.ndindex(5, 7))) / 1.7
+    out = np.array(SeparableGaussian(5, 7, 1.7).apply(values))
+    np.testing.assert_allclose(out, oracles.dense_affinity(places) @ values, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"radius": 0}, "radius must be an integer of at least 1. Received: radius=0"),
+        ({"iterations": 0}, "iterations must be an integer of at least 1. Received: iterations=0"),
+        ({"normalization": "rows"}, "normalization must be one of .* Received: normalization='rows'"),
+        ({"compatibility": np.ones((2, 2))}, r"of shape \(3, 3\). Received: shape \(2, 2\)"),
+        ({"sigmas_xy": [0.0]}, r"greater than 0. Received: sigmas_xy=\[0.0\]"),
+        ({"sigmas_xy": [None]}, "features or a sigma of the position. Received: neither"),
+        ({"kernel_weights": [1.0, 2.0]}, "at least one kernel. Received: 1, 1 and 2"),
+        ({"features": [np.zeros((1, 4, 5, 3))]}, r"\(1, 4, 4\). Received: shape \(1, 4, 5, 3\)"),
+        ({"logits": np.zeros((4, 4, 3))}, r"a tensor of shape \(4, 4, 3\)"),
+        ({"radius": 1, "method": "exact"}, "windowed kernels are exact. Received: method='exact'"),
+        ({"include_self": False, "method": "nystrom"}, "own share apart. Received: method='nystrom'"),
+        ({"include_self": "no"}, "True, False or None. Received: include_self='no'"),
+    ],
+)
+def test_bad_arguments(changes, text):
+    arguments = {"logits": np.zeros((1, 4, 4, 3)), "features": [None], "sigmas_xy": [1.0], **changes}
+    with pytest.raises(ValueError, match=text):
+        mean_field(**arguments)
