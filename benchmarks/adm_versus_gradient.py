@@ -1,4 +1,4 @@
-"""Which of the two minimises the dense CRF energy: gradient descent on it, or ADM (figure 3 of Tang et al. 2018).
+"""Which minimises the dense CRF energy: gradient descent on it, or ADM (figure 3 of Tang et al. 2018).
 
     python benchmarks/adm_versus_gradient.py DATA --out adm.png
 

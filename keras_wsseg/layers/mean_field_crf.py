@@ -29,7 +29,7 @@ class MeanFieldCRF(keras.layers.Layer):
     weights and compatibility through all steps, but not the picture.
 
     Large weights make some pixels tip over by the last digit of a number, at random on white noise and rarely
-    on photographs. `export.to_onnx` compares on noise: give it `tolerance=1e-2` for the default kernels.
+    on photographs: a comparison of two runs should be made on the latter.
 
     Args:
         radius: neighbours of a pixel are the `(2 radius + 1)^2` pixels around it. It is fast, exact, and

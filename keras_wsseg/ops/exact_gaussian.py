@@ -31,8 +31,9 @@ class ExactGaussian:
         static = isinstance(batch, int) and isinstance(pixels, int)
         at_least_one = max if static else ops.maximum
         most = at_least_one(backend.kernel_budget() // at_least_one(batch * pixels, 1), 1)
-        chunks = -(-pixels // most)
-        chunk = -(-pixels // at_least_one(chunks, 1))
+        # Not -(-pixels // most): ONNX rounds the quotient of a negative number towards zero.
+        chunks = at_least_one((pixels + most - 1) // most, 1)
+        chunk = (pixels + chunks - 1) // chunks
         spare = chunks * chunk - pixels
         rows = ops.pad(self.features, [[0, 0], [0, spare], [0, 0]])
         rows = ops.transpose(ops.reshape(rows, (batch, chunks, chunk, size)), (1, 0, 2, 3))

@@ -25,8 +25,8 @@ class TileGrid:
 
     def __init__(self, height, width, radius):
         self.height, self.width, self.radius = height, width, radius
-        self.rows = -(-height // TILE)
-        self.columns = -(-width // TILE)
+        self.rows = _tile_count(height)
+        self.columns = _tile_count(width)
         self.halo_size = (TILE + 2 * radius) ** 2
         if isinstance(height, int) and isinstance(width, int):
             self.table, self.valid = _static_tables(height, width, radius)
@@ -59,6 +59,11 @@ class TileGrid:
         """Flattens the tiles and adds the row of zeros that the table points at beyond the picture."""
         flat = ops.reshape(tiles, (-1, self.tiles * TILE * TILE, tiles.shape[-1]))
         return ops.pad(flat, [[0, 0], [0, 1], [0, 0]])
+
+
+def _tile_count(size):
+    # ONNX rounds the quotient of a negative number towards zero, so the usual -(-size // TILE) will not do.
+    return (size + TILE - 1) // TILE
 
 
 def window_mask(radius):
@@ -99,7 +104,7 @@ def _static_tables(height, width, radius):
 
 def _tables(lib, height, width, radius):
     """The halo's places in tile order for each tile, and the validity of each tile's own places."""
-    rows, columns = -(-height // TILE), -(-width // TILE)
+    rows, columns = _tile_count(height), _tile_count(width)
     grown = lib.arange(-radius, TILE + radius)
 
     def halo(count, size):
