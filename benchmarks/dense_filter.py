@@ -6,8 +6,8 @@
 FOLDER holds photographs; the first four in order of their names are taken, brought to 128 x 128, with the
 public widths, 15 of 255 in colour and 100 pixels at 512. An error is the norm of the difference from the
 exact sums over the norm of these; the bias that of the total. Times are those of the dense CRF energy with
-its gradient, building landmarks or lattice included, on the same photographs brought to each size and 21 classes:
-the median of graph or XLA, whichever is faster for the method, each method in turn.
+its gradient, building landmarks or lattice included, on the same photographs brought to each size and 21
+classes: the median of graph or XLA, whichever is faster for the method, each method in turn.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """The published recipe for regularised losses, setting by setting (Tang et al. 2018, arXiv:1803.09569).
 
-    python examples/regularized_losses.py VOC --weights resnet34.npz --loss kernel-cut    the paper, needs a GPU
-    python examples/regularized_losses.py --quick                                         a minute on a CPU
+    python examples/regularized_losses.py VOC --weights resnet34.npz    the paper, needs a GPU
+    python examples/regularized_losses.py --quick                       a minute on a CPU
 
 Two phases: cross entropy of the scribbles alone until it has converged, then with the regulariser, from the
 weights of the first. The data folder holds images/, scribbles/ and labels/ as PNG files, train.txt, val.txt
