@@ -21,6 +21,17 @@ def load_keras():
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     logging.getLogger("absl").setLevel(logging.ERROR)
+    own = logging.getLogger("keras_wsseg")
+    if not own.handlers:
+        own.addHandler(_OnErrorStream())
+    own.setLevel(logging.INFO)
+
+
+class _OnErrorStream(logging.Handler):
+    """What the library chose by itself, on the error stream of now."""
+
+    def emit(self, record):
+        print(f"keras-wsseg: {record.getMessage()}", file=sys.stderr)
 
 
 @contextlib.contextmanager

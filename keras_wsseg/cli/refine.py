@@ -17,10 +17,13 @@ def add_crf_options(parser):
     for name, words in (
         ("xy", "width of its colour kernel in pixels (default: 80, windowed 6)"),
         ("rgb", "width of its colour kernel in colour, of a picture in [0, 1] (default: 0.051)"),
-        ("strength", "weight of its colour kernel; that of its 3 pixel wide smoothness is 0.3 of it (10)"),
+        (
+            "strength",
+            "weight of its colour kernel; its 3 pixel wide smoothness has 0.3 of it (default: 3, windowed 10)",
+        ),
     ):
         group.add_argument(f"--crf-{name}", type=float, metavar="X", help=words)
-    group.add_argument("--crf-iterations", type=int, metavar="N", help="mean-field steps (default: 10)")
+    group.add_argument("--crf-iterations", type=int, metavar="N", help="mean-field steps (default: 5)")
 
 
 def refined(segmenter, arguments):

@@ -1,5 +1,6 @@
 """Fully connected Gaussian sums: one filter, three ways."""
 
+import functools
 import logging
 
 from keras_wsseg.ops import backend
@@ -88,7 +89,7 @@ def dense_gaussian_kernel(features, method="auto", landmarks=512, seed=0):
         )
     if method == "auto":
         method = _fastest(features.shape[1], landmarks)
-        _log.info("fully connected kernel over %s pixels: method=%r", features.shape[1] or "any", method)
+        _announce(features.shape[1], method)
     if method == "exact":
         kernel = ExactGaussian(features)
     elif method == "nystrom":
@@ -109,6 +110,12 @@ def check_dense(method, landmarks, seed):
         raise ValueError(f"landmarks must be an integer of at least 1. Received: landmarks={landmarks!r}")
     if not isinstance(seed, int) or isinstance(seed, bool):
         raise ValueError(f"seed must be an integer. Received: seed={seed!r}")
+
+
+@functools.lru_cache
+def _announce(pixels, method):
+    # Once for each size: a training step is traced, and a layer called, many times over.
+    _log.info("fully connected kernel over %s pixels: method=%r", pixels or "any number of", method)
 
 
 def _fastest(pixels, landmarks):
