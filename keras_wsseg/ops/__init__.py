@@ -4,6 +4,7 @@ from keras_wsseg.ops.dense_crf import dense_crf_energy, normalized_cut_energy
 from keras_wsseg.ops.dense_gaussian import dense_gaussian_filter, dense_gaussian_kernel
 from keras_wsseg.ops.gated_crf import gated_crf_energy
 from keras_wsseg.ops.local_gaussian import local_gaussian_filter
+from keras_wsseg.ops.mean_field import mean_field
 from keras_wsseg.ops.partial_cross_entropy import click_frequency_weights, partial_cross_entropy
 from keras_wsseg.ops.resize import resize_area, resize_bilinear
 
@@ -14,6 +15,7 @@ __all__ = [
     "dense_gaussian_kernel",
     "gated_crf_energy",
     "local_gaussian_filter",
+    "mean_field",
     "normalized_cut_energy",
     "partial_cross_entropy",
     "resize_area",
