@@ -85,6 +85,7 @@ def build_loss(config):
         given.update(method=config.dense_method, landmarks=config.landmarks)
         if config.method == "kernel-cut":
             given.update(gamma=config.gamma)
+            given.update(cut_sigma_xy=config.cut_sigma_xy, cut_sigma_rgb=config.cut_sigma_rgb)
         if config.method == "adm":
             given.update(strength=config.adm_strength, iterations=config.adm_iterations)
         kind = _DENSE_LOSSES[config.method]

@@ -157,6 +157,15 @@ class TrainingConfig:
     dense_method: str = _option(DENSE, "auto", "how sums over all pixels are formed", DENSE_METHODS)
     landmarks: int = _option(DENSE, 256, "landmarks of nystrom", least=1)
     gamma: float = _option(DENSE, 1.0, "factor of the normalized cut within kernel-cut", least=0)
+    cut_sigma_xy: float | None = _option(
+        DENSE,
+        None,
+        "kernel-cut: width of the cut's kernel in pixels of the full picture; none: sigma_xy",
+        above=0,
+    )
+    cut_sigma_rgb: float | None = _option(
+        DENSE, None, "kernel-cut: width of the cut's kernel in colour; none: sigma_rgb", above=0
+    )
     adm_strength: float = _option(
         DENSE, 2.0, "adm: how strongly alike pixels pull at one another in its proposals", least=0
     )
@@ -198,6 +207,11 @@ class TrainingConfig:
             )
         if self.loss_scale > 1:
             raise ValueError(f"loss_scale must be at most 1. Received: loss_scale={self.loss_scale!r}")
+        if (self.cut_sigma_xy is None) != (self.cut_sigma_rgb is None):
+            raise ValueError(
+                "cut_sigma_xy and cut_sigma_rgb must both be given or both be none. "
+                f"Received: cut_sigma_xy={self.cut_sigma_xy}, cut_sigma_rgb={self.cut_sigma_rgb}"
+            )
         self._check_annotation()
         if self.group_by is not None:
             check_group_by(self.group_by)

@@ -25,7 +25,7 @@ def test_methods_have_their_losses_with_what_was_set(small_config):
         assert loss.get_config() == kind(scale=0.5).get_config()
         changed = small_config.replace(
             method=method, crf_weight=0.7, sigma_xy=9.0, sigma_rgb=0.2, loss_scale=0.25, gamma=0.4,
-            landmarks=33, dense_method="nystrom", adm_strength=1.5, adm_iterations=2, radius=3,
+            landmarks=33, dense_method="nystrom", adm_strength=1.5, cut_sigma_xy=4.0, cut_sigma_rgb=0.3, adm_iterations=2, radius=3,
         )  # fmt: skip
         _, loss = build_loss(changed)
         assert (loss.weight, loss.scale) == (0.7, 0.25)
@@ -33,6 +33,8 @@ def test_methods_have_their_losses_with_what_was_set(small_config):
         assert set(widths.get_config().values()) >= {9.0, 0.2}
         if method != "gated-crf":
             assert (loss.method, loss.landmarks) == ("nystrom", 33)
+        if method == "kernel-cut":
+            assert (loss.cut_sigma_xy, loss.cut_sigma_rgb) == (4.0, 0.3)
         assert getattr(loss, "gamma", 0.4) == 0.4 and getattr(loss, "strength", 1.5) == 1.5
         assert getattr(loss, "iterations", 2) == 2 and getattr(loss, "radius", 3) == 3
     for method in ("pce", "full"):

@@ -26,6 +26,12 @@ from keras_wsseg.training import TrainingConfig
             "dense_method must be one of auto, exact, nystrom, permutohedral. Received: dense_method='fast'",
         ),
         (
+            {"cut_sigma_xy": 5.0},
+            ValueError,
+            "cut_sigma_xy and cut_sigma_rgb must both be given or both be none. "
+            "Received: cut_sigma_xy=5.0, cut_sigma_rgb=None",
+        ),
+        (
             {"score_crf": "yes"},
             ValueError,
             "score_crf must be one of none, windowed, dense. Received: score_crf='yes'",
