@@ -25,7 +25,8 @@ def test_methods_have_their_losses_with_what_was_set(small_config):
         assert loss.get_config() == kind(scale=0.5).get_config()
         changed = small_config.replace(
             method=method, crf_weight=0.7, sigma_xy=9.0, sigma_rgb=0.2, loss_scale=0.25, gamma=0.4,
-            landmarks=33, dense_method="nystrom", adm_strength=1.5, cut_sigma_xy=4.0, cut_sigma_rgb=0.3, adm_iterations=2, radius=3,
+            landmarks=33, dense_method="nystrom", adm_strength=1.5, adm_iterations=2, radius=3,
+            cut_sigma_xy=4.0, cut_sigma_rgb=0.3,
         )  # fmt: skip
         _, loss = build_loss(changed)
         assert (loss.weight, loss.scale) == (0.7, 0.25)
