@@ -89,3 +89,69 @@ def _split_mantissa(x):
     bits = tf.bitwise.bitwise_and(tf.bitcast(x, tf.int32), -8192)
     head = x + tf.stop_gradient(tf.bitcast(bits, tf.float32) - x)
     return head, x - head
+
+
+def key_words():
+    """Type and number of the whole numbers that make up a long key: JAX has none of 64 bits by default."""
+    return ("int32", 2) if keras.backend.backend() == "jax" else ("int64", 1)
+
+
+def argsort_words(words):
+    """Order of keys of several words, the first word counting most; see `key_words`."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.numpy.lexsort(words[::-1])
+    return ops.argsort(words[0])
+
+
+def take_rows(x, rows):
+    """`x[rows]` for row numbers that are known to be there, which spares checking them for negative ones."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.gather(x, rows)
+    if keras.backend.backend() == "jax":
+        return x.at[rows].get(mode="promise_in_bounds")
+    return ops.take(x, rows, axis=0)
+
+
+def with_leading_rows(run, count, table, operands):
+    """`run(rows, *operands)` with a number of rows from `count` up to all of `table`'s, as few as can be.
+
+    Spares the work on rows of a table that stay empty. Where shapes must be known before the count is,
+    `run` is compiled for a few sizes of which the device picks one.
+
+    Args:
+        run: function of a number of rows, an integer or an integer tensor, and of the operands, whose result
+            has the same shape whatever the rows.
+        count: integer tensor, how many rows are in use.
+        table: a tensor with as many rows as there could be.
+        operands: tuple of all tensors that `run` works on, lists of them among it.
+
+    Returns:
+        What `run` returns.
+    """
+    total = ops.shape(table)[0]
+    if isinstance(total, int) and total <= 4096:
+        return run(total, *operands)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        if tf.executing_eagerly():
+            return run(int(count), *operands)
+        # To prepare a branch, XLA under TensorFlow works out on one core, element by element, what can be
+        # known of its operands at compile time, for minutes; it does not look into loops.
+        _, count, table, operands = tf.while_loop(
+            lambda turn, *_: turn < 1,
+            lambda turn, *rest: (turn + 1, *rest),
+            (0, count, table, operands),
+        )
+    parts = (32, 8, 3, 1)
+
+    def prepared(part):
+        # The shape is asked for inside the branch: XLA takes sizes handed in from outside for unknown.
+        return lambda: run(-(-ops.shape(table)[0] // part), *operands)
+
+    too_small = [ops.cast(-(-total // part) < count, "int32") for part in parts[:-1]]
+    return ops.switch(sum(too_small), [prepared(part) for part in parts])

@@ -1,0 +1,300 @@
+"""Fully connected Gaussian sums by the permutohedral lattice."""
+
+import functools
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_wsseg.ops import backend
+from keras_wsseg.ops.gaussian_matrix import gaussian_matrix
+from keras_wsseg.ops.self_adjoint import self_adjoint
+
+SAMPLES = 128
+"""Pixels of a picture whose exact sums set its scale, which leaves the total 0.5 % off (1.5 % at most)."""
+
+SAMPLES_AT_ONCE = 16
+"""How many of them are summed in one go, which bounds the memory at so many numbers a pixel."""
+
+DAMPING = 0.1
+"""How strongly pixels are lifted whose share leaks out of the lattice; measured on photographs, where it
+lowers the error from 8-12 to 6-9 percent, from one channel to eight."""
+
+
+class PermutohedralLattice:
+    r"""`sum_q exp(-|f_p - f_q|^2 / 2) v_q` over all pixels, by way of a sparse lattice in feature space.
+
+    Takes a time that is linear in the pixels for kernels of any width, narrow ones included, where landmarks
+    run short. Each pixel hands its value to the corners of the simplex it lies in, the lattice is blurred
+    along its directions, and each pixel reads its corners again: `W = C S^T B S C`, with `S` the barycentric
+    weights, `B` the blur and `C` a diagonal matrix that sets the scale. `W` is symmetric and has no negative
+    entry, and is positive semi-definite up to a thousandth of its largest eigenvalue. On photographs it is 6
+    to 9 % off the exact sum (relative L2), its total within 2 %.
+
+    The blur is `[1 2 1] / 4` along each direction in turn; what meets no lattice point is lost. The order of
+    the directions matters then, so it is the mean of one order and its reverse, which makes it symmetric and
+    lets less get lost. A pixel at the very edge of a simplex adds a point to the lattice or does not, as
+    rounding has it: between devices and compilers results differ by some 1e-4 for that.
+
+    Args:
+        features: `(batch, pixels, channels)`, already divided by sigma; any float type, float32 inside. No
+            gradient flows to them. Where a batch spreads too wide to number the cells of the lattice, over
+            more than 30 sigmas in each of eight channels or 400 in each of five, the results are NaN.
+        seed: integer, of the sample that sets the scale; the same seed gives the same result.
+
+    Raises:
+        ValueError: if `features` is not of rank 3 or has no known number of channels.
+
+    Example:
+        >>> import numpy as np
+        >>> lattice = PermutohedralLattice(np.zeros((1, 6, 2), "float32"))  # six pixels that look alike
+        >>> np.array(lattice.apply(np.ones((1, 6, 1), "float32"))).round(3).ravel().tolist()
+        [6.0, 6.0, 6.0, 6.0, 6.0, 6.0]
+
+    Source: Adams, Baek & Davis 2010, "Fast High-Dimensional Filtering Using the Permutohedral Lattice",
+    sections 3 and 4. Departures: points are written in the basis of the blur's own directions, in which a
+    simplex is found by sorting fractional parts (Freudenthal's triangulation) and neighbours differ by
+    constants; points are matched by sorting exact keys in place of hashing; the blur is symmetric; the scale,
+    which the published code leaves 40 % off, is fitted to exact sums at a sample of each picture's pixels.
+    """
+
+    def __init__(self, features, seed=0):
+        shape = tuple(features.shape)
+        if len(shape) != 3 or shape[2] is None:
+            raise ValueError(
+                "features must be (batch, pixels, channels) with a known number of channels. "
+                f"Received: a tensor of shape {shape}"
+            )
+        self._shape = shape
+        features = ops.cast(ops.stop_gradient(features), "float32")
+        features = features - ops.mean(features, axis=1, keepdims=True)
+        keys, steps, fits, weights = _simplices(features)
+        corners, points, self._count = _match(keys, shape[2] + 1)
+        # As many rows as the lattice could ever need, so that shapes are known before the points are counted.
+        self._most = points[0]
+        ahead, behind, kept = backend.with_leading_rows(
+            _survey, self._count, self._most, (corners, weights, points, steps)
+        )
+        # Corrections sit in the weights, so that filtering does not pay for them.
+        self._lattice = corners, weights * kept**-DAMPING, ahead, behind
+        scale = ops.where(fits, self._scale(features, seed), np.float32(np.nan))
+        scale = ops.broadcast_to(ops.sqrt(scale)[:, None], ops.shape(features)[:2])
+        self._lattice = corners, self._lattice[1] * ops.reshape(scale, (-1,)), ahead, behind
+
+    def apply(self, values):
+        """The sums of `values`.
+
+        Args:
+            values: `(batch, pixels, channels)`, any float type.
+
+        Returns:
+            The same shape, float32, differentiable in `values`.
+
+        Raises:
+            ValueError: if `values` are not of rank 3 over the pixels of the features.
+        """
+        shape = tuple(values.shape)
+        fits = len(shape) == 3 and all(
+            a is None or b is None or a == b for a, b in zip(shape[:2], self._shape[:2], strict=True)
+        )
+        if not fits:
+            raise ValueError(
+                f"values must be (batch, pixels, channels) over the pixels of the features, "
+                f"{self._shape[:2]}. Received: a tensor of shape {shape}"
+            )
+        values = ops.cast(values, "float32")
+        flat = ops.reshape(values, (-1, shape[2]))
+        return ops.reshape(self_adjoint(self._filter)(flat), ops.shape(values))
+
+    def _filter(self, values):
+        return backend.with_leading_rows(_filter, self._count, self._most, (*self._lattice, values))
+
+    def _scale(self, features, seed):
+        """What brings the sums at a sample of a picture's pixels to their exact ones, `(batch,)`."""
+        batch, pixels, channels = ops.shape(features)
+        # One random pixel in each of as many stretches of the picture, read row by row; drawn by NumPy, so
+        # that every backend takes the same.
+        places = (np.arange(SAMPLES) + np.random.default_rng(seed).random(SAMPLES)) / SAMPLES
+        places = ops.cast(places.astype("float32") * ops.cast(pixels, "float32"), "int32")
+        places = ops.minimum(places, pixels - 1)
+        sample = ops.reshape(ops.take(features, places, axis=1), (batch, -1, SAMPLES_AT_ONCE, channels))
+        exact = ops.map(
+            lambda some: ops.sum(gaussian_matrix(some, features), axis=(1, 2)),
+            ops.transpose(sample, (1, 0, 2, 3)),
+        )
+        sums = self._filter(ops.ones((batch * pixels, 1), "float32"))
+        sums = ops.take(ops.reshape(sums, (batch, pixels)), places, axis=1)
+        return ops.sum(exact, axis=0) / ops.sum(sums, axis=1)
+
+
+def _survey(rows, corners, weights, points, steps):
+    """Neighbours of the lattice's points, and how much of a pixel's share stays within the lattice.
+
+    Returns:
+        Rows ahead and behind, two `(directions, all rows)`, 0 where nothing is there; shares
+        `(batch * pixels,)`.
+    """
+    spare = ops.shape(points[0])[0] - rows
+    points = [word[:rows] for word in points]
+    largest = np.iinfo(keras.backend.standardize_dtype(points[0].dtype)).max
+    exists = ops.logical_and(points[0] >= 0, points[0] < largest)
+    sought = [word + step[:, None] for word, step in zip(points, steps, strict=True)]
+    ahead = ops.where(exists, _find(points, sought), 0)
+    behind = ops.where(exists, _inverse(ahead), 0)
+    kept = _slice(_blur(ops.cast(exists, "float32")[:, None], ahead, behind), corners, weights)
+    padding = ops.zeros((steps[0].shape[0], spare), "int32")
+    ahead, behind = (ops.concatenate([near, padding], axis=1) for near in (ahead, behind))
+    return ahead, behind, kept[:, 0]
+
+
+def _filter(rows, corners, weights, ahead, behind, values):
+    grid = 0.0
+    for corner in range(corners.shape[0]):
+        shares = weights[corner][:, None] * values
+        grid = grid + ops.segment_sum(shares, corners[corner], num_segments=rows)
+    return _slice(_blur(grid, ahead[:, :rows], behind[:, :rows]), corners, weights)
+
+
+def _slice(grid, corners, weights):
+    values = 0.0
+    for corner in range(corners.shape[0]):
+        values = values + weights[corner][:, None] * backend.take_rows(grid, corners[corner])
+    return values
+
+
+def _simplices(features):
+    """Each pixel's simplex: keys of its corners, the steps between keys of neighbours, and the weights.
+
+    In the basis of the directions of the blur the lattice is that of the whole numbers, a cube of it falls
+    into simplices by the order of the fractional parts, and the directions are the axes and their negative
+    sum. The scale is that of the paper: splat, blur and slice together have the variance of the Gaussian.
+
+    Returns:
+        Keys, for each of their words `(corners * batch * pixels,)`, corner by corner; steps, for each word
+        `(channels + 1,)`; whether the keys fit their words; weights `(corners, batch * pixels)`.
+    """
+    batch, pixels, channels = ops.shape(features)
+    flat = ops.reshape(features, (-1, channels))
+    slant = (math.sqrt(channels + 1) - 1) / channels
+    place = math.sqrt(2 / 3) * (flat + slant * ops.sum(flat, axis=1, keepdims=True))
+    # The middle of a picture of one colour falls into the middle of a simplex, where no rounding moves it
+    # into another one.
+    place = place + np.arange(1, channels + 1, dtype="float32") / (channels + 1)
+    cells = ops.floor(place)
+    dtype, words = backend.key_words()
+    whole = ops.cast(cells, dtype)
+    low = ops.min(whole, axis=0)
+    # A corner may lie one beyond its cell and a neighbour one beyond that on either side.
+    extents = ops.max(whole, axis=0) - low + 4
+    extents = [extents[channel] for channel in range(channels)] + [ops.cast(batch, dtype)]
+    picture = ops.repeat(ops.arange(batch, dtype=dtype), pixels)
+    digits = [whole[:, channel] - low[channel] + 1 for channel in range(channels)] + [picture]
+    steps, fits = _pack(extents, dtype, words)
+    keys = [
+        sum(digit * step[word] for digit, step in zip(digits, steps, strict=True)) for word in range(words)
+    ]
+    ordered = [(place[:, channel] - cells[:, channel], steps[channel]) for channel in range(channels)]
+    for turn in range(channels):
+        for left in range(turn % 2, channels - 1, 2):
+            ordered[left : left + 2] = _descending(*ordered[left : left + 2])
+    corners = [keys]
+    for _, step in ordered:
+        corners.append([key + jump for key, jump in zip(corners[-1], step, strict=True)])
+    heights = [1.0, *(fraction for fraction, _ in ordered), 0.0]
+    weights = ops.stack([heights[i] - heights[i + 1] for i in range(channels + 1)])
+    directions = [ops.stack([step[word] for step in steps[:channels]]) for word in range(words)]
+    directions = [ops.concatenate([some, -ops.sum(some, keepdims=True)]) for some in directions]
+    return [ops.concatenate(word) for word in zip(*corners, strict=True)], directions, fits, weights
+
+
+def _pack(extents, dtype, words):
+    """Steps of mixed-radix keys, one list of words a digit, and whether all digits found a place."""
+    limit = np.iinfo(dtype).max // (2 if words == 1 else 1)
+    used = [ops.ones((), dtype) for _ in range(words)]
+    steps, fits = [], True
+    for extent in extents:
+        step, placed = [], False
+        for word in range(words):
+            here = ops.logical_and(used[word] <= limit // extent, ops.logical_not(placed))
+            step.append(ops.where(here, used[word], 0))
+            used[word] = ops.where(here, used[word] * extent, used[word])
+            placed = ops.logical_or(placed, here)
+        steps.append(step)
+        fits = ops.logical_and(fits, placed)
+    return steps, fits
+
+
+def _descending(a, b):
+    """Two columns of (fraction, words of the step) with the larger fraction of each row in the first."""
+    swap = a[0] < b[0]
+    first = [ops.where(swap, y, x) for x, y in zip(a[1], b[1], strict=True)]
+    second = [ops.where(swap, x, y) for x, y in zip(a[1], b[1], strict=True)]
+    return (ops.maximum(a[0], b[0]), first), (ops.minimum(a[0], b[0]), second)
+
+
+def _match(keys, corners):
+    """Numbers equal keys alike, from 1 on; row 0 is the place of what does not exist.
+
+    Returns:
+        Numbers `(corners, batch * pixels)`; the sorted distinct keys behind a row 0 that is smaller and in
+        front of spare rows that are larger, for each word; how many rows are in use.
+    """
+    order = backend.argsort_words(keys)
+    ranked = [backend.take_rows(word, order) for word in keys]
+    fresh = [word[1:] != word[:-1] for word in ranked]
+    fresh = functools.reduce(ops.logical_or, fresh)
+    fresh = ops.concatenate([ops.ones_like(fresh[:1]), fresh])
+    number = ops.cumsum(ops.cast(fresh, "int32"))
+    total = ops.shape(order)[0]
+    largest = np.iinfo(keras.backend.standardize_dtype(keys[0].dtype)).max
+    points = []
+    for word in ranked:
+        first = ops.where(fresh, word - largest, ops.zeros_like(word))
+        point = ops.segment_sum(first, number, num_segments=total + 1) + largest
+        points.append(ops.concatenate([ops.full_like(point[:1], -1), point[1:]]))
+    numbers = ops.scatter(ops.cast(order, "int32")[:, None], number, (total,))
+    return ops.reshape(numbers, (corners, -1)), points, number[-1] + 1
+
+
+def _find(points, sought):
+    """Row of each key among the sorted points by bisection, 0 where it is not there."""
+    shape = ops.shape(sought[0])
+
+    def halve(row, width):
+        half = width // 2
+        below = None
+        for point, key in reversed(list(zip(points, sought, strict=True))):
+            reached = backend.take_rows(point, row + half)
+            below = (
+                reached <= key
+                if below is None
+                else ops.logical_or(reached < key, ops.logical_and(reached == key, below))
+            )
+        return ops.where(below, row + half, row), width - half
+
+    start = ops.zeros(shape, "int32"), ops.cast(ops.shape(points[0])[0], "int32")
+    row, _ = ops.while_loop(lambda row, width: width > 1, halve, start)
+    same = [backend.take_rows(point, row) == key for point, key in zip(points, sought, strict=True)]
+    return ops.where(functools.reduce(ops.logical_and, same), row, 0)
+
+
+def _inverse(rows):
+    """Where each row came from, of maps `(maps, rows)` in which no row but 0 is hit twice."""
+    maps, size = rows.shape[0], ops.shape(rows)[1]
+    own = ops.broadcast_to(ops.arange(size, dtype="int32"), (maps, size))
+    firsts = ops.arange(maps, dtype="int32")[:, None] * size
+    hit = ops.reshape(rows + firsts, (-1,))
+    return ops.reshape(ops.segment_sum(ops.reshape(own, (-1,)), hit, num_segments=maps * size), (maps, size))
+
+
+def _blur(grid, ahead, behind):
+    directions = range(ahead.shape[0])
+    results = []
+    for order in (directions, reversed(directions)):
+        result = grid
+        for direction in order:
+            near = backend.take_rows(result, ahead[direction]) + backend.take_rows(result, behind[direction])
+            result = 0.5 * result + 0.25 * near
+        results.append(result)
+    return 0.5 * (results[0] + results[1])
