@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "ops": set(),
     "targets": set(),
     "annotations": set(),
-    "kernels": set(),
+    "kernels": {"ops"},
     "losses": {"kernels", "ops", "targets"},
     "layers": {"kernels", "ops"},
     "metrics": {"ops", "targets", "annotations"},

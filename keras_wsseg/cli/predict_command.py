@@ -61,7 +61,8 @@ def run(arguments):
     for path in console.progress("predicting")(pictures):
         try:
             _predict(segmenter, path, out, arguments)
-        except (ValueError, TypeError, OSError) as error:
+        except Exception as error:
+            # Whatever a decoder, a backend or its memory says of one picture: the others shall have theirs.
             failed.append((path, " ".join(str(error).split())))
     print(f"{len(pictures) - len(failed)} of {len(pictures)} masks in {out}")
     for path, reason in failed:

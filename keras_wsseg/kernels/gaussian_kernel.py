@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from keras_wsseg.kernels.annealable import Annealable
+from keras_wsseg.ops.positions import grid_positions
 
 
 @keras.saving.register_keras_serializable("keras_wsseg")
@@ -67,7 +68,7 @@ class GaussianKernel(Annealable):
         parts = []
         for name in self.modalities:
             if name == "xy":
-                part = _positions(batch, height, width)
+                part = grid_positions(batch, height, width)
             elif name in guide:
                 part = guide[name]
             else:
@@ -88,9 +89,3 @@ class GaussianKernel(Annealable):
 
     def __repr__(self):
         return f"GaussianKernel({', '.join(f'{name}={value:g}' for name, value in self._declared.items())})"
-
-
-def _positions(batch, height, width):
-    grid = ops.meshgrid(ops.arange(height), ops.arange(width), indexing="ij")
-    grid = ops.cast(ops.stack(grid, axis=-1), "float32")
-    return ops.broadcast_to(grid, (batch, height, width, 2))

@@ -86,7 +86,7 @@ class ADMLoss(DenseRegularizer):
         y = self._probabilities(y_pred, labels, height, width)
         mask = self._mask(labels, height, width)
         known = self._known(labels, height, width, y.shape[-1])
-        kernel = self._kernel(guide, labels, height, width)
+        kernel = self._kernel(guide, labels, mask, height, width)
         proposed = propose_labels(kernel, y, mask, known, self.tensor("strength"), self.iterations)
         unlabelled = mask[..., 0] * (1.0 - ops.sum(known, axis=-1))
         entropy = -ops.sum(proposed * ops.log(ops.maximum(y, 1e-8)), axis=-1)

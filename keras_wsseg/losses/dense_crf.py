@@ -72,7 +72,7 @@ class DenseCRFLoss(DenseRegularizer):
         labels, guide, height, width = self._grid(y_true)
         y = self._probabilities(y_pred, labels, height, width)
         mask = self._mask(labels, height, width)
-        energy, mass = crf_energy(self._kernel(guide, labels, height, width), y, mask)
+        energy, mass = crf_energy(self._kernel(guide, labels, mask, height, width), y, mask)
         return ops.divide_no_nan(energy, ops.mean(mass))
 
     def published_weight(self, y_true, published=2e-9):
@@ -91,5 +91,5 @@ class DenseCRFLoss(DenseRegularizer):
         """
         labels, guide, height, width = self._grid(y_true)
         mask = self._mask(labels, height, width)
-        _, mass = crf_energy(self._kernel(guide, labels, height, width), mask, mask)
+        _, mass = crf_energy(self._kernel(guide, labels, mask, height, width), mask, mask)
         return published * float(ops.mean(mass))

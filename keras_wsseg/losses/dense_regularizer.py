@@ -4,6 +4,7 @@ from keras_wsseg import targets
 from keras_wsseg.losses.loss_grid import scaled_size, whole_cells
 from keras_wsseg.losses.segmentation_loss import SegmentationLoss
 from keras_wsseg.ops.dense_gaussian import check_dense, dense_gaussian_kernel
+from keras_wsseg.ops.positions import grid_positions
 from keras_wsseg.ops.resize import resize_area, resize_bilinear
 
 
@@ -82,7 +83,7 @@ class DenseRegularizer(SegmentationLoss):
         """`(batch, pixels, 1)`, 1 where the cell lies wholly inside the picture."""
         return _flat(whole_cells(labels != targets.OUTSIDE, height, width)[..., None])
 
-    def _kernel(self, guide, labels, height, width, sigma_rgb=None, sigma_xy=None):
+    def _kernel(self, guide, labels, mask, height, width, sigma_rgb=None, sigma_xy=None):
         """The operator over all pixels of the grid, with this loss's widths unless others are given."""
         if "rgb" not in guide:
             raise ValueError(
@@ -93,12 +94,14 @@ class DenseRegularizer(SegmentationLoss):
         sigma_rgb = self.tensor("sigma_rgb") if sigma_rgb is None else sigma_rgb
         sigma_xy = self.tensor("sigma_xy") if sigma_xy is None else sigma_xy
         colours = self._averaged(guide["rgb"], height, width) / sigma_rgb
-        positions = ops.broadcast_to(
-            _positions(ops.shape(labels)[1:3], height, width) / sigma_xy,
-            (ops.shape(labels)[0], height, width, 2),
-        )
+        batch, *full = ops.shape(labels)
+        steps = [
+            ops.cast(whole, "float32") / ops.cast(size, "float32")
+            for whole, size in zip(full, (height, width), strict=True)
+        ]
+        positions = grid_positions(batch, height, width, steps) / sigma_xy
         features = _flat(ops.concatenate([positions, colours], axis=-1))
-        return dense_gaussian_kernel(features, self.method, self.landmarks, self.seed)
+        return dense_gaussian_kernel(features, self.method, self.landmarks, self.seed, mask[..., 0])
 
     def get_config(self):
         return {
@@ -109,15 +112,6 @@ class DenseRegularizer(SegmentationLoss):
             "seed": self.seed,
             "from_logits": self.from_logits,
         }
-
-
-def _positions(full, height, width):
-    """Row and column of each cell of the grid in pixels of the full picture, `(height, width, 2)`."""
-    places = [
-        ops.arange(size, dtype="float32") * (ops.cast(whole, "float32") / ops.cast(size, "float32"))
-        for whole, size in zip(full, (height, width), strict=True)
-    ]
-    return ops.stack(ops.meshgrid(*places, indexing="ij"), axis=-1)
 
 
 def _flat(images):

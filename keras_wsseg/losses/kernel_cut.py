@@ -82,16 +82,24 @@ class KernelCutLoss(DenseRegularizer):
             **numbers,
         )
 
+    def __setattr__(self, name, value):
+        if name.startswith("cut_sigma") and name not in self.__dict__.get("_annealed", {}):
+            raise AttributeError(
+                f"{name} can be set where the cut has widths of its own: give cut_sigma_rgb and cut_sigma_xy "
+                f"to KernelCutLoss. Received: {name}={value!r}"
+            )
+        super().__setattr__(name, value)
+
     def energy(self, y_true, y_pred):
         labels, guide, height, width = self._grid(y_true)
         y = self._probabilities(y_pred, labels, height, width)
         mask = self._mask(labels, height, width)
-        kernel = self._kernel(guide, labels, height, width)
+        kernel = self._kernel(guide, labels, mask, height, width)
         sums = masked_sums(kernel, y, mask)
         energy, mass = crf_energy(kernel, y, mask, sums)
         if self.shared_kernel:
             cut = cut_energy(kernel, y, mask, sums)
         else:
             widths = self.tensor("cut_sigma_rgb"), self.tensor("cut_sigma_xy")
-            cut = cut_energy(self._kernel(guide, labels, height, width, *widths), y, mask)
+            cut = cut_energy(self._kernel(guide, labels, mask, height, width, *widths), y, mask)
         return ops.divide_no_nan(energy, ops.mean(mass)) + self.tensor("gamma") * cut

@@ -64,5 +64,5 @@ class NormalizedCutLoss(DenseRegularizer):
     def energy(self, y_true, y_pred):
         labels, guide, height, width = self._grid(y_true)
         y = self._probabilities(y_pred, labels, height, width)
-        kernel = self._kernel(guide, labels, height, width)
-        return cut_energy(kernel, y, self._mask(labels, height, width))
+        mask = self._mask(labels, height, width)
+        return cut_energy(self._kernel(guide, labels, mask, height, width), y, mask)

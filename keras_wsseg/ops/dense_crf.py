@@ -4,7 +4,7 @@ from keras import ops
 
 from keras_wsseg.ops.dense_gaussian import dense_gaussian_kernel
 
-# A class without mass has no ratio; one pixel has a degree of at least 1.
+# A class without mass has no ratio. One pixel of it has a mass of at least 1.
 _LEAST_DEGREE = 1e-6
 
 
@@ -39,7 +39,8 @@ def dense_crf_energy(probabilities, features, mask=None, method="auto", landmark
     for all classes and cancels behind a softmax.
     """
     y, mask = _prepared(probabilities, features, mask)
-    return crf_energy(dense_gaussian_kernel(features, method, landmarks, seed), y, mask)[0]
+    kernel = dense_gaussian_kernel(features, method, landmarks, seed, mask[..., 0])
+    return crf_energy(kernel, y, mask)[0]
 
 
 def normalized_cut_energy(probabilities, features, mask=None, method="auto", landmarks=512, seed=0):
@@ -68,7 +69,8 @@ def normalized_cut_energy(probabilities, features, mask=None, method="auto", lan
     Source: Tang et al. 2018, arXiv:1803.09569, equations 6 and 11.
     """
     y, mask = _prepared(probabilities, features, mask)
-    return cut_energy(dense_gaussian_kernel(features, method, landmarks, seed), y, mask)
+    kernel = dense_gaussian_kernel(features, method, landmarks, seed, mask[..., 0])
+    return cut_energy(kernel, y, mask)
 
 
 def crf_energy(kernel, probabilities, mask, sums=None):
@@ -116,7 +118,10 @@ def masked_sums(kernel, probabilities, mask):
     """
     fixed = ops.stop_gradient(probabilities)
     sums = ops.stop_gradient(mask * kernel.apply(ops.concatenate([mask * fixed, mask], axis=-1)))
-    return sums[..., :-1], sums[..., -1:]
+    gathered, degree = sums[..., :-1], sums[..., -1:]
+    # W_pp = 1, so no degree is below 1: where an approximation misses a pixel, it keeps its own share.
+    own = ops.maximum(mask - degree, 0.0)
+    return gathered + own * fixed, degree + own
 
 
 def propose_labels(kernel, probabilities, mask, labels, strength, iterations):

@@ -1,6 +1,5 @@
 """Fully connected Gaussian sums: one filter, three ways."""
 
-import functools
 import logging
 
 from keras_wsseg.ops import backend
@@ -10,6 +9,7 @@ from keras_wsseg.ops.nystrom import NystromGaussian
 METHODS = ("auto", "exact", "nystrom", "permutohedral")
 
 _log = logging.getLogger("keras_wsseg")
+_announced = set()
 
 
 def dense_gaussian_filter(features, values, method="auto", landmarks=512, seed=0):
@@ -56,7 +56,7 @@ def dense_gaussian_filter(features, values, method="auto", landmarks=512, seed=0
     return kernel.apply(values)
 
 
-def dense_gaussian_kernel(features, method="auto", landmarks=512, seed=0):
+def dense_gaussian_kernel(features, method="auto", landmarks=512, seed=0, mask=None):
     """Builds the operator of `dense_gaussian_filter` once, for several values and for the way back.
 
     Args:
@@ -65,10 +65,12 @@ def dense_gaussian_kernel(features, method="auto", landmarks=512, seed=0):
             landmarks: 1 to 3 % off on photographs, linear in the pixels; kernels that are narrow beside the
             spread of the features need more landmarks. `"permutohedral"`, by the lattice: linear too,
             for kernels of any width. `"auto"`: exact where that is the fastest, that is up to four times as
-            many pixels as landmarks on a CPU and 16 384 pixels on an accelerator, else Nyström; what it took
-            goes to the logger `keras_wsseg`.
+            many pixels as landmarks on a CPU and 16 384 pixels on an accelerator, else Nyström; the logger
+            `keras_wsseg` says once, at level INFO, what it took.
         landmarks: of `"nystrom"`, at least 1.
         seed: integer.
+        mask: `(batch, pixels)`, 1 for the pixels whose values are not zero: approximations look to these
+            alone. All by default.
 
     Returns:
         An object with `apply(values)`, values `(batch, pixels, classes)`, and the `method` it goes by.
@@ -89,11 +91,15 @@ def dense_gaussian_kernel(features, method="auto", landmarks=512, seed=0):
         )
     if method == "auto":
         method = _fastest(features.shape[1], landmarks)
-        _announce(features.shape[1], method)
+        if method not in _announced:
+            # Once: a training step is traced, and a layer called, many times over.
+            _announced.add(method)
+            pixels = features.shape[1] or "any number of"
+            _log.info("fully connected kernel over %s pixels: method=%r", pixels, method)
     if method == "exact":
         kernel = ExactGaussian(features)
     elif method == "nystrom":
-        kernel = NystromGaussian(features, landmarks, seed)
+        kernel = NystromGaussian(features, landmarks, seed, mask)
     else:
         from keras_wsseg.ops.permutohedral import PermutohedralLattice
 
@@ -110,12 +116,6 @@ def check_dense(method, landmarks, seed):
         raise ValueError(f"landmarks must be an integer of at least 1. Received: landmarks={landmarks!r}")
     if not isinstance(seed, int) or isinstance(seed, bool):
         raise ValueError(f"seed must be an integer. Received: seed={seed!r}")
-
-
-@functools.lru_cache
-def _announce(pixels, method):
-    # Once for each size: a training step is traced, and a layer called, many times over.
-    _log.info("fully connected kernel over %s pixels: method=%r", pixels or "any number of", method)
 
 
 def _fastest(pixels, landmarks):

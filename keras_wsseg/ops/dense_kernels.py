@@ -4,6 +4,7 @@ from keras import ops
 
 from keras_wsseg.ops import backend
 from keras_wsseg.ops.dense_gaussian import dense_gaussian_kernel
+from keras_wsseg.ops.positions import grid_positions
 
 
 class DenseKernels:
@@ -53,9 +54,7 @@ class DenseKernels:
             return SeparableGaussian(*size[1:], xy)
         feature = ops.stop_gradient(feature)
         if xy is not None:
-            grid = ops.meshgrid(*(ops.cast(ops.arange(n), "float32") for n in size[1:]), indexing="ij")
-            places = ops.broadcast_to(ops.stack(grid, axis=-1) / xy, (*size, 2))
-            feature = ops.concatenate([places, feature], axis=-1)
+            feature = ops.concatenate([grid_positions(*size) / xy, feature], axis=-1)
         return dense_gaussian_kernel(self.arrange(feature), **options)
 
     def _row_sums(self, operator, size):

@@ -1,10 +1,11 @@
 """Fully connected Gaussian sums by the Nyström approximation."""
 
-import keras
+import numpy as np
 from keras import ops
 
 from keras_wsseg.ops import backend
 from keras_wsseg.ops.gaussian_matrix import gaussian_matrix
+from keras_wsseg.ops.pixel_sample import sample_pixels
 
 CANDIDATES = 8
 """Pixels for each landmark, among which the landmarks spread; twice as many gain a tenth of the error."""
@@ -20,22 +21,24 @@ class NystromGaussian:
     r"""`sum_q exp(-|f_p - f_q|^2 / 2) v_q` through landmarks: `K_nm (K_mm + eps I)^-1 K_mn v`.
 
     Nothing but matrix products and one Cholesky factor a picture; time and memory are linear in the pixels.
-    The operator is symmetric and positive semi-definite. Landmarks are the centres that k-means finds among
-    a sample of the pixels, starting from random ones, which halves the error of random pixels (Zhang, Tsang
-    & Kwok 2008, "Improved Nyström low-rank approximation and error analysis").
+    The operator is symmetric and positive semi-definite. Half of the landmarks start at random pixels and
+    half at pixels that those do not reach, so that rare colours have theirs; k-means then moves them to the
+    middle of what they stand for (Zhang, Tsang & Kwok 2008, "Improved Nyström low-rank approximation and
+    error analysis").
 
     Args:
         features: `(batch, pixels, channels)`, already divided by sigma. No gradient flows to them.
         landmarks: how many; the error falls and the time grows with them.
         seed: of the sample; the same seed gives the same landmarks.
+        mask: `(batch, pixels)`, 1 for the pixels that matter: landmarks are found among them. All by default.
 
     Source: Williams & Seeger 2000, "Using the Nyström method to speed up kernel machines", equation 8.
     """
 
-    def __init__(self, features, landmarks=512, seed=0):
+    def __init__(self, features, landmarks=512, seed=0, mask=None):
         features = ops.cast(ops.stop_gradient(features), "float32")
         features = features - ops.mean(features, axis=1, keepdims=True)
-        centres = choose_landmarks(features, landmarks, seed)
+        centres = choose_landmarks(features, landmarks, seed, mask)
         own = gaussian_matrix(centres, centres)
         self.factor = ops.cholesky(own + JITTER * ops.eye(centres.shape[1]))
         self.kernel = gaussian_matrix(features, centres)
@@ -48,30 +51,26 @@ class NystromGaussian:
         return backend.matmul_float32(self.kernel, core)
 
 
-def choose_landmarks(features, count, seed):
+def choose_landmarks(features, count, seed, mask=None):
     """Centres of k-means over a sample of the pixels.
 
     Args:
         features: `(batch, pixels, channels)`, float32.
         count: how many; no more than there are pixels are taken where their number is known.
         seed: of the sample.
+        mask: `(batch, pixels)`, 1 for the pixels to sample from. All by default.
 
     Returns:
         `(batch, count, channels)`.
     """
-    pixels, size = ops.shape(features)[1], features.shape[-1]
+    batch, pixels, size = *ops.shape(features)[:2], features.shape[-1]
     if isinstance(pixels, int):
         count = min(count, pixels)
-    # Stratified: one random pixel in each of as many stretches of the picture, read row by row.
     sampled = CANDIDATES * count
     if isinstance(pixels, int):
         sampled = min(sampled, pixels)
-    drawn = keras.random.uniform((2, sampled), seed=seed)
-    places = (ops.arange(sampled, dtype="float32") + drawn[0]) * (ops.cast(pixels, "float32") / sampled)
-    places = ops.clip(ops.cast(places, "int32"), 0, pixels - 1)
-    sample = ops.take(features, places, axis=1)
-    centres = ops.take(sample, ops.argsort(drawn[1])[:count], axis=1)
-    batch = ops.shape(features)[0]
+    sample, _ = sample_pixels(features, sampled, seed, mask)
+    centres = _spread(sample, count, seed)
     firsts = ops.arange(batch, dtype="int32")[:, None] * count
     counted = ops.reshape(ops.pad(sample, [[0, 0], [0, 0], [0, 1]], constant_values=1.0), (-1, size + 1))
     for _ in range(LLOYD_STEPS):
@@ -83,3 +82,19 @@ def choose_landmarks(features, count, seed):
         held = sums[..., size:]
         centres = ops.where(held > 0, sums[..., :size] / ops.maximum(held, 1.0), centres)
     return centres
+
+
+def _spread(sample, count, seed):
+    """`count` pixels of the sample: half at random, half with the chance that the first half misses them."""
+    generator = np.random.default_rng((seed, 1) if seed >= 0 else (-seed, 2))
+    order = generator.permutation(sample.shape[1])
+    first = ops.take(sample, order[: (count + 1) // 2], axis=1)
+    rest = ops.take(sample, order[(count + 1) // 2 :], axis=1)
+    if count == 1:
+        return first
+    nearest = ops.max(gaussian_matrix(rest, first), axis=-1)
+    missed = ops.log(ops.maximum(1.0 - ops.square(nearest), 1e-6))
+    # The largest of these, with noise of Gumbel's, are a draw without replacement.
+    noise = -np.log(-np.log(generator.uniform(1e-6, 1 - 1e-6, len(order) - (count + 1) // 2)))
+    _, chosen = ops.top_k(missed + noise.astype("float32"), count // 2)
+    return ops.concatenate([first, ops.take_along_axis(rest, chosen[..., None], axis=1)], axis=1)

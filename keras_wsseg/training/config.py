@@ -32,7 +32,8 @@ class TrainingConfig:
 
     Raises:
         TypeError: if a setting is of the wrong type.
-        ValueError: if a setting is out of its range, or has no effect beside the others.
+        ValueError: if a setting is out of its range, or contradicts another. Settings of other methods than
+            the one chosen are left alone, so that a sweep over methods can share them.
 
     Example:
         >>> TrainingConfig(data="hearts", steps=500).method
@@ -207,6 +208,11 @@ class TrainingConfig:
             )
         if self.loss_scale > 1:
             raise ValueError(f"loss_scale must be at most 1. Received: loss_scale={self.loss_scale!r}")
+        if self.score_crf != "none" and self.val_split is None:
+            raise ValueError(
+                "score_crf needs pictures to score on. "
+                f"Received: score_crf={self.score_crf!r}, val_split=None"
+            )
         if (self.cut_sigma_xy is None) != (self.cut_sigma_rgb is None):
             raise ValueError(
                 "cut_sigma_xy and cut_sigma_rgb must both be given or both be none. "

@@ -42,10 +42,23 @@ class RefinedSegmenter:
         return np.argmax(self.probabilities(picture), axis=-1)
 
     def probabilities(self, picture):
-        """The probability of each class at every pixel, `(height, width, classes)` float32."""
+        """The probability of each class at every pixel, `(height, width, classes)` float32.
+
+        Raises:
+            ValueError: if the picture does not lie within the CRF's `value_range`.
+        """
+        low, high = self.crf.value_range
+        if not (picture.min() >= low and picture.max() <= high):
+            raise ValueError(
+                f"A picture must have values between {low:g} and {high:g}, the value_range of the CRF. "
+                f"Received: values from {picture.min():g} to {picture.max():g}"
+            )
         if isinstance(self.segmenter, keras.Model):
             logits = self.segmenter.predict_on_batch(np.asarray(picture, "float32")[None])
             logits = resize_bilinear(ops.convert_to_tensor(logits), picture.shape[:2])
+            if logits.shape[-1] == 1:
+                # The log-odds of the second of two classes.
+                logits = ops.concatenate([ops.zeros_like(logits), logits], axis=-1)
         else:
             logits = np.log(np.maximum(self.segmenter.probabilities(picture), 1e-7))[None]
         refined = self.crf([logits, np.asarray(picture, "float32")[None]])

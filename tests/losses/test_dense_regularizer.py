@@ -45,17 +45,20 @@ def test_coarse_predictions_come_to_the_picture(kind):
     np.testing.assert_allclose(loss(packed, coarse), loss(packed, fine), rtol=1e-5)
 
 
+@pytest.mark.parametrize("method", ("exact", "nystrom"))
 @pytest.mark.parametrize("kind", FOUR)
-def test_pixels_outside_take_no_part(kind):
+def test_pixels_outside_take_no_part(kind, method):
     labels, guide, logits = batch()
-    loss, outside = kind(scale=1.0, **WIDTHS), (labels == 254)[..., None]
+    outside = (labels == 254)[..., None]
+    loss = kind(scale=1.0, method=method, landmarks=60, **WIDTHS)
     packed = targets.pack(labels, guide)
     changed = np.where(outside, logits + 5 * np.arange(3), logits).astype("float32")
     painted = targets.pack(labels, np.where(outside, 0.0, guide))
     value = float(loss(packed, logits))
     assert value > 0
     np.testing.assert_allclose(loss(packed, changed), value, rtol=1e-5)
-    np.testing.assert_allclose(loss(painted, logits), value, rtol=1e-4)
+    # Rounding differs a little where the features' mean does.
+    np.testing.assert_allclose(loss(painted, logits), value, rtol=1e-3)
     x = tf.constant(logits)
     with tf.GradientTape() as tape:
         tape.watch(x)

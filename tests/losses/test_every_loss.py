@@ -12,13 +12,19 @@ import tensorflow as tf
 from keras_wsseg import losses, targets
 
 SHORT = {"scale": 0.5, "sigma_rgb": 0.3, "sigma_xy": 6.0}
-EVERY_LOSS = {
+CASES = {
     "PartialCrossEntropy": {"class_weights": "batch"},
     "GatedCRFLoss": {"radius": 3, "scale": 0.5},
     "DenseCRFLoss": SHORT,
     "NormalizedCutLoss": SHORT,
     "KernelCutLoss": {**SHORT, "gamma": 0.5, "cut_sigma_rgb": 0.5, "cut_sigma_xy": 9.0},
     "ADMLoss": {**SHORT, "iterations": 3},
+}
+# The pictures are small enough for the exact sums; the approximations must agree between backends as well.
+CASES |= {
+    f"{name} {method}": {**CASES[name], "method": method, "landmarks": 24}
+    for name in ("DenseCRFLoss", "NormalizedCutLoss", "ADMLoss")
+    for method in ("nystrom", "permutohedral")
 }
 WAYS = {"eager": None, "graph": {}, "XLA": {"jit_compile": True}}
 
@@ -29,10 +35,10 @@ from keras_wsseg import losses
 case = np.load(sys.argv[1])
 found = {}
 for name, settings in json.loads(sys.argv[2]).items():
-    loss = getattr(losses, name)(**settings)
+    loss = getattr(losses, name.split()[0])(**settings)
     total = lambda logits: loss(case["y_true"], logits)
     value, slope = jax.jit(jax.value_and_grad(total))(case["logits"])
-    found[name] = [float(value), float((slope * case["probe"]).sum())]
+    found[name] = [float(x) for x in (value, (slope**2).sum() ** 0.5, (slope * case["probe"]).sum())]
 print(json.dumps(found))
 """
 
@@ -51,7 +57,7 @@ def on_jax(tmp_path_factory):
     y_true, logits, probe = case()
     np.savez(file, y_true=y_true, logits=logits, probe=probe)
     done = subprocess.run(
-        [sys.executable, "-c", _ON_JAX, str(file), json.dumps(EVERY_LOSS)],
+        [sys.executable, "-c", _ON_JAX, str(file), json.dumps(CASES)],
         capture_output=True,
         text=True,
         check=True,
@@ -62,27 +68,31 @@ def on_jax(tmp_path_factory):
 
 def value_and_slope(name, options):
     y_true, logits, probe = case()
-    loss = getattr(losses, name)(**EVERY_LOSS[name])
+    loss = getattr(losses, name.split()[0])(**CASES[name])
 
     def run(logits):
         with tf.GradientTape() as tape:
             tape.watch(logits)
             value = loss(y_true, logits)
-        return value, tf.reduce_sum(tape.gradient(value, logits) * probe)
+        slope = tape.gradient(value, logits)
+        return value, tf.norm(slope), tf.reduce_sum(slope * probe)
 
     run = run if options is None else tf.function(run, **options)
     return [float(number) for number in run(tf.constant(logits))]
 
 
-@pytest.mark.parametrize("name", EVERY_LOSS)
+@pytest.mark.parametrize("name", CASES)
 def test_same_value_and_gradient_everywhere(name, on_jax):
     table = {way: value_and_slope(name, options) for way, options in WAYS.items()}
     table["JAX"] = on_jax[name]
     for way, numbers in table.items():
-        np.testing.assert_allclose(numbers, table["eager"], rtol=2e-4, atol=1e-7, err_msg=way)
-    assert all(np.isfinite(numbers).all() and any(numbers) for numbers in table.values())
+        np.testing.assert_allclose(numbers[:2], table["eager"][:2], rtol=3e-4, err_msg=way)
+        # Along a random direction most of the slope cancels: what is left is held to its norm.
+        difference = abs(numbers[2] - table["eager"][2])
+        assert difference < 2e-3 * numbers[1], way
+    assert all(np.isfinite(numbers).all() and all(numbers) for numbers in table.values())
 
 
 def test_the_table_holds_every_loss():
     bases = {"LossSum", "SegmentationLoss", "GaussianKernel"}
-    assert set(EVERY_LOSS) == set(losses.__all__) - bases
+    assert {name.split()[0] for name in CASES} == set(losses.__all__) - bases

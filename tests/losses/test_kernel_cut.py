@@ -25,6 +25,14 @@ def test_gamma_and_the_cuts_own_widths_can_be_annealed_and_travel():
     assert "cut_sigma_xy" not in losses.KernelCutLoss().annealable
 
 
+def test_widths_that_would_do_nothing_are_refused():
+    with pytest.raises(AttributeError, match="cut_sigma_rgb can be set where the cut has widths of its own"):
+        losses.KernelCutLoss().cut_sigma_rgb = 0.1
+    loss = losses.KernelCutLoss(cut_sigma_rgb=0.2, cut_sigma_xy=8.0)
+    loss.cut_sigma_rgb = 0.1
+    assert loss.get_config()["cut_sigma_rgb"] == 0.1
+
+
 @pytest.mark.parametrize("given", ({"cut_sigma_rgb": 0.1}, {"cut_sigma_xy": 5.0}))
 def test_half_a_pair_of_widths_is_refused(given):
     with pytest.raises(ValueError, match="cut_sigma_rgb and cut_sigma_xy must both be given or both be None"):

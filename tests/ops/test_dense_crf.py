@@ -122,6 +122,19 @@ def test_a_class_without_mass_does_not_blow_up(share):
     assert (added > -1e-3).all() and (added < 1.001).all()
 
 
+def test_approximations_do_not_blow_up_where_colours_are_rare():
+    """A class that lives on pixels that no landmark stands for: W_pp = 1 keeps its ratio a ratio."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(0, 0.3, size=(1, 400, 3)).astype("float32")
+    features[:, :10] = 40 * np.arange(1, 11)[:, None]
+    y = np.zeros((1, 400, 2), "float32")
+    y[:, :10, 1] = y[:, 10:, 0] = 1
+    exact = gradient_of(normalized_cut_energy, y, features, None, "exact")
+    found = gradient_of(normalized_cut_energy, y, features, None, "nystrom", landmarks=4)
+    assert np.abs(found).max() < 2 * np.abs(exact).max()
+    np.testing.assert_allclose(normalized_cut_energy(y, features, None, "nystrom", 4), 0, atol=0.05)
+
+
 def test_empty_masks_give_zero():
     y, features, mask = case()
     for energy in (dense_crf_energy, normalized_cut_energy):

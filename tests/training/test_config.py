@@ -32,6 +32,11 @@ from keras_wsseg.training import TrainingConfig
             "Received: cut_sigma_xy=5.0, cut_sigma_rgb=None",
         ),
         (
+            {"score_crf": "dense", "val_split": None},
+            ValueError,
+            "score_crf needs pictures to score on. Received: score_crf='dense', val_split=None",
+        ),
+        (
             {"score_crf": "yes"},
             ValueError,
             "score_crf must be one of none, windowed, dense. Received: score_crf='yes'",

@@ -1,10 +1,12 @@
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 
 from keras_wsseg.layers import MeanFieldCRF
-from keras_wsseg.training import RefinedSegmenter, RunFolder, train
-from keras_wsseg.training.refinement import build_crf
+from keras_wsseg.training import RefinedSegmenter, RunFolder, build_crf, evaluate, train
+from keras_wsseg.training.build import build_training_data, build_validation_data
 
 
 class Noisy:
@@ -55,5 +57,23 @@ def test_a_training_scores_with_and_without(small_config, tmp_path):
     config = small_config.replace(score_crf="windowed", method="pce", steps=2, epoch_steps=1, picture_every=0)
     scores = train(config, tmp_path / "run", verbose=0).read_scores()
     assert scores["refined"]["pictures"] == scores["pictures"] == 2
-    assert scores["refined"]["mean_iou"] != scores["mean_iou"]
-    assert RunFolder(tmp_path / "run").finished
+    run = RunFolder(tmp_path / "run")
+    segmenter = keras.saving.load_model(run.segmenter, compile=False)
+    refined = RefinedSegmenter(segmenter, build_crf("windowed", (0, 255)))
+    validation = build_validation_data(config, build_training_data(config))
+    assert scores["refined"] == dataclasses.asdict(evaluate(refined, validation))
+    assert scores["refined"]["iou"] != scores["iou"] and run.finished
+
+
+def test_one_logit_is_two_classes():
+    net = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(1, 1)])
+    net.layers[0].set_weights([np.zeros((1, 1, 3, 1)), np.array([5.0])])
+    assert RefinedSegmenter(net, build_crf("windowed", (0, 255)))(picture()).all()
+
+
+def test_a_picture_in_another_range_is_an_error():
+    refined = RefinedSegmenter(Noisy(), build_crf("windowed", (0, 1)))
+    with pytest.raises(
+        ValueError, match="between 0 and 1, the value_range of the CRF. Received: values from 0 to"
+    ):
+        refined(picture())
