@@ -19,7 +19,7 @@ from keras_wsseg.data import SegmentationFolder
 
 
 class EnergyLog(keras.callbacks.Callback):
-    """Dense CRF energy and partial cross entropy of some labelled pictures, every few steps."""
+    """Dense CRF energy of some pictures, every few steps."""
 
     def __init__(self, segmenter, pictures, labels, energy, value_range, every):
         super().__init__()

@@ -43,8 +43,8 @@ class KernelCutLoss(DenseRegularizer):
 
     def __init__(
         self,
-        weight=0.3,
-        gamma=1.0,
+        weight=2.0,
+        gamma=0.005,
         sigma_rgb=15 / 255,
         sigma_xy=100.0,
         cut_sigma_rgb=None,

@@ -45,7 +45,7 @@ class NormalizedCutLoss(DenseRegularizer):
 
     def __init__(
         self,
-        weight=0.3,
+        weight=0.03,
         sigma_rgb=15 / 255,
         sigma_xy=100.0,
         scale=0.5,

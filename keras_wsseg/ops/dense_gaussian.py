@@ -5,6 +5,7 @@ import logging
 from keras_wsseg.ops import backend
 from keras_wsseg.ops.exact_gaussian import ExactGaussian
 from keras_wsseg.ops.nystrom import NystromGaussian
+from keras_wsseg.ops.permutohedral import PermutohedralLattice
 
 METHODS = ("auto", "exact", "nystrom", "permutohedral")
 
@@ -101,8 +102,6 @@ def dense_gaussian_kernel(features, method="auto", landmarks=512, seed=0, mask=N
     elif method == "nystrom":
         kernel = NystromGaussian(features, landmarks, seed, mask)
     else:
-        from keras_wsseg.ops.permutohedral import PermutohedralLattice
-
         kernel = PermutohedralLattice(features, seed)
     kernel.method = method
     return kernel

@@ -157,7 +157,9 @@ class TrainingConfig:
 
     dense_method: str = _option(DENSE, "auto", "how sums over all pixels are formed", DENSE_METHODS)
     landmarks: int = _option(DENSE, 256, "landmarks of nystrom", least=1)
-    gamma: float = _option(DENSE, 1.0, "factor of the normalized cut within kernel-cut", least=0)
+    gamma: float | None = _option(
+        DENSE, None, "kernel-cut: factor of the normalized cut; none: the loss's default", least=0
+    )
     cut_sigma_xy: float | None = _option(
         DENSE,
         None,

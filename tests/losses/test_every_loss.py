@@ -86,7 +86,9 @@ def test_same_value_and_gradient_everywhere(name, on_jax):
     table = {way: value_and_slope(name, options) for way, options in WAYS.items()}
     table["JAX"] = on_jax[name]
     for way, numbers in table.items():
-        np.testing.assert_allclose(numbers[:2], table["eager"][:2], rtol=3e-4, err_msg=way)
+        # The triangular solves between landmarks turn the last digits into the fourth.
+        tolerance = 1e-3 if "nystrom" in name else 3e-4
+        np.testing.assert_allclose(numbers[:2], table["eager"][:2], rtol=tolerance, err_msg=way)
         # Along a random direction most of the slope cancels: what is left is held to its norm.
         difference = abs(numbers[2] - table["eager"][2])
         assert difference < 2e-3 * numbers[1], way
