@@ -5,9 +5,10 @@
 
 Two phases: cross entropy of the scribbles alone until it has converged, then with the regulariser, from the
 weights of the first. Unlike in the paper the encoder is a ResNet-34, the learning rate falls once over both
-phases, and the weight is the published one for the dense CRF alone. The data folder holds images/, scribbles/ and labels/ as PNG files, train.txt, val.txt
-and classes.txt; unlabelled.txt, where there is one, lists pictures without scribbles, which make half of
-each batch and teach in the second phase. Without a folder, --quick draws small pictures by itself.
+phases, and the weight is the published one for the dense CRF alone. The data folder holds images/, scribbles/
+and labels/ as PNG files, train.txt, val.txt and classes.txt; unlabelled.txt, where there is one, lists
+pictures without scribbles, which make half of each batch and teach in the second phase. Without a folder,
+--quick draws small pictures by itself.
 """
 
 import argparse

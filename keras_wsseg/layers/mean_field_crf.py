@@ -34,8 +34,8 @@ class MeanFieldCRF(keras.layers.Layer):
     Args:
         radius: neighbours of a pixel are the `(2 radius + 1)^2` pixels around it. It is fast, exact, and
             exports to ONNX for pictures of any size; the kernels of a picture take about `4 (8 + 2 radius)^2`
-            bytes a pixel. None: all pixels of the picture are neighbours, as published; such a layer with colour kernels
-            has operations that ONNX lacks and is for Keras only.
+            bytes a pixel. None: all pixels of the picture are neighbours, as published; with colour
+            kernels such a layer has operations that ONNX lacks and is for Keras only.
         kernels: `GaussianKernel` or a list of them over `xy` and `rgb`, taken with the numbers that they have
             now: annealing them later does not reach the layer. By default the published pair,
             `GaussianKernel(weight=3, xy=3)` and `GaussianKernel(weight=10, xy=80, rgb=13 / 255)`.

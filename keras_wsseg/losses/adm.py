@@ -38,7 +38,7 @@ class ADMLoss(DenseRegularizer):
         >>> from keras_wsseg import targets
         >>> y_true = targets.pack(np.full((1, 4, 4), 255), np.zeros((1, 4, 4, 3), "float32"))
         >>> undecided = np.zeros((1, 4, 4, 2), "float32")
-        >>> round(float(ADMLoss(scale=1.0)(y_true, undecided)), 4)  # log 2
+        >>> round(float(ADMLoss(weight=1.0, scale=1.0)(y_true, undecided)), 4)  # log 2
         0.6931
 
     Source: Tang et al. 2018, arXiv:1803.09569, section 3.3, equations 12 and 13. There `lambda` acts on the

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_wsseg.ops import backend
 from keras_wsseg.ops.gaussian_matrix import gaussian_matrix
+from keras_wsseg.ops.pixel_sample import sample_pixels
 from keras_wsseg.ops.self_adjoint import self_adjoint
 
 SAMPLES = 128
@@ -42,6 +43,8 @@ class PermutohedralLattice:
             gradient flows to them. Where a batch spreads too wide to number the cells of the lattice, over
             more than 30 sigmas in each of eight channels or 400 in each of five, the results are NaN.
         seed: integer, of the sample that sets the scale; the same seed gives the same result.
+        mask: `(batch, pixels)`, 1 for the pixels whose values are not zero: they alone set the scale. All by
+            default.
 
     Raises:
         ValueError: if `features` is not of rank 3 or has no known number of channels.
@@ -59,7 +62,7 @@ class PermutohedralLattice:
     which the published code leaves 40 % off, is fitted to exact sums at a sample of each picture's pixels.
     """
 
-    def __init__(self, features, seed=0):
+    def __init__(self, features, seed=0, mask=None):
         shape = tuple(features.shape)
         if len(shape) != 3 or shape[2] is None:
             raise ValueError(
@@ -78,7 +81,7 @@ class PermutohedralLattice:
         )
         # Corrections sit in the weights, so that filtering does not pay for them.
         self._lattice = corners, weights * kept**-DAMPING, ahead, behind
-        scale = ops.where(fits, self._scale(features, seed), np.float32(np.nan))
+        scale = ops.where(fits, self._scale(features, seed, mask), np.float32(np.nan))
         scale = ops.broadcast_to(ops.sqrt(scale)[:, None], ops.shape(features)[:2])
         self._lattice = corners, self._lattice[1] * ops.reshape(scale, (-1,)), ahead, behind
 
@@ -110,22 +113,19 @@ class PermutohedralLattice:
     def _filter(self, values):
         return backend.with_leading_rows(_filter, self._count, self._most, (*self._lattice, values))
 
-    def _scale(self, features, seed):
+    def _scale(self, features, seed, mask):
         """What brings the sums at a sample of a picture's pixels to their exact ones, `(batch,)`."""
         batch, pixels, channels = ops.shape(features)
-        # One random pixel in each of as many stretches of the picture, read row by row; drawn by NumPy, so
-        # that every backend takes the same.
-        places = (np.arange(SAMPLES) + np.random.default_rng(seed).random(SAMPLES)) / SAMPLES
-        places = ops.cast(places.astype("float32") * ops.cast(pixels, "float32"), "int32")
-        places = ops.minimum(places, pixels - 1)
-        sample = ops.reshape(ops.take(features, places, axis=1), (batch, -1, SAMPLES_AT_ONCE, channels))
+        ones = ops.ones((batch, pixels), "float32") if mask is None else ops.cast(mask, "float32")
+        sample, places = sample_pixels(features, SAMPLES, seed, mask)
+        sample = ops.reshape(sample, (batch, -1, SAMPLES_AT_ONCE, channels))
         exact = ops.map(
-            lambda some: ops.sum(gaussian_matrix(some, features), axis=(1, 2)),
+            lambda some: ops.sum(gaussian_matrix(some, features) * ones[:, None, :], axis=(1, 2)),
             ops.transpose(sample, (1, 0, 2, 3)),
         )
-        sums = self._filter(ops.ones((batch * pixels, 1), "float32"))
-        sums = ops.take(ops.reshape(sums, (batch, pixels)), places, axis=1)
-        return ops.sum(exact, axis=0) / ops.sum(sums, axis=1)
+        sums = ops.reshape(self._filter(ops.reshape(ones, (-1, 1))), (batch, pixels))
+        sums = ops.sum(ops.take_along_axis(sums, places, axis=1), axis=1)
+        return ops.divide_no_nan(ops.sum(exact, axis=0), sums)
 
 
 def _survey(rows, corners, weights, points, steps):

@@ -86,8 +86,9 @@ def test_same_value_and_gradient_everywhere(name, on_jax):
     table = {way: value_and_slope(name, options) for way, options in WAYS.items()}
     table["JAX"] = on_jax[name]
     for way, numbers in table.items():
-        # The triangular solves between landmarks turn the last digits into the fourth.
-        tolerance = 1e-3 if "nystrom" in name else 3e-4
+        # The triangular solves between landmarks turn the last digits into the fourth, and rounding decides
+        # whether a lattice has a point of no weight.
+        tolerance = 1e-3 if " " in name else 3e-4
         np.testing.assert_allclose(numbers[:2], table["eager"][:2], rtol=tolerance, err_msg=way)
         # Along a random direction most of the slope cancels: what is left is held to its norm.
         difference = abs(numbers[2] - table["eager"][2])
