@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_wsseg.export import OnnxSegmenter
 
@@ -13,7 +14,7 @@ TERMS = {"gated_crf.py": "gated_crf", "regularized_losses.py": "kernel_cut"}
 
 
 def test_every_example_is_run():
-    assert {path.name for path in EXAMPLES.glob("*.py")} == set(TERMS)
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {*TERMS, "loss_gradient.py"}
 
 
 @pytest.mark.slow
@@ -27,6 +28,15 @@ def test_published_recipe_runs_on_a_cpu(name, tmp_path):
     assert TERMS[name] in done.stdout and "val_mean_iou" in done.stdout
     mask = OnnxSegmenter(out)(np.zeros((50, 70, 3), "uint8"))
     assert mask.shape == (50, 70) and mask.max() < 4
+
+
+def test_the_gradient_is_painted(tmp_path):
+    out = tmp_path / "gradient.png"
+    subprocess.run([sys.executable, EXAMPLES / "loss_gradient.py", "--out", out], check=True)
+    painted = np.array(Image.open(out)).astype(int)
+    red = (painted[..., 0] > 200) & (painted[..., 1] < 60)
+    yellow = (painted[..., 0] > 200) & (painted[..., 1] > 180) & (painted[..., 2] < 60)
+    assert red.sum() > 1000 and yellow.sum() > 1000
 
 
 @pytest.mark.parametrize("name", TERMS)
