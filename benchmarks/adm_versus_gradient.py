@@ -5,7 +5,7 @@
 DATA is a data folder with scribbles/ and train.txt. A small U-Net learns the scribbles by cross entropy
 alone; from those weights it goes on with the dense CRF loss added, and again with the ADM loss added, on the
 same batches for as many steps. After every few steps the dense CRF energy of the same training pictures is
-computed for both. Prints the energies and draws them; needs matplotlib.
+computed for both. Prints the energies and draws them; needs matplotlib (extra `benchmarks`).
 """
 
 import argparse
@@ -77,8 +77,8 @@ def main():
     start = segmenter.get_weights()
     energy = losses.DenseCRFLoss(weight=1.0, **widths)
     ways = {
-        "gradient descent, λ = 0.3": losses.DenseCRFLoss(weight=0.3, **widths),
         "gradient descent, λ = 1": losses.DenseCRFLoss(weight=1.0, **widths),
+        "gradient descent, λ = 2": losses.DenseCRFLoss(weight=2.0, **widths),
         "ADM, strength 2": losses.ADMLoss(weight=1.0, strength=2.0, **widths),
         "ADM, strength 5": losses.ADMLoss(weight=1.0, strength=5.0, **widths),
     }
