@@ -19,7 +19,7 @@ def add_crf_options(parser):
         ("rgb", "width of its colour kernel in colour, of a picture in [0, 1] (default: 0.051)"),
         (
             "strength",
-            "weight of its colour kernel; smoothness has 0.3 of it (default: 3, windowed 10)",
+            "weight of its colour kernel; smoothness has 0.3 of it (default: 1, windowed 3)",
         ),
     ):
         group.add_argument(f"--crf-{name}", type=float, metavar="X", help=words)

@@ -74,7 +74,7 @@ def build_crf(kind, value_range, xy=None, rgb=None, strength=None, iterations=5)
         xy, rgb: widths of the colour kernel in pixels and in colour of a picture in [0, 1]. None: 80 pixels
             (windowed: 6) and 13 / 255.
         strength: weight of the colour kernel; that of the smoothness kernel, 3 pixels wide, is 0.3 of it.
-            None: 3 (windowed: 10). The published 10 of a dense one is for unaries out of drawn labels, and
+            None: 1 (windowed: 3). The published 10 of a dense one is for unaries out of drawn labels, and
             swamps the softmax of a net.
         iterations: mean-field steps.
 
@@ -91,7 +91,7 @@ def build_crf(kind, value_range, xy=None, rgb=None, strength=None, iterations=5)
         xy = 6.0 if windowed else 80.0
     rgb = 13 / 255 if rgb is None else rgb
     if strength is None:
-        strength = 10.0 if windowed else 3.0
+        strength = 3.0 if windowed else 1.0
     kernels = [GaussianKernel(weight=0.3 * strength, xy=3.0), GaussianKernel(weight=strength, xy=xy, rgb=rgb)]
     radius = 5 if windowed else None
     return MeanFieldCRF(radius, kernels, iterations=iterations, value_range=value_range, landmarks=LANDMARKS)
