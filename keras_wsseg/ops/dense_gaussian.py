@@ -63,9 +63,9 @@ def dense_gaussian_kernel(features, method="auto", landmarks=512, seed=0, mask=N
     Args:
         features: `(batch, pixels, channels)`, already divided by sigma.
         method: `"exact"`, by the definition: time grows with the square of the pixels. `"nystrom"`, by
-            landmarks: linear in the pixels, 1 to 2 % off on photographs with 512 of them; kernels that are
+            landmarks: linear in the pixels, 0.2 to 3 % off on photographs with 512; kernels that are
             narrow beside the spread of the features need more. `"permutohedral"`, by the lattice: linear too,
-            for kernels of any width, 7 to 8 % off. `"auto"`: exact where that is the fastest, that is up to
+            for kernels of any width, about 7 % off. `"auto"`: exact where that is the fastest, that is up to
             four times as many pixels as landmarks on a CPU and 16 384 pixels on an accelerator, else Nyström;
             the logger `keras_wsseg` says once, at level INFO, what it took.
         landmarks: of `"nystrom"`, at least 1.

@@ -8,10 +8,10 @@ from keras_wsseg.ops.gaussian_matrix import gaussian_matrix
 from keras_wsseg.ops.pixel_sample import sample_pixels
 
 CANDIDATES = 8
-"""Pixels for each landmark, among which the landmarks spread; twice as many gain a tenth of the error."""
+"""Pixels for each landmark, among which the landmarks spread; more take longer and gain little."""
 
 LLOYD_STEPS = 2
-"""Steps of k-means; a third gains a twentieth of the error."""
+"""Steps of k-means; a third gains little."""
 
 JITTER = 1e-3
 """Added to the diagonal of the landmarks' own kernel: float32 needs it, and the error does not feel it."""

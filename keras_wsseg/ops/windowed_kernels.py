@@ -28,8 +28,7 @@ class WindowedKernels:
 
     def __init__(self, features, sigmas_xy, weights, size, radius, normalization, include_self):
         self._height, self._width = size[1:]
-        # In ONNX the quotient of negative integers rounds towards zero, so the grid gets whole tiles only,
-        # and which pixels the picture has is known here.
+        # The grid gets whole tiles only: what lies beyond the picture is told apart here, for the row sums.
         self._rows, self._columns = ((n + tiles.TILE - 1) // tiles.TILE * tiles.TILE - n for n in size[1:])
         self._grid = tiles.TileGrid(self._height + self._rows, self._width + self._columns, radius)
         self._inside = self.arrange(ops.ones(size, "float32")[..., None])
