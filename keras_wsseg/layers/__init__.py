@@ -4,6 +4,7 @@ from keras_wsseg.layers.crop_to_stride import CropToStride
 from keras_wsseg.layers.mean_field_crf import MeanFieldCRF
 from keras_wsseg.layers.pad_to_multiple import PadToMultiple
 from keras_wsseg.layers.resize_like import ResizeLike
+from keras_wsseg.layers.resize_to import ResizeTo
 from keras_wsseg.layers.standardize import IMAGENET_MEAN, IMAGENET_STD, Standardize
 from keras_wsseg.layers.upsample_like import UpsampleLike
 
@@ -14,6 +15,7 @@ __all__ = [
     "MeanFieldCRF",
     "PadToMultiple",
     "ResizeLike",
+    "ResizeTo",
     "Standardize",
     "UpsampleLike",
 ]

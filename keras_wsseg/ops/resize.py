@@ -18,7 +18,7 @@ def resize_bilinear(images, size):
     Brings logits from the segmenter's grid to that of the labels. An output pixel `i` of `H` looks at the
     position `x = (i + 1/2) h / H - 1/2` of `h` input pixels, clamped to `[0, h - 1]`, with weights
     `max(0, 1 - |x - j|)`; rows first, then columns. There is no smoothing when sizes shrink: see
-    `resize_area` for that.
+    `resize_antialiased` and `resize_area` for that.
 
     Args:
         images: `(batch, height, width, channels)`, of any dtype.
@@ -42,6 +42,43 @@ def resize_bilinear(images, size):
     if _all_static(old, new) and old == new:
         return ops.cast(images, _floating_dtype(images))
     return _resize(images, old, new, _bilinear_weights)
+
+
+def resize_antialiased(images, size):
+    """Bilinear interpolation that smooths as it shrinks, `tf.image.resize` with `antialias=True`.
+
+    Brings photographs to the size a network works at: shrunk they keep no moiré, enlarged they are what
+    `resize_bilinear` makes of them, and one axis may do the one while the other does the other. The tent of
+    the bilinear weights is as wide as the larger of the two pixels: output pixel `i` of `H` takes input pixel
+    `j` of `h` with
+
+    `max(0, 1 - |(i + 1/2) h / H - (j + 1/2)| / max(1, h / H))`,
+
+    divided by the sum of these weights; rows first, then columns.
+
+    Args:
+        images: `(batch, height, width, channels)`, of any dtype.
+        size: `(height, width)` of the result in pixels, each an integer or an integer scalar tensor.
+
+    Returns:
+        `(batch, *size, channels)` in the dtype of `images`, float32 where that is an integer type. At the
+        size of `images` these are its own numbers.
+
+    Raises:
+        ValueError: if `images` is not of rank 4, or `size` is not two positive sizes.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras import ops
+    >>> row = np.array([0.0, 0.0, 4.0, 4.0], "float32").reshape(1, 1, 4, 1)
+    >>> [float(x) for x in ops.ravel(resize_antialiased(row, (1, 2)))]
+    [0.5714285969734192, 3.4285714626312256]
+    """
+    old, new = _sizes(images, size)
+    if _all_static(old, new) and old == new:
+        return ops.cast(images, _floating_dtype(images))
+    return _resize(images, old, new, _antialiased_weights)
 
 
 def resize_area(images, size):
@@ -87,6 +124,15 @@ def _bilinear_weights(size, new_size):
     offset = ops.expand_dims(lower, 1) - ops.expand_dims(ops.arange(size, dtype="int32"), 0)
     distance = ops.abs(ops.cast(offset, "float32") + ops.expand_dims(fraction, 1))
     return ops.relu(1.0 - distance)
+
+
+def _antialiased_weights(size, new_size):
+    # In units of 1 / (2 * new_size) pixel all centres, and the half width of the tent, are whole numbers.
+    centre = ops.expand_dims((2 * ops.arange(new_size, dtype="int32") + 1) * size, 1)
+    source = ops.expand_dims((2 * ops.arange(size, dtype="int32") + 1) * new_size, 0)
+    tent = ops.maximum(2 * ops.maximum(size, new_size) - ops.abs(centre - source), 0)
+    tent = ops.cast(tent, "float32")
+    return tent / ops.sum(tent, axis=1, keepdims=True)
 
 
 def _area_weights(size, new_size):

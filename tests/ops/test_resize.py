@@ -9,8 +9,9 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from keras_wsseg.ops.resize import resize_area, resize_bilinear
+from keras_wsseg.ops.resize import resize_antialiased, resize_area, resize_bilinear
 
+RESIZES = [resize_antialiased, resize_area, resize_bilinear]
 SIZES = [((5, 7), (20, 28)), ((33, 41), (9, 11)), ((7, 5), (13, 3)), ((1, 6), (4, 1)), ((4, 4), (4, 4))]
 
 
@@ -49,6 +50,38 @@ def test_bilinear_keeps_digits_in_large_pictures():
     np.testing.assert_allclose(result.ravel(), position, rtol=2e-7)
 
 
+@pytest.mark.parametrize("old,new", [*SIZES, ((97, 131), (16, 24)), ((40, 3), (1, 2))])
+def test_antialiased_equals_tensorflow(make_images, old, new):
+    images = make_images(old)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(resize_antialiased(images, new)),
+        tf.image.resize(images, new, antialias=True),
+        atol=1e-5,
+    )
+
+
+def test_antialiased_smooths_what_shrinks_and_only_that(make_images):
+    stripes = np.tile(np.array([0, 1], "float32"), 32).reshape(1, 1, 64, 1)
+    small = ops.convert_to_numpy(resize_antialiased(np.repeat(stripes, 4, axis=1), (8, 8)))
+    # The halved tents at the border see one stripe more of one kind.
+    np.testing.assert_allclose(small[:, :, 1:-1], 0.5, atol=1e-6)
+    images = make_images((5, 7))
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(resize_antialiased(images, (9, 8))),
+        ops.convert_to_numpy(resize_bilinear(images, (9, 8))),
+        atol=1e-6,
+    )
+
+
+def test_antialiased_at_its_own_size_changes_nothing_at_dynamic_size_too(make_images):
+    run = tf.function(
+        lambda images: resize_antialiased(images, (6, 9)),
+        input_signature=[tf.TensorSpec((None, None, None, 3))],
+    )
+    images = make_images((6, 9))
+    np.testing.assert_array_equal(run(images), images)
+
+
 @pytest.mark.parametrize("old,new", [*SIZES, ((12, 9), (4, 3)), ((6, 6), (4, 9))])
 def test_area_equals_overlaps(make_images, old, new):
     images = make_images(old)
@@ -57,7 +90,7 @@ def test_area_equals_overlaps(make_images, old, new):
     )
 
 
-@pytest.mark.parametrize("resize", [resize_bilinear, resize_area])
+@pytest.mark.parametrize("resize", RESIZES)
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_inside_a_function_of_dynamic_size(make_images, resize, jit_compile):
     signature = [tf.TensorSpec((None, None, None, 3)), tf.TensorSpec((2,), "int32")]
@@ -76,7 +109,7 @@ def test_inside_a_function_of_dynamic_size(make_images, resize, jit_compile):
         np.testing.assert_allclose(result, ops.convert_to_numpy(resize(images, new)), atol=1e-6)
 
 
-@pytest.mark.parametrize("resize", [resize_bilinear, resize_area])
+@pytest.mark.parametrize("resize", RESIZES)
 def test_gradient_is_the_transposed_product(make_images, resize):
     images = tf.constant(make_images((4, 5)))
     probe = make_images((7, 3))
@@ -88,7 +121,7 @@ def test_gradient_is_the_transposed_product(make_images, resize):
     np.testing.assert_allclose(tf.reduce_sum(gradient * images), value, rtol=1e-5)
 
 
-@pytest.mark.parametrize("resize", [resize_bilinear, resize_area])
+@pytest.mark.parametrize("resize", RESIZES)
 @pytest.mark.parametrize(
     "dtype,expected", [("float16", "float16"), ("bfloat16", "bfloat16"), ("uint8", "float32")]
 )
@@ -104,7 +137,7 @@ def test_dtype_and_precision(resize, dtype, expected):
         )
 
 
-@pytest.mark.parametrize("resize", [resize_bilinear, resize_area])
+@pytest.mark.parametrize("resize", RESIZES)
 def test_bad_arguments_say_so(resize):
     with pytest.raises(ValueError, match=r"`images` must have shape .* Received: shape=\(4, 4, 3\)"):
         resize(np.zeros((4, 4, 3), "float32"), (2, 2))
@@ -119,13 +152,13 @@ def test_jax_gives_the_same(make_images, tmp_path):
     np.save(tmp_path / "images.npy", images)
     code = f"""
 import jax, numpy as np
-from keras_wsseg.ops.resize import resize_area, resize_bilinear
+from keras_wsseg.ops.resize import resize_antialiased, resize_area, resize_bilinear
 images = np.load(r"{tmp_path / "images.npy"}")
-for resize in (resize_bilinear, resize_area):
+for resize in (resize_antialiased, resize_area, resize_bilinear):
     result = jax.jit(lambda x: resize(x, (13, 4)))(images)
     np.save(rf"{tmp_path}/{{resize.__name__}}.npy", result)
 """
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "KERAS_BACKEND": "jax"})
-    for resize in (resize_bilinear, resize_area):
+    for resize in RESIZES:
         expected = ops.convert_to_numpy(resize(images, (13, 4)))
         np.testing.assert_allclose(np.load(tmp_path / f"{resize.__name__}.npy"), expected, atol=1e-6)

@@ -1,0 +1,51 @@
+"""Resizing of pictures to the one size a network works at."""
+
+import keras
+
+from keras_wsseg.ops.resize import resize_antialiased
+
+
+@keras.saving.register_keras_serializable("keras_wsseg")
+class ResizeTo(keras.layers.Layer):
+    """Resizes pictures of any size to a fixed one, smoothing where they shrink.
+
+    A network that was trained on whole pictures of one size takes others through this layer, so that the size
+    is part of its file. Unlike Keras' own resizing it exports to ONNX at dynamic sizes and gives the same
+    numbers on every backend. See `keras_wsseg.ops.resize.resize_antialiased` for the formula.
+
+    Args:
+        height: pixels of the result from top to bottom, at least 1.
+        width: pixels of the result from left to right, at least 1.
+        **kwargs: of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: `(batch, any_height, any_width, channels)`; integers become float32.
+
+    Returns:
+        `(batch, height, width, channels)`.
+
+    Raises:
+        ValueError: if `height` or `width` is below 1.
+
+    Example:
+
+    >>> import numpy as np
+    >>> ResizeTo(4, 6)(np.ones((2, 33, 5, 3), "float32")).shape.as_list()
+    [2, 4, 6, 3]
+    """
+
+    def __init__(self, height, width, **kwargs):
+        super().__init__(**kwargs)
+        for name, value in (("height", height), ("width", width)):
+            if isinstance(value, bool) or int(value) != value or value < 1:
+                raise ValueError(f"`{name}` must be a whole number, at least 1. Received: {name}={value}")
+        self.height, self.width = int(height), int(width)
+
+    def call(self, inputs):
+        return resize_antialiased(inputs, (self.height, self.width))
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.height, self.width, input_shape[3])
+
+    def get_config(self):
+        return {**super().get_config(), "height": self.height, "width": self.width}
