@@ -2,6 +2,7 @@
 
 from keras_wsseg.callbacks.annealing import Annealing
 from keras_wsseg.callbacks.prediction_pictures import PredictionPictures
+from keras_wsseg.callbacks.single_class_stages import SingleClassStages
 from keras_wsseg.callbacks.warm_up import WarmUp
 
-__all__ = ["Annealing", "PredictionPictures", "WarmUp"]
+__all__ = ["Annealing", "PredictionPictures", "SingleClassStages", "WarmUp"]

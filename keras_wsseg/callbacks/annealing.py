@@ -44,6 +44,11 @@ class Annealing(PerStep):
         self.target, self.attribute, self.schedule, self.per = target, attribute, schedule, per
         self._applied = None
 
+    @property
+    def log_name(self):
+        """Under which name the value shows in the logs."""
+        return f"{getattr(self.target, 'name', 'kernel')}_{self.attribute}"
+
     def value_at(self, count):
         """The value of a 0-based epoch or step."""
         return float(keras.ops.convert_to_numpy(self.schedule(count)))
@@ -66,8 +71,7 @@ class Annealing(PerStep):
 
     def on_epoch_end(self, epoch, logs=None):
         if logs is not None:
-            name = getattr(self.target, "name", "kernel")
-            logs[f"{name}_{self.attribute}"] = self._applied
+            logs[self.log_name] = self._applied
 
     def _apply(self, value):
         if value != self._applied:

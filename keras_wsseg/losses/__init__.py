@@ -6,9 +6,14 @@ from keras_wsseg.losses.dense_crf import DenseCRFLoss
 from keras_wsseg.losses.gated_crf import GatedCRFLoss
 from keras_wsseg.losses.kernel_cut import KernelCutLoss
 from keras_wsseg.losses.loss_sum import LossSum
+from keras_wsseg.losses.negative import NegativeLoss
 from keras_wsseg.losses.normalized_cut import NormalizedCutLoss
 from keras_wsseg.losses.partial_cross_entropy import PartialCrossEntropy
+from keras_wsseg.losses.positional import PositionalLoss
 from keras_wsseg.losses.segmentation_loss import SegmentationLoss
+from keras_wsseg.losses.single_class import SingleClassLoss
+from keras_wsseg.losses.sparse_crf import SparseCRFLoss
+from keras_wsseg.losses.volumetric import VolumetricLoss
 
 __all__ = [
     "ADMLoss",
@@ -17,7 +22,12 @@ __all__ = [
     "GaussianKernel",
     "KernelCutLoss",
     "LossSum",
+    "NegativeLoss",
     "NormalizedCutLoss",
     "PartialCrossEntropy",
+    "PositionalLoss",
     "SegmentationLoss",
+    "SingleClassLoss",
+    "SparseCRFLoss",
+    "VolumetricLoss",
 ]

@@ -5,8 +5,15 @@ from keras_wsseg.ops.dense_gaussian import dense_gaussian_filter, dense_gaussian
 from keras_wsseg.ops.gated_crf import gated_crf_energy
 from keras_wsseg.ops.local_gaussian import local_gaussian_filter
 from keras_wsseg.ops.mean_field import mean_field
+from keras_wsseg.ops.object_priors import (
+    object_share,
+    positional_energy,
+    smallness_energy,
+    volumetric_energy,
+)
 from keras_wsseg.ops.partial_cross_entropy import click_frequency_weights, partial_cross_entropy
 from keras_wsseg.ops.resize import resize_area, resize_bilinear
+from keras_wsseg.ops.sparse_crf import neighbour_weights, sparse_crf_energy
 
 __all__ = [
     "click_frequency_weights",
@@ -16,8 +23,14 @@ __all__ = [
     "gated_crf_energy",
     "local_gaussian_filter",
     "mean_field",
+    "neighbour_weights",
     "normalized_cut_energy",
+    "object_share",
     "partial_cross_entropy",
+    "positional_energy",
     "resize_area",
     "resize_bilinear",
+    "smallness_energy",
+    "sparse_crf_energy",
+    "volumetric_energy",
 ]

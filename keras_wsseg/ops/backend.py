@@ -155,3 +155,25 @@ def with_leading_rows(run, count, table, operands):
 
     too_small = [ops.cast(-(-total // part) < count, "int32") for part in parts[:-1]]
     return ops.switch(sum(too_small), [prepared(part) for part in parts])
+
+
+def sum_over_replicas(values):
+    """The sums of scalars over all replicas of a `tf.distribute` strategy, through which gradients flow.
+
+    On JAX a compiled step sees the global batch anyway. Keras also calls losses once outside of any replica,
+    where there is nothing to add.
+
+    Args:
+        values: list of scalar tensors.
+
+    Returns:
+        List of scalar tensors.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return values
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return values
+    return list(context.all_reduce(tf.distribute.ReduceOp.SUM, values))

@@ -1,0 +1,134 @@
+import keras
+
+from keras_wsseg.callbacks.annealing import Annealing
+from keras_wsseg.losses.single_class import SingleClassLoss
+
+
+class SingleClassStages(keras.callbacks.Callback):
+    r"""Leads a training without labels through its stages: annealing, normal, with negative pictures.
+
+    Trained at full strength from the start, the net may settle for one label everywhere. Annealing begins
+    with a small sigma, for which few neighbours look alike and the CRF asks for little, and a small weight;
+    the object grows, and then the normal stage makes it follow the colours.
+
+    In the annealing stage, epochs `i = 1 ... annealing_epochs` (Keras' epoch `i - 1`):
+    `sigma = first_sigma + (loss.crf.sigma - first_sigma) i / annealing_epochs`, the CRF's weight
+    `annealing_weight`. From then on sigma and weight are those that `loss.crf` was made with. The weight of
+    `loss.negative` is 0 until both stages are over, and its own from `negative_epoch` on. By default these
+    are the published numbers: sigma from 0.06 to 0.15 at weight 1, then 0.15 at weight 100, and after 15 + 50
+    epochs the negative pictures.
+
+    Sigma and all weights of an epoch show in its logs: `sparse_crf_sigma`, `sparse_crf_weight`,
+    `volumetric_weight`, `positional_weight` and `negative_weight`.
+
+    Args:
+        loss: the `SingleClassLoss` that was compiled.
+        annealing_epochs: length of the annealing stage; 0 leaves it out, for a net that starts from the
+            weights of another training.
+        normal_epochs: length of the normal stage before negative pictures count.
+        first_sigma: where sigma starts from, in units of a picture in [0, 1].
+        annealing_weight: weight of the CRF in the annealing stage.
+        reset_optimizer: make the optimizer forget its moments and count of steps wherever a stage begins, as
+            a new one would. Schedules of learning rates by step then begin anew as well.
+
+    Raises:
+        TypeError: if `loss` is no `SingleClassLoss`.
+        ValueError: if a number is out of its range.
+
+    Example:
+        >>> from keras_wsseg import callbacks, losses
+        >>> stages = callbacks.SingleClassStages(losses.SingleClassLoss())
+        >>> [round(stages.values_at(epoch)["sparse_crf_sigma"], 4) for epoch in (0, 7, 14, 15)]
+        [0.0567, 0.1033, 0.15, 0.15]
+        >>> stages.values_at(14)["sparse_crf_weight"], stages.values_at(15)["sparse_crf_weight"]
+        (1.0, 100.0)
+        >>> stages.negative_epoch
+        65
+
+    Source: Veksler 2020, "Regularized Loss for Weakly Supervised Single Class Semantic Segmentation", ECCV.
+    """
+
+    def __init__(
+        self,
+        loss,
+        annealing_epochs=15,
+        normal_epochs=50,
+        first_sigma=0.05,
+        annealing_weight=1.0,
+        reset_optimizer=False,
+    ):
+        super().__init__()
+        if not isinstance(loss, SingleClassLoss):
+            raise TypeError(f"loss must be a SingleClassLoss. Received: {type(loss).__name__}")
+        for name, count in (("annealing_epochs", annealing_epochs), ("normal_epochs", normal_epochs)):
+            if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+                raise ValueError(f"{name} must be an integer of at least 0. Received: {name}={count!r}")
+        if not 0 < first_sigma <= loss.crf.declared("sigma"):
+            raise ValueError(
+                f"first_sigma must be above 0 and at most the loss's sigma, {loss.crf.declared('sigma'):g}. "
+                f"Received: first_sigma={first_sigma!r}"
+            )
+        if not 0 <= annealing_weight < float("inf"):
+            raise ValueError(
+                "annealing_weight must be a finite number of at least 0. "
+                f"Received: annealing_weight={annealing_weight!r}"
+            )
+        self.loss, self.reset_optimizer = loss, reset_optimizer
+        self.annealing_epochs, self.negative_epoch = annealing_epochs, annealing_epochs + normal_epochs
+        self.first_sigma, self.annealing_weight = float(first_sigma), float(annealing_weight)
+        self._parts = [
+            Annealing(loss.crf, "sigma", self._sigma),
+            Annealing(loss.crf, "weight", self._crf_weight),
+            Annealing(loss.volumetric, "weight", lambda _: loss.volumetric.declared("weight")),
+            Annealing(loss.positional, "weight", lambda _: loss.positional.declared("weight")),
+            Annealing(loss.negative, "weight", self._negative_weight),
+        ]
+
+    def values_at(self, epoch):
+        """Sigma and weights of a 0-based epoch, by their names in the logs."""
+        return {part.log_name: part.value_at(epoch) for part in self._parts}
+
+    def _sigma(self, epoch):
+        share = min(1.0, (epoch + 1) / self.annealing_epochs) if self.annealing_epochs else 1.0
+        return self.first_sigma + (self.loss.crf.declared("sigma") - self.first_sigma) * share
+
+    def _crf_weight(self, epoch):
+        annealing = epoch < self.annealing_epochs
+        return self.annealing_weight if annealing else self.loss.crf.declared("weight")
+
+    def _negative_weight(self, epoch):
+        return self.loss.negative.declared("weight") if epoch >= self.negative_epoch else 0.0
+
+    def set_model(self, model):
+        super().set_model(model)
+        for part in self._parts:
+            part.set_model(model)
+
+    def set_params(self, params):
+        super().set_params(params)
+        for part in self._parts:
+            part.set_params(params)
+
+    def on_train_begin(self, logs=None):
+        for part in self._parts:
+            part.on_train_begin(logs)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        for part in self._parts:
+            part.on_epoch_begin(epoch, logs)
+        begins = epoch > 0 and epoch in (self.annealing_epochs, self.negative_epoch)
+        if self.reset_optimizer and begins:
+            self._forget()
+
+    def on_epoch_end(self, epoch, logs=None):
+        for part in self._parts:
+            part.on_epoch_end(epoch, logs)
+
+    def _forget(self):
+        self._parts[0].sync()
+        optimizer = self.model.optimizer
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+        kept = getattr(optimizer, "_learning_rate", None)
+        for variable in optimizer.variables:
+            if variable is not kept:
+                variable.assign(keras.ops.zeros_like(variable))

@@ -1,0 +1,101 @@
+import dataclasses
+
+from keras import ops
+
+from keras_wsseg import targets
+from keras_wsseg.losses.loss_grid import whole_cells
+from keras_wsseg.losses.segmentation_loss import SegmentationLoss
+from keras_wsseg.ops.backend import sum_over_replicas
+
+
+class ObjectLoss(SegmentationLoss):
+    """Base of the losses that know of a picture only whether it holds the object.
+
+    Which pictures do is read from the labels: a picture none of whose pixels is unlabelled (255) or the
+    object's, but some another class's, does not hold it, and is a negative one; with an unlabelled pixel or
+    one of the object's it is a positive one. Entirely unlabelled pictures are positive, pictures that are
+    background everywhere negative. A picture that is outside (254) everywhere is neither.
+
+    Args:
+        weight: lambda, the factor of the term.
+        object_class: channel of the object in `y_pred`.
+        from_logits: whether `y_pred` holds logits; probabilities otherwise.
+        reduction, name, dtype: see `SegmentationLoss`.
+
+    Raises:
+        ValueError: if an argument is out of its range; when called, if `y_pred` has no such class.
+    """
+
+    def __init__(
+        self,
+        weight=1.0,
+        object_class=1,
+        from_logits=True,
+        reduction="sum_over_batch_size",
+        name=None,
+        dtype=None,
+    ):
+        super().__init__(weight=weight, reduction=reduction, name=name, dtype=dtype)
+        if isinstance(object_class, bool) or not isinstance(object_class, int) or object_class < 0:
+            raise ValueError(
+                f"object_class must be an integer of at least 0. Received: object_class={object_class!r}"
+            )
+        self.object_class, self.from_logits = object_class, from_logits
+
+    def _scene(self, y_true, y_pred):
+        """What the losses look at, on the grid of the prediction."""
+        if len(y_pred.shape) != 4 or not self.object_class < y_pred.shape[-1] or y_pred.shape[-1] < 2:
+            raise ValueError(
+                "y_pred must be (batch, height, width, classes) with at least two classes, "
+                f"object_class={self.object_class} among them. Received: shape {tuple(y_pred.shape)}"
+            )
+        labels, guide = targets.unpack(y_true)
+        y = ops.cast(y_pred, "float32")
+        x = (ops.softmax(y, axis=-1) if self.from_logits else y)[..., self.object_class]
+        inside = labels != targets.OUTSIDE
+        unlabelled = labels == targets.UNLABELLED
+        may_hold = ops.any(ops.logical_or(unlabelled, labels == self.object_class), axis=(1, 2))
+        known = ops.any(ops.logical_and(inside, ops.logical_not(unlabelled)), axis=(1, 2))
+        height, width = ops.shape(x)[1:3]
+        return _Scene(
+            x,
+            whole_cells(inside, height, width),
+            ops.cast(may_hold, "float32"),
+            ops.cast(ops.logical_and(known, ops.logical_not(may_hold)), "float32"),
+            guide,
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "object_class": self.object_class,
+            "from_logits": self.from_logits,
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class _Scene:
+    """The object's probability, the pixels inside, which pictures are positive or negative, the guide."""
+
+    x: object
+    inside: object
+    positive: object
+    negative: object
+    guide: object
+
+
+def chosen_mean(chosen, *values):
+    """Means over the chosen pictures of the global batch, and how to spread such a mean over the pictures.
+
+    Args:
+        chosen: `(batch,)` of 0 and 1.
+        *values: `(batch,)` each.
+
+    Returns:
+        `(shares, count, means)`: shares `(batch,)`, whose mean over all replicas is 1, or 0 where no picture
+        is chosen; the number chosen; the list of means, 0 where none is.
+    """
+    sums = [ops.sum(chosen), ops.sum(ops.ones_like(chosen)), *(ops.sum(chosen * value) for value in values)]
+    count, size, *totals = sum_over_replicas(sums)
+    shares = ops.divide_no_nan(chosen * size, count)
+    return shares, count, [ops.divide_no_nan(total, count) for total in totals]

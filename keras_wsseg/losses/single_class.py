@@ -1,0 +1,101 @@
+import keras
+
+from keras_wsseg.losses.loss_sum import LossSum
+from keras_wsseg.losses.negative import NegativeLoss
+from keras_wsseg.losses.positional import PositionalLoss
+from keras_wsseg.losses.sparse_crf import SparseCRFLoss
+from keras_wsseg.losses.volumetric import VolumetricLoss
+
+
+@keras.saving.register_keras_serializable("keras_wsseg")
+class SingleClassLoss(LossSum):
+    r"""All that learns one class from pictures that hold it, without a labelled pixel.
+
+    `L = crf_weight L_crf + volumetric_weight L_v + positional_weight L_p + negative_weight L_neg`
+
+    of `SparseCRFLoss`, `VolumetricLoss`, `PositionalLoss` and, for pictures known not to hold the object,
+    `NegativeLoss`; see there. Its stages, the annealing of sigma first, are `callbacks.SingleClassStages`:
+    without them the result tends to be all object or all background.
+
+    Args:
+        crf_weight, volumetric_weight, positional_weight, negative_weight: the factors of the normal stage,
+            the published ones by default.
+        sigma: width of the sparse CRF in colour in the normal stage, of a picture in [0, 1].
+        target, least, small_weight, small_reduction: see `VolumetricLoss`.
+        border, center: see `PositionalLoss`.
+        object_class: channel of the object in `y_pred`.
+        from_logits: whether `y_pred` holds logits; probabilities otherwise.
+        reduction, name, dtype: see `SegmentationLoss`.
+
+    Attributes:
+        crf, volumetric, positional, negative: the four losses.
+
+    Shapes:
+        `y_true`: what `targets.pack` returns: labels 255 everywhere in a picture that holds the object, 0
+        everywhere in one that does not, 254 outside the picture. `y_pred`: `(batch, h, w, classes)`.
+
+    Raises:
+        ValueError: if an argument is out of its range.
+
+    Example:
+        >>> loss = SingleClassLoss()
+        >>> [(term.name, term.weight) for term in loss.terms]
+        [('sparse_crf', 100.0), ('volumetric', 1.0), ('positional', 1.0), ('negative', 2.0)]
+
+    Source: Veksler 2020, "Regularized Loss for Weakly Supervised Single Class Semantic Segmentation",
+    ECCV 2020.
+    """
+
+    def __init__(
+        self,
+        crf_weight=100.0,
+        volumetric_weight=1.0,
+        positional_weight=1.0,
+        negative_weight=2.0,
+        sigma=0.15,
+        target=0.5,
+        least=0.15,
+        small_weight=5.0,
+        small_reduction="sum",
+        border=3,
+        center=3,
+        object_class=1,
+        from_logits=True,
+        reduction="sum_over_batch_size",
+        name="single_class",
+        dtype=None,
+    ):
+        common = {
+            "object_class": object_class,
+            "from_logits": from_logits,
+            "reduction": reduction,
+            "dtype": dtype,
+        }
+        self.crf = SparseCRFLoss(crf_weight, sigma, **common)
+        self.volumetric = VolumetricLoss(
+            volumetric_weight, target, least, small_weight, small_reduction, **common
+        )
+        self.positional = PositionalLoss(positional_weight, border, center, **common)
+        self.negative = NegativeLoss(negative_weight, **common)
+        super().__init__([self.crf, self.volumetric, self.positional, self.negative], name=name)
+
+    def get_config(self):
+        crf, volumetric, positional = self.crf, self.volumetric, self.positional
+        return {
+            "crf_weight": crf.declared("weight"),
+            "volumetric_weight": volumetric.declared("weight"),
+            "positional_weight": positional.declared("weight"),
+            "negative_weight": self.negative.declared("weight"),
+            "sigma": crf.declared("sigma"),
+            "target": volumetric.target,
+            "least": volumetric.least,
+            "small_weight": volumetric.declared("small_weight"),
+            "small_reduction": volumetric.small_reduction,
+            "border": positional.border,
+            "center": positional.center,
+            "object_class": crf.object_class,
+            "from_logits": crf.from_logits,
+            "reduction": self.reduction,
+            "name": self.name,
+            "dtype": self.dtype,
+        }

@@ -1,0 +1,89 @@
+import keras
+
+from keras_wsseg.losses.object_loss import ObjectLoss, chosen_mean
+from keras_wsseg.ops.object_priors import object_share, smallness_energy, volumetric_energy
+
+SMALL_REDUCTIONS = ("sum", "mean")
+
+
+@keras.saving.register_keras_serializable("keras_wsseg")
+class VolumetricLoss(ObjectLoss):
+    r"""Volumetric prior: over a batch the object fills half of the pictures, and none of them hardly at all.
+
+    It keeps a regulariser from labelling everything alike. The first term looks at the mean over the batch,
+    so single pictures may differ:
+
+    `L = (mean_i x_i - target)^2 + small_weight sum_i [x_i < least] (x_i - least)^2`
+
+    with `x_i` the mean of the object's probability over picture i. Over the positive pictures of the
+    *global* batch: under `tf.distribute` the mean runs over all replicas, as it does in JAX' data
+    parallelism.
+
+    Args:
+        weight: lambda, the factor of the term.
+        target: expected share of the object.
+        least: share below which a picture is taken to have lost the object.
+        small_weight: factor of the second term.
+        small_reduction: `"sum"` over the pictures of the batch, as printed, or their `"mean"`, as in the
+            published code; the sum is as many times stronger as the batch has pictures.
+        object_class: see `SparseCRFLoss`.
+        from_logits: whether `y_pred` holds logits; probabilities otherwise.
+        reduction, name, dtype: see `SegmentationLoss`.
+
+    Shapes:
+        `y_true`: labels `(batch, height, width)`, or what `targets.pack` returns. `y_pred`:
+        `(batch, h, w, classes)`. Pixels outside the image (254) do not count.
+
+    Raises:
+        ValueError: if an argument is out of its range.
+
+    Example:
+        >>> import numpy as np
+        >>> labels = np.full((2, 4, 4), 255)
+        >>> all_object = np.tile(np.array([-9.0, 9.0], "float32"), (2, 4, 4, 1))
+        >>> round(float(VolumetricLoss()(labels, all_object)), 4)
+        0.25
+
+    Source: Veksler 2020, "Regularized Loss for Weakly Supervised Single Class Semantic Segmentation",
+    ECCV 2020, the volumetric term.
+    """
+
+    def __init__(
+        self,
+        weight=1.0,
+        target=0.5,
+        least=0.15,
+        small_weight=5.0,
+        small_reduction="sum",
+        object_class=1,
+        from_logits=True,
+        reduction="sum_over_batch_size",
+        name="volumetric",
+        dtype=None,
+    ):
+        super().__init__(weight, object_class, from_logits, reduction, name, dtype)
+        for argument, value in (("target", target), ("least", least)):
+            if not 0 <= value <= 1:
+                raise ValueError(f"{argument} must be from 0 to 1. Received: {argument}={value!r}")
+        if small_reduction not in SMALL_REDUCTIONS:
+            raise ValueError(
+                f"small_reduction must be one of {SMALL_REDUCTIONS}. "
+                f"Received: small_reduction={small_reduction!r}"
+            )
+        self._declare(weight=weight, small_weight=small_weight)
+        self.target, self.least, self.small_reduction = target, least, small_reduction
+
+    def energy(self, y_true, y_pred):
+        scene = self._scene(y_true, y_pred)
+        share = object_share(scene.x, scene.inside)
+        shares, count, (mean,) = chosen_mean(scene.positive, share)
+        small = smallness_energy(share, self.least) * (count if self.small_reduction == "sum" else 1.0)
+        return shares * (volumetric_energy(mean, self.target) + self.tensor("small_weight") * small)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "target": self.target,
+            "least": self.least,
+            "small_reduction": self.small_reduction,
+        }

@@ -1,0 +1,104 @@
+"""What is known of an object that nobody has labelled: how large it may be, and where it tends to lie."""
+
+from keras import ops
+
+
+def object_share(x, mask=None):
+    """The mean of the object's probability over each picture.
+
+    Args:
+        x: `(batch, height, width)`, the object's probability.
+        mask: `(batch, height, width)` of 0 and 1, or None: only pixels of 1 count.
+
+    Returns:
+        `(batch,)`, float32; 0 where no pixel counts.
+
+    Example:
+
+    >>> import numpy as np
+    >>> float(object_share(np.array([[[0.0, 1.0], [1.0, 1.0]]]))[0])
+    0.75
+    """
+    x = ops.cast(x, "float32")
+    return _mean(x, ops.ones_like(x) if mask is None else ops.cast(mask, "float32"))
+
+
+def volumetric_energy(share, target=0.5):
+    """How far the object's mean share over a batch is from what is expected: `(mean_i x_i - target)^2`.
+
+    Args:
+        share: scalar, the mean over the batch of what `object_share` gives.
+        target: the expected share.
+
+    Returns:
+        Scalar, float32.
+
+    Source: Veksler 2020, the volumetric term over a batch.
+    """
+    return ops.square(ops.cast(share, "float32") - target)
+
+
+def smallness_energy(share, least=0.15):
+    """What it costs a picture to have next to no object: `[x_i < least] (x_i - least)^2`.
+
+    Args:
+        share: `(batch,)`, what `object_share` gives.
+        least: the share below which it costs.
+
+    Returns:
+        `(batch,)`, float32.
+
+    Example:
+
+    >>> [round(float(e), 4) for e in smallness_energy([0.05, 0.3])]
+    [0.01, 0.0]
+
+    Source: Veksler 2020, the volumetric term of a picture.
+    """
+    return ops.square(ops.relu(least - ops.cast(share, "float32")))
+
+
+def positional_energy(x, border=3, center=3, mask=None):
+    """The object fills the middle of a picture and leaves its border alone.
+
+    `E = (mean of x over the frame of width border)^2 + (mean of x over the middle center x center - 1)^2`.
+
+    Args:
+        x: `(batch, height, width)`, the object's probability.
+        border: width of the frame in pixels, at least 1.
+        center: side of the square in the middle in pixels, at least 1; where height and `center` are not both
+            even or both odd it lies half a pixel above the middle, likewise to the left.
+        mask: `(batch, height, width)` of 0 and 1, or None: only pixels of 1 count.
+
+    Returns:
+        `(batch,)`, float32, within [0, 2]. A frame or middle in which no pixel counts adds nothing.
+
+    Example:
+
+    >>> import numpy as np
+    >>> x = np.zeros((2, 9, 9))
+    >>> x[1, 3:6, 3:6] = 1
+    >>> [float(e) for e in positional_energy(x)]
+    [1.0, 0.0]
+
+    Source: Veksler 2020, the positional term.
+    """
+    x = ops.cast(x, "float32")
+    mask = ops.ones_like(x) if mask is None else ops.cast(mask, "float32")
+    rows, columns = (ops.shape(x)[axis] for axis in (1, 2))
+    inner = _span(rows, border, rows - border)[:, None] * _span(columns, border, columns - border)[None]
+    above, left = (ops.maximum(size - center, 0) // 2 for size in (rows, columns))
+    middle = _span(rows, above, above + center)[:, None] * _span(columns, left, left + center)[None]
+    frame, middle = mask * (1.0 - inner), mask * middle
+    has_middle = ops.cast(ops.any(middle > 0, axis=(1, 2)), "float32")
+    return ops.square(_mean(x, frame)) + has_middle * ops.square(_mean(x, middle) - 1.0)
+
+
+def _span(size, first, end):
+    """1 for the positions from `first` to before `end`, else 0."""
+    position = ops.arange(size, dtype="int32")
+    return ops.cast(ops.logical_and(position >= first, position < end), "float32")
+
+
+def _mean(x, mask):
+    return ops.divide_no_nan(ops.sum(x * mask, axis=(1, 2)), ops.sum(mask, axis=(1, 2)))

@@ -1,0 +1,131 @@
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from keras_wsseg import callbacks, losses
+from keras_wsseg.models import WeaklySupervisedModel
+
+EPOCHS = 6
+
+
+def training(**compiled):
+    """Two annealing epochs, two normal ones and two with negative pictures, of a net that stays as it is."""
+    rng = np.random.default_rng(0)
+    pictures = rng.uniform(0, 255, (4, 9, 9, 3)).astype("float32")
+    labels = np.full((4, 9, 9), 255)
+    labels[1] = 0
+    net = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(2, 3, padding="same")])
+    net.set_weights([rng.normal(size=w.shape) / 100 for w in net.get_weights()])
+    model = WeaklySupervisedModel(net)
+    loss = losses.SingleClassLoss(volumetric_weight=3.0, positional_weight=0.5)
+    model.compile(keras.optimizers.SGD(0.0), loss=loss, **compiled)
+    stages = callbacks.SingleClassStages(loss, annealing_epochs=2, normal_epochs=2)
+    fitted = model.fit(
+        pictures, labels, batch_size=4, epochs=EPOCHS, shuffle=False, verbose=0, callbacks=[stages]
+    )
+    return {name: [float(value) for value in values] for name, values in fitted.history.items()}
+
+
+def check(history):
+    """The published stages, and that each compiled step computed with the numbers that the logs tell."""
+    np.testing.assert_allclose(history["sparse_crf_sigma"], [0.1, *[0.15] * 5], rtol=1e-6)
+    np.testing.assert_allclose(history["sparse_crf_weight"], [1, 1, 100, 100, 100, 100])
+    np.testing.assert_allclose(history["volumetric_weight"], [3] * EPOCHS)
+    np.testing.assert_allclose(history["positional_weight"], [0.5] * EPOCHS)
+    np.testing.assert_allclose(history["negative_weight"], [0, 0, 0, 0, 2, 2])
+    total = sum(
+        np.multiply(history[f"{name}_weight"], history[name])
+        for name in ("sparse_crf", "volumetric", "positional", "negative")
+    )
+    np.testing.assert_allclose(history["loss"], total, rtol=1e-5)
+    # The net does not change, so the CRF's own value does with sigma alone.
+    assert history["sparse_crf"][0] < 0.95 * history["sparse_crf"][1]
+    np.testing.assert_allclose(history["sparse_crf"][1:], history["sparse_crf"][1], rtol=1e-5)
+    assert history["negative"][0] > 0
+
+
+@pytest.mark.parametrize("compiled", ({}, {"jit_compile": True}, {"run_eagerly": True}))
+def test_every_epoch_computes_with_the_numbers_in_its_logs(compiled):
+    check(training(**compiled))
+
+
+def test_the_same_on_jax():
+    code = (
+        "import sys, json; sys.path.insert(0, sys.argv[1]);"
+        "import test_single_class_stages as t; print(json.dumps(t.training()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, os.path.dirname(__file__)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+    )
+    check(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_published_stages():
+    stages = callbacks.SingleClassStages(losses.SingleClassLoss())
+    for epoch in range(300):
+        i, values = epoch + 1, stages.values_at(epoch)
+        np.testing.assert_allclose(values["sparse_crf_sigma"], 0.05 + 0.1 * i / 15 if i <= 15 else 0.15)
+        assert values["sparse_crf_weight"] == (1 if i <= 15 else 100)
+        assert values["volumetric_weight"] == values["positional_weight"] == 1
+        assert values["negative_weight"] == (0 if i <= 65 else 2)
+
+
+def test_without_annealing_the_normal_stage_comes_first():
+    stages = callbacks.SingleClassStages(losses.SingleClassLoss(), annealing_epochs=0, normal_epochs=3)
+    values = [stages.values_at(epoch) for epoch in range(4)]
+    assert [v["sparse_crf_sigma"] for v in values] == [0.15] * 4
+    assert [v["sparse_crf_weight"] for v in values] == [100.0] * 4
+    assert [v["negative_weight"] for v in values] == [0.0, 0.0, 0.0, 2.0]
+
+
+@pytest.mark.parametrize("reset", (False, True))
+def test_the_optimizer_forgets_at_a_new_stage_only_where_asked(reset):
+    seen = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append(int(self.model.optimizer.iterations))
+
+    model = WeaklySupervisedModel(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 1)]))
+    loss = losses.SingleClassLoss()
+    model.compile(keras.optimizers.Adam(1e-3), loss=loss)
+    stages = callbacks.SingleClassStages(loss, 2, 1, reset_optimizer=reset)
+    pictures = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype("float32")
+    labels = np.full((2, 8, 8), 255)
+    model.fit(pictures, labels, batch_size=1, epochs=4, verbose=0, callbacks=[stages, Watch()])
+    assert seen == ([2, 4, 2, 2] if reset else [2, 4, 6, 8])
+    assert float(model.optimizer.learning_rate) == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    (
+        ({"annealing_epochs": -1}, "annealing_epochs must be an integer .* Received: annealing_epochs=-1"),
+        ({"normal_epochs": 1.5}, "normal_epochs must be an integer .* Received: normal_epochs=1.5"),
+        ({"first_sigma": 0.2}, "first_sigma must be above 0 .*0.15.* Received: first_sigma=0.2"),
+        ({"first_sigma": 0}, "first_sigma must be above 0 .* Received: first_sigma=0"),
+        ({"annealing_weight": -1}, "annealing_weight must be .* Received: annealing_weight=-1"),
+    ),
+)
+def test_wrong_arguments(arguments, text):
+    with pytest.raises(ValueError, match=text):
+        callbacks.SingleClassStages(losses.SingleClassLoss(), **arguments)
+
+
+def test_another_loss_than_the_compiled_one_is_noticed():
+    with pytest.raises(TypeError, match="loss must be a SingleClassLoss. Received: SparseCRFLoss"):
+        callbacks.SingleClassStages(losses.SparseCRFLoss())
+    model = WeaklySupervisedModel(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 1)]))
+    model.compile("sgd", loss=losses.SingleClassLoss())
+    other = callbacks.SingleClassStages(losses.SingleClassLoss())
+    with pytest.raises(ValueError, match="target must be the very object that was compiled"):
+        model.fit(np.zeros((1, 8, 8, 3)), np.full((1, 8, 8), 255), callbacks=[other], verbose=0)
