@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_wsseg.annotations.labels import OUTSIDE
-from keras_wsseg.data.resampling import cut_image, cut_labels
+from keras_wsseg.data.resampling import cut_image, cut_labels, resize_image, resize_labels
 from keras_wsseg.data.unlabelled_pictures import blank
 
 # scale, place of the crop (2), flip, brightness, contrast, saturation: one number each, from [0, 1).
@@ -103,7 +103,7 @@ def validation_pipeline(source, batch_size, pad_to_multiple, cache):
 
 
 def augment(image, labels, numbers, value_range, settings):
-    """Random scale, crop, flip and colours of one picture.
+    """Random scale, crop, flip and colours of one picture; of a whole one flip and colours alone.
 
     Args:
         image: `(height, width, channels)`, any number type.
@@ -115,6 +115,22 @@ def augment(image, labels, numbers, value_range, settings):
     Returns:
         `(float32 (*crop, channels), uint8 (*crop))`; middle grey and 254 where the crop leaves the picture.
     """
+    channels = image.shape[-1]
+    flip = numbers[3] < 0.5 if settings.flip else tf.constant(False)
+    if settings.whole:
+        labels, inside = resize_labels(labels, settings.crop, flip), tf.ones(settings.crop, tf.bool)
+        # The weights of antialiasing add up to one but for rounding.
+        image = tf.clip_by_value(resize_image(image, settings.crop, flip), *value_range)
+    else:
+        image, labels, inside = _crop(image, labels, numbers, flip, settings)
+    if settings.color_jitter:
+        image = _jitter(image, inside, numbers[4:7], value_range, settings.color_jitter)
+    image = tf.where(inside[..., None], image, sum(value_range) / 2)
+    return tf.ensure_shape(image, (*settings.crop, channels)), tf.ensure_shape(labels, settings.crop)
+
+
+def _crop(image, labels, numbers, flip, settings):
+    """A window of the picture at a random scale, and which of its pixels lie in the picture."""
     low, high = settings.scale
     size = tf.shape(labels)
     # Rounded up: the ratio is never below the scale, which bounds how many source pixels fall into one.
@@ -124,15 +140,9 @@ def augment(image, labels, numbers, value_range, settings):
     # float32 may round the product up to room + 1.
     moved = tf.minimum(tf.cast(numbers[1:3] * tf.cast(room + 1, tf.float32), tf.int32), room)
     offset = tf.where(spare >= 0, moved, -moved)
-    flip = numbers[3] < 0.5 if settings.flip else tf.constant(False)
     reach = math.ceil(1 / low)
-    channels = image.shape[-1]
     labels, inside = cut_labels(labels, scaled, offset, settings.crop, reach, flip)
-    image = cut_image(image, scaled, offset, settings.crop, flip)
-    if settings.color_jitter:
-        image = _jitter(image, inside, numbers[4:7], value_range, settings.color_jitter)
-    image = tf.where(inside[..., None], image, sum(value_range) / 2)
-    return tf.ensure_shape(image, (*settings.crop, channels)), tf.ensure_shape(labels, settings.crop)
+    return cut_image(image, scaled, offset, settings.crop, flip), labels, inside
 
 
 def _jitter(image, inside, numbers, value_range, strength):

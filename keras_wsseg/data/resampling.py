@@ -1,4 +1,4 @@
-"""One window of a scaled picture, cut from image and labels alike, without scaling the rest."""
+"""A window of a scaled picture without scaling the rest, or all of it: image and labels alike."""
 
 import functools
 
@@ -72,18 +72,63 @@ def cut_labels(labels, scaled, offset, window, reach, flip):
         cover_rows, cover_columns = (
             cover_index(offset[axis], window[axis], scaled[axis], size[axis], reach) for axis in (0, 1)
         )
-        # One up, so that 0 is "no class" and a maximum finds a class wherever there is one.
-        classes = tf.where(labels < OUTSIDE, labels + 1, tf.zeros_like(labels))
+        classes = _classes_one_up(labels)
         classes = functools.reduce(tf.maximum, [tf.gather(classes, index) for index in cover_rows])
         cover_columns = [_mirrored(index, flip) for index in cover_columns]
         found = functools.reduce(tf.maximum, [tf.gather(classes, index, axis=1) for index in cover_columns])
-        result = tf.where((result >= OUTSIDE) & (found > 0), found - 1, result)
+        result = _filled(result, found)
     inside = row_inside[:, None] & column_inside[None, :]
     return tf.where(inside, result, tf.constant(OUTSIDE, tf.uint8)), inside
 
 
 def _mirrored(vector, flip):
     return tf.where(flip, vector[::-1], vector)
+
+
+def _classes_one_up(labels):
+    """The class ids plus one, so that 0 is "no class" and a maximum finds a class wherever there is one."""
+    return tf.where(labels < OUTSIDE, labels + 1, tf.zeros_like(labels))
+
+
+def _filled(nearest, found):
+    return tf.where((nearest >= OUTSIDE) & (found > 0), found - 1, nearest)
+
+
+def resize_labels(labels, size, flip):
+    """Labels of a whole picture on another grid, by the rule of `cut_labels`, at any ratio.
+
+    Where `cut_labels` looks a bounded number of source pixels up, here every source pixel is sent to the
+    pixel it falls into, so that the picture may be as large as it likes, along each axis by itself.
+
+    Args:
+        labels: uint8 `(height, width)`.
+        size: `(height, width)` of the result.
+        flip: boolean scalar, mirror left and right.
+
+    Returns:
+        uint8 `size`.
+
+    Example:
+
+    >>> labels = np.full((6, 4), 255, np.uint8)
+    >>> labels[0, 0] = 3
+    >>> resize_labels(tf.constant(labels), (2, 2), tf.constant(False)).numpy().tolist()
+    [[3, 255], [255, 255]]
+    """
+    result, found = labels, _classes_one_up(labels)
+    for scaled in size:
+        length = tf.shape(result)[0]
+        nearest, _ = source_index(0, scaled, scaled, length)
+        place = ((2 * tf.range(length) + 1) * scaled) // (2 * length)
+        # The nearest one as well: an enlarged axis has pixels into which none falls.
+        fallen = tf.math.unsorted_segment_max(found, place, scaled)
+        found = tf.transpose(tf.maximum(fallen, tf.gather(found, nearest)))
+        result = tf.transpose(tf.gather(result, nearest))
+    return _mirrored_columns(_filled(result, found), flip)
+
+
+def _mirrored_columns(array, flip):
+    return tf.where(flip, array[:, ::-1], array)
 
 
 def cut_image(image, scaled, offset, window, flip):
@@ -116,3 +161,18 @@ def cut_image(image, scaled, offset, window, flip):
         interpolation="BILINEAR",
         fill_mode="NEAREST",
     )[0]
+
+
+def resize_image(image, size, flip):
+    """A whole picture on another grid, bilinear, antialiased where it shrinks.
+
+    Args:
+        image: `(height, width, channels)`, any number type.
+        size: `(height, width)` of the result.
+        flip: boolean scalar, mirror left and right.
+
+    Returns:
+        float32 `(*size, channels)`.
+    """
+    image = tf.image.resize(tf.cast(image, tf.float32), size, antialias=True)
+    return _mirrored_columns(image, flip)

@@ -80,8 +80,9 @@ class SegmentationDataset(abc.ABC):
         color_jitter=0.0,
         first_epoch=0,
         unlabelled_batch=None,
+        whole=False,
     ):
-        """Batches of randomly scaled, cropped and flipped pictures.
+        """Batches of randomly scaled, cropped and flipped pictures, or of whole ones.
 
         Each pass over the result is an epoch of `steps_per_epoch` full batches (the last one topped up by
         drawing again) in a new order with new augmentations; all of them follow from `seed`.
@@ -104,14 +105,19 @@ class SegmentationDataset(abc.ABC):
                 by default half (rounded down) where there are any. They are shuffled and repeated by
                 themselves, each shown once before any is shown again, whatever an epoch is; all their
                 labels are 255 and 254.
+            whole: take each picture whole and resize it to `crop_size`, whatever its aspect ratio, for
+                losses that tell something of the whole picture; images are antialiased where they shrink.
+                Nothing is scaled at random or cropped, so `scale` must keep its default.
 
         Returns:
             `tf.data.Dataset` of `(image, labels)`: float32 `(batch, *crop, channels)` within `value_range`,
             and uint8 `(batch, *crop)` with 255 where unlabelled and 254 where the crop leaves the picture
-            (there the image has the middle of its range).
+            (there the image has the middle of its range); whole pictures have 254 only where their
+            annotation has.
 
         Raises:
-            ValueError: an argument is out of range, or `unlabelled` holds pictures of another format.
+            ValueError: an argument is out of range, `scale` is given beside `whole`, or `unlabelled` holds
+                pictures of another format.
         """
         from keras_wsseg.data.pipeline import train_pipeline
 
@@ -128,6 +134,7 @@ class SegmentationDataset(abc.ABC):
             color_jitter=color_jitter,
             first_epoch=first_epoch,
             unlabelled_batch=self._unlabelled_batch(batch_size, unlabelled_batch),
+            whole=bool(whole),
         )
         return train_pipeline(self, settings)
 

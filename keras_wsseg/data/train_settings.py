@@ -13,7 +13,7 @@ class TrainSettings:
 
     Args:
         batch_size, crop, scale, flip, seed, shuffle, repeat, cache, color_jitter, first_epoch,
-            unlabelled_batch: as there, `crop` being the pair.
+            unlabelled_batch, whole: as there, `crop` being the pair.
 
     Raises:
         ValueError: a value is out of its range.
@@ -35,6 +35,7 @@ class TrainSettings:
     color_jitter: float = 0.0
     first_epoch: int = 0
     unlabelled_batch: int = 0
+    whole: bool = False
 
     def __post_init__(self):
         positive_integer("batch_size", self.batch_size)
@@ -46,6 +47,11 @@ class TrainSettings:
         if not 0 < low <= high < float("inf"):
             raise ValueError(
                 f"`scale` must be a pair (low, high) with 0 < low <= high. Received: scale={self.scale!r}"
+            )
+        if self.whole and (low, high) != type(self).scale:
+            raise ValueError(
+                f"`scale` must be left at {type(self).scale} where `whole=True`, which scales nothing at "
+                f"random. Received: scale={self.scale!r}"
             )
         object.__setattr__(self, "scale", (low, high))
         if not 0 <= self.color_jitter < 1:

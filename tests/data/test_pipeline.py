@@ -70,6 +70,59 @@ def test_no_click_is_lost(low):
     assert all(set(range(20)) <= set(np.unique(one).tolist()) for one in found)
 
 
+def test_whole_pictures_fill_the_batch_whatever_their_shape():
+    images = [np.full(size, value, np.uint8) for size, value in (((9, 31), 10), ((40, 5), 90))]
+    for image in images:
+        image[:, image.shape[1] // 2 :] += 100
+    labels = [np.where(image >= 100, 1, 0) for image in images]
+    labels[0][0] = OUTSIDE
+    source = SegmentationArrays(images, labels)
+    pictures, found = every(source.train(2, (12, 10), whole=True, flip=False, shuffle=False))
+    assert pictures.shape == (2, 12, 10, 1) and found.shape == (2, 12, 10)
+    assert (found[0, 0] == OUTSIDE).all() and not (found[0, 2:] == OUTSIDE).any()
+    assert not (found[1] == OUTSIDE).any()
+    for picture, label, value in zip(pictures, found, (10, 90), strict=True):
+        assert (label[2:, :4] == 0).all() and (label[2:, 6:] == 1).all()
+        np.testing.assert_allclose(picture[:, [0, -1], 0], np.tile([value, value + 100], (12, 1)), rtol=1e-6)
+
+
+def test_whole_pictures_flip_and_change_colour_alone():
+    images, labels = every(coordinates(1).train(60, (20, 26), whole=True, seed=3))
+    plain, straight = coordinates(1).load(0)[0], coordinates(1).load(0)[1]
+    mirrored = images[:, 0, 0, 1] > images[:, 0, -1, 1]
+    assert 0.3 < mirrored.mean() < 0.7
+    for image, label, turned in zip(images, labels, mirrored, strict=True):
+        np.testing.assert_allclose(image, plain[:, ::-1] if turned else plain, atol=1e-4)
+        assert np.array_equal(label, straight[:, ::-1] if turned else straight)
+    again, _ = every(coordinates(1).train(60, (20, 26), whole=True, seed=3))
+    assert np.array_equal(images, again)
+    straight, _ = every(coordinates(1).train(9, (20, 26), whole=True, flip=False))
+    assert (straight == straight[0]).all()
+    coloured, same = every(coordinates(1).train(60, (20, 26), whole=True, seed=3, color_jitter=0.4))
+    assert np.array_equal(labels, same) and coloured.mean(axis=(1, 2, 3)).std() > 3
+    assert coloured.min() >= 0 and coloured.max() <= 100
+
+
+def test_whole_pictures_are_antialiased_and_stay_in_their_range():
+    fine = np.zeros((64, 64), np.uint8)
+    fine[::2] = 255
+    source = SegmentationArrays([fine, np.full((64, 64), 255, np.uint8)], np.zeros((2, 64, 64), int))
+    images, _ = every(source.train(2, 13, whole=True, shuffle=False))
+    assert np.abs(images[0] - 127.5).max() < 30 and images.max() <= 255
+    np.testing.assert_allclose(images[1], 255, rtol=1e-6)
+
+
+@pytest.mark.parametrize("ratio", [0.2, 0.7, 1.5])
+@pytest.mark.parametrize("other", [0.3, 1.0, 2.0])
+def test_no_click_is_lost_in_whole_pictures(ratio, other):
+    labels = np.full((1, 41, 50), UNLABELLED)
+    labels[0, 3::8, 3::9] = np.arange(30).reshape(5, 6)
+    source = SegmentationArrays(np.zeros((1, 41, 50), np.uint8), labels, num_classes=30)
+    for size in (int(41 * ratio), int(50 * other)), (int(41 * other), int(50 * ratio)):
+        _, found = every(source.train(2, size, whole=True, seed=1))
+        assert all(set(range(30)) | {UNLABELLED} == set(np.unique(one).tolist()) for one in found)
+
+
 def test_the_seed_repeats_the_sequence_and_epochs_differ():
     def epochs(seed, **arguments):
         dataset = coordinates().train(2, 8, seed=seed, **arguments)
@@ -206,6 +259,7 @@ def test_a_model_is_fitted_and_learns_the_ground():
         ({"scale": (2, 1)}, r"0 < low <= high. Received: scale=\(2, 1\)"),
         ({"scale": 1}, r"Received: scale=1"),
         ({"scale": (0, 1)}, r"Received: scale=\(0, 1\)"),
+        ({"whole": True, "scale": (1, 1)}, r"left at \(0.5, 2.0\) where `whole=True`.* scale=\(1, 1\)"),
         ({"color_jitter": 1}, r"at least 0 and below 1. Received: color_jitter=1"),
         ({"seed": -1}, r"`seed` must be a non-negative integer. Received: seed=-1"),
         ({"first_epoch": 0.5}, r"`first_epoch` must be a non-negative integer. Received: first_epoch=0.5"),

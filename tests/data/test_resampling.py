@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from keras_wsseg.annotations import OUTSIDE, UNLABELLED
-from keras_wsseg.data.resampling import cover_index, cut_image, cut_labels, source_index
+from keras_wsseg.data.resampling import cover_index, cut_image, cut_labels, resize_labels, source_index
 
 
 def cut(labels, scaled, offset, window, reach=3, flip=False):
@@ -60,6 +60,18 @@ def test_labels_against_loops(scaled, density, flip):
     for offset, window in [((0, 0), scaled), ((3, 2), (5, 4)), ((-2, -3), (30, 44)), ((4, -1), (6, 9))]:
         expected = labels_oracle(labels, scaled, offset, window, flip)
         assert np.array_equal(cut(labels, scaled, offset, window, 2, flip), expected)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("density", [0.02, 0.3, 1.0])
+@pytest.mark.parametrize("scaled", [(3, 4), (16, 20), (23, 37), (5, 31), (40, 7), (1, 1)])
+def test_whole_labels_follow_the_rule_of_the_windows(scaled, density, flip):
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 5, (16, 20))
+    labels[random.random(labels.shape) >= density] = UNLABELLED
+    labels[3:5, :4] = OUTSIDE
+    found = resize_labels(tf.constant(labels, tf.uint8), scaled, tf.constant(flip)).numpy()
+    assert np.array_equal(found, cut(labels, scaled, (0, 0), scaled, 20, flip))
 
 
 @pytest.mark.parametrize("scaled", [(8, 10), (9, 17), (12, 13), (15, 19)])
