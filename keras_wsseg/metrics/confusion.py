@@ -55,13 +55,32 @@ class ConfusionMetric(metrics.Metric):
         Raises:
             ValueError: if a shape is none of these.
         """
+        labels, prediction, weights = self._pixels(y_true, y_pred, sample_weight)
+        self._count(labels, prediction, weights)
+
+    def decide(self, scores):
+        """The predicted class of every pixel: that of the highest score; override to decide otherwise.
+
+        Args:
+            scores: `(batch, height, width, num_classes)` float32, what the model yields at the labels' size.
+
+        Returns:
+            `(batch, height, width)` integer class ids.
+        """
+        return ops.argmax(scores, axis=-1)
+
+    def _pixels(self, y_true, y_pred, sample_weight):
+        """True class, predicted class and weight of every pixel; weight 0 where one takes no part."""
         labels = _labels(y_true)
-        prediction = _class_map(y_pred, ops.shape(labels)[1:], self.num_classes)
+        scores = _scores(y_pred, ops.shape(labels)[1:], self.num_classes)
         valid = ops.logical_and(labels >= 0, labels < self.num_classes)
         for ignored in self.ignore_classes:
             valid = ops.logical_and(valid, labels != ignored)
-        cell = ops.where(valid, labels * self.num_classes + prediction, 0)
         weights = ops.where(valid, _pixel_weights(sample_weight, labels), 0.0)
+        return ops.where(valid, labels, 0), ops.cast(self.decide(scores), "int32"), weights
+
+    def _count(self, labels, prediction, weights):
+        cell = labels * self.num_classes + prediction
         self._add(ops.reshape(cell, (-1,)), ops.reshape(weights, (-1,)))
 
     def _add(self, cell, weights):
@@ -118,15 +137,14 @@ def _labels(y_true):
     return labels if len(shape) == 3 else ops.squeeze(labels, axis=-1)
 
 
-def _class_map(y_pred, size, num_classes):
+def _scores(y_pred, size, num_classes):
     shape = tuple(y_pred.shape)
     if len(shape) != 4 or shape[-1] != num_classes:
         raise ValueError(
             f"`y_pred` must have shape (batch, height, width, {num_classes}), one channel for each class. "
             f"Received: shape={shape}"
         )
-    scores = resize_bilinear(ops.cast(y_pred, "float32"), size)
-    return ops.cast(ops.argmax(scores, axis=-1), "int32")
+    return resize_bilinear(ops.cast(y_pred, "float32"), size)
 
 
 def _pixel_weights(sample_weight, labels):

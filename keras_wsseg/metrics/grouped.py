@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 
 from keras_wsseg.annotations.labels import OUTSIDE, UNLABELLED
+from keras_wsseg.metrics.beta import checked_beta_squared
 from keras_wsseg.metrics.classes import class_count
 
 
@@ -98,6 +99,28 @@ class GroupedConfusion:
         """`(groups, num_classes)` IoU scores; NaN for a class that is neither in truth nor prediction."""
         hits, sizes = self._hits_and_sizes()
         return _ratio(hits, sizes - hits)
+
+    def f_beta_per_group(self, beta_squared=0.3):
+        """`(groups, num_classes)` F measures; NaN for a class that is neither in truth nor prediction."""
+        beta_squared = checked_beta_squared(beta_squared)
+        stack = self._stack()
+        hits, true, found = np.diagonal(stack, axis1=1, axis2=2), stack.sum(2), stack.sum(1)
+        # A class that occurs but was never found scores 0, also where β² = 0 leaves nothing to divide by.
+        weighed = np.where(hits > 0, beta_squared * true + found, true + found)
+        return _ratio((1 + beta_squared) * hits, weighed)
+
+    def f_beta(self, beta_squared=0.3):
+        """`(num_classes,)` F measure of each class, averaged over the groups where it occurs, else NaN.
+
+        See `FBeta` for the formula; with all pictures in one group their pixels are pooled, as there.
+
+        Args:
+            beta_squared: β², finite and at least 0: how much recall weighs against precision.
+
+        Raises:
+            ValueError: if `beta_squared` is out of range.
+        """
+        return _mean_over_groups(self.f_beta_per_group(beta_squared))
 
     def dice(self):
         """`(num_classes,)` Dice score of each class, averaged over the groups where it occurs, else NaN."""

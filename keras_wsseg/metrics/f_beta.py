@@ -1,0 +1,77 @@
+"""F measure of an object."""
+
+from keras import ops
+from keras.saving import register_keras_serializable
+
+from keras_wsseg.metrics.beta import checked_beta_squared
+from keras_wsseg.metrics.object_metric import ObjectMetric
+
+
+@register_keras_serializable(package="keras_wsseg")
+class FBeta(ObjectMetric):
+    """F measure of one object class, the score of salient object and single class segmentation.
+
+    Precision P and recall R of the object in one number,
+
+        F = (1 + β²) P R / (β² P + R),    P = TP / (TP + FP),    R = TP / (TP + FN),
+
+    with TP, FP, FN pooled: counted over all pixels of all pictures seen since the last reset, so a large
+    object counts more than a small one, and the score is no mean over pictures or batches. β² = 0.3, the
+    custom of salient object detection, lets precision weigh more than recall; 1 is the Dice score. 0 where
+    the object is neither in the truth nor in the prediction. Pixels marked 255 (unlabelled) or 254 (outside
+    the image) take no part.
+
+    Args:
+        num_classes: number of classes, 2 to 254; `y_pred` has that many channels.
+        beta_squared: β², finite and at least 0: how much recall weighs against precision.
+        object_class: class id of the object.
+        threshold: probability, above 0 and below 1, above which a pixel is the object; None: the class of the
+            highest score.
+        from_logits: whether `y_pred` holds logits, of which the softmax is compared with `threshold`;
+            otherwise probabilities. Without a threshold it makes no difference.
+        name: name of the metric in the logs.
+        ignore_classes: class ids whose pixels take no part; the object's is not among them.
+        dtype: Keras dtype or policy of the metric; counts are kept in float32 whatever it is.
+
+    Raises:
+        TypeError: if `object_class` is no integer.
+        ValueError: if a class id, `beta_squared` or `threshold` is out of range, or the object's class is
+            ignored.
+
+    Example:
+
+    >>> metric = FBeta(beta_squared=0.3)
+    >>> labels = np.array([[[0, 1, 1, 255]]])
+    >>> logits = np.array([[[[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]]]])
+    >>> metric.update_state(labels, logits)  # P = 1, R = 1/2
+    >>> round(float(metric.result()), 4)
+    0.8125
+
+    Source: Veksler, "Regularized Loss for Weakly Supervised Single Class Semantic Segmentation", 2020
+    (β² = 0.3, pooled over the test set).
+    """
+
+    def __init__(
+        self,
+        num_classes=2,
+        beta_squared=0.3,
+        object_class=1,
+        threshold=None,
+        from_logits=True,
+        name="f_beta",
+        ignore_classes=(),
+        dtype=None,
+    ):
+        super().__init__(num_classes, object_class, threshold, from_logits, ignore_classes, name, dtype)
+        self.beta_squared = checked_beta_squared(beta_squared)
+
+    def score(self, confusion):
+        # (1 + β²) TP / (β² true + found) is the same number, and has one division to keep from 0/0.
+        hits, true, found = self.sizes(confusion)
+        weighed = self.beta_squared * true + found
+        return ops.where(
+            hits > 0.0, (1.0 + self.beta_squared) * hits / ops.where(hits > 0.0, weighed, 1.0), 0.0
+        )
+
+    def get_config(self):
+        return {**super().get_config(), "beta_squared": self.beta_squared}

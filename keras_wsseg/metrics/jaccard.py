@@ -1,0 +1,109 @@
+"""Jaccard score of an object."""
+
+from keras import ops
+from keras.saving import register_keras_serializable
+
+from keras_wsseg.metrics.object_metric import ObjectMetric
+
+
+@register_keras_serializable(package="keras_wsseg")
+class Jaccard(ObjectMetric):
+    """Jaccard score of one object class, its intersection over union: the score of co-segmentation.
+
+    With TP, FP, FN the object's pixels found, wrongly found and missed,
+
+        J = TP / (TP + FP + FN).
+
+    By default they are pooled over all pictures seen since the last reset. Co-segmentation reports the mean
+    over the pictures of each picture's own score instead, where a small object counts as much as a large one:
+    `per_picture=True`; a picture whose truth and prediction both lack the object takes no part in the mean. 0
+    where nothing was counted. Pixels marked 255 (unlabelled) or 254 (outside the image) take no part.
+
+    Args:
+        num_classes: number of classes, 2 to 254; `y_pred` has that many channels.
+        object_class: class id of the object.
+        threshold: probability, above 0 and below 1, above which a pixel is the object; None: the class of the
+            highest score.
+        from_logits: whether `y_pred` holds logits, of which the softmax is compared with `threshold`;
+            otherwise probabilities. Without a threshold it makes no difference.
+        per_picture: mean over pictures instead of one pool of all pixels. A `sample_weight` of one number
+            per picture then weighs the pictures in the mean; one per pixel, the pixels within each picture.
+        name: name of the metric in the logs.
+        ignore_classes: class ids whose pixels take no part; the object's is not among them.
+        dtype: Keras dtype or policy of the metric; counts are kept in float32 whatever it is.
+
+    Raises:
+        TypeError: if `object_class` is no integer.
+        ValueError: if a class id or `threshold` is out of range, or the object's class is ignored.
+
+    Example:
+
+    >>> pooled, averaged = Jaccard(), Jaccard(per_picture=True)
+    >>> labels = np.array([[[1, 1, 1, 0]], [[0, 1, 0, 0]]])
+    >>> logits = np.eye(2)[[[[1, 1, 1, 0]], [[1, 0, 0, 0]]]]
+    >>> pooled.update_state(labels, logits)
+    >>> averaged.update_state(labels, logits)
+    >>> round(float(pooled.result()), 4), float(averaged.result())
+    (0.6, 0.5)
+
+    Source: Veksler, "Regularized Loss for Weakly Supervised Single Class Semantic Segmentation", 2020
+    (the experiments on co-segmentation).
+    """
+
+    def __init__(
+        self,
+        num_classes=2,
+        object_class=1,
+        threshold=None,
+        from_logits=True,
+        per_picture=False,
+        name="jaccard",
+        ignore_classes=(),
+        dtype=None,
+    ):
+        super().__init__(num_classes, object_class, threshold, from_logits, ignore_classes, name, dtype)
+        self.per_picture = bool(per_picture)
+        if self.per_picture:
+            self._sum_and_weight = self.add_variable(
+                (2,), initializer="zeros", dtype="float32", name="sum_and_weight"
+            )
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        labels, prediction, weights = self._pixels(y_true, y_pred, sample_weight)
+        self._count(labels, prediction, weights)
+        if self.per_picture:
+            true, found = labels == self.object_class, prediction == self.object_class
+            self._add_pictures(true, found, weights, _picture_weight(sample_weight))
+
+    update_state.__doc__ = ObjectMetric.update_state.__doc__
+
+    def _add_pictures(self, true, found, weights, picture_weight):
+        both = ops.sum(ops.where(ops.logical_and(true, found), weights, 0.0), axis=(1, 2))
+        either = ops.sum(ops.where(ops.logical_or(true, found), weights, 0.0), axis=(1, 2))
+        occurs = either > 0.0
+        scores = both / ops.where(occurs, either, 1.0)
+        counted = ops.where(occurs, picture_weight, 0.0)
+        self._sum_and_weight.assign_add(ops.stack([ops.sum(counted * scores), ops.sum(counted)]))
+
+    def result(self):
+        """The score of all that was counted so far, a float32 scalar; 0 where nothing was."""
+        if not self.per_picture:
+            return super().result()
+        total, weight = self._sum_and_weight[0], self._sum_and_weight[1]
+        return total / ops.where(weight > 0.0, weight, 1.0)
+
+    def score(self, confusion):
+        hits, true, found = self.sizes(confusion)
+        union = true + found - hits
+        return hits / ops.where(union > 0.0, union, 1.0)
+
+    def get_config(self):
+        return {**super().get_config(), "per_picture": self.per_picture}
+
+
+def _picture_weight(sample_weight):
+    """Weight of each picture in the mean: `(batch,)` or one number; 1 where the weights are of pixels."""
+    weight = ops.cast(ops.convert_to_tensor(1.0 if sample_weight is None else sample_weight), "float32")
+    if len(weight.shape) > 2:
+        return ops.ones((), "float32")
+    return ops.reshape(weight, (-1,)) if len(weight.shape) else weight

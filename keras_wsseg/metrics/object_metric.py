@@ -1,0 +1,90 @@
+"""The common half of the scores of one object class."""
+
+import numbers
+import operator
+
+from keras import ops
+
+from keras_wsseg.metrics.confusion import ConfusionMetric
+
+
+class ObjectMetric(ConfusionMetric):
+    """Streaming confusion matrix for scores of one class, the object, against all the rest.
+
+    Args:
+        num_classes: number of classes, 2 to 254.
+        object_class: class id of the object.
+        threshold: probability, above 0 and below 1, above which a pixel is the object; None: the class of the
+            highest score.
+        from_logits: whether `y_pred` holds logits; otherwise probabilities.
+        ignore_classes: class ids whose pixels take no part; the object's is not among them.
+        name: name of the metric in the logs.
+        dtype: Keras dtype or policy of the metric; counts are kept in float32 whatever it is.
+
+    Raises:
+        TypeError: if `object_class` is no integer.
+        ValueError: if a class id or `threshold` is out of range, or the object's class is ignored.
+    """
+
+    def __init__(
+        self,
+        num_classes=2,
+        object_class=1,
+        threshold=None,
+        from_logits=True,
+        ignore_classes=(),
+        name=None,
+        dtype=None,
+    ):
+        super().__init__(num_classes, ignore_classes=ignore_classes, name=name, dtype=dtype)
+        self.object_class = _checked_class(object_class, self.num_classes)
+        if self.object_class in self.ignore_classes:
+            raise ValueError(
+                "`ignore_classes` must not hold the object's class. "
+                f"Received: object_class={object_class}, ignore_classes={ignore_classes!r}"
+            )
+        if threshold is not None and not (isinstance(threshold, numbers.Real) and 0 < threshold < 1):
+            raise ValueError(
+                "`threshold` must be above 0 and below 1, or None for the class of the highest score. "
+                f"Received: threshold={threshold!r}"
+            )
+        self.threshold = None if threshold is None else float(threshold)
+        self.from_logits = bool(from_logits)
+
+    def decide(self, scores):
+        """The predicted class: the object above the threshold, else the best of the other classes."""
+        if self.threshold is None:
+            return super().decide(scores)
+        probabilities = ops.softmax(scores) if self.from_logits else scores
+        is_object = [c == self.object_class for c in range(self.num_classes)]
+        others = ops.where(ops.convert_to_tensor(is_object, dtype="bool"), float("-inf"), scores)
+        found = probabilities[..., self.object_class] > self.threshold
+        return ops.where(found, self.object_class, ops.cast(ops.argmax(others, axis=-1), "int32"))
+
+    def sizes(self, confusion):
+        """Pixels that are the object and found as it, that are it, and that are found as it."""
+        k = self.object_class
+        return confusion[k, k], ops.sum(confusion[k]), ops.sum(confusion[:, k])
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "object_class": self.object_class,
+            "threshold": self.threshold,
+            "from_logits": self.from_logits,
+        }
+
+
+def _checked_class(object_class, num_classes):
+    try:
+        number = operator.index(object_class)
+    except TypeError:
+        raise TypeError(
+            f"`object_class` must be an integer. Received: object_class={object_class!r}"
+        ) from None
+    if not 0 <= number < num_classes:
+        raise ValueError(
+            f"`object_class` must be a class id from 0 to {num_classes - 1}. "
+            f"Received: object_class={object_class}"
+        )
+    return number

@@ -1,0 +1,228 @@
+import math
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from keras_wsseg import WeaklySupervisedModel, losses
+from keras_wsseg.metrics import FBeta, Jaccard
+
+
+def loop_f(labels, probabilities, k, beta_squared, threshold=None, ignored=()):
+    """F from precision and recall, counted pixel by pixel."""
+    tp = fp = fn = 0
+    for place in np.ndindex(labels.shape):
+        p = probabilities[place]
+        if labels[place] >= len(p) or labels[place] in ignored:
+            continue
+        found = np.argmax(p) == k if threshold is None else p[k] > threshold
+        true = labels[place] == k
+        tp, fp, fn = tp + (true and found), fp + (found and not true), fn + (true and not found)
+    if tp == 0:
+        return 0.0
+    precision, recall = tp / (tp + fp), tp / (tp + fn)
+    return (1 + beta_squared) * precision * recall / (beta_squared * precision + recall)
+
+
+@pytest.fixture
+def batch():
+    rng = np.random.default_rng(0)
+    labels = rng.choice([0, 1, 2, 254, 255], (4, 6, 7)).astype("uint8")
+    logits = rng.normal(size=(4, 6, 7, 3)).astype("float32")
+    exponent = np.exp(logits.astype("float64"))
+    return labels, logits, exponent / exponent.sum(-1, keepdims=True)
+
+
+@pytest.mark.parametrize("beta_squared", [0.0, 0.3, 1.0, 4.0])
+@pytest.mark.parametrize("threshold", [None, 0.2, 0.5, 0.8])
+@pytest.mark.parametrize("ignored", [(), (0,)])
+def test_against_precision_and_recall_of_a_loop(batch, beta_squared, threshold, ignored):
+    labels, logits, probabilities = batch
+    metric = FBeta(3, beta_squared, object_class=2, threshold=threshold, ignore_classes=ignored)
+    metric.update_state(labels[:1], logits[:1])
+    metric.update_state(labels[1:], logits[1:])
+    expected = loop_f(labels, probabilities, 2, beta_squared, threshold, ignored)
+    assert 0 < expected < 1
+    assert float(metric.result()) == pytest.approx(expected, abs=1e-6)
+
+
+def test_probabilities_are_compared_as_they_are(batch):
+    labels, logits, probabilities = batch
+    on_logits = FBeta(3, threshold=0.4)
+    on_probabilities = FBeta(3, threshold=0.4, from_logits=False)
+    on_logits.update_state(labels, logits)
+    on_probabilities.update_state(labels, probabilities)
+    assert float(on_logits.result()) == float(on_probabilities.result())
+    taken_for_logits = FBeta(3, threshold=0.4)
+    taken_for_logits.update_state(labels, probabilities)
+    assert float(taken_for_logits.result()) != float(on_logits.result())
+
+
+def test_a_threshold_of_one_half_of_two_classes_is_argmax():
+    rng = np.random.default_rng(1)
+    labels, logits = rng.integers(0, 2, (2, 8, 8)), rng.integers(-1, 2, (2, 8, 8, 2)).astype("float32")
+    by_argmax, by_threshold = FBeta(), FBeta(threshold=0.5)
+    by_argmax.update_state(labels, logits)
+    by_threshold.update_state(labels, logits)
+    np.testing.assert_array_equal(by_argmax.confusion_matrix, by_threshold.confusion_matrix)
+
+
+def test_below_the_threshold_the_best_of_the_others_is_predicted(batch):
+    labels, logits, probabilities = batch
+    metric = FBeta(3, object_class=1, threshold=0.5)
+    metric.update_state(labels, logits)
+    others = np.where(probabilities[..., 0] >= probabilities[..., 2], 0, 2)
+    predicted = np.where(probabilities[..., 1] > 0.5, 1, others)
+    expected = np.zeros((3, 3))
+    np.add.at(expected, (labels[labels < 3], predicted[labels < 3]), 1)
+    np.testing.assert_array_equal(metric.confusion_matrix, expected)
+
+
+def test_beta_of_one_is_dice_and_of_zero_precision():
+    labels, found = np.array([[[1, 1, 1, 0, 0]]]), np.array([[[1, 0, 0, 1, 0]]])
+    for beta_squared, expected in ((1.0, 2 / 5), (0.0, 1 / 2), (1e6, 1 / 3)):
+        metric = FBeta(beta_squared=beta_squared)
+        metric.update_state(labels, np.eye(2)[found])
+        assert float(metric.result()) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("beta_squared", [0.0, 0.3])
+@pytest.mark.parametrize(("true", "found"), [(0, 0), (0, 1), (1, 0), (255, 1)])
+def test_never_nan(beta_squared, true, found):
+    metric = FBeta(beta_squared=beta_squared)
+    assert float(metric.result()) == 0.0
+    metric.update_state(np.full((1, 2, 2), true), np.eye(2)[np.full((1, 2, 2), found)])
+    assert float(metric.result()) == 0.0
+
+
+def test_weights_weigh_pixels():
+    labels, found = np.array([[[1, 1, 0]]]), np.array([[[1, 0, 1]]])
+    metric = FBeta(beta_squared=1.0)
+    metric.update_state(labels, np.eye(2)[found], sample_weight=np.array([[[3.0, 1.0, 0.0]]]))
+    assert float(metric.result()) == pytest.approx(6 / 7)
+
+
+@pytest.mark.parametrize("metric", [FBeta(4, 0.5, 2, 0.3, False, "f", [0]), FBeta(beta_squared=0.3)])
+def test_config_round_trip(metric):
+    clone = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(metric))
+    assert type(clone) is FBeta
+    assert clone.get_config() == metric.get_config()
+
+
+def test_config_holds_every_argument():
+    config = FBeta(4, 0.5, 2, 0.3, False, "f", [0]).get_config()
+    assert {**config, "dtype": None} == {
+        "num_classes": 4,
+        "beta_squared": 0.5,
+        "object_class": 2,
+        "threshold": 0.3,
+        "from_logits": False,
+        "name": "f",
+        "ignore_classes": [0],
+        "dtype": None,
+    }
+
+
+def object_scores():
+    return [
+        FBeta(beta_squared=0.3),
+        FBeta(threshold=0.3, name="f_at_0.3"),
+        Jaccard(),
+        Jaccard(threshold=0.6, per_picture=True, name="jaccard_mean"),
+    ]
+
+
+def task():
+    rng = np.random.default_rng(0)
+    images = rng.uniform(0, 255, (6, 8, 8, 3)).astype("float32")
+    return images, rng.choice([0, 1, 254, 255], (6, 8, 8)).astype("uint8")
+
+
+def model_with(scores, **options):
+    inputs = keras.Input((None, None, 3))
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    x = keras.layers.Conv2D(4, 3, strides=2, padding="same", activation="relu")(x)
+    model = WeaklySupervisedModel(keras.Model(inputs, keras.layers.Conv2D(2, 1)(x)))
+    model.compile("sgd", losses.PartialCrossEntropy(), metrics=scores, **options)
+    return model
+
+
+@pytest.mark.parametrize("options", [{"jit_compile": False}, {"jit_compile": True}, {"run_eagerly": True}])
+def test_fit_reports_what_the_final_weights_score(options):
+    images, labels = task()
+    model = model_with(object_scores(), **options)
+    # The last batch is smaller: the number of pictures in one is known at run time only.
+    fit = {"batch_size": 4, "epochs": 2, "verbose": 0, "validation_data": (images, labels)}
+    history = model.fit(images, labels, **fit).history
+    for alone in object_scores():
+        alone.update_state(labels, model(images))
+        assert 0 < float(alone.result()) < 1
+        assert history[f"val_{alone.name}"][-1] == pytest.approx(float(alone.result()), abs=1e-6)
+
+
+def test_saved_with_a_compiled_model(tmp_path):
+    images, labels = task()
+    model = model_with(object_scores())
+    before = model.evaluate(images, labels, verbose=0, return_dict=True)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.evaluate(images, labels, verbose=0, return_dict=True) == pytest.approx(before, abs=1e-6)
+    assert {"f_beta", "f_at_0.3", "jaccard", "jaccard_mean"} <= set(before)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"beta_squared": -0.1}, ValueError, "finite number of at least 0. Received: beta_squared=-0.1$"),
+        ({"beta_squared": math.nan}, ValueError, "`beta_squared` must be .* Received: beta_squared=nan$"),
+        ({"beta_squared": "big"}, ValueError, "`beta_squared` must be .* Received: beta_squared='big'$"),
+        ({"threshold": 0}, ValueError, "`threshold` must be above 0 and below 1.* Received: threshold=0$"),
+        ({"threshold": 1.0}, ValueError, "`threshold` must be above 0 .* Received: threshold=1.0$"),
+        ({"threshold": "0.5"}, ValueError, "`threshold` must be above 0 .* Received: threshold='0.5'$"),
+        ({"object_class": 2}, ValueError, "must be a class id from 0 to 1. Received: object_class=2$"),
+        ({"object_class": -1}, ValueError, "`object_class` must be a class .* Received: object_class=-1$"),
+        ({"object_class": 1.0}, TypeError, "`object_class` must be an integer. Received: object_class=1.0$"),
+        ({"ignore_classes": [1]}, ValueError, "must not hold the object's class. .* ignore_classes=\\[1\\]$"),
+    ],
+)
+def test_bad_arguments(arguments, error, message):
+    with pytest.raises(error, match=message):
+        FBeta(**arguments)
+
+
+JAX_RUN = """
+import keras, numpy as np
+from keras_wsseg import WeaklySupervisedModel, losses
+from keras_wsseg.metrics import FBeta, Jaccard
+
+assert keras.backend.backend() == "jax"
+rng = np.random.default_rng(0)
+images = rng.uniform(0, 255, (6, 8, 8, 3)).astype("float32")
+labels = rng.choice([0, 1, 254, 255], (6, 8, 8)).astype("uint8")
+inputs = keras.Input((None, None, 3))
+x = keras.layers.Conv2D(2, 3, strides=2, padding="same")(keras.layers.Rescaling(1 / 255)(inputs))
+model = WeaklySupervisedModel(keras.Model(inputs, x))
+scores = lambda: [FBeta(threshold=0.4), Jaccard(), Jaccard(per_picture=True, name="jaccard_mean")]
+model.compile("sgd", losses.PartialCrossEntropy(), metrics=scores())
+fit = dict(batch_size=4, epochs=2, verbose=0, validation_data=(images, labels))
+history = model.fit(images, labels, **fit).history
+for alone in scores():
+    alone.update_state(labels, model(images))
+    assert 0 < float(alone.result()) < 1
+    assert abs(history["val_" + alone.name][-1] - float(alone.result())) < 1e-6
+print("same")
+"""
+
+
+def test_on_jax():
+    run = subprocess.run(
+        [sys.executable, "-c", JAX_RUN],
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert run.stdout.strip().endswith("same"), run.stderr
