@@ -106,15 +106,18 @@ def points(score):
 
 def print_scores(scores):
     """Prints scores, a dict as in `scores.json`, as a table of classes; those with a CRF behind it too."""
-    rows = [(name, points(scores["iou"][name]), points(scores["dice"][name])) for name in scores["iou"]]
+    # Scores that were written before there was an F measure have none.
+    measures = [scores["iou"], scores["dice"], scores.get("f_beta", {})]
+    rows = [(name, *(points(measure.get(name)) for measure in measures)) for name in scores["iou"]]
     pooled = f"{scores['pictures']} pictures"
     if scores["groups"] > 1:
         pooled += f" in {scores['groups']} groups, Dice per group"
     print_table(
-        ("class", "IoU", "Dice"),
-        [*rows, None, ("mean", points(scores["mean_iou"]), points(scores["mean_dice"]))],
+        ("class", "IoU", "Dice", "F0.3"),
+        [*rows, None, ("mean", points(scores["mean_iou"]), points(scores["mean_dice"]), "")],
     )
     print(f"In points of 100; {pooled}; the mean Dice leaves out the first class.")
+    print("F0.3: the F measure with β² = 0.3, all pixels pooled.")
     if scores.get("refined"):
         print("With a CRF behind the segmenter:")
         print_scores(scores["refined"])

@@ -20,6 +20,8 @@ class Scores:
         mean_dice: mean over the foreground classes of the Dice score; per volume where pictures were grouped.
         iou, dice: the score of each class by name; None where a class does not occur.
         pictures, groups: how many of them were scored.
+        f_beta: the F measure of each class by name, with β² = 0.3 and all pixels pooled; None where a class
+            does not occur. Empty in scores that were written before there was one.
         refined: the `Scores` with a CRF behind the segmenter, where they were asked for.
     """
 
@@ -29,6 +31,7 @@ class Scores:
     dice: dict
     pictures: int
     groups: int
+    f_beta: dict = dataclasses.field(default_factory=dict)
     refined: "Scores | None" = None
 
 
@@ -82,6 +85,7 @@ def evaluate(segmenter, data, group_by=None, progress=None):
         dice=_by_name(names, confusion.dice()),
         pictures=len(data),
         groups=len(confusion.groups),
+        f_beta=_by_name(names, pooled.f_beta()),
     )
 
 

@@ -26,6 +26,12 @@ def test_scores_by_hand():
     assert scores.dice == {"ground": pytest.approx(4 / 6), "tree": pytest.approx(6 / 8), "car": None}
     assert scores.mean_iou == pytest.approx((2 / 4 + 3 / 5) / 2)
     assert scores.mean_dice == pytest.approx(6 / 8)
+    # (1 + 0.3) hits / (0.3 true + found).
+    assert scores.f_beta == {
+        "ground": pytest.approx(1.3 * 2 / (0.3 * 3 + 3)),
+        "tree": pytest.approx(1.3 * 3 / (0.3 * 4 + 4)),
+        "car": None,
+    }
     assert (scores.pictures, scores.groups) == (2, 1)
 
 
@@ -40,6 +46,7 @@ def test_groups_are_scored_apart_and_averaged():
     first, second = 1.0, 2 * 4 / (2 * 4 + 3)
     assert scores.mean_dice == pytest.approx((first + second) / 2)
     assert scores.groups == 2
+    assert scores.f_beta["1"] == pytest.approx(1.3 * 7 / (0.3 * 10 + 7))
     assert scores.mean_iou == pytest.approx(((2 / 5) + (7 / 10)) / 2)
     assert seen == [[0, 1, 2]]
 
