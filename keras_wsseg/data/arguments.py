@@ -4,6 +4,9 @@ import numpy as np
 
 from keras_wsseg.annotations.labels import OUTSIDE
 
+# What a picture of an integer type may hold.
+VALUE_RANGES = {"uint8": (0, 255), "uint16": (0, 65535)}
+
 
 def positive_integer(name, value):
     """The value as an int, or an error that names the argument."""
@@ -12,14 +15,34 @@ def positive_integer(name, value):
     return int(value)
 
 
-def check_unlabelled_batch(unlabelled_batch, batch_size):
-    """Raises `ValueError` where a batch has no room for the pictures without annotation and one with."""
-    whole = isinstance(unlabelled_batch, (int, np.integer)) and not isinstance(unlabelled_batch, bool)
-    if not whole or not 0 <= unlabelled_batch < batch_size:
-        raise ValueError(
-            f"`unlabelled_batch` must be an integer from 0 to {batch_size - 1}, below `batch_size`. "
-            f"Received: unlabelled_batch={unlabelled_batch!r}"
-        )
+def check_further_batches(batch_size, **counts):
+    """What a batch has room for beside further pictures.
+
+    Args:
+        batch_size: pictures a batch.
+        counts: how many of them are of each further kind, by the name of the argument that says so.
+
+    Returns:
+        how many are left, at least one.
+
+    Raises:
+        ValueError: a count is no integer, or leaves no picture.
+
+    Example:
+
+    >>> check_further_batches(8, unlabelled_batch=3, negative_batch=4)
+    1
+    """
+    left, total = batch_size, "`batch_size`"
+    for name, count in counts.items():
+        whole = isinstance(count, (int, np.integer)) and not isinstance(count, bool)
+        if not whole or not 0 <= count < left:
+            raise ValueError(
+                f"`{name}` must be an integer from 0 to {left - 1}, below {total}. Received: {name}={count!r}"
+            )
+        if count:
+            left, total = left - int(count), f"{total} less `{name}`"
+    return left
 
 
 def crop_pair(crop_size):

@@ -3,6 +3,8 @@
 import os
 import pathlib
 
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+
 
 def files_by_stem(root, folder, suffixes):
     """The files of a sub-folder by their name without extension.

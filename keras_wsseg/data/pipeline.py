@@ -2,18 +2,44 @@
 
 import itertools
 import math
+import typing
 
 import numpy as np
 import tensorflow as tf
 
-from keras_wsseg.annotations.labels import OUTSIDE
+from keras_wsseg.annotations.labels import OUTSIDE, UNLABELLED
 from keras_wsseg.data.resampling import cut_image, cut_labels, resize_image, resize_labels
-from keras_wsseg.data.unlabelled_pictures import blank
+from keras_wsseg.data.uniform_pictures import fill
 
 # scale, place of the crop (2), flip, brightness, contrast, saturation: one number each, from [0, 1).
 _DRAWS = 7
 # Two maps at once keep a small CPU busy without taking it from the training step.
 _PARALLEL = 2
+
+
+class _Further(typing.NamedTuple):
+    """Pictures that come in every batch beside those of the data set itself.
+
+    Args:
+        pictures: a source.
+        batch: how many of each batch.
+        value: the label that all their pixels get.
+        streams: numbers of their own for the seeds of augmentation and order.
+    """
+
+    pictures: object
+    batch: int
+    value: int
+    streams: tuple
+
+
+def _further(source, settings):
+    kinds = []
+    if settings.unlabelled_batch:
+        kinds.append(_Further(source.unlabelled, settings.unlabelled_batch, UNLABELLED, (1, 2)))
+    if settings.negative_batch:
+        kinds.append(_Further(source.negatives, settings.negative_batch, 0, (3, 4)))
+    return kinds
 
 
 def train_pipeline(source, settings):
@@ -22,17 +48,18 @@ def train_pipeline(source, settings):
     Which pictures come when, and every random number of their augmentation, is drawn by NumPy from the seed
     and the count of epochs alone. An epoch shows every annotated picture once, in full batches: the last one
     is topped up by drawing again, so that shapes stay static and few pictures can fill a large batch.
-    Pictures without annotation have a sequence of their own, which goes on from epoch to epoch.
+    Pictures without annotation, and those without object, have sequences of their own, which go on from
+    epoch to epoch.
 
     Args:
         source: has `__len__`, `channels`, `dtype`, `value_range`, `fetch(index, cache)`, and where
-            `unlabelled_batch` is not 0 `unlabelled`, a source likewise.
+            `unlabelled_batch` is not 0 `unlabelled`, a source likewise; `negatives` the same way.
         settings: a `TrainSettings`.
 
     Returns:
         `tf.data.Dataset` of `(float32 (batch, *crop, channels), uint8 (batch, *crop))`.
     """
-    steps = settings.steps(len(source))
+    steps, further = settings.steps(len(source)), _further(source, settings)
     length = steps * settings.batch_size
     passes = itertools.count()
     # An endless pass counts its own epochs; otherwise each pass is one.
@@ -41,7 +68,7 @@ def train_pipeline(source, settings):
     def draw(count, epoch):
         key = (count, epoch) if settings.repeat else (0, epoch + count)
         order, numbers = tf.numpy_function(
-            lambda *key: _epoch(source, settings, key), key, (tf.int64, tf.float32)
+            lambda *key: _epoch(len(source), further, settings, key), key, (tf.int64, tf.float32)
         )
         return tf.ensure_shape(order, (length,)), tf.ensure_shape(numbers, (length, _DRAWS))
 
@@ -51,8 +78,13 @@ def train_pipeline(source, settings):
     def read(index):
         if index < len(source):
             return source.fetch(index, settings.cache)
-        image, labels = source.unlabelled.fetch(index - len(source), settings.cache)
-        return image, blank(labels)
+        index -= len(source)
+        for kind in further:
+            if index < len(kind.pictures):
+                image, labels = kind.pictures.fetch(index, settings.cache)
+                return image, fill(labels, kind.value)
+            index -= len(kind.pictures)
+        raise IndexError(index)
 
     def example(index, numbers):
         image, labels = _decode(source, index, read)
@@ -167,11 +199,13 @@ def _decode(source, index, read):
     return image, labels
 
 
-def _epoch(source, settings, key):
-    """Order and random numbers of one epoch; indices from `len(source)` on are those of `unlabelled`."""
-    count, further = len(source), settings.unlabelled_batch
+def _epoch(count, further, settings, key):
+    """Order and random numbers of one epoch.
+
+    Indices from `count`, the number of annotated pictures, on are those of the `further` ones, kind by kind.
+    """
     steps = settings.steps(count)
-    length = steps * (settings.batch_size - further)
+    length = steps * settings.own_batch
     random = np.random.default_rng((settings.seed, *key))
     numbers = random.random((length, _DRAWS), dtype=np.float32)
     rounds = math.ceil(length / count)
@@ -179,27 +213,40 @@ def _epoch(source, settings, key):
     order = np.concatenate(orders)[:length].astype(np.int64)
     if not further:
         return order, numbers
-    length = steps * further
-    blank_order = count + _endless(len(source.unlabelled), int(key[1]) * length, length, settings, key[0])
-    # The last number keeps this apart from the draws above, which are those of an epoch without the others.
-    random = np.random.default_rng((settings.seed, *key, 1))
-    blank_numbers = random.random((length, _DRAWS), dtype=np.float32)
-    # Spread evenly, so that replicas that share a batch out get annotated pictures each.
-    is_blank = np.zeros(settings.batch_size, bool)
-    is_blank[((np.arange(further) + 0.5) * settings.batch_size / further).astype(int)] = True
-    is_blank = np.tile(is_blank, steps)
-    all_order = np.empty(len(is_blank), np.int64)
-    all_numbers = np.empty((len(is_blank), _DRAWS), np.float32)
-    all_order[is_blank], all_order[~is_blank] = blank_order, order
-    all_numbers[is_blank], all_numbers[~is_blank] = blank_numbers, numbers
+    kinds = np.tile(_places(settings.batch_size, [kind.batch for kind in further]), steps)
+    all_order = np.empty(len(kinds), np.int64)
+    all_numbers = np.empty((len(kinds), _DRAWS), np.float32)
+    all_order[kinds == 0], all_numbers[kinds == 0] = order, numbers
+    for number, kind in enumerate(further, start=1):
+        length = steps * kind.batch
+        order = _endless(
+            len(kind.pictures), int(key[1]) * length, length, settings, (key[0], kind.streams[1])
+        )
+        # The last number keeps this apart from the draws above, those of an epoch without further pictures.
+        random = np.random.default_rng((settings.seed, *key, kind.streams[0]))
+        all_order[kinds == number] = count + order
+        all_numbers[kinds == number] = random.random((length, _DRAWS), dtype=np.float32)
+        count += len(kind.pictures)
     return all_order, all_numbers
+
+
+def _places(batch_size, counts):
+    """Which place of a batch is whose: 0 the data set's own, 1 and up those of the further kinds.
+
+    Spread evenly, so that replicas that share a batch out get pictures of each kind.
+    """
+    kinds = np.zeros(batch_size, int)
+    for number, count in enumerate(counts, start=1):
+        free = np.flatnonzero(kinds == 0)
+        kinds[free[((np.arange(count) + 0.5) * len(free) / count).astype(int)]] = number
+    return kinds
 
 
 def _endless(count, first, length, settings, key):
     """`length` indices from position `first` of an endless row of passes over `count` pictures."""
     passes = range(first // count, -(-(first + length) // count))
     orders = [
-        np.random.default_rng((settings.seed, key, number, 2)).permutation(count)
+        np.random.default_rng((settings.seed, key[0], number, key[1])).permutation(count)
         if settings.shuffle
         else np.arange(count)
         for number in passes

@@ -3,10 +3,8 @@
 import numpy as np
 
 from keras_wsseg.annotations import OUTSIDE, UNLABELLED, check_label_map
-from keras_wsseg.data.arguments import check_value_range, resolve_classes
+from keras_wsseg.data.arguments import VALUE_RANGES, check_value_range, resolve_classes
 from keras_wsseg.data.segmentation_dataset import SegmentationDataset
-
-_RANGES = {"uint8": (0, 255), "uint16": (0, 65535)}
 
 
 class SegmentationArrays(SegmentationDataset):
@@ -84,7 +82,7 @@ class SegmentationArrays(SegmentationDataset):
                 )
         if unlabelled is not None:
             self.unlabelled = self._blank(unlabelled, value_range)
-            self._check_unlabelled()
+            self._check_further("unlabelled")
 
     def load(self, index):
         """One picture; see `SegmentationDataset.load`."""
@@ -108,7 +106,7 @@ class SegmentationArrays(SegmentationDataset):
             )
         if array.dtype.kind == "f":
             return array.astype(np.float32, copy=False)
-        if array.dtype.name not in _RANGES:
+        if array.dtype.name not in VALUE_RANGES:
             raise TypeError(
                 f"The image {name!r} must be uint8, uint16 or floating point. Received: {array.dtype}"
             )
@@ -116,11 +114,11 @@ class SegmentationArrays(SegmentationDataset):
 
     def _range(self, value_range):
         if value_range is None:
-            if self.dtype.name not in _RANGES:
+            if self.dtype.name not in VALUE_RANGES:
                 raise ValueError(
                     "`value_range` must be given for floating point images. Received: value_range=None"
                 )
-            return _RANGES[self.dtype.name]
+            return VALUE_RANGES[self.dtype.name]
         low, high = check_value_range(value_range)
         for image, name in zip(self._images, self.names, strict=True):
             if not (image.min() >= low and image.max() <= high):

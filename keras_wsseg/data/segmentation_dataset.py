@@ -2,8 +2,11 @@
 
 import abc
 
-from keras_wsseg.data.arguments import check_unlabelled_batch, crop_pair, positive_integer
+from keras_wsseg.data.arguments import check_further_batches, crop_pair, positive_integer
 from keras_wsseg.data.train_settings import TrainSettings
+
+# The kinds of pictures that a data set may have beside its own.
+_FURTHER = {"unlabelled": "pictures without annotation", "negatives": "pictures without object"}
 
 
 class SegmentationDataset(abc.ABC):
@@ -21,6 +24,8 @@ class SegmentationDataset(abc.ABC):
         names: one name per picture, a tuple.
         unlabelled: None, or a `SegmentationDataset` of pictures of the same format that `train` mixes into
             its batches without their annotation.
+        negatives: None, or a `SegmentationDataset` of pictures of the same format that are known to hold
+            nothing but background, which `train` mixes into its batches as such.
 
     Example:
 
@@ -35,6 +40,7 @@ class SegmentationDataset(abc.ABC):
     """
 
     unlabelled = None
+    negatives = None
 
     @abc.abstractmethod
     def load(self, index):
@@ -81,6 +87,7 @@ class SegmentationDataset(abc.ABC):
         first_epoch=0,
         unlabelled_batch=None,
         whole=False,
+        negative_batch=0,
     ):
         """Batches of randomly scaled, cropped and flipped pictures, or of whole ones.
 
@@ -108,6 +115,9 @@ class SegmentationDataset(abc.ABC):
             whole: take each picture whole and resize it to `crop_size`, whatever its aspect ratio, for
                 losses that tell something of the whole picture; images are antialiased where they shrink.
                 Nothing is scaled at random or cropped, so `scale` must keep its default.
+            negative_batch: how many pictures of each batch come from `negatives`, spread evenly over it,
+                shuffled and repeated by themselves like those of `unlabelled`; all their labels are 0 and
+                254. By default 0, even where there are any: they may join in later, with `first_epoch`.
 
         Returns:
             `tf.data.Dataset` of `(image, labels)`: float32 `(batch, *crop, channels)` within `value_range`,
@@ -116,8 +126,8 @@ class SegmentationDataset(abc.ABC):
             annotation has.
 
         Raises:
-            ValueError: an argument is out of range, `scale` is given beside `whole`, or `unlabelled` holds
-                pictures of another format.
+            ValueError: an argument is out of range, `scale` is given beside `whole`, or `unlabelled` or
+                `negatives` hold pictures of another format.
         """
         from keras_wsseg.data.pipeline import train_pipeline
 
@@ -133,52 +143,51 @@ class SegmentationDataset(abc.ABC):
             cache=bool(cache),
             color_jitter=color_jitter,
             first_epoch=first_epoch,
-            unlabelled_batch=self._unlabelled_batch(batch_size, unlabelled_batch),
             whole=bool(whole),
+            **self._further_batches(batch_size, unlabelled_batch, negative_batch),
         )
         return train_pipeline(self, settings)
 
-    def steps_per_epoch(self, batch_size, unlabelled_batch=None):
-        """How many batches of `train` show every annotated picture once.
+    def steps_per_epoch(self, batch_size, unlabelled_batch=None, negative_batch=0):
+        """How many batches of `train` show every picture of `names` once.
 
         Args:
-            batch_size, unlabelled_batch: as of `train`.
+            batch_size, unlabelled_batch, negative_batch: as of `train`.
 
         Returns:
-            `ceil(len(self) / (batch_size - unlabelled_batch))`.
+            `ceil(len(self) / (batch_size - unlabelled_batch - negative_batch))`.
 
         Raises:
             ValueError: an argument is out of range.
         """
         batch_size = positive_integer("batch_size", batch_size)
-        return -(-len(self) // (batch_size - self._unlabelled_batch(batch_size, unlabelled_batch)))
+        further = self._further_batches(batch_size, unlabelled_batch, negative_batch)
+        return -(-len(self) // check_further_batches(batch_size, **further))
 
-    def _unlabelled_batch(self, batch_size, unlabelled_batch):
-        """How many pictures of a batch have no annotation."""
-        if self.unlabelled is None:
-            if unlabelled_batch:
-                raise ValueError(
-                    "`unlabelled_batch` needs pictures without annotation, in `unlabelled`. "
-                    f"Received: unlabelled_batch={unlabelled_batch!r}"
-                )
-            return 0
+    def _further_batches(self, batch_size, unlabelled_batch, negative_batch):
+        """How many pictures of a batch are of each further kind, by the name of the argument."""
         if unlabelled_batch is None:
-            if batch_size == 1:
+            if self.unlabelled is not None and batch_size == 1:
                 raise ValueError(
                     "`batch_size` must be at least 2 to hold pictures with and without annotation. "
                     "Received: batch_size=1"
                 )
-            unlabelled_batch = batch_size // 2
-        check_unlabelled_batch(unlabelled_batch, batch_size)
-        self._check_unlabelled()
-        return int(unlabelled_batch)
+            unlabelled_batch = 0 if self.unlabelled is None else batch_size // 2
+        counts = {"unlabelled_batch": unlabelled_batch, "negative_batch": negative_batch}
+        for (argument, count), (name, what) in zip(counts.items(), _FURTHER.items(), strict=True):
+            if getattr(self, name) is not None:
+                self._check_further(name)
+            elif count:
+                raise ValueError(f"`{argument}` needs {what}, in `{name}`. Received: {argument}={count!r}")
+        check_further_batches(batch_size, **counts)
+        return {argument: int(count) for argument, count in counts.items()}
 
-    def _check_unlabelled(self):
+    def _check_further(self, further):
         for name in ("channels", "dtype", "value_range"):
-            own, other = getattr(self, name), getattr(self.unlabelled, name)
+            own, other = getattr(self, name), getattr(getattr(self, further), name)
             if own != other:
                 raise ValueError(
-                    f"`unlabelled` must hold pictures of the same {name} as the annotated ones, {own}. "
+                    f"`{further}` must hold pictures of the same {name} as the annotated ones, {own}. "
                     f"Received: {other}"
                 )
 

@@ -1,6 +1,5 @@
 """A folder of pictures with a folder of annotations beside it."""
 
-import concurrent.futures
 import pathlib
 import threading
 import zlib
@@ -16,16 +15,21 @@ from keras_wsseg.annotations import (
     simulate_clicks,
     simulate_scribbles,
 )
-from keras_wsseg.data.arguments import check_value_range, resolve_classes
-from keras_wsseg.data.listing import files_by_stem, read_lines, select_names, select_unlabelled
-from keras_wsseg.data.picture import inspect_picture, read_picture
+from keras_wsseg.data.arguments import resolve_classes
+from keras_wsseg.data.listing import (
+    IMAGE_SUFFIXES,
+    files_by_stem,
+    read_lines,
+    select_names,
+    select_unlabelled,
+)
+from keras_wsseg.data.picture import inspect_picture
+from keras_wsseg.data.picture_format import check_format, common_format, inspect_files
 from keras_wsseg.data.segmentation_dataset import SegmentationDataset
-from keras_wsseg.data.unlabelled_pictures import UnlabelledPictures
+from keras_wsseg.data.uniform_pictures import UniformPictures
 
-_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 # JPEG alters ids, so annotations are not looked for in it.
 _LABEL_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
-_RANGES = {"uint8": (0, 255), "uint16": (0, 65535)}
 
 
 class SegmentationFolder(SegmentationDataset):
@@ -104,8 +108,7 @@ class SegmentationFolder(SegmentationDataset):
         labelled_share=1.0,
         unlabelled_split=None,
     ):
-        if channels not in (None, "grey", "rgb"):
-            raise ValueError(f'`channels` must be None, "grey" or "rgb". Received: channels={channels!r}')
+        value_range = check_format(channels, value_range)
         self.root, self.annotation = pathlib.Path(root), annotation
         self._ignored = _ids(ignore_values)
         if not 0 < labelled_share <= 1:
@@ -115,7 +118,7 @@ class SegmentationFolder(SegmentationDataset):
         seeded = scribble_length != 1.0 or labelled_share != 1.0
         self._check_simulation(click_size, stuff_classes, scribble_length, scribble_width, seed, seeded)
         labels = "labels" if annotation in ("simulated_clicks", "simulated_scribbles") else annotation
-        images = files_by_stem(self.root, "images", _IMAGE_SUFFIXES)
+        images = files_by_stem(self.root, "images", IMAGE_SUFFIXES)
         annotations = files_by_stem(self.root, labels, _LABEL_SUFFIXES)
         self.names = select_names(self.root, split, names, images, annotations, labels)
         further = select_unlabelled(self.root, unlabelled_split, images, self.names)
@@ -129,7 +132,6 @@ class SegmentationFolder(SegmentationDataset):
                     f"`num_classes` must be the number of lines of {str(self.root / 'classes.txt')!r}, "
                     f"{len(class_names)}. Received: num_classes={num_classes!r}"
                 )
-        value_range = None if value_range is None else check_value_range(value_range)
         pictures, present = self._inspect(value_range)
         kept = self._keep(labelled_share, seed)
         largest = [max((ids for ids in found if ids < OUTSIDE), default=-1) for found in present]
@@ -143,7 +145,8 @@ class SegmentationFolder(SegmentationDataset):
         self.num_classes, self.class_names = resolve_classes(num_classes, class_names, largest)
         self._check_ids(present)
         self._stuff_classes = self._stuff(stuff_classes)
-        self._set_format(pictures, channels, value_range)
+        self._format = common_format([image for image, _ in self._files], pictures, channels, value_range)
+        self.channels, self.dtype, self.value_range = self._format
         self._divide(kept, (*self.names, *further))
 
     def load(self, index):
@@ -159,7 +162,7 @@ class SegmentationFolder(SegmentationDataset):
             ValueError: a file has become unreadable since the folder was opened.
         """
         image_file, label_file = self._files[index]
-        image, labels = self._read_image(image_file), self._read_labels(label_file)
+        image, labels = self._format.read(image_file), self._read_labels(label_file)
         if self.annotation == "simulated_clicks":
             labels = simulate_clicks(labels, self._click_size, self._stuff_classes)
             return image, labels
@@ -174,9 +177,6 @@ class SegmentationFolder(SegmentationDataset):
         elif self._click_size > 1:
             labels = enlarge_clicks(labels, self._click_size)
         return image, labels
-
-    def _read_image(self, path):
-        return read_picture(path, "grey" if self.channels == 1 else "rgb")
 
     def _read_labels(self, path):
         labels = read_label_map(path)
@@ -224,12 +224,7 @@ class SegmentationFolder(SegmentationDataset):
                 )
             return picture, np.flatnonzero(np.bincount(labels.ravel(), minlength=256)).tolist()
 
-        with concurrent.futures.ThreadPoolExecutor() as pool:
-            try:
-                return zip(*pool.map(check, self._files), strict=True)
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+        return zip(*inspect_files(check, self._files), strict=True)
 
     def _keep(self, share, seed):
         """Positions, ascending, of the pictures that keep their annotation."""
@@ -241,11 +236,12 @@ class SegmentationFolder(SegmentationDataset):
         """Leaves the pictures at `kept` here, and gives the others to `unlabelled`."""
         others = sorted(set(range(len(names))) - set(kept))
         if others:
-            self.unlabelled = UnlabelledPictures(
-                self,
+            self.unlabelled = UniformPictures(
+                self.class_names,
+                self._format,
                 [names[index] for index in others],
                 [self._files[index] for index in others],
-                self._read_image,
+                UNLABELLED,
                 self._read_labels,
             )
         self.names = tuple(names[index] for index in kept)
@@ -270,24 +266,6 @@ class SegmentationFolder(SegmentationDataset):
                     f"{len(known)} classes"
                 )
         return tuple(ids)
-
-    def _set_format(self, pictures, channels, value_range):
-        dtype = pictures[0].dtype
-        for (path, _), picture in zip(self._files, pictures, strict=True):
-            if picture.dtype != dtype:
-                raise ValueError(
-                    f"All pictures must have the {dtype} values of {str(self._files[0][0])!r}. "
-                    f"Received: {picture.dtype} in {str(path)!r}"
-                )
-        if value_range is None and dtype not in _RANGES:
-            raise ValueError(
-                f"`value_range` must be given for floating point pictures like {str(self._files[0][0])!r}. "
-                "Received: value_range=None"
-            )
-        if channels is None:
-            channels = "rgb" if any(picture.colour for picture in pictures) else "grey"
-        self.dtype, self.channels = np.dtype(dtype), 3 if channels == "rgb" else 1
-        self.value_range = _RANGES[dtype] if value_range is None else value_range
 
 
 def _ids(values):

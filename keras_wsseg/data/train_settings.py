@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from keras_wsseg.data.arguments import check_unlabelled_batch, positive_integer
+from keras_wsseg.data.arguments import check_further_batches, positive_integer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,7 +13,7 @@ class TrainSettings:
 
     Args:
         batch_size, crop, scale, flip, seed, shuffle, repeat, cache, color_jitter, first_epoch,
-            unlabelled_batch, whole: as there, `crop` being the pair.
+            unlabelled_batch, whole, negative_batch: as there, `crop` being the pair.
 
     Raises:
         ValueError: a value is out of its range.
@@ -36,10 +36,13 @@ class TrainSettings:
     first_epoch: int = 0
     unlabelled_batch: int = 0
     whole: bool = False
+    negative_batch: int = 0
 
     def __post_init__(self):
         positive_integer("batch_size", self.batch_size)
-        check_unlabelled_batch(self.unlabelled_batch, self.batch_size)
+        check_further_batches(
+            self.batch_size, unlabelled_batch=self.unlabelled_batch, negative_batch=self.negative_batch
+        )
         try:
             low, high = (float(value) for value in self.scale)
         except (TypeError, ValueError):
@@ -63,6 +66,11 @@ class TrainSettings:
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
                 raise ValueError(f"`{name}` must be a non-negative integer. Received: {name}={value!r}")
 
+    @property
+    def own_batch(self):
+        """How many pictures of each batch are of the data set itself."""
+        return self.batch_size - self.unlabelled_batch - self.negative_batch
+
     def steps(self, count):
-        """Batches that `count` annotated pictures fill once."""
-        return -(-count // (self.batch_size - self.unlabelled_batch))
+        """Batches that show `count` pictures of the data set itself once."""
+        return -(-count // self.own_batch)

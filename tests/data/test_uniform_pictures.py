@@ -5,7 +5,7 @@ from PIL import Image
 
 from keras_wsseg.annotations import OUTSIDE, UNLABELLED, write_label_map
 from keras_wsseg.data import SegmentationArrays, SegmentationFolder
-from keras_wsseg.data.unlabelled_pictures import blank
+from keras_wsseg.data.uniform_pictures import fill
 from keras_wsseg.losses import GatedCRFLoss, GaussianKernel, PartialCrossEntropy
 from keras_wsseg.models import WeaklySupervisedModel
 
@@ -233,8 +233,9 @@ def test_wrong_batches_are_told(root):
     assert plain.steps_per_epoch(4, 0) == plain.steps_per_epoch(4) == 3
 
 
-def test_blank_keeps_what_is_outside():
-    assert blank(np.array([[0, 253], [254, 255]], np.uint8)).tolist() == [[255, 255], [254, 255]]
+@pytest.mark.parametrize("value", [0, 255])
+def test_filling_keeps_what_is_outside(value):
+    assert fill(np.array([[0, 253], [254, 255]], np.uint8), value).tolist() == [[value] * 2, [254, value]]
 
 
 def test_a_model_is_fitted_on_mixed_batches(root):

@@ -1,0 +1,90 @@
+"""What the pictures of a data set have in common, found by reading every file once."""
+
+import concurrent.futures
+import typing
+
+import numpy as np
+
+from keras_wsseg.data.arguments import VALUE_RANGES, check_value_range
+from keras_wsseg.data.picture import read_picture
+
+
+class PictureFormat(typing.NamedTuple):
+    """How pictures are read.
+
+    Args:
+        channels: 1 for grey, 3 for colour.
+        dtype: NumPy type of their values.
+        value_range: lowest and highest value.
+
+    Example:
+
+    >>> PictureFormat(3, np.dtype("uint8"), (0, 255)).channels
+    3
+    """
+
+    channels: int
+    dtype: np.dtype
+    value_range: tuple
+
+    def read(self, path):
+        """The picture of a file as `(height, width, channels)`."""
+        return read_picture(path, "grey" if self.channels == 1 else "rgb")
+
+
+def check_format(channels, value_range):
+    """Raises `ValueError` where the two cannot be a choice of format; gives the range as a pair or None."""
+    if channels not in (None, "grey", "rgb"):
+        raise ValueError(f'`channels` must be None, "grey" or "rgb". Received: channels={channels!r}')
+    return None if value_range is None else check_value_range(value_range)
+
+
+def inspect_files(check, files):
+    """`check` of every file, in threads.
+
+    Args:
+        check: called with each of `files`; its first error ends all.
+        files: a sequence.
+
+    Returns:
+        list of what it returned.
+    """
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        try:
+            return list(pool.map(check, files))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def common_format(paths, pictures, channels, value_range):
+    """The format that serves all pictures.
+
+    Args:
+        paths: the files.
+        pictures: what `inspect_picture` says of each.
+        channels: `"grey"` or `"rgb"` to convert to, or None: grey if all pictures are, else rgb.
+        value_range: lowest and highest value, or None for that of the integer type.
+
+    Returns:
+        a `PictureFormat`.
+
+    Raises:
+        ValueError: the types differ, or floating point is without a range.
+    """
+    dtype = pictures[0].dtype
+    for path, picture in zip(paths, pictures, strict=True):
+        if picture.dtype != dtype:
+            raise ValueError(
+                f"All pictures must have the {dtype} values of {str(paths[0])!r}. "
+                f"Received: {picture.dtype} in {str(path)!r}"
+            )
+    if value_range is None and dtype not in VALUE_RANGES:
+        raise ValueError(
+            f"`value_range` must be given for floating point pictures like {str(paths[0])!r}. "
+            "Received: value_range=None"
+        )
+    if channels is None:
+        channels = "rgb" if any(picture.colour for picture in pictures) else "grey"
+    value_range = VALUE_RANGES[dtype] if value_range is None else value_range
+    return PictureFormat(3 if channels == "rgb" else 1, np.dtype(dtype), value_range)
