@@ -2,14 +2,12 @@ import pathlib
 
 import keras
 import numpy as np
-from keras import ops
 
-from keras_wsseg.ops.resize import resize_bilinear
+from keras_wsseg.callbacks.given_pictures import GivenPictures, stated_range
 from keras_wsseg.visualization.checked_integer import checked_integer
-from keras_wsseg.visualization.overlay import checked_labels
 from keras_wsseg.visualization.palette import as_palette
 from keras_wsseg.visualization.prediction_sheet import prediction_sheet
-from keras_wsseg.visualization.rgb import checked_image, checked_range
+from keras_wsseg.visualization.rgb import checked_range
 from keras_wsseg.visualization.write_png import write_png
 
 
@@ -72,12 +70,10 @@ class PredictionPictures(keras.callbacks.Callback):
     ):
         super().__init__()
         self.every = checked_integer("every", every, 1)
-        self.inputs = list(images)[: checked_integer("max_pictures", max_pictures, 1)]
-        if not self.inputs:
-            raise ValueError(f"`images` must hold at least one picture. Received: {len(images)} pictures")
-        self.images = [checked_image(_shown(one)) for one in self.inputs]
-        self.labels = self._maps("labels", labels, len(images))
-        self.truth = self._maps("truth", truth, len(images))
+        self._given = GivenPictures(images, max_pictures)
+        self.images = self._given.images
+        self.labels = self._given.label_maps("labels", labels)
+        self.truth = self._given.label_maps("truth", truth)
         self.directory = pathlib.Path(directory)
         self.class_names = class_names
         self.palette = as_palette(palette)
@@ -85,18 +81,6 @@ class PredictionPictures(keras.callbacks.Callback):
         self.value_range = None if value_range is None else checked_range(value_range)
         self.from_logits = from_logits
         self._writer = None
-
-    def _maps(self, name, maps, count):
-        if maps is None:
-            return None
-        if len(maps) != count:
-            raise ValueError(
-                f"`{name}` must have an entry for each of the {count} pictures. Received: {len(maps)} entries"
-            )
-        return [
-            None if one is None else checked_labels(one, image.shape[:2], name)
-            for one, image in zip(maps, self.images, strict=False)
-        ]
 
     def on_train_begin(self, logs=None):
         # A rehearsal: what cannot be drawn says so now, not after an epoch of training.
@@ -107,7 +91,7 @@ class PredictionPictures(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every:
             return
-        probabilities = [self._probabilities(*pair) for pair in zip(self.inputs, self.images, strict=True)]
+        probabilities = self._given.probabilities(self.model, self.from_logits)
         sheet = self._sheet(probabilities, caption=f"epoch {epoch + 1}")
         write_png(self.directory / f"epoch_{epoch + 1:04d}.png", sheet)
         if self._writer is not None:
@@ -128,38 +112,9 @@ class PredictionPictures(keras.callbacks.Callback):
             self.truth,
             self.class_names,
             self.palette,
-            self._range(),
+            self.value_range or stated_range(self.model),
             caption,
         )
-
-    def _probabilities(self, one, image):
-        if isinstance(one, dict):
-            batch = {key: np.asarray(part)[None] for key, part in one.items()}
-        else:
-            batch = image[None]
-        output = self.model(batch, training=False)
-        if len(getattr(output, "shape", ())) != 4:
-            raise ValueError(
-                "`PredictionPictures` needs a model that yields (batch, height, width, classes). "
-                f"Received: {getattr(output, 'shape', type(output).__name__)}"
-            )
-        # A model that diverged shows as no idea everywhere; ending the training is for others to decide.
-        scores = resize_bilinear(ops.nan_to_num(ops.cast(output, "float32")), image.shape[:2])
-        return ops.convert_to_numpy(ops.softmax(scores) if self.from_logits else scores)[0]
-
-    def _range(self):
-        if self.value_range is not None:
-            return self.value_range
-        stated = getattr(self.model, "value_range", (0, 255))
-        return stated.get("image", (0, 255)) if isinstance(stated, dict) else stated
-
-
-def _shown(one):
-    if not isinstance(one, dict):
-        return one
-    if "image" not in one:
-        raise ValueError(f"`images` must name an input `image` to be shown. Received: {sorted(one)}")
-    return one["image"]
 
 
 def _summary():

@@ -158,7 +158,7 @@ def test_what_cannot_be_drawn_is_an_error_before_training(tmp_path, images, opti
 def test_model_that_yields_no_map(tmp_path, task):
     pictures = PredictionPictures(*task, tmp_path)
     pictures.set_model(keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Flatten()]))
-    with pytest.raises(ValueError, match=r"needs a model that yields .* Received: \(1, 768\)$"):
+    with pytest.raises(ValueError, match=r"the model must yield .* Received: \(4, 768\)$"):
         pictures.on_epoch_end(0)
 
 

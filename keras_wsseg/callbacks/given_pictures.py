@@ -1,0 +1,142 @@
+import numpy as np
+from keras import ops
+
+from keras_wsseg.ops.resize import resize_bilinear
+from keras_wsseg.visualization.checked_integer import checked_integer
+from keras_wsseg.visualization.overlay import checked_labels
+from keras_wsseg.visualization.rgb import checked_image
+
+# As many pixels as a small batch of training has: what could be trained on can then be predicted too.
+_PIXELS = 16 * 128 * 128
+
+
+class GivenPictures:
+    """Pictures that a callback has predicted again and again, each at its own size.
+
+    Args:
+        images: pictures `(height, width, channels)` with one channel or three, as the model takes them, of
+            any sizes; or dicts of inputs, of which `image` is shown.
+        max_pictures: how many of them are taken, from the first.
+
+    Attributes:
+        images: what is shown of each, `(height, width, 1 or 3)`.
+
+    Raises:
+        TypeError: if `max_pictures` is no integer.
+        ValueError: if there is no picture, one has another shape, or `max_pictures` is below 1.
+
+    Example:
+        >>> import keras
+        >>> pictures = GivenPictures([np.zeros((4, 6, 1)), np.zeros((5, 3, 1))], max_pictures=16)
+        >>> net = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(2, 1)])
+        >>> [one.shape for one in pictures.probabilities(net)]
+        [(4, 6, 2), (5, 3, 2)]
+    """
+
+    def __init__(self, images, max_pictures):
+        self._count = len(images)
+        given = list(images)[: checked_integer("max_pictures", max_pictures, 1)]
+        if not given:
+            raise ValueError(f"`images` must hold at least one picture. Received: {self._count} pictures")
+        self.images = [checked_image(_shown(one)) for one in given]
+        self._inputs = [
+            {key: np.asarray(part) for key, part in one.items()} if isinstance(one, dict) else image
+            for one, image in zip(given, self.images, strict=True)
+        ]
+
+    def label_maps(self, name, maps):
+        """Label maps of the pictures, checked.
+
+        Args:
+            name: of the argument, for the error.
+            maps: `(height, width)` integers or None, one for each picture that was given; or None.
+
+        Returns:
+            A list of int64 arrays and None, one for each picture that was taken; or None.
+
+        Raises:
+            TypeError: if a map holds no integers.
+            ValueError: if there are more or fewer maps than pictures, or sizes do not match.
+        """
+        if maps is None:
+            return None
+        if len(maps) != self._count:
+            raise ValueError(
+                f"`{name}` must have an entry for each of the {self._count} pictures. "
+                f"Received: {len(maps)} entries"
+            )
+        return [
+            None if one is None else checked_labels(one, image.shape[:2], name)
+            for one, image in zip(maps, self.images, strict=False)
+        ]
+
+    def probabilities(self, model, from_logits=True):
+        """What the model predicts now, in inference mode.
+
+        Args:
+            model: yields `(batch, h, w, classes)`; brought to each picture's size.
+            from_logits: whether it yields logits; otherwise probabilities.
+
+        Returns:
+            A list of float32 `(height, width, classes)`, one for each picture.
+
+        Raises:
+            ValueError: if the model yields anything else.
+        """
+        return self._predicted(model, ops.softmax if from_logits else lambda scores: scores)
+
+    def class_maps(self, model):
+        """The class of the highest score at every pixel, `(height, width)`; otherwise as `probabilities`."""
+        return self._predicted(model, lambda scores: ops.argmax(scores, axis=-1))
+
+    def classes(self, model):
+        """How many classes the model yields; as `probabilities`, of the first picture alone."""
+        return int(self._scores(model, self._inputs[:1]).shape[-1])
+
+    def _predicted(self, model, read):
+        found = [None] * len(self.images)
+        for numbers in self._batches():
+            scores = self._scores(model, [self._inputs[number] for number in numbers])
+            # A model that diverged shows as no idea everywhere; ending the training is for others to decide.
+            scores = resize_bilinear(ops.nan_to_num(scores), self.images[numbers[0]].shape[:2])
+            for number, one in zip(numbers, ops.convert_to_numpy(read(scores)), strict=True):
+                found[number] = one
+        return found
+
+    def _batches(self):
+        """Numbers of pictures that go through the model together: of one size, and not too many."""
+        by_shape = {}
+        for number, one in enumerate(self._inputs):
+            parts = one.items() if isinstance(one, dict) else [("image", one)]
+            by_shape.setdefault(tuple((key, part.shape) for key, part in parts), []).append(number)
+        for numbers in by_shape.values():
+            height, width = self.images[numbers[0]].shape[:2]
+            count = max(1, _PIXELS // (height * width))
+            yield from (numbers[start : start + count] for start in range(0, len(numbers), count))
+
+    def _scores(self, model, inputs):
+        if isinstance(inputs[0], dict):
+            batch = {key: np.stack([one[key] for one in inputs]) for key in inputs[0]}
+        else:
+            batch = np.stack(inputs)
+        output = model(batch, training=False)
+        if len(getattr(output, "shape", ())) != 4:
+            raise ValueError(
+                "the model must yield (batch, height, width, classes) to have pictures predicted. "
+                f"Received: {getattr(output, 'shape', type(output).__name__)}"
+            )
+        return ops.cast(output, "float32")
+
+
+def stated_range(model):
+    """The values of black and of white that a model states, as `WeaklySupervisedModel`; else (0, 255)."""
+    stated = getattr(model, "value_range", (0, 255))
+    return stated.get("image", (0, 255)) if isinstance(stated, dict) else stated
+
+
+def _shown(one):
+    if not isinstance(one, dict):
+        return one
+    if "image" not in one:
+        raise ValueError(f"`images` must name an input `image` to be shown. Received: {sorted(one)}")
+    return one["image"]

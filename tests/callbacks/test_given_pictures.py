@@ -1,0 +1,97 @@
+import types
+
+import keras
+import numpy as np
+import pytest
+
+from keras_wsseg.callbacks import given_pictures
+from keras_wsseg.callbacks.given_pictures import GivenPictures, stated_range
+from keras_wsseg.ops.resize import resize_bilinear
+
+
+class Recorder(keras.Model):
+    """A coarse net that keeps the shapes it was called with."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = keras.layers.Conv2D(3, 3, strides=2, padding="same")
+        self.shapes, self.training = [], []
+
+    def call(self, x, training=None):
+        self.shapes.append(tuple(x.shape))
+        self.training.append(training)
+        return self.convolution(x)
+
+
+@pytest.fixture
+def images():
+    rng = np.random.default_rng(0)
+    sizes = [(8, 6), (5, 7), (8, 6), (8, 6)]
+    return [rng.random((*size, 1)).astype("float32") for size in sizes]
+
+
+def alone(model, image):
+    return keras.ops.convert_to_numpy(resize_bilinear(model.convolution(image[None]), image.shape[:2]))[0]
+
+
+def test_each_picture_is_predicted_at_its_size_and_in_its_place(images):
+    model = Recorder()
+    found = GivenPictures(images, 9).probabilities(model)
+    classes = GivenPictures(images, 9).class_maps(model)
+    for image, probabilities, class_map in zip(images, found, classes, strict=True):
+        scores = alone(model, image)
+        assert probabilities.shape == (*image.shape[:2], 3)
+        np.testing.assert_allclose(
+            probabilities, keras.ops.convert_to_numpy(keras.ops.softmax(scores)), atol=1e-5
+        )
+        np.testing.assert_array_equal(class_map, scores.argmax(-1))
+    assert set(model.training) == {False}
+
+
+def test_probabilities_are_taken_as_they_are(images):
+    model = Recorder()
+    found = GivenPictures(images, 1).probabilities(model, from_logits=False)
+    np.testing.assert_allclose(found[0], alone(model, images[0]), atol=1e-5)
+
+
+def test_pictures_of_one_size_go_together_but_not_too_many(images, monkeypatch):
+    model = Recorder()
+    model(images[0][None])
+    model.shapes.clear()
+    GivenPictures(images, 9).class_maps(model)
+    assert model.shapes == [(3, 8, 6, 1), (1, 5, 7, 1)]
+    monkeypatch.setattr(given_pictures, "_PIXELS", 2 * 8 * 6)
+    model.shapes.clear()
+    GivenPictures(images, 9).class_maps(model)
+    assert model.shapes == [(2, 8, 6, 1), (1, 8, 6, 1), (1, 5, 7, 1)]
+    monkeypatch.setattr(given_pictures, "_PIXELS", 1)
+    model.shapes.clear()
+    GivenPictures(images, 2).class_maps(model)
+    assert model.shapes == [(1, 8, 6, 1), (1, 5, 7, 1)]
+
+
+def test_inputs_by_name_go_together_where_all_of_them_agree_in_size(images):
+    shapes = []
+
+    class ByName(keras.Model):
+        def call(self, x, training=None):
+            shapes.append((tuple(x["image"].shape), tuple(x["depth"].shape)))
+            return keras.ops.concatenate([x["image"], -x["image"]], axis=-1)
+
+    depths = [np.zeros((4, 4, 1)), np.zeros((5, 7, 1)), np.zeros((4, 4, 1)), np.zeros((8, 6, 1))]
+    inputs = [{"image": image, "depth": depth} for image, depth in zip(images, depths, strict=True)]
+    given = GivenPictures(inputs, 9)
+    maps = given.class_maps(ByName())
+    assert shapes == [
+        ((2, 8, 6, 1), (2, 4, 4, 1)),
+        ((1, 5, 7, 1), (1, 5, 7, 1)),
+        ((1, 8, 6, 1), (1, 8, 6, 1)),
+    ]
+    assert [one.shape for one in maps] == [(8, 6), (5, 7), (8, 6), (8, 6)]
+    assert given.classes(ByName()) == 2
+
+
+def test_range_that_a_model_states():
+    assert stated_range(types.SimpleNamespace(value_range=(0, 1))) == (0, 1)
+    assert stated_range(types.SimpleNamespace(value_range={"image": (0, 7), "depth": (0, 9)})) == (0, 7)
+    assert stated_range(object()) == (0, 255)
