@@ -37,7 +37,8 @@ class NegativeLoss(ObjectLoss):
         0.5
 
     Source: Veksler 2020, "Regularized Loss for Weakly Supervised Single Class Semantic Segmentation",
-    ECCV 2020, the term of negative pictures. It prints the mean less 1, which speaks of the background's probability.
+    ECCV 2020, the term of negative pictures. It prints the mean less 1, which speaks of the background's
+    probability.
     """
 
     def __init__(

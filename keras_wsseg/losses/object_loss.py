@@ -92,10 +92,12 @@ def chosen_mean(chosen, *values):
         *values: `(batch,)` each.
 
     Returns:
-        `(shares, count, means)`: shares `(batch,)`, whose mean over all replicas is 1, or 0 where no picture
-        is chosen; the number chosen; the list of means, 0 where none is.
+        `(shares, count, means)`: shares `(batch,)`, whose mean is 1, or 0 where no picture is chosen; the
+        number chosen; the list of means, 0 where none is.
     """
-    sums = [ops.sum(chosen), ops.sum(ops.ones_like(chosen)), *(ops.sum(chosen * value) for value in values)]
-    count, size, *totals = sum_over_replicas(sums)
-    shares = ops.divide_no_nan(chosen * size, count)
+    sums = [ops.sum(chosen), ops.ones(()), *(ops.sum(chosen * value) for value in values)]
+    count, replicas, *totals = sum_over_replicas(sums)
+    # Keras takes the mean over the pictures of a replica, then over the replicas, of which the last batch may
+    # give one more pictures than another: each picture shall count the same for all that.
+    shares = ops.divide_no_nan(chosen * (ops.sum(ops.ones_like(chosen)) * replicas), count)
     return shares, count, [ops.divide_no_nan(total, count) for total in totals]

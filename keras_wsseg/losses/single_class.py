@@ -1,3 +1,6 @@
+import math
+import numbers
+
 import keras
 
 from keras_wsseg.losses.loss_sum import LossSum
@@ -65,6 +68,17 @@ class SingleClassLoss(LossSum):
         name="single_class",
         dtype=None,
     ):
+        weights = {
+            "crf_weight": crf_weight,
+            "volumetric_weight": volumetric_weight,
+            "positional_weight": positional_weight,
+            "negative_weight": negative_weight,
+        }
+        for argument, value in weights.items():
+            if not isinstance(value, numbers.Real) or not 0 <= value < math.inf:
+                raise ValueError(
+                    f"{argument} must be a finite number of at least 0. Received: {argument}={value!r}"
+                )
         common = {
             "object_class": object_class,
             "from_logits": from_logits,

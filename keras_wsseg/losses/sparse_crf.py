@@ -48,8 +48,8 @@ class SparseCRFLoss(ObjectLoss):
         [0.0, 0.167]
 
     Source: Veksler 2020, "Regularized Loss for Weakly Supervised Single Class Semantic Segmentation",
-    ECCV 2020, the sparse CRF. Departure, as in the published code: the mean over pairs instead of the sum, vertical
-    and horizontal means averaged.
+    ECCV 2020, the sparse CRF. Departure, as in the published code: the mean over pairs instead of the sum,
+    vertical and horizontal means averaged.
     """
 
     def __init__(

@@ -1,3 +1,5 @@
+import numbers
+
 import keras
 
 from keras_wsseg.losses.object_loss import ObjectLoss, chosen_mean
@@ -63,7 +65,7 @@ class VolumetricLoss(ObjectLoss):
     ):
         super().__init__(weight, object_class, from_logits, reduction, name, dtype)
         for argument, value in (("target", target), ("least", least)):
-            if not 0 <= value <= 1:
+            if not isinstance(value, numbers.Real) or not 0 <= value <= 1:
                 raise ValueError(f"{argument} must be from 0 to 1. Received: {argument}={value!r}")
         if small_reduction not in SMALL_REDUCTIONS:
             raise ValueError(
