@@ -1,8 +1,17 @@
 """Folders and arrays of weakly labelled pictures as `tf.data` pipelines."""
 
+from keras_wsseg.data.class_folders import ClassFolders
 from keras_wsseg.data.segmentation_arrays import SegmentationArrays
 from keras_wsseg.data.segmentation_dataset import SegmentationDataset
 from keras_wsseg.data.segmentation_folder import SegmentationFolder
+from keras_wsseg.data.single_class_folder import SingleClassFolder
 from keras_wsseg.data.synthetic import synthetic_shapes
 
-__all__ = ["SegmentationArrays", "SegmentationDataset", "SegmentationFolder", "synthetic_shapes"]
+__all__ = [
+    "ClassFolders",
+    "SegmentationArrays",
+    "SegmentationDataset",
+    "SegmentationFolder",
+    "SingleClassFolder",
+    "synthetic_shapes",
+]

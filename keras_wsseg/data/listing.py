@@ -24,10 +24,12 @@ def files_by_stem(root, folder, suffixes):
     if not root.is_dir():
         raise FileNotFoundError(f"`root` must be a folder. Received: root={str(root)!r}")
     place = root / folder
+    if not place.is_dir() and pathlib.Path(folder).is_absolute():
+        raise FileNotFoundError(f"A folder of pictures must be there. Received: {str(place)!r}")
     if not place.is_dir():
         there = sorted(entry.name for entry in root.iterdir() if entry.is_dir())
         raise FileNotFoundError(
-            f"{str(root)!r} must have a folder {folder!r}. Received: only {', '.join(there) or 'files'}"
+            f"{str(root)!r} must have a folder {str(folder)!r}. Received: only {', '.join(there) or 'files'}"
         )
     found = {}
     for path in sorted(place.iterdir()):
@@ -43,6 +45,72 @@ def files_by_stem(root, folder, suffixes):
             f"{str(place)!r} must hold files with one of the extensions {', '.join(suffixes)}. Received: none"
         )
     return found
+
+
+def folder_list(argument, folders):
+    """One folder or a sequence of them as a tuple.
+
+    Args:
+        argument: what the error shall call it.
+        folders: a string, a path, or a sequence of them.
+
+    Returns:
+        tuple.
+
+    Raises:
+        TypeError: it is none of them.
+
+    Example:
+
+    >>> folder_list("negatives", "streets")
+    ('streets',)
+    """
+    folders = (folders,) if isinstance(folders, (str, os.PathLike)) else folders
+    if not isinstance(folders, (tuple, list)) or not all(
+        isinstance(one, (str, os.PathLike)) for one in folders
+    ):
+        raise TypeError(
+            f"`{argument}` must be a folder or a sequence of them. Received: {argument}={folders!r}"
+        )
+    return tuple(folders)
+
+
+def files_of_folders(root, folders):
+    """The pictures of several folders by their name without extension; those of one name are one picture.
+
+    Args:
+        root: the data folder, a `pathlib.Path`.
+        folders: sub-folders of it, or absolute paths.
+
+    Returns:
+        dict from stem to the list of its paths, sorted by stem.
+
+    Raises:
+        FileNotFoundError, ValueError: as `files_by_stem`.
+    """
+    found = [files_by_stem(root, folder, IMAGE_SUFFIXES) for folder in folders]
+    return merge_files([{stem: [path] for stem, path in files.items()} for files in found])
+
+
+def merge_files(listings):
+    """Several dicts from stem to paths as one.
+
+    Args:
+        listings: what `files_of_folders` gave, several times.
+
+    Returns:
+        such a dict, with all paths of each stem, sorted by stem.
+
+    Example:
+
+    >>> merge_files([{"b": ["1/b.png"]}, {"a": ["2/a.png"], "b": ["2/b.png"]}])
+    {'a': ['2/a.png'], 'b': ['1/b.png', '2/b.png']}
+    """
+    merged = {}
+    for files in listings:
+        for stem, paths in files.items():
+            merged.setdefault(stem, []).extend(paths)
+    return dict(sorted(merged.items()))
 
 
 def read_lines(path):
@@ -86,6 +154,33 @@ def select_names(root, split, names, images, annotations, folder):
         FileNotFoundError: a name has no image or no annotation, or a list is missing.
         ValueError: both `split` and `names` are given, or nothing is left.
     """
+    names, origin = listed_names(root, split, names)
+    if names is None:
+        for name, path in annotations.items():
+            if name not in images:
+                raise FileNotFoundError(
+                    f"The annotation {str(path)!r} must have a picture of its name in "
+                    f"{str(root / 'images')!r}. Received: none"
+                )
+        return tuple(annotations)
+    require_files(names, origin, root / "images", images)
+    require_files(names, origin, root / folder, annotations)
+    return names
+
+
+def listed_names(root, split, names):
+    """The names that are asked for.
+
+    Args:
+        root, split, names: as of `SegmentationFolder`.
+
+    Returns:
+        `(names, origin)`: a tuple or None where all are, and what an error shall call the list.
+
+    Raises:
+        FileNotFoundError: the list is missing.
+        ValueError: both `split` and `names` are given, or there is no name.
+    """
     if split is not None and names is not None:
         raise ValueError(
             f"`split` and `names` must not both be given. Received: split={split!r}, names={names!r}"
@@ -97,19 +192,11 @@ def select_names(root, split, names, images, annotations, folder):
         origin = f"the list {str(names)!r}"
         names = read_lines(names)
     if names is None:
-        for name, path in annotations.items():
-            if name not in images:
-                raise FileNotFoundError(
-                    f"The annotation {str(path)!r} must have a picture of its name in "
-                    f"{str(root / 'images')!r}. Received: none"
-                )
-        return tuple(annotations)
+        return None, origin
     names = tuple(str(name) for name in names)
     if not names:
         raise ValueError(f"{origin} must have at least one name. Received: an empty list")
-    _check_files(names, origin, root / "images", images)
-    _check_files(names, origin, root / folder, annotations)
-    return names
+    return names, origin
 
 
 def select_unlabelled(root, split, images, annotated):
@@ -138,11 +225,12 @@ def select_unlabelled(root, split, images, annotated):
                 f"Received: {name!r}"
             )
         known.add(name)
-    _check_files(names, origin, root / "images", images)
+    require_files(names, origin, root / "images", images)
     return names
 
 
-def _check_files(names, origin, place, files):
+def require_files(names, origin, place, files):
+    """Raises `FileNotFoundError` for the first of the names that is not among the files of a place."""
     for name in names:
         if name not in files:
             raise FileNotFoundError(

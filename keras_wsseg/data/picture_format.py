@@ -1,12 +1,13 @@
 """What the pictures of a data set have in common, found by reading every file once."""
 
 import concurrent.futures
+import filecmp
 import typing
 
 import numpy as np
 
 from keras_wsseg.data.arguments import VALUE_RANGES, check_value_range
-from keras_wsseg.data.picture import read_picture
+from keras_wsseg.data.picture import inspect_picture, read_picture
 
 
 class PictureFormat(typing.NamedTuple):
@@ -88,3 +89,37 @@ def common_format(paths, pictures, channels, value_range):
         channels = "rgb" if any(picture.colour for picture in pictures) else "grey"
     value_range = VALUE_RANGES[dtype] if value_range is None else value_range
     return PictureFormat(3 if channels == "rgb" else 1, np.dtype(dtype), value_range)
+
+
+def inspect_copies(copies, channels, value_range):
+    """The format of pictures all of which are read once, and that files of one name are one picture.
+
+    Args:
+        copies: dict from name to the paths of that name.
+        channels, value_range: as of `common_format`.
+
+    Returns:
+        a `PictureFormat`.
+
+    Raises:
+        ValueError: a file is unreadable, the formats differ, or files of one name do; the error names them.
+    """
+    paths = [path for files in copies.values() for path in files]
+    pictures = inspect_files(lambda path: inspect_picture(path, value_range), paths)
+    for files in copies.values():
+        for path in files[1:]:
+            _check_same(files[0], path)
+    return common_format(paths, pictures, channels, value_range)
+
+
+def _check_same(one, other):
+    if filecmp.cmp(one, other, shallow=False):
+        return
+    # The same pixels may have been written twice.
+    first, second = read_picture(one), read_picture(other)
+    if not np.array_equal(first, second):
+        raise ValueError(
+            "Files of one name in several folders must be the same picture. "
+            f"Received: {str(one)!r} of {first.shape[1]}x{first.shape[0]} and {str(other)!r} of "
+            f"{second.shape[1]}x{second.shape[0]}, whose pixels differ"
+        )

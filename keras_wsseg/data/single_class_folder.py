@@ -1,0 +1,133 @@
+"""Folders of pictures that hold an object, and of pictures that do not."""
+
+import pathlib
+
+from keras_wsseg.annotations.labels import UNLABELLED
+from keras_wsseg.data.listing import files_of_folders, folder_list, listed_names, require_files
+from keras_wsseg.data.picture_format import check_format, inspect_copies
+from keras_wsseg.data.uniform_pictures import UniformPictures
+
+_BACKGROUND = 0
+
+
+class SingleClassFolder(UniformPictures):
+    """Pictures known to hold an object, and where there are any such known not to: no pixel is labelled.
+
+    For losses that need no more than that, such as `losses.SingleClassLoss`. The labels say which is which:
+    a picture with the object, a positive, is 255 (unlabelled) everywhere, and one without, a negative, is 0
+    (background) everywhere.
+
+    ```
+    root/
+        images/      horse1.jpg  horse2.jpg ...   each with a horse: `positives`
+        others/      street.jpg  kitchen.png ...  none with a horse: `negatives`, optional
+        train.txt    names of positives without extension, one a line (optional)
+    ```
+
+    Files of one name in several folders are one picture, and must be: a picture of a cat and a dog lies in
+    both folders. A picture among the positives, whether chosen by `split` or not, is never a negative.
+
+    Args:
+        root: the folder.
+        positives: sub-folder of `root`, or absolute path, of pictures with the object; or a sequence of them.
+        negatives: the same of pictures without it. Their `SegmentationDataset` is the attribute `negatives`,
+            None where there are none; `train(..., negative_batch=...)` mixes them in.
+        split: take the names of the positives from `root/<split>.txt`.
+        names: take these names: a sequence, or the path of a list. Without `split` and `names`: all of them.
+        object_name: what the object is called, the name of class 1.
+        channels: `"grey"` or `"rgb"` to convert to; by default grey if all pictures are, else rgb.
+        value_range: lowest and highest value that a picture may have; by default (0, 255) for 8 bits and
+            (0, 65535) for 16, required for floating point.
+
+    Raises:
+        FileNotFoundError: a folder, list or file is missing.
+        ValueError: an argument is out of range, a folder or list is empty, every negative is a positive, a
+            file is unreadable, or files of one name differ. Errors name the file.
+
+    Example:
+
+    >>> import os, tempfile
+    >>> from PIL import Image
+    >>> root = tempfile.mkdtemp()
+    >>> for folder in ("horses", "streets"):
+    ...     os.mkdir(os.path.join(root, folder))
+    ...     Image.fromarray(np.eye(8, dtype=np.uint8)).save(os.path.join(root, folder, f"{folder}.png"))
+    >>> folder = SingleClassFolder(root, "horses", negatives="streets", object_name="horse")
+    >>> folder.class_names, len(folder), len(folder.negatives)
+    (('background', 'horse'), 1, 1)
+    >>> _, labels = next(iter(folder.train(2, 8, whole=True, negative_batch=1)))
+    >>> labels[:, 0, 0].numpy().tolist()
+    [255, 0]
+    """
+
+    def __init__(
+        self,
+        root,
+        positives="images",
+        negatives=(),
+        split=None,
+        names=None,
+        object_name="object",
+        channels=None,
+        value_range=None,
+    ):
+        value_range = check_format(channels, value_range)
+        root, places = pathlib.Path(root), folder_list("positives", positives)
+        if not places:
+            raise ValueError(f"`positives` must name at least one folder. Received: positives={positives!r}")
+        known = files_of_folders(root, places)
+        without = files_of_folders(root, folder_list("negatives", negatives))
+        names, origin = listed_names(root, split, names)
+        if names is None:
+            names = tuple(known)
+        require_files(names, origin, ", ".join(str(root / place) for place in places), known)
+        used = {name: known[name] + without.get(name, []) for name in names}
+        without = {name: files for name, files in without.items() if name not in known}
+        if not without and folder_list("negatives", negatives):
+            raise ValueError(
+                "`negatives` must hold at least one picture that is not among the positives. "
+                f"Received: negatives={negatives!r}"
+            )
+        picture_format = inspect_copies({**used, **without}, channels, value_range)
+        self._open(
+            [(name, known[name][0]) for name in names],
+            [(name, files[0]) for name, files in without.items()],
+            object_name,
+            picture_format,
+        )
+
+    @classmethod
+    def of_files(cls, positives, negatives, object_name, picture_format):
+        """The same of files that are listed and inspected already.
+
+        Args:
+            positives: `(name, path)` of each picture with the object.
+            negatives: the same of those without it; may be empty.
+            object_name: as of the class.
+            picture_format: the `PictureFormat` of all of them.
+
+        Returns:
+            a `SingleClassFolder`.
+
+        Raises:
+            ValueError: `object_name` is none.
+        """
+        folder = cls.__new__(cls)
+        folder._open(positives, negatives, object_name, picture_format)
+        return folder
+
+    def _open(self, positives, negatives, object_name, picture_format):
+        if not isinstance(object_name, str) or object_name in ("", "background"):
+            raise ValueError(
+                "`object_name` must be a name other than that of the background. "
+                f"Received: object_name={object_name!r}"
+            )
+
+        common = {"class_names": ("background", object_name), "picture_format": picture_format}
+        super().__init__(**common, **_listed(positives), value=UNLABELLED)
+        if negatives:
+            self.negatives = UniformPictures(**common, **_listed(negatives), value=_BACKGROUND)
+
+
+def _listed(pictures):
+    return {"names": [name for name, _ in pictures], "files": [(path, None) for _, path in pictures]}
