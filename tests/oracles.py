@@ -143,3 +143,48 @@ def mean_field(
     for _ in range(iterations):
         q = softmax(-unary - (total @ q) @ mu.T)
     return np.log(q).reshape(logits.shape)
+
+
+def sparse_crf(x, picture, sigma, inside=None):
+    """Mean over vertical pairs, and over horizontal ones, of w_pq |x_p - x_q|, the two averaged (Veksler).
+
+    A pair takes part where both of its pixels are inside; without any pair of a direction the other remains.
+    """
+    height, width = x.shape
+    means = []
+    for down, right in ((1, 0), (0, 1)):
+        costs = []
+        for row, column in np.ndindex(height - down, width - right):
+            p, q = (row, column), (row + down, column + right)
+            if inside is None or (inside[p] and inside[q]):
+                difference = picture[p].astype("float64") - picture[q].astype("float64")
+                costs.append(np.exp(-np.sum(difference**2) / (2 * sigma**2)) * abs(x[p] - x[q]))
+        if costs:
+            means.append(np.mean(costs))
+    return np.mean(means) if means else 0.0
+
+
+def mean_where(x, chosen):
+    """Mean of x over the chosen pixels, or None without any."""
+    values = [x[p] for p in np.ndindex(x.shape) if chosen[p]]
+    return np.mean(values) if values else None
+
+
+def volumetric(shares, target=0.5, least=0.15, factor=5.0, reduce=sum):
+    """(mean_i x_i - target)^2 + factor sum_i [x_i < least] (x_i - least)^2 (Veksler); `reduce` may average."""
+    small = [(share - least) ** 2 if share < least else 0.0 for share in shares]
+    return (np.mean(shares) - target) ** 2 + factor * reduce(small)
+
+
+def positional(x, border=3, center=3, inside=None):
+    """(mean over the frame)^2 + (mean over the middle square - 1)^2 of one picture (Veksler)."""
+    height, width = x.shape
+    frame, middle = np.zeros(x.shape, bool), np.zeros(x.shape, bool)
+    above, left = (height - center) // 2, (width - center) // 2
+    for row, column in np.ndindex(x.shape):
+        frame[row, column] = min(row, column, height - 1 - row, width - 1 - column) < border
+        middle[row, column] = above <= row < above + center and left <= column < left + center
+    if inside is not None:
+        frame, middle = frame & inside, middle & inside
+    outer, inner = mean_where(x, frame), mean_where(x, middle)
+    return (0.0 if outer is None else outer**2) + (0.0 if inner is None else (inner - 1) ** 2)
