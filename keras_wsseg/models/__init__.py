@@ -1,7 +1,19 @@
 """Segmenters, functional models from pictures to logits, and the model that trains any of them weakly."""
 
+from keras_wsseg.models.at_working_size import at_working_size
+from keras_wsseg.models.copy_weights import copy_weights
 from keras_wsseg.models.deeplab_v3_plus import DeepLabV3Plus
+from keras_wsseg.models.encoder_unet import EncoderUNet
+from keras_wsseg.models.umobilenet_v2 import UMobileNetV2
 from keras_wsseg.models.unet import UNet
 from keras_wsseg.models.weakly_supervised import WeaklySupervisedModel
 
-__all__ = ["DeepLabV3Plus", "UNet", "WeaklySupervisedModel"]
+__all__ = [
+    "DeepLabV3Plus",
+    "EncoderUNet",
+    "UMobileNetV2",
+    "UNet",
+    "WeaklySupervisedModel",
+    "at_working_size",
+    "copy_weights",
+]

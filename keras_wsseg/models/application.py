@@ -6,9 +6,8 @@ import pathlib
 import keras
 
 from keras_wsseg.layers import IMAGENET_MEAN, IMAGENET_STD
-from keras_wsseg.models.blocks import check_one_of, coupled_l2
+from keras_wsseg.models.blocks import STRIDES, check_one_of, coupled_l2
 
-DEEPEST_STRIDE = 32
 PROBE = 256
 
 _SIGNED = {"mean": 0.5, "std": 0.5}
@@ -35,29 +34,31 @@ _PREPROCESSING = {
     "ResNet152V2": _SIGNED,
     "VGG": _CAFFE,
 }
+_STEM_OF_STRIDE_4 = ("ConvNeXt",)
 
 
-def application_encoder(name, encoder_stride=16, input_channels=3, weights=None, weight_decay=0.0):
-    """Any fitting network of `keras.applications`, as features of a standardised picture at two strides.
+def application_encoder(name, strides=(4, 16), input_channels=3, weights=None, weight_decay=0.0):
+    """Any fitting network of `keras.applications`, as features of a standardised picture at several strides.
 
-    The taps are found by walking the built network: the last output at stride 4, and the last at
-    `encoder_stride`. Networks that normalise inside themselves are cut behind that point, so that all of them
-    begin at a standardised picture: see `application_preprocessing`. Give it pictures whose sides are
-    multiples of 32: at others the networks round and pad each in its own way.
+    The taps are found by walking the built network: the last output at each stride. Networks that normalise
+    inside themselves are cut behind that point, so that all of them begin at a standardised picture: see
+    `application_preprocessing`. Give it pictures whose sides are multiples of 32: at others the networks
+    round and pad each in its own way.
 
     Args:
         name: name of a network in `keras.applications`; case, hyphens and underscores do not matter.
-        encoder_stride: pixels of the picture to one of the last features along each axis, 8, 16 or 32.
+        strides: pixels of the picture to one of the features along each axis, increasing, each one of
+            `application_strides`.
         input_channels: channels of the picture.
         weights: None for random ones, `"imagenet"`, or the path of a file as `keras.applications` takes it.
         weight_decay: coupled L2 on the convolution kernels: each gradient gains `weight_decay * w`.
 
     Returns:
-        A `keras.Model` from `(batch, height, width, input_channels)` to a list of the features at stride 4
-        and at `encoder_stride`.
+        A `keras.Model` from `(batch, height, width, input_channels)` to a list of the features at each
+        of `strides`.
 
     Raises:
-        ValueError: if there is no such network, or it has no features at these strides.
+        ValueError: if there is no such network, or it has no features at one of the strides.
         FileNotFoundError: if `weights` is a path where there is no file.
 
     Example:
@@ -66,9 +67,10 @@ def application_encoder(name, encoder_stride=16, input_channels=3, weights=None,
     >>> [tuple(x.shape) for x in encoder.outputs]
     [(None, None, None, 144), (None, None, None, 576)]
     """
-    check_one_of((8, 16, 32), encoder_stride=encoder_stride)
-    regularizer = coupled_l2(weight_decay)
     name = application_name(name)
+    for stride in strides:
+        check_one_of(application_strides(name), strides=stride)
+    regularizer = coupled_l2(weight_decay)
     if weights not in (None, "imagenet") and not pathlib.Path(weights).is_file():
         raise FileNotFoundError(
             f"`weights` must be None, 'imagenet' or name an existing file. Received: weights={str(weights)!r}"
@@ -80,8 +82,7 @@ def application_encoder(name, encoder_stride=16, input_channels=3, weights=None,
     if regularizer is not None:
         _regularize(network, regularizer)
     start, layers = _behind_preprocessing(network)
-    low, high = (_last_output(network, layers, stride) for stride in (4, encoder_stride))
-    return keras.Model(start, [low, high], name=network.name)
+    return keras.Model(start, _last_outputs(network, layers, strides), name=network.name)
 
 
 def application_name(name):
@@ -110,6 +111,15 @@ def application_preprocessing(name):
     return _PREPROCESSING[_longest_prefix(application_name(name))]
 
 
+def application_strides(name):
+    """The strides at which a network has features.
+
+    >>> application_strides("MobileNetV2"), application_strides("ConvNeXtTiny")
+    ((2, 4, 8, 16, 32), (4, 8, 16, 32))
+    """
+    return STRIDES[1:] if application_name(name).startswith(_STEM_OF_STRIDE_4) else STRIDES
+
+
 def _longest_prefix(name):
     return max((key for key in _PREPROCESSING if name.startswith(key)), key=len, default=None)
 
@@ -127,16 +137,11 @@ def _behind_preprocessing(network):
     return start, layers
 
 
-def _last_output(network, layers, stride):
+def _last_outputs(network, layers, strides):
     probe = keras.Model(network.input, [layer.output for layer in layers])
     shapes = probe.compute_output_shape((1, PROBE, PROBE, network.input.shape[-1]))
-    size = PROBE // stride
-    found = [layer.output for layer, shape in zip(layers, shapes, strict=True) if shape[1:3] == (size, size)]
-    if not found:
-        raise ValueError(
-            f"`backbone` must have features at stride {stride}. Received: backbone={network.name!r}"
-        )
-    return found[-1]
+    last = {shape[1:3]: layer.output for layer, shape in zip(layers, shapes, strict=True)}
+    return [last[PROBE // stride, PROBE // stride] for stride in strides]
 
 
 def _regularize(layer, regularizer):

@@ -2,6 +2,9 @@
 
 import keras
 
+STRIDES = (2, 4, 8, 16, 32)
+"""Pixels of the picture to one of an encoder's features along each axis, from shallow to deep."""
+
 
 def coupled_l2(weight_decay):
     """A penalty whose gradient is `weight_decay * w`, or None where there is no decay.

@@ -3,15 +3,7 @@
 import keras
 from keras import layers
 
-from keras_wsseg.layers import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    CropToStride,
-    PadToMultiple,
-    ResizeLike,
-    Standardize,
-)
-from keras_wsseg.models.application import DEEPEST_STRIDE, application_encoder, application_preprocessing
+from keras_wsseg.layers import ResizeLike
 from keras_wsseg.models.blocks import (
     check_at_least,
     check_dropout,
@@ -20,7 +12,7 @@ from keras_wsseg.models.blocks import (
     conv_bn_relu,
     coupled_l2,
 )
-from keras_wsseg.models.resnet import BLOCKS, resnet_encoder
+from keras_wsseg.models.encoder import encode
 
 
 def DeepLabV3Plus(
@@ -96,11 +88,12 @@ def DeepLabV3Plus(
     for rate in atrous_rates:
         check_at_least(1, atrous_rates=rate)
     check_one_of((1, 4), output_stride=output_stride)
+    check_one_of((8, 16, 32), encoder_stride=encoder_stride)
     check_dropout(dropout)
     new = {"initializer": "glorot_uniform", "regularizer": coupled_l2(weight_decay)}
 
     inputs = keras.Input((None, None, input_channels), dtype="float32", name="image")
-    low, high = _encode(inputs, backbone, weights, value_range, encoder_stride, weight_decay)
+    low, high = encode(inputs, backbone, (4, encoder_stride), weights, value_range, weight_decay)
 
     branches = [conv_bn_relu(high, filters, 1, "aspp_0", **new)]
     for i, rate in enumerate(atrous_rates, start=1):
@@ -122,40 +115,3 @@ def DeepLabV3Plus(
     if output_stride == 1:
         logits = ResizeLike(dtype="float32", name="logits_resize")(logits, inputs)
     return keras.Model(inputs, logits, name=name)
-
-
-def _encode(inputs, backbone, weights, value_range, encoder_stride, weight_decay):
-    channels = inputs.shape[-1]
-    written_here = backbone in BLOCKS
-    if written_here:
-        make, preprocessing = resnet_encoder, {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
-        if weights == "imagenet":
-            raise ValueError(
-                f"`weights` of {backbone} must be None or the path of a local file, since none are published "
-                "for Keras. Received: weights='imagenet'"
-            )
-    else:
-        make, preprocessing = application_encoder, application_preprocessing(backbone)
-    if channels in (1, 3):
-        channels = 3
-    else:
-        # The constants of three colours say nothing about other channels.
-        preprocessing = {}
-        if weights is not None:
-            raise ValueError(
-                "`input_channels` must be 1 or 3 where weights are given. "
-                f"Received: input_channels={channels}"
-            )
-    standardized = Standardize(value_range, **preprocessing, name="standardize")(inputs)
-    encoder = make(
-        backbone,
-        encoder_stride=encoder_stride,
-        input_channels=channels,
-        weights=weights,
-        weight_decay=weight_decay,
-    )
-    if written_here:
-        return encoder(standardized)
-    low, high = encoder(PadToMultiple(DEEPEST_STRIDE, name="pad")(standardized))
-    low = CropToStride(4, name="low_crop")(low, standardized)
-    return low, CropToStride(encoder_stride, name="high_crop")(high, standardized)

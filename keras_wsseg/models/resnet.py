@@ -3,31 +3,32 @@
 import keras
 from keras import layers
 
-from keras_wsseg.models.blocks import check_at_least, check_one_of, coupled_l2
+from keras_wsseg.models.blocks import STRIDES, check_at_least, check_one_of, coupled_l2
 from keras_wsseg.models.resnet_weights import load_resnet_weights
 
 BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
 
 
-def resnet_encoder(name, encoder_stride=16, input_channels=3, weights=None, weight_decay=0.0):
-    """The convolutional part of a ResNet, from a standardised picture to its features at two strides.
+def resnet_encoder(name, strides=(4, 16), input_channels=3, weights=None, weight_decay=0.0):
+    """The convolutional part of a ResNet, from a standardised picture to its features at several strides.
 
     Layers, padding and names follow torchvision's (`layer1.0.conv1` is called `layer1_0_conv1`), so that
-    weights trained there give the same features here. Below an `encoder_stride` of 32 the last stages keep
-    the resolution: their stride becomes 1 and every convolution after it is dilated instead, which leaves the
-    features at the pixels that a stride would have kept as they were.
+    weights trained there give the same features here. Where the last of `strides` is below 32, the last
+    stages keep the resolution: their stride becomes 1 and every convolution after it is dilated instead,
+    which leaves the features at the pixels that a stride would have kept as they were.
 
     Args:
         name: `"resnet18"` or `"resnet34"`.
-        encoder_stride: pixels of the picture to one of the last features along each axis, 8, 16 or 32.
+        strides: pixels of the picture to one of the features along each axis, increasing, each one of 2, 4,
+            8, 16 and 32; the last, at least 8, is that of the whole network.
         input_channels: channels of the picture.
         weights: None for random ones (He normal), or the path of a file: see `load_resnet_weights`.
         weight_decay: coupled L2 on the convolution kernels: each gradient gains `weight_decay * w`.
 
     Returns:
-        A `keras.Model` from `(batch, height, width, input_channels)` to a list of the features of the first
-        stage, `(batch, ceil(height / 4), ceil(width / 4), 64)`, and of the last, 512 channels at
-        `encoder_stride`.
+        A `keras.Model` from `(batch, height, width, input_channels)` to a list of the features at each of
+        `strides`, `(batch, ceil(height / stride), ceil(width / stride), channels)`: 64 channels of the first
+        convolution at 2, the last stage of that stride at the others, 512 channels at the end.
 
     Raises:
         ValueError: if an argument is out of range, or the file does not fit.
@@ -43,37 +44,41 @@ def resnet_encoder(name, encoder_stride=16, input_channels=3, weights=None, weig
     Source: He, Zhang, Ren, Sun 2015, arXiv:1512.03385; dilation after Chen et al. 2017, arXiv:1706.05587.
     """
     check_one_of(BLOCKS, backbone=name)
-    check_one_of((8, 16, 32), encoder_stride=encoder_stride)
+    for stride in strides:
+        check_one_of(STRIDES, strides=stride)
+    if strides[-1] < 8:
+        raise ValueError(f"`strides` must end at 8, 16 or 32. Received: strides={tuple(strides)}")
     check_at_least(1, input_channels=input_channels)
     regularizer = coupled_l2(weight_decay)
 
     inputs = keras.Input((None, None, input_channels), dtype="float32", name="standardized")
     x = _conv(inputs, 64, 7, "conv1", strides=2, regularizer=regularizer)
     x = layers.ReLU(name="relu")(_batch_norm(x, "bn1"))
+    taps = {2: x}
     # The features are not negative here, so that zeros around them never win the maximum.
     x = layers.ZeroPadding2D(1, name="maxpool_pad")(x)
     x = layers.MaxPooling2D(3, 2, name="maxpool")(x)
-    taps, stride, dilation = [], 4, 1
+    stride, dilation = 4, 1
     for stage, blocks in enumerate(BLOCKS[name]):
         filters = 64 * 2**stage
         for block in range(blocks):
             shrinks = stage > 0 and block == 0
-            strides = 2 if shrinks and stride < encoder_stride else 1
+            step = 2 if shrinks and stride < strides[-1] else 1
             # The convolution that lost its stride still sees its input at the resolution it was made for.
             first_dilation = dilation
             if shrinks:
-                stride, dilation = stride * strides, dilation * 2 // strides
+                stride, dilation = stride * step, dilation * 2 // step
             x = _basic_block(
                 x,
                 filters,
                 f"layer{stage + 1}_{block}",
-                strides=strides,
+                strides=step,
                 dilations=(first_dilation, dilation),
                 project=shrinks,
                 regularizer=regularizer,
             )
-        taps.append(x)
-    encoder = keras.Model(inputs, [taps[0], taps[-1]], name=name)
+        taps[stride] = x
+    encoder = keras.Model(inputs, [taps[stride] for stride in strides], name=name)
     if weights is not None:
         load_resnet_weights(encoder, weights)
     return encoder

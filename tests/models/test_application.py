@@ -19,11 +19,25 @@ def test_features_at_both_strides(name, low_channels, high_channels):
     assert not any(isinstance(layer, keras.layers.Normalization) for layer in encoder.layers)
 
 
-@pytest.mark.parametrize("encoder_stride,channels", [(8, 192), (32, 1280)])
-def test_other_strides(encoder_stride, channels):
-    encoder = application_encoder("MobileNetV2", encoder_stride=encoder_stride)
-    size = 64 // encoder_stride
-    assert encoder.compute_output_shape((1, 64, 64, 3))[1] == (1, size, size, channels)
+@pytest.mark.parametrize(
+    "name,channels",
+    [
+        ("MobileNetV2", (96, 144, 192, 576, 1280)),
+        ("ResNet50", (64, 256, 512, 1024, 2048)),
+        ("MobileNetV3Small", (16, 72, 96, 288, 576)),
+    ],
+)
+def test_features_at_every_stride(name, channels):
+    encoder = application_encoder(name, strides=(2, 4, 8, 16, 32))
+    expected = [(1, 64 // stride, 96 // stride) for stride in (2, 4, 8, 16, 32)]
+    shapes = encoder.compute_output_shape((1, 64, 96, 3))
+    assert shapes == [(*size, count) for size, count in zip(expected, channels, strict=True)]
+
+
+def test_what_comes_behind_the_last_stride_is_cut_off():
+    encoder = application_encoder("MobileNetV2", strides=(4, 8))
+    assert encoder.compute_output_shape((1, 64, 64, 3))[1] == (1, 8, 8, 192)
+    assert encoder.count_params() < 100_000
 
 
 @pytest.mark.parametrize(
@@ -71,10 +85,10 @@ def test_names():
 
 
 def test_bad_arguments_say_so():
-    with pytest.raises(
-        ValueError, match=r"`encoder_stride` must be one of 8, 16, 32. Received: encoder_stride=64"
-    ):
-        application_encoder("MobileNetV2", encoder_stride=64)
+    with pytest.raises(ValueError, match=r"`strides` must be one of 2, 4, 8, 16, 32. Received: strides=64"):
+        application_encoder("MobileNetV2", strides=(4, 64))
+    with pytest.raises(ValueError, match=r"`strides` must be one of 4, 8, 16, 32. Received: strides=2"):
+        application_encoder("ConvNeXtTiny", strides=(2, 32))
     with pytest.raises(
         FileNotFoundError, match=r"`weights` must be None, 'imagenet' or .* weights='none.h5'"
     ):

@@ -107,7 +107,7 @@ def weights_file(state, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def encoder(weights_file):
-    return resnet_encoder("resnet18", encoder_stride=32, weights=weights_file)
+    return resnet_encoder("resnet18", strides=(4, 32), weights=weights_file)
 
 
 def image(height, width):
@@ -129,7 +129,7 @@ def test_features_are_torchvisions(encoder, state, height, width):
 
 @pytest.mark.parametrize("encoder_stride", [8, 16])
 def test_dilation_keeps_the_features_that_a_stride_would_have_kept(encoder, weights_file, encoder_stride):
-    dilated = resnet_encoder("resnet18", encoder_stride=encoder_stride, weights=weights_file)
+    dilated = resnet_encoder("resnet18", strides=(4, encoder_stride), weights=weights_file)
     picture = image(65, 72)
     step = 32 // encoder_stride
     high = dilated(picture)[1]
@@ -151,7 +151,8 @@ def test_variables_are_those_of_torchvision(name):
     "arguments,message",
     [
         ({"name": "resnet50"}, "`backbone` must be one of resnet18, resnet34. Received: backbone=resnet50"),
-        ({"encoder_stride": 4}, "`encoder_stride` must be one of 8, 16, 32. Received: encoder_stride=4"),
+        ({"strides": (4, 6)}, "`strides` must be one of 2, 4, 8, 16, 32. Received: strides=6"),
+        ({"strides": (2, 4)}, r"`strides` must end at 8, 16 or 32. Received: strides=\(2, 4\)"),
         ({"input_channels": 0}, "`input_channels` must be .* Received: input_channels=0"),
         ({"weight_decay": -1.0}, "`weight_decay` must not be negative. Received: weight_decay=-1.0"),
     ],

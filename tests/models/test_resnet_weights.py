@@ -20,7 +20,7 @@ def source():
 
 @pytest.fixture(scope="module")
 def target():
-    return resnet_encoder("resnet18", encoder_stride=32)
+    return resnet_encoder("resnet18", strides=(4, 32))
 
 
 @pytest.fixture(autouse=True)

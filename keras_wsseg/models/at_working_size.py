@@ -1,0 +1,76 @@
+"""A segmenter for pictures of any size out of one that was trained at a single size."""
+
+import keras
+
+from keras_wsseg.layers import ResizeLike, ResizeTo
+from keras_wsseg.models.blocks import check_at_least
+from keras_wsseg.models.weakly_supervised import WeaklySupervisedModel
+
+_RESIZE = "working_size"
+
+
+def at_working_size(segmenter, size, name=None):
+    """The segmenter with the resizing to its working size, and back, inside the model.
+
+    A network trained on whole pictures resized to 128x128 sees objects at that scale only. Around it, this
+    resizes pictures of any size as `ResizeTo` does and brings the logits back to the picture's size
+    bilinearly, so that a deployed file needs no recipe beside it, and losses and metrics see picture and
+    labels at full size. Pictures of exactly `size` pass unchanged.
+
+    Args:
+        segmenter: a functional `keras.Model` from one picture `(batch, height, width, channels)` to logits
+            `(batch, h, w, classes)`, or the `WeaklySupervisedModel` that trained it. One that has a working
+            size already gets this one in its place: so it goes on at a higher resolution.
+        size: pixels, one number for a square, or `(height, width)`.
+        name: name of the model; None for that of the segmenter.
+
+    Returns:
+        A functional `keras.Model` from `(batch, any_height, any_width, channels)` to float32 logits of the
+        picture's size. It shares its weights with `segmenter`: training the one trains the other.
+
+    Raises:
+        TypeError: if `segmenter` is not such a model.
+        ValueError: if `size` is not one or two positive whole numbers, or the segmenter takes another size.
+
+    Example:
+
+    >>> from keras_wsseg import models
+    >>> deployed = at_working_size(models.UNet(2, filters=(4, 8)), 16)
+    >>> deployed.compute_output_shape((1, 97, 131, 3))
+    (1, 97, 131, 2)
+    """
+    height, width = _parse_size(size)
+    segmenter = _without_working_size(segmenter)
+    picture = segmenter.inputs[0].shape
+    if any(fixed not in (None, n) for fixed, n in zip(picture[1:3], (height, width), strict=True)):
+        raise ValueError(
+            f"`size` must be the one that the segmenter takes, {tuple(picture[1:3])}. "
+            f"Received: size={(height, width)}"
+        )
+    # Half precision would overflow at 16-bit pictures before the segmenter normalises them.
+    inputs = keras.Input((None, None, picture[-1]), dtype="float32", name="image")
+    resized = ResizeTo(height, width, dtype="float32", name=_RESIZE)(inputs)
+    logits = ResizeLike(dtype="float32", name=f"{_RESIZE}_undone")(segmenter(resized), inputs)
+    return keras.Model(inputs, logits, name=segmenter.name if name is None else name)
+
+
+def _parse_size(size):
+    sizes = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
+    if len(sizes) != 2:
+        raise ValueError(f"`size` must be one number or (height, width). Received: size={size}")
+    for pixels in sizes:
+        check_at_least(1, size=pixels)
+    return tuple(int(pixels) for pixels in sizes)
+
+
+def _without_working_size(model):
+    segmenter = model.segmenter if isinstance(model, WeaklySupervisedModel) else model
+    inputs = getattr(segmenter, "inputs", None) if isinstance(segmenter, keras.Model) else None
+    if not inputs or len(inputs) != 1 or len(inputs[0].shape) != 4:
+        raise TypeError(
+            "`segmenter` must be a functional keras.Model from one picture (batch, height, width, channels). "
+            f"Received: segmenter={model!r}"
+        )
+    if any(isinstance(layer, ResizeTo) and layer.name == _RESIZE for layer in segmenter.layers):
+        return next(layer for layer in segmenter.layers if isinstance(layer, keras.Model))
+    return segmenter

@@ -1,0 +1,65 @@
+"""Starts a segmenter where another has come to."""
+
+import itertools
+
+import keras
+from keras import ops
+
+
+def copy_weights(source, target, skip_logits=False):
+    """Copies the weights of a trained segmenter into another of the same architecture.
+
+    A net trained on easy pictures is a better start for hard ones than random numbers, and one trained at a
+    small size goes on at a larger one. Weights go one by one in the order of the layers, whatever these are
+    called; whether they are trained, and at which size, makes no difference.
+
+    Args:
+        source: `keras.Model`, built; a segmenter, the same `at_working_size`, or a `WeaklySupervisedModel`.
+        target: `keras.Model`, built, that receives the weights. Its optimizer is left as it is.
+        skip_logits: whether the last layer with a kernel, and what has weights behind it, stay as they are in
+            `target`, which may then have another number of classes.
+
+    Raises:
+        TypeError: if either is no `keras.Model`.
+        ValueError: if either has no weights yet, or some weight does not fit; `target` is then as it was.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_wsseg import models
+    >>> easy, hard = models.UNet(2, filters=(4, 8)), models.UNet(3, filters=(4, 8))
+    >>> copy_weights(easy, hard, skip_logits=True)
+    >>> bool(np.all(easy.weights[0] == hard.weights[0]))
+    True
+    """
+    taken, given = _weights("source", source, skip_logits), _weights("target", target, skip_logits)
+    for ours, theirs in itertools.zip_longest(given, taken):
+        if _kind(ours) != _kind(theirs):
+            hint = "" if skip_logits else " (`skip_logits=True` leaves out the last layer)"
+            raise ValueError(
+                f"`source` must have the weights of `target`{hint}. "
+                f"Received: {_told(theirs)} for {_told(ours)}"
+            )
+    for ours, theirs in zip(given, taken, strict=True):
+        # A copy, since a compiled step of JAX gives away the memory of the weights it was called with.
+        ours.assign(ops.convert_to_numpy(theirs.value).copy())
+
+
+def _weights(argument, model, skip_logits):
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"`{argument}` must be a keras.Model. Received: {argument}={model!r}")
+    weights = list(model.weights)
+    if not weights:
+        raise ValueError(f"`{argument}` must be built and have weights. Received: {argument}={model.name!r}")
+    if skip_logits:
+        kernels = [index for index, weight in enumerate(weights) if weight.name == "kernel"]
+        weights = weights[: kernels[-1] if kernels else len(weights)]
+    return weights
+
+
+def _kind(weight):
+    return None if weight is None else (weight.name, tuple(weight.shape))
+
+
+def _told(weight):
+    return "nothing" if weight is None else f"{weight.path} of shape {tuple(weight.shape)}"

@@ -1,0 +1,101 @@
+"""From a picture as it comes to an encoder's features, for every segmenter that stands on a backbone."""
+
+import keras
+
+from keras_wsseg.layers import IMAGENET_MEAN, IMAGENET_STD, CropToStride, PadToMultiple, Standardize
+from keras_wsseg.models.application import (
+    application_encoder,
+    application_preprocessing,
+    application_strides,
+)
+from keras_wsseg.models.blocks import STRIDES
+from keras_wsseg.models.resnet import BLOCKS, resnet_encoder
+
+
+def encode(
+    inputs,
+    backbone,
+    strides,
+    weights=None,
+    value_range=(0, 255),
+    weight_decay=0.0,
+    frozen=False,
+    momentum=None,
+):
+    """Features of a picture at several strides, normalised as the encoder's weights want it.
+
+    Args:
+        inputs: pictures in `value_range`, a symbolic `(batch, height, width, channels)`. Grey ones are
+            repeated for an encoder that was made for colour.
+        backbone: `"resnet18"`, `"resnet34"`, or the name of a network in `keras.applications`.
+        strides: increasing, each one of `backbone_strides`.
+        weights: None, or what the backbone reads: see `application_encoder` and `resnet_encoder`.
+        value_range: the values of black and white in the pictures.
+        weight_decay: coupled L2 on the encoder's convolution kernels.
+        frozen: whether the encoder stays as it is in training; its batch normalisation then infers there too.
+        momentum: that of the encoder's batch normalisation, or None for the network's own.
+
+    Returns:
+        list of symbolic features `(batch, ceil(height / stride), ceil(width / stride), channels)`.
+
+    Raises:
+        ValueError: if an argument does not fit.
+        FileNotFoundError: if `weights` is a path where there is no file.
+
+    Example:
+
+    >>> inputs = keras.Input((97, 131, 3))
+    >>> [x.shape for x in encode(inputs, "resnet18", (2, 8))]
+    [(None, 49, 66, 64), (None, 13, 17, 512)]
+    """
+    written_here = backbone in BLOCKS
+    if written_here:
+        make, preprocessing = resnet_encoder, {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
+        if weights == "imagenet":
+            raise ValueError(
+                f"`weights` of {backbone} must be None or the path of a local file, since none are published "
+                "for Keras. Received: weights='imagenet'"
+            )
+    else:
+        make, preprocessing = application_encoder, application_preprocessing(backbone)
+    channels = inputs.shape[-1]
+    if channels in (1, 3):
+        channels = 3
+    else:
+        # The constants of three colours say nothing about other channels.
+        preprocessing = {}
+        if weights is not None:
+            raise ValueError(
+                "`input_channels` must be 1 or 3 where weights are given. "
+                f"Received: input_channels={channels}"
+            )
+    standardized = Standardize(value_range, **preprocessing, name="standardize")(inputs)
+    encoder = make(
+        backbone, strides=strides, input_channels=channels, weights=weights, weight_decay=weight_decay
+    )
+    if momentum is not None:
+        _set_momentum(encoder, momentum)
+    encoder.trainable = not frozen
+    if written_here:
+        return encoder(standardized)
+    features = encoder(PadToMultiple(STRIDES[-1], name="pad")(standardized))
+    return [
+        CropToStride(stride, name=f"crop{stride}")(x, standardized)
+        for stride, x in zip(strides, features, strict=True)
+    ]
+
+
+def backbone_strides(backbone):
+    """The strides at which a backbone has features.
+
+    >>> backbone_strides("resnet18"), backbone_strides("ConvNeXtTiny")
+    ((2, 4, 8, 16, 32), (4, 8, 16, 32))
+    """
+    return STRIDES if backbone in BLOCKS else application_strides(backbone)
+
+
+def _set_momentum(layer, momentum):
+    for inner in getattr(layer, "layers", []):
+        _set_momentum(inner, momentum)
+    if isinstance(layer, keras.layers.BatchNormalization):
+        layer.momentum = momentum

@@ -1,0 +1,135 @@
+"""A U-Net whose way down is a known network."""
+
+import keras
+
+from keras_wsseg.layers import Standardize, UpsampleLike
+from keras_wsseg.models.blocks import (
+    check_at_least,
+    check_dropout,
+    check_one_of,
+    conv,
+    conv_bn_relu,
+    coupled_l2,
+)
+from keras_wsseg.models.encoder import backbone_strides, encode
+
+_UP = (16, 8, 4, 2, 1)
+_MOMENTUM_FROM_SCRATCH = 0.9
+
+
+def EncoderUNet(
+    num_classes,
+    backbone="MobileNetV2",
+    weights=None,
+    frozen=None,
+    input_channels=3,
+    value_range=(0, 255),
+    filters=(256, 128, 64, 32, 16),
+    output_stride=1,
+    dropout=0.0,
+    weight_decay=0.0,
+    encoder_momentum=None,
+    name="encoder_unet",
+):
+    """A U-Net on any fitting network of `keras.applications`, from pictures of any size to logits.
+
+    Pretrained features with a light way up: what is trained is the decoder alone where the encoder is frozen,
+    which is how regularised losses without any labelled pixel find objects. Every level of the decoder
+    repeats the pixels of the one below, joins them to the encoder's features of its stride, and convolves
+    twice with batch normalisation and ReLU. Where the encoder has no features, at stride 1 and for ConvNeXt
+    at 2, the picture itself joins, averaged to the stride.
+
+    Args:
+        num_classes: number of classes, at least 1.
+        backbone: the name of a network in `keras.applications` whose layers pad to "same": any MobileNet,
+            ResNet, EfficientNet, ConvNeXt, DenseNet or VGG; or `"resnet18"`, `"resnet34"`.
+        weights: of the encoder. None for random ones; for `keras.applications` `"imagenet"` or the path of a
+            file; for the ResNets written here the path of a file, see `load_resnet_weights`.
+        frozen: whether the encoder, its batch normalisation included, stays as it is in training. None:
+            frozen where `weights` are given, trained where not. True without `weights` is for an encoder that
+            gets its own afterwards, by `copy_weights` or `load_weights`: a random one is of no use.
+        input_channels: channels of the pictures. Grey ones, 1, are repeated for the encoder, so that they go
+            with pretrained weights.
+        value_range: the values of black and white in the pictures as they come.
+        filters: channels of the decoder at strides 16, 8, 4, 2 and 1; those below `output_stride` have no
+            level to go to.
+        output_stride: pixels of the picture to one of the logits along each axis, 1, 2, 4, 8 or 16; sizes are
+            rounded up.
+        dropout: rate of dropout on the encoder's last features, in [0, 1).
+        weight_decay: coupled L2 on all convolution kernels that are trained, so that each gradient gains
+            `weight_decay * w` with any optimizer.
+        encoder_momentum: momentum of the moving averages in the encoder's batch normalisation, in [0, 1).
+            None: 0.9 without `weights`, since the 0.99 or 0.999 of `keras.applications` need thousands of
+            steps before a network trained from random weights can infer; the network's own with `weights`.
+        name: name of the model.
+
+    Returns:
+        A functional `keras.Model` from `(batch, height, width, input_channels)` to float32 logits
+        `(batch, ceil(height / output_stride), ceil(width / output_stride), num_classes)`.
+
+    Raises:
+        ValueError: if an argument is out of range, or the weights do not fit the backbone.
+        FileNotFoundError: if `weights` is a path where there is no file.
+
+    Example:
+
+    >>> import numpy as np
+    >>> segmenter = EncoderUNet(num_classes=4, backbone="resnet18", filters=(8, 8, 8, 8, 8))
+    >>> segmenter(np.zeros((1, 33, 41, 3), "uint8")).shape.as_list()
+    [1, 33, 41, 4]
+
+    Source: Ronneberger, Fischer, Brox 2015, arXiv:1505.04597, on an encoder as in Veksler 2020, "Regularized
+    Loss for Weakly Supervised Single Class Semantic Segmentation". Departures: a 1x1 convolution reduces the
+    channels before each way up, and the picture joins the last level.
+    """
+    filters = tuple(filters)
+    if len(filters) != len(_UP):
+        raise ValueError(f"`filters` must be five numbers, for strides {_UP}. Received: filters={filters}")
+    check_at_least(1, num_classes=num_classes, input_channels=input_channels)
+    for count in filters:
+        check_at_least(1, filters=count)
+    check_one_of(sorted(_UP), output_stride=output_stride)
+    check_dropout(dropout)
+    if encoder_momentum is None:
+        encoder_momentum = _MOMENTUM_FROM_SCRATCH if weights is None else None
+    elif not 0 <= encoder_momentum < 1:
+        raise ValueError(
+            f"`encoder_momentum` must lie in [0, 1). Received: encoder_momentum={encoder_momentum}"
+        )
+    regularizer = coupled_l2(weight_decay)
+
+    inputs = keras.Input((None, None, input_channels), dtype="float32", name="image")
+    strides = backbone_strides(backbone)
+    features = encode(
+        inputs,
+        backbone,
+        strides,
+        weights=weights,
+        value_range=value_range,
+        weight_decay=weight_decay,
+        frozen=weights is not None if frozen is None else bool(frozen),
+        momentum=encoder_momentum,
+    )
+    skips = dict(zip(strides, features, strict=True))
+    x = skips[strides[-1]]
+    if dropout:
+        x = keras.layers.Dropout(dropout, name="dropout")(x)
+    for stride, count in zip(_UP, filters, strict=True):
+        if stride < output_stride:
+            break
+        skip = skips[stride] if stride in skips else _picture(inputs, value_range, stride)
+        x = conv(x, count, 1, f"up{stride}_reduce", regularizer=regularizer)
+        x = UpsampleLike(name=f"up{stride}_upsample")(x, skip)
+        x = keras.layers.Concatenate(name=f"up{stride}_concat")([x, skip])
+        x = conv_bn_relu(x, count, 3, f"up{stride}_0", regularizer=regularizer)
+        x = conv_bn_relu(x, count, 3, f"up{stride}_1", regularizer=regularizer)
+    logits = conv(x, num_classes, 1, "logits", regularizer=regularizer, dtype="float32")
+    return keras.Model(inputs, logits, name=name)
+
+
+def _picture(inputs, value_range, stride):
+    # In [-1, 1], whatever the encoder's weights were trained on: some of those want values in the hundreds.
+    x = Standardize(value_range, name=f"picture{stride}")(inputs)
+    if stride == 1:
+        return x
+    return keras.layers.AveragePooling2D(stride, padding="same", name=f"picture{stride}_pool")(x)
