@@ -6,8 +6,8 @@ from PIL import Image, ImageDraw, ImageFont
 from keras_wsseg.visualization.checked_integer import checked_integer
 from keras_wsseg.visualization.palette import as_palette
 
-_PAPER = (255, 255, 255)
-_INK = (32, 33, 36)
+PAPER = (255, 255, 255)
+INK = (32, 33, 36)
 _RIM = (200, 202, 206)
 
 
@@ -63,16 +63,16 @@ def contact_sheet(rows, titles=None, class_names=None, palette=None, caption=Non
     line = text + text // 2
     bands = [line if caption is not None else 0, line if titles is not None else 0]
     height = 2 * gap + sum(bands) + sum(h + gap for h in heights) + (line * len(legend) if legend else -gap)
-    sheet = Image.new("RGB", (inner + 2 * gap, height), _PAPER)
+    sheet = Image.new("RGB", (inner + 2 * gap, height), PAPER)
     draw = ImageDraw.Draw(sheet)
     y = gap
     if caption is not None:
-        draw.text((gap, y), caption, _INK, font)
+        draw.text((gap, y), caption, INK, font)
         y += bands[0]
     lefts = [gap + sum(widths[:j]) + gap * j for j in range(columns)]
     if titles is not None:
         for left, width, title in zip(lefts, widths, titles, strict=True):
-            draw.text((left + width / 2, y), title, _INK, font, anchor="ma")
+            draw.text((left + width / 2, y), title, INK, font, anchor="ma")
         y += bands[1]
     for row, height in zip(pictures, heights, strict=True):
         for left, width, picture in zip(lefts, widths, row, strict=False):
@@ -85,7 +85,7 @@ def contact_sheet(rows, titles=None, class_names=None, palette=None, caption=Non
         for x, number, name in entries:
             swatch = (gap + x, y, gap + x + text, y + text)
             draw.rectangle(swatch, tuple(int(c) for c in palette[number]), outline=_RIM)
-            draw.text((gap + x + text + text // 2, y + text // 2), name, _INK, font, anchor="lm")
+            draw.text((gap + x + text + text // 2, y + text // 2), name, INK, font, anchor="lm")
         y += line
     return np.asarray(sheet)
 

@@ -1,0 +1,203 @@
+"""What a segmenter predicts while the width of its sparse CRF is annealed."""
+
+import numpy as np
+
+from keras_wsseg.annotations.labels import UNLABELLED
+from keras_wsseg.visualization.checked_integer import checked_integer
+from keras_wsseg.visualization.contact_sheet import contact_sheet
+from keras_wsseg.visualization.film_strip import film_strip
+from keras_wsseg.visualization.neighbour_weights import checked_sigma, neighbour_weights_picture
+from keras_wsseg.visualization.overlay import checked_labels, overlay
+from keras_wsseg.visualization.rgb import rgb_picture
+
+KINDS = ("probability", "mask")
+
+_CAPTIONS = {
+    "probability": "above: weights of neighbours, dark at edges; below: the object's probability, white 1",
+    "mask": "above: weights of neighbours, dark at edges; below: the object in colour",
+}
+_TOLERANCE = 1e-3
+
+
+def annealing_sheet(
+    images,
+    sigmas,
+    probabilities,
+    titles=None,
+    truth=None,
+    object_class=1,
+    kind="probability",
+    value_range=(0, 255),
+    cell=160,
+):
+    """A film of an annealing: for each epoch the weights of the neighbours, and under them the prediction.
+
+    It shows when a training finds its object: while sigma is small, edges abound and a mask can grow along
+    them; when sigma has grown, what is left of them holds the mask in place.
+
+    Args:
+        images: list of pictures `(height, width)` or `(height, width, 1 or 3)`, of any sizes.
+        sigmas: the sigma of each epoch, of a picture in [0, 1], above 0.
+        probabilities: for each epoch a list of `(height, width, classes)`, one for each picture.
+        titles: words above each epoch's column, before its sigma; by default `epoch 1` and so on.
+        truth: list of label maps `(height, width)`, whose object is shown under the picture; an entry may be
+            None.
+        object_class: class id of the object.
+        kind: `"probability"`, that of the object in grey, or `"mask"`: in colour where the object has the
+            highest probability.
+        value_range: the values of black and of white in `images`.
+        cell: largest width and height of a picture on the sheet in pixels.
+
+    Returns:
+        uint8 `(height, width, 3)`.
+
+    Raises:
+        TypeError: if `object_class` is no integer or `truth` holds none.
+        ValueError: if the lists differ in length, sizes do not match, or a value is out of range.
+
+    Example:
+
+    >>> image, p = np.zeros((8, 8), np.uint8), np.full((8, 8, 2), 0.5)
+    >>> annealing_sheet([image], sigmas=[0.05, 0.1], probabilities=[[p], [p]]).dtype
+    dtype('uint8')
+
+    Source: Veksler, "Regularized Loss for Weakly Supervised Single Class Semantic Segmentation", 2020,
+    figure 2.
+    """
+    titles = [f"epoch {number + 1}" for number in range(len(sigmas))] if titles is None else titles
+    for name, values in (("probabilities", probabilities), ("titles", titles)):
+        if len(values) != len(sigmas):
+            raise ValueError(
+                f"`{name}` must have an entry for each of the {len(sigmas)} epochs. "
+                f"Received: {len(values)} entries"
+            )
+    columns = [
+        annealing_column(images, sigma, maps, title, object_class, kind, value_range, cell)
+        for sigma, maps, title in zip(sigmas, probabilities, titles, strict=True)
+    ]
+    return annealing_film(images, columns, truth, object_class, kind, value_range, cell)
+
+
+def annealing_column(
+    images,
+    sigma,
+    probabilities,
+    title,
+    object_class=1,
+    kind="probability",
+    value_range=(0, 255),
+    cell=160,
+):
+    """One epoch of an `annealing_sheet`.
+
+    Args:
+        sigma: the sigma of the epoch.
+        probabilities: list of `(height, width, classes)`, one for each picture.
+        title: words above, before sigma.
+        images, object_class, kind, value_range, cell: as of `annealing_sheet`.
+
+    Returns:
+        uint8 `(height, width, 3)`.
+
+    Raises:
+        TypeError, ValueError: as `annealing_sheet`.
+
+    Example:
+
+    >>> image, p = np.zeros((8, 8), np.uint8), np.full((8, 8, 2), 0.5)
+    >>> annealing_column([image], 0.05, [p], "epoch 1").shape[-1]
+    3
+    """
+    checked_kind(kind)
+    sigma = checked_sigma("sigma", sigma)
+    number = checked_integer("object_class", object_class, 0)
+    _check_length("probabilities", probabilities, images)
+    rows = []
+    for image, one in zip(images, probabilities, strict=True):
+        picture = rgb_picture(image, value_range)
+        one = _checked(one, picture.shape[:2], number)
+        rows.append([neighbour_weights_picture(image, sigma, value_range)])
+        mask = np.argmax(one, axis=-1) == number
+        rows.append([_drawn(picture, one[..., number], mask, number, kind)])
+    return contact_sheet(rows, [f"{title}, sigma {sigma:.3f}"], cell=cell)
+
+
+def annealing_film(
+    images, columns, truth=None, object_class=1, kind="probability", value_range=(0, 255), cell=160
+):
+    """An `annealing_sheet` of columns that are drawn already.
+
+    Args:
+        columns: what `annealing_column` returned for each epoch.
+        images, truth, object_class, kind, value_range, cell: as of `annealing_sheet`.
+
+    Returns:
+        uint8 `(height, width, 3)`.
+
+    Raises:
+        TypeError, ValueError: as `annealing_sheet`.
+
+    Example:
+
+    >>> image, p = np.zeros((8, 8), np.uint8), np.full((8, 8, 2), 0.5)
+    >>> column = annealing_column([image], 0.05, [p], "epoch 1")
+    >>> annealing_film([image], [column]).shape[-1]
+    3
+    """
+    checked_kind(kind)
+    number = checked_integer("object_class", object_class, 0)
+    if truth is not None:
+        _check_length("truth", truth, images)
+    rows = []
+    for image, labels in zip(images, truth or [None] * len(images), strict=True):
+        picture = rgb_picture(image, value_range)
+        # An empty frame where the truth is not known keeps the rows of all columns on one line.
+        below = np.full_like(picture, 255)
+        if labels is not None:
+            mask = checked_labels(labels, picture.shape[:2], "truth") == number
+            below = _drawn(picture, mask, mask, number, kind)
+        rows += [[picture], [below]]
+    title = "image" if truth is None else "image, truth"
+    return film_strip([contact_sheet(rows, [title], cell=cell), *columns], _CAPTIONS[kind])
+
+
+def checked_kind(kind):
+    """`kind`, or a `ValueError` where it is not one of `KINDS`."""
+    if kind not in KINDS:
+        raise ValueError(f"`kind` must be one of {KINDS}. Received: kind={kind!r}")
+    return kind
+
+
+def _drawn(picture, probability, mask, number, kind):
+    if kind == "probability":
+        return np.rint(255 * probability).astype(np.uint8)
+    return overlay(picture, np.where(mask, number, UNLABELLED))
+
+
+def _check_length(name, values, images):
+    if len(values) != len(images):
+        raise ValueError(
+            f"`{name}` must have an entry for each of the {len(images)} pictures. "
+            f"Received: {len(values)} entries"
+        )
+
+
+def _checked(probabilities, size, number):
+    array = np.asarray(probabilities)
+    if array.ndim != 3 or array.shape[:2] != tuple(size):
+        raise ValueError(
+            f"`probabilities` must have shape (height, width, classes) of the picture, {tuple(size)}. "
+            f"Received: shape={array.shape}"
+        )
+    if number >= array.shape[-1]:
+        raise ValueError(
+            f"`object_class` must be a class id from 0 to {array.shape[-1] - 1}. "
+            f"Received: object_class={number}"
+        )
+    # The comparison is turned round so that NaN fails it too.
+    if not (array.min() >= -_TOLERANCE and array.max() <= 1 + _TOLERANCE):
+        raise ValueError(
+            "`probabilities` must lie within [0, 1], as softmax makes them of logits. "
+            f"Received: values from {array.min():g} to {array.max():g}"
+        )
+    return np.clip(array, 0.0, 1.0)

@@ -1,0 +1,70 @@
+"""What the sparse CRF sees in a picture."""
+
+import math
+
+import numpy as np
+
+from keras_wsseg.visualization.rgb import checked_image, unit_values
+
+
+def neighbour_weights_picture(image, sigma, value_range=(0, 255)):
+    """The weights of the sparse CRF between neighbours as a picture, to choose sigma by eye.
+
+    Each pixel p shows the mean over its neighbours q, above, below, left and right, of
+
+        w_pq = exp(−|C_p − C_q|² / 2 sigma²),
+
+    white for 1, where a cut costs most; edges, where the object may end, are dark. With a sigma so small that
+    texture is dark all over, a cut is cheap anywhere; with one so large that the object's outline is white,
+    there is nowhere to cut. The weights are those of the picture as it is given: a loss that works on a
+    coarser grid compares the colours of that grid.
+
+    Args:
+        image: `(height, width)`, `(height, width, 1)` or `(height, width, 3)`, within `value_range`. Colours
+            are compared over all channels.
+        sigma: width in colour, of a picture in [0, 1], above 0.
+        value_range: the values of black and of white.
+
+    Returns:
+        uint8 `(height, width, 3)`, grey; a pixel without neighbours is white.
+
+    Raises:
+        ValueError: if `sigma` is not positive and finite, or a value lies outside `value_range`.
+
+    Example:
+
+    >>> row = np.array([[0, 0, 0, 255]], np.uint8)
+    >>> neighbour_weights_picture(row, sigma=0.15)[0, :, 0].tolist()
+    [255, 255, 128, 0]
+
+    Source: Veksler, "Regularized Loss for Weakly Supervised Single Class Semantic Segmentation", 2020, the
+    sparse CRF; figure 2 shows its weights while sigma is annealed.
+    """
+    sigma = checked_sigma("sigma", sigma)
+    colours = unit_values(checked_image(image), value_range)
+    total, count = np.zeros(colours.shape[:2]), np.zeros(colours.shape[:2])
+    for axis in (0, 1):
+        distance = np.sum(np.square(np.diff(colours, axis=axis)), axis=-1, dtype=np.float64)
+        weights = np.exp(-distance / (2 * sigma**2))
+        for sums, values in ((total, weights), (count, np.ones_like(weights))):
+            before, after = _halves(sums, axis)
+            before += values
+            after += values
+    mean = np.divide(total, count, out=np.ones_like(total), where=count > 0)
+    return np.repeat(np.rint(255 * mean).astype(np.uint8)[..., None], 3, axis=-1)
+
+
+def checked_sigma(name, sigma):
+    """`sigma` as a float above 0, or an error that names the argument."""
+    try:
+        number = float(sigma)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError(f"`{name}` must be a finite number above 0. Received: {name}={sigma!r}")
+    return number
+
+
+def _halves(array, axis):
+    """Views of all but the last and of all but the first along an axis: first and second of each pair."""
+    return (array[:-1], array[1:]) if axis == 0 else (array[:, :-1], array[:, 1:])
