@@ -1,0 +1,141 @@
+import pathlib
+
+import keras
+import numpy as np
+from PIL import Image
+
+from keras_wsseg.callbacks.given_pictures import GivenPictures, stated_range
+from keras_wsseg.kernels.annealable import Annealable
+from keras_wsseg.visualization.annealing_sheet import annealing_column, annealing_film, checked_kind
+from keras_wsseg.visualization.checked_integer import checked_integer
+from keras_wsseg.visualization.rgb import checked_range
+from keras_wsseg.visualization.write_png import write_png
+
+
+class AnnealingPictures(keras.callbacks.Callback):
+    """Films an annealing: for each epoch the weights of the sparse CRF, and under them the prediction.
+
+    Whether a training without labels finds its object is decided while sigma grows. The film stands in
+    `directory/annealing.png`, one column an epoch, and grows as the training goes on; its columns lie in
+    `directory/columns`, so that a training that is interrupted and resumed goes on with the same film. One
+    that begins anew in the same folder writes over them.
+
+    Args:
+        images: pictures `(height, width, channels)` with one channel or three, as the model takes them, of
+            any sizes; or dicts of inputs, of which `image` is shown.
+        loss: the loss whose `sigma` is annealed, a `SparseCRFLoss` such as `SingleClassLoss().crf`; the very
+            object that was compiled.
+        directory: folder for the film; made when its first column is written.
+        epochs: how many epochs are filmed, from the first, such as those of the annealing stage; None: all.
+        every: epochs from one column to the next.
+        truth: dense label maps `(height, width)`, one for each picture, of which the object is shown. None
+            leaves their place empty.
+        object_class: class id of the object.
+        kind: `"probability"`, that of the object in grey, or `"mask"`: in colour where the object has the
+            highest probability.
+        max_pictures: how many of the pictures are shown, from the first.
+        value_range: the values of black and of white; by default the model's own where it states them, as
+            `WeaklySupervisedModel` does, else `(0, 255)`.
+        from_logits: whether the model yields logits; otherwise probabilities.
+        cell: largest width and height of a picture in the film in pixels, at least 32.
+
+    Raises:
+        TypeError: if `loss` has no sigma to anneal, labels are no integers, or a count is none.
+        ValueError: if there are no pictures, sizes do not match, or a value is out of range; when training
+            begins, if `loss` is not what was compiled, a picture lies outside its range, or the model has no
+            such class.
+
+    Example:
+        >>> import tempfile
+        >>> from keras_wsseg import WeaklySupervisedModel, losses
+        >>> images = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype("float32")
+        >>> net = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(2, 1)])
+        >>> model, crf = WeaklySupervisedModel(net), losses.SparseCRFLoss()
+        >>> model.compile("sgd", crf)
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> film = AnnealingPictures(images, crf, folder)
+        >>> history = model.fit(images, np.full((2, 8, 8), 255), callbacks=[film], verbose=0)
+        >>> sorted(path.name for path in folder.iterdir())
+        ['annealing.png', 'columns']
+
+    Source: Veksler 2020, "Regularized Loss for Weakly Supervised Single Class Semantic Segmentation", ECCV,
+    figure 2.
+    """
+
+    def __init__(
+        self,
+        images,
+        loss,
+        directory,
+        epochs=None,
+        every=1,
+        truth=None,
+        object_class=1,
+        kind="probability",
+        max_pictures=4,
+        value_range=None,
+        from_logits=True,
+        cell=160,
+    ):
+        super().__init__()
+        if not isinstance(loss, Annealable) or "sigma" not in loss.annealable:
+            raise TypeError(f"`loss` must have a sigma to anneal, as SparseCRFLoss. Received: loss={loss!r}")
+        self.loss = loss
+        self._given = GivenPictures(images, max_pictures)
+        self._truth = self._given.label_maps("truth", truth)
+        self.directory = pathlib.Path(directory)
+        self.epochs = None if epochs is None else checked_integer("epochs", epochs, 1)
+        self.every = checked_integer("every", every, 1)
+        self.object_class = checked_integer("object_class", object_class, 0)
+        self.kind = checked_kind(kind)
+        self.value_range = None if value_range is None else checked_range(value_range)
+        self.from_logits = from_logits
+        self.cell = checked_integer("cell", cell, 32)
+
+    def on_train_begin(self, logs=None):
+        trains = getattr(self.model, "trains", None)
+        if trains is not None and not trains(self.loss):
+            raise ValueError(
+                "`loss` must be the very object that was compiled, or one of its terms. "
+                f"Received: another {type(self.loss).__name__}"
+            )
+        # A rehearsal: what cannot be drawn says so now, not after an epoch of training.
+        self._film([self._column(epoch=1)])
+
+    def on_epoch_end(self, epoch, logs=None):
+        if not self._is_filmed(epoch + 1):
+            return
+        write_png(self._path(epoch + 1), self._column(epoch + 1))
+        # Columns of later epochs are left from another training in this folder.
+        done = [self._path(number) for number in range(1, epoch + 2) if self._is_filmed(number)]
+        columns = [np.asarray(Image.open(path).convert("RGB")) for path in done if path.is_file()]
+        write_png(self.directory / "annealing.png", self._film(columns))
+
+    def _is_filmed(self, epoch):
+        return epoch % self.every == 0 and (self.epochs is None or epoch <= self.epochs)
+
+    def _path(self, epoch):
+        return self.directory / "columns" / f"epoch_{epoch:04d}.png"
+
+    def _column(self, epoch):
+        return annealing_column(
+            self._given.images,
+            self.loss.sigma,
+            self._given.probabilities(self.model, self.from_logits),
+            f"epoch {epoch}",
+            self.object_class,
+            self.kind,
+            self.value_range or stated_range(self.model),
+            self.cell,
+        )
+
+    def _film(self, columns):
+        return annealing_film(
+            self._given.images,
+            columns,
+            self._truth,
+            self.object_class,
+            self.kind,
+            self.value_range or stated_range(self.model),
+            self.cell,
+        )
