@@ -7,7 +7,7 @@ OBJECT, CLASSES = 2, 4
 
 
 def batch(size=(8, 10), seed=0, object_class=OBJECT):
-    """Labels, pictures in [0, 1] and logits of three positive pictures, two negative ones and an empty one."""
+    """Labels, pictures and logits of three positive pictures, two negative ones and an empty one."""
     rng = np.random.default_rng(seed)
     labels = np.full((6, *size), 255)
     others = [k for k in range(CLASSES) if k != object_class]

@@ -171,7 +171,7 @@ def mean_where(x, chosen):
 
 
 def volumetric(shares, target=0.5, least=0.15, factor=5.0, reduce=sum):
-    """(mean_i x_i - target)^2 + factor sum_i [x_i < least] (x_i - least)^2 (Veksler); `reduce` may average."""
+    """(mean_i x_i - target)^2 + factor sum_i [x_i < least] (x_i - least)^2 (Veksler), or `reduce` of them."""
     small = [(share - least) ** 2 if share < least else 0.0 for share in shares]
     return (np.mean(shares) - target) ** 2 + factor * reduce(small)
 

@@ -1,0 +1,278 @@
+"""What the losses of one object share; what each computes is in the file of its name."""
+
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import object_cases
+import oracles
+import pytest
+import tensorflow as tf
+
+from keras_wsseg import WeaklySupervisedModel, losses, targets
+
+VOLUME = {"target": 0.4, "least": 0.3, "small_weight": 2.0}
+ALL = {
+    "SparseCRFLoss": {"sigma": 0.4},
+    "VolumetricLoss": VOLUME,
+    "PositionalLoss": {"border": 2, "center": 2},
+    "NegativeLoss": {"weight": 2.0},
+    "SingleClassLoss": {"crf_weight": 7.0, "sigma": 0.4, "border": 2, "center": 2, **VOLUME},
+}
+EACH = pytest.mark.parametrize("name", ALL)
+
+
+def make(kind, **changed):
+    return getattr(losses, kind)(**{"object_class": object_cases.OBJECT, **ALL[kind], **changed})
+
+
+def by_hand(name, labels, pictures, x):
+    parts = object_cases.terms(
+        labels, pictures, x, sigma=0.4, border=2, center=2, target=0.4, least=0.3, factor=2.0
+    )
+    weights = {"sparse_crf": 7.0, "volumetric": 1.0, "positional": 1.0, "negative": 2.0}
+    if name == "SingleClassLoss":
+        return sum(weights[term] * value for term, value in parts.items())
+    term = make(name)
+    return term.weight * parts[term.name]
+
+
+def value_and_slope(loss, y_true, logits):
+    z = tf.constant(logits)
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        value = loss(y_true, z)
+    return float(value), np.array(tape.gradient(value, z))
+
+
+@EACH
+@pytest.mark.parametrize("grid", ((8, 10), (4, 5), (2, 2)))
+def test_value(name, grid):
+    """Classes, 254, negatives and an empty picture among the labels, predictions as fine and coarser."""
+    labels, pictures, _ = object_cases.batch()
+    labels[4] = np.where(labels[4] == 254, 0, labels[4])
+    logits = np.random.default_rng(1).normal(size=(6, *grid, 4)).astype("float32")
+    logits[2, ..., object_cases.OBJECT] -= 3
+    y, y_true = oracles.softmax(logits.astype("float64")), targets.pack(labels, pictures)
+    want = by_hand(name, labels, pictures, y[..., object_cases.OBJECT])
+    assert want > 0 and float(make(name)(y_true, logits)) == pytest.approx(want, rel=1e-5)
+    assert float(make(name, from_logits=False)(y_true, y)) == pytest.approx(want, rel=1e-5)
+
+
+@EACH
+def test_gradient_by_finite_differences(name):
+    labels, pictures, logits = object_cases.batch((3, 4))
+    _, slope = value_and_slope(make(name), targets.pack(labels, pictures), logits)
+
+    def value(z):
+        return by_hand(name, labels, pictures, oracles.softmax(z)[..., object_cases.OBJECT])
+
+    want = oracles.numeric_gradient(value, logits.astype("float64"))
+    np.testing.assert_allclose(slope, want, rtol=1e-3, atol=2e-6)
+
+
+@EACH
+def test_the_other_kind_of_picture_changes_nothing(name):
+    labels, pictures, logits = object_cases.batch()
+    known = object_cases.kinds(labels)
+    mine = {"NegativeLoss": [False], "SingleClassLoss": [True, False]}.get(name, [True])
+    other = [i for i, kind in enumerate(known) if kind not in mine]
+    want, slope = value_and_slope(make(name), targets.pack(labels, pictures), logits)
+    assert not slope[other].any() and np.abs(slope).max() > 0
+    changed = logits.copy()
+    changed[other] += 5 * np.random.default_rng(1).normal(size=changed[other].shape)
+    assert float(make(name)(targets.pack(labels, pictures), changed)) == pytest.approx(want, rel=1e-6)
+    rest = [i for i in range(6) if i not in other]
+    alone = make(name)(targets.pack(labels[rest], pictures[rest]), logits[rest])
+    assert float(alone) == pytest.approx(want, rel=1e-5)
+
+
+@EACH
+def test_pixels_outside_take_no_part(name):
+    labels, pictures, logits = object_cases.batch()
+    outside = (labels == 254)[..., None]
+    want = float(make(name)(targets.pack(labels, pictures), logits))
+    changed = np.where(outside, logits + 9, logits) + np.where(outside, np.arange(4), 0)
+    painted = np.where(outside, 0.0, pictures)
+    assert float(make(name)(targets.pack(labels, painted), changed)) == pytest.approx(want, rel=1e-5)
+
+
+@EACH
+@pytest.mark.parametrize("fill", (0, 254, 255))
+@pytest.mark.parametrize("size", ((6, 5), (1, 1)))
+def test_batches_of_one_kind_are_finite(name, fill, size):
+    labels = np.full((2, *size), fill)
+    y_true = targets.pack(labels, np.zeros((2, *size, 3), "float32"))
+    for logits in (np.zeros((2, *size, 4), "float32"), np.full((2, *size, 4), [0, 0, 80, 0], "float32")):
+        value, slope = value_and_slope(make(name), y_true, logits)
+        assert np.isfinite(value) and np.isfinite(slope).all()
+        nothing_to_say = {"SingleClassLoss": (254,), "NegativeLoss": (254, 255)}.get(name, (254, 0))
+        if fill in nothing_to_say:
+            assert value == 0 and not slope.any()
+
+
+@EACH
+@pytest.mark.parametrize("dtype", ("float16", "bfloat16", "float32"))
+def test_dtype_reduction_and_sample_weight(name, dtype):
+    labels, pictures, logits = object_cases.batch()
+    y_true = targets.pack(labels, pictures)
+    value = float(make(name)(y_true, logits))
+    found, slope = value_and_slope(make(name, dtype=dtype), y_true, logits)
+    assert found == pytest.approx(value, rel=0.03 if dtype != "float32" else 1e-6)
+    assert np.isfinite(slope).all() and slope.any()
+    each = np.array(make(name, reduction="none")(y_true, logits))
+    assert each.shape == (6,) and each.mean() == pytest.approx(value, rel=1e-5)
+    assert float(make(name, reduction="sum")(y_true, logits)) == pytest.approx(6 * value, rel=1e-5)
+    weights = np.array([2.0, 0.5, 0.0, 1.0, 3.0, 1.0])
+    weighted = float(make(name)(y_true, logits, sample_weight=weights))
+    assert weighted == pytest.approx((weights * each).mean(), rel=1e-5)
+
+
+@EACH
+def test_config_round_trip(name):
+    options = {"from_logits": False, "object_class": 1, "reduction": "sum", "name": "x", "dtype": "bfloat16"}
+    loss = make(name, **options)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
+    assert type(again) is type(loss) and again.get_config() == loss.get_config()
+    expected = {**ALL[name], **options}
+    assert {key: again.get_config()[key] for key in expected} == pytest.approx(expected)
+
+
+def segmenter():
+    keras.utils.set_random_seed(0)
+    return keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(4, 3, padding="same")])
+
+
+@EACH
+def test_training_lowers_it_and_a_saved_model_goes_on(name, tmp_path):
+    labels, pictures, _ = object_cases.batch()
+    pictures = 255 * pictures
+    model = WeaklySupervisedModel(segmenter())
+    model.compile(keras.optimizers.Adam(5e-3), loss=make(name))
+    history = model.fit(pictures, labels, batch_size=6, epochs=8, verbose=0).history
+    assert history["loss"][-1] < 0.95 * history["loss"][0]
+    assert {term.name for term in getattr(model.loss, "terms", [model.loss])} < set(history)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert again.loss.get_config() == model.loss.get_config()
+    values = [m.evaluate(pictures, labels, batch_size=6, verbose=0) for m in (model, again)]
+    np.testing.assert_allclose(values[1], values[0], rtol=1e-5)
+    assert np.isfinite(again.fit(pictures, labels, verbose=0).history["loss"]).all()
+
+
+@EACH
+def test_half_precision_policy_is_finite(name):
+    labels, pictures, _ = object_cases.batch()
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = WeaklySupervisedModel(segmenter(), value_range=(0, 1))
+        model.compile(keras.optimizers.SGD(1e-3), loss=make(name))
+        history = model.fit(pictures, labels, batch_size=6, epochs=2, verbose=0).history
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert np.isfinite(history["loss"]).all()
+    assert all(np.isfinite(weights).all() for weights in model.get_weights())
+
+
+@EACH
+@pytest.mark.parametrize("object_class", (-1, 1.0, True, "1", None))
+def test_bad_object_class(name, object_class):
+    text = f"object_class must be an integer of at least 0. Received: object_class={object_class!r}"
+    with pytest.raises(ValueError, match=text):
+        make(name, object_class=object_class)
+
+
+@EACH
+@pytest.mark.parametrize(
+    ("shape", "object_class"), [((2, 4, 4, 4), 4), ((2, 4, 4, 1), 0), ((2, 4, 4), 1), ((2, 4, 4, 2), 2)]
+)
+def test_predictions_without_the_object(name, shape, object_class):
+    y_true = targets.pack(np.full((2, 4, 4), 255), np.zeros((2, 4, 4, 3), "float32"))
+    text = f"y_pred must be .* object_class={object_class} among them. Received: shape "
+    with pytest.raises(ValueError, match=text):
+        make(name, object_class=object_class).call(y_true, tf.zeros(shape))
+
+
+@pytest.mark.parametrize("weight", (-1, float("nan"), "much"))
+def test_bad_weight(weight):
+    for name in list(ALL)[:4]:
+        with pytest.raises(ValueError, match=f"weight must be .* Received: weight={weight!r}"):
+            make(name, weight=weight)
+
+
+# Positive and negative pictures lie unevenly over the two devices, one of which gets no positive one at
+# first. TensorFlow's last batch gives two pictures to the one and one to the other. Each term trains by
+# itself, then all do, each time from the same weights.
+TWO_DEVICES = """
+import contextlib, json, sys
+import keras, numpy as np
+from keras_wsseg import WeaklySupervisedModel, losses
+
+settings, devices = json.loads(sys.argv[1]), int(sys.argv[2])
+on_jax, scope = keras.backend.backend() == "jax", contextlib.nullcontext()
+if devices == 2 and on_jax:
+    both = keras.distribution.list_devices()
+    assert len(both) == 2, both
+    keras.distribution.set_distribution(keras.distribution.DataParallel(devices=both))
+elif devices == 2:
+    import tensorflow as tf
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    scope = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope()
+count = 8 if on_jax else 7
+rng = np.random.default_rng(0)
+pictures = rng.uniform(0, 255, (count, 8, 8, 3)).astype("float32")
+labels = np.full((count, 8, 8), 255)
+labels[[1, 2, 3, 5]] = 0
+labels[3, 2:] = labels[4, :3] = 254
+start = [rng.normal(size=(3, 3, 3, 4)) / 200, np.zeros(4)]
+with scope:
+    net = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(4, 3, padding="same")])
+    model = WeaklySupervisedModel(net)
+    loss = losses.SingleClassLoss(**settings)
+    model.compile(keras.optimizers.SGD(1e-4), loss=loss, jit_compile=on_jax)
+found = {}
+for chosen in [*([term] for term in loss.terms), loss.terms]:
+    for term in loss.terms:
+        term.anneal("weight", term.declared("weight") if term in chosen else 0.0)
+    net.set_weights(start)
+    logs = model.fit(pictures, labels, batch_size=4, epochs=2, shuffle=False, verbose=0).history
+    moved = [np.ravel(now - before) for now, before in zip(net.get_weights(), start)]
+    found[" ".join(term.name for term in chosen)] = logs, np.concatenate(moved).tolist()
+print(json.dumps(found))
+"""
+
+
+def trained_on(devices, backend):
+    settings = {**ALL["SingleClassLoss"], "object_class": object_cases.OBJECT}
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_DEVICES, json.dumps(settings), str(devices)],
+        capture_output=True,
+        text=True,
+        env={
+            **os.environ,
+            "KERAS_BACKEND": backend,
+            "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        },
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("backend", ("tensorflow", "jax"))
+def test_two_devices_train_as_one_does(backend):
+    one, two = trained_on(1, backend), trained_on(2, backend)
+    assert len(one) == 5 and set(one) == set(two)
+    for chosen, (logs, moved) in one.items():
+        for term, values in logs.items():
+            # On TensorFlow Keras weighs the sum, not the terms, by how many pictures a device had.
+            if (term, backend) != ("loss", "tensorflow"):
+                np.testing.assert_allclose(
+                    two[chosen][0][term], values, rtol=1e-4, err_msg=f"{chosen} {term}"
+                )
+        difference = np.abs(np.subtract(two[chosen][1], moved)).max()
+        assert np.abs(moved).max() > 1e-5 and difference < 1e-3 * np.abs(moved).max(), chosen
