@@ -28,8 +28,8 @@ class AnnealingPictures(keras.callbacks.Callback):
         directory: folder for the film; made when its first column is written.
         epochs: how many epochs are filmed, from the first, such as those of the annealing stage; None: all.
         every: epochs from one column to the next.
-        truth: dense label maps `(height, width)`, one for each picture, of which the object is shown. None
-            leaves their place empty.
+        truth: dense label maps `(height, width)`, one for each picture, whose object is shown under it; None
+            shows the picture once more.
         object_class: class id of the object.
         kind: `"probability"`, that of the object in grey, or `"mask"`: in colour where the object has the
             highest probability.

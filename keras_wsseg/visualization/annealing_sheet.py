@@ -40,8 +40,8 @@ def annealing_sheet(
         sigmas: the sigma of each epoch, of a picture in [0, 1], above 0.
         probabilities: for each epoch a list of `(height, width, classes)`, one for each picture.
         titles: words above each epoch's column, before its sigma; by default `epoch 1` and so on.
-        truth: list of label maps `(height, width)`, whose object is shown under the picture; an entry may be
-            None.
+        truth: list of label maps `(height, width)`, whose object is shown under the picture; where there is
+            None the picture is shown once more.
         object_class: class id of the object.
         kind: `"probability"`, that of the object in grey, or `"mask"`: in colour where the object has the
             highest probability.
@@ -151,8 +151,8 @@ def annealing_film(
     rows = []
     for image, labels in zip(images, truth or [None] * len(images), strict=True):
         picture = rgb_picture(image, value_range)
-        # An empty frame where the truth is not known keeps the rows of all columns on one line.
-        below = np.full_like(picture, 255)
+        # The picture once more keeps the rows of all columns on one line; a blank would look like an object.
+        below = picture
         if labels is not None:
             mask = checked_labels(labels, picture.shape[:2], "truth") == number
             below = _drawn(picture, mask, mask, number, kind)

@@ -131,7 +131,7 @@ def object_scores():
         FBeta(beta_squared=0.3),
         FBeta(threshold=0.3, name="f_at_0.3"),
         Jaccard(),
-        Jaccard(threshold=0.6, per_picture=True, name="jaccard_mean"),
+        Jaccard(threshold=0.45, per_picture=True, name="jaccard_mean"),
     ]
 
 
@@ -142,6 +142,7 @@ def task():
 
 
 def model_with(scores, **options):
+    keras.utils.set_random_seed(0)
     inputs = keras.Input((None, None, 3))
     x = keras.layers.Rescaling(1 / 255)(inputs)
     x = keras.layers.Conv2D(4, 3, strides=2, padding="same", activation="relu")(x)
@@ -199,6 +200,7 @@ from keras_wsseg import WeaklySupervisedModel, losses
 from keras_wsseg.metrics import FBeta, Jaccard
 
 assert keras.backend.backend() == "jax"
+keras.utils.set_random_seed(0)
 rng = np.random.default_rng(0)
 images = rng.uniform(0, 255, (6, 8, 8, 3)).astype("float32")
 labels = rng.choice([0, 1, 254, 255], (6, 8, 8)).astype("uint8")

@@ -61,6 +61,16 @@ def test_mask_colours_where_the_object_is_likeliest():
     assert not holds(annealing_film([image], [], [None], cell=CELL), mask)
 
 
+def test_without_truth_the_picture_is_shown_again_and_never_a_blank(scene):
+    images, _ = scene
+    blank = np.full((32, 32, 3), 255, np.uint8)
+    for truth in (None, [None, None]):
+        film = annealing_film(images, [], truth, cell=CELL)
+        assert holds(film[:120], images[0]) and holds(film[100:], images[0])
+        # Below the caption, left of where its paper begins.
+        assert not holds(film[40:, :CELL], blank)
+
+
 def test_columns_are_of_one_height_with_truth_and_without(scene):
     images, maps = scene
     column = annealing_column(images, 0.1, maps[0], "epoch 1", cell=CELL)
