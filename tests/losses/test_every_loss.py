@@ -19,6 +19,11 @@ CASES = {
     "NormalizedCutLoss": SHORT,
     "KernelCutLoss": {**SHORT, "gamma": 0.5, "cut_sigma_rgb": 0.5, "cut_sigma_xy": 9.0},
     "ADMLoss": {**SHORT, "iterations": 3},
+    "SparseCRFLoss": {"object_class": 2, "sigma": 0.3},
+    "VolumetricLoss": {"object_class": 2, "least": 0.5},
+    "PositionalLoss": {"object_class": 2},
+    "NegativeLoss": {"object_class": 2},
+    "SingleClassLoss": {"object_class": 2, "least": 0.5},
 }
 # The pictures are small enough for the exact sums; the approximations must agree between backends as well.
 CASES |= {
@@ -45,9 +50,11 @@ print(json.dumps(found))
 
 def case():
     rng = np.random.default_rng(0)
-    labels = rng.choice([0, 1, 2, 254, 255], size=(2, 18, 14), p=[0.05, 0.05, 0.05, 0.1, 0.75])
-    y_true = np.array(targets.pack(labels, rng.random((2, 18, 14, 3)).astype("float32")))
-    logits = rng.normal(size=(2, 18, 14, 3)).astype("float32")
+    labels = rng.choice([0, 1, 2, 254, 255], size=(3, 18, 14), p=[0.05, 0.05, 0.05, 0.1, 0.75])
+    # The last picture does not hold class 2, the object of the losses of one object.
+    labels[2] = np.where(labels[2] == 254, 254, labels[2] % 2)
+    y_true = np.array(targets.pack(labels, rng.random((3, 18, 14, 3)).astype("float32")))
+    logits = rng.normal(size=(3, 18, 14, 3)).astype("float32")
     return y_true, logits, rng.normal(size=logits.shape).astype("float32")
 
 
