@@ -112,12 +112,13 @@ def print_scores(scores):
     pooled = f"{scores['pictures']} pictures"
     if scores["groups"] > 1:
         pooled += f" in {scores['groups']} groups, Dice per group"
+    means = (points(scores.get(f"mean_{name}")) for name in ("iou", "dice", "f_beta"))
     print_table(
         ("class", "IoU", "Dice", "F0.3"),
-        [*rows, None, ("mean", points(scores["mean_iou"]), points(scores["mean_dice"]), "")],
+        [*rows, None, ("mean", *means)],
     )
     print(f"In points of 100; {pooled}; the mean Dice leaves out the first class.")
-    print("F0.3: the F measure with β² = 0.3, all pixels pooled.")
+    print("F0.3: the F measure with β² = 0.3, all pixels pooled; its mean leaves out the first class too.")
     if scores.get("refined"):
         print("With a CRF behind the segmenter:")
         print_scores(scores["refined"])

@@ -5,14 +5,19 @@ import pathlib
 from keras_wsseg.training.config import TrainingConfig
 
 
-def check_data_folder(path):
-    """Raises `FileNotFoundError` where `path` is no data folder, in the words of the command line."""
+def check_data_folder(path, images=True):
+    """Raises `FileNotFoundError` where `path` is no data folder, in the words of the command line.
+
+    Args:
+        path: the folder.
+        images: whether there must be a folder images/ in it.
+    """
     folder = pathlib.Path(path)
     if not folder.is_dir():
         raise FileNotFoundError(
             f"DATA must be a folder with images/ and annotations. Received: {str(path)!r}"
         )
-    if not (folder / "images").is_dir():
+    if images and not (folder / "images").is_dir():
         raise FileNotFoundError(f"DATA must have a folder images/ in it. Received: {str(path)!r}")
 
 
@@ -31,7 +36,8 @@ def settings_for(path, given, must_score=False):
         FileNotFoundError: if the folder lacks what cannot be done without.
         ValueError: if a setting is out of its range.
     """
-    check_data_folder(path)
+    single_class = given.get("method") == "single-class"
+    check_data_folder(path, images=not single_class)
     folder, splits, notes = pathlib.Path(path), {}, []
     has_val = (folder / "val.txt").is_file()
     missing = "val.txt" if not has_val else None if (folder / "labels").is_dir() else "labels/"
@@ -45,5 +51,6 @@ def settings_for(path, given, must_score=False):
                 "--train-split none takes every annotated picture, those of val.txt included."
             )
         splits["train_split"] = None
-        notes.append(f"There is no train.txt in {path}: training on every annotated picture.")
+        every = "picture of the object" if single_class else "annotated picture"
+        notes.append(f"There is no train.txt in {path}: training on every {every}.")
     return TrainingConfig(data=str(folder.resolve()), **{**splits, **given}), notes

@@ -5,7 +5,8 @@ import shlex
 
 from keras_wsseg.cli import console
 from keras_wsseg.cli.options import add_command
-from keras_wsseg.cli.segmenters import load_keras_model, segmenter_file
+from keras_wsseg.cli.segmenters import load_keras_model
+from keras_wsseg.training.run_folder import segmenter_file
 
 _DESCRIPTION = """
 Writes a trained segmenter as one ONNX file that holds its normalisation, class names and colours, and

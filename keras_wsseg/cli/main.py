@@ -6,6 +6,7 @@ import sys
 
 import keras_wsseg
 from keras_wsseg.cli import (
+    class_by_class_command,
     demo_command,
     evaluate_command,
     export_command,
@@ -23,6 +24,7 @@ _COMMANDS = (
     predict_command,
     export_command,
     sweep_command,
+    class_by_class_command,
     propose_command,
     gradient_command,
     demo_command,

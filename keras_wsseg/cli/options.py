@@ -30,10 +30,17 @@ def add_command(commands, name, summary, description, example):
     )
 
 
-def add_settings(parser):
-    """Adds an option for every field of `TrainingConfig` but `data`, which each command asks for itself."""
+def add_settings(parser, leave_out=()):
+    """Adds an option for every field of `TrainingConfig` but `data`, which each command asks for itself.
+
+    Args:
+        parser: of the command.
+        leave_out: names of fields that the command sets by itself.
+    """
     groups = {}
     for field in fields():
+        if field.name in leave_out:
+            continue
         title = field.metadata["group"]
         if title not in groups:
             groups[title] = parser.add_argument_group(title)
@@ -69,7 +76,9 @@ def parse_value(field, text, separator=","):
     if typing.get_origin(field.type) is tuple:
         if text == "":
             return ()
-        return tuple(_number(name, int, part) for part in text.split(separator))
+        kind = typing.get_args(field.type)[0]
+        parts = text.split(separator)
+        return tuple(parts) if kind is str else tuple(_number(name, kind, part) for part in parts)
     if field.type is bool:
         if text.lower() not in _TRUE + _FALSE:
             raise ValueError(f"{name} must be true or false. Received: {text!r}")
@@ -119,7 +128,7 @@ def _converter(field):
 
 def _metavar(field):
     if typing.get_origin(field.type) is tuple:
-        return "N,N,..."
+        return "TEXT,TEXT,..." if typing.get_args(field.type)[0] is str else "N,N,..."
     return {int: "N", float: "X"}.get(_kind(field), "TEXT")
 
 

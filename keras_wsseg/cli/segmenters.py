@@ -40,7 +40,8 @@ def load_keras_model(path):
         FileNotFoundError: if there is no such file, or the training in the folder is not finished.
         ValueError: if it is no Keras model.
     """
-    path = pathlib.Path(path)
+    from keras_wsseg.training.run_folder import RunFolder, segmenter_file
+
     file = segmenter_file(path)
     load_keras()
     import keras
@@ -48,7 +49,6 @@ def load_keras_model(path):
     # Registers the layers of which segmenters are made.
     import keras_wsseg.models  # noqa: F401
     from keras_wsseg.training.config import TrainingConfig
-    from keras_wsseg.training.run_folder import RunFolder
 
     try:
         model = keras.saving.load_model(file, compile=False)
@@ -59,30 +59,6 @@ def load_keras_model(path):
     if not run.config.is_file():
         return model, None, None
     return model, run.read_class_names(), TrainingConfig.read(run.config)
-
-
-def segmenter_file(path):
-    """The `.keras` file that `path` means, or an error that says what `path` should be."""
-    from keras_wsseg.training.run_folder import RunFolder
-
-    path = pathlib.Path(path)
-    if path.is_dir():
-        run = RunFolder(path)
-        if not run.config.is_file():
-            raise FileNotFoundError(
-                f"{str(path)!r} must be a run folder of `keras-wsseg train`. Received: none"
-            )
-        if not run.segmenter.is_file():
-            raise FileNotFoundError(
-                f"The training in {str(path)!r} must have come to its end: go on with --resume. "
-                "Received: no segmenter.keras"
-            )
-        return run.segmenter
-    if not path.is_file():
-        raise FileNotFoundError(f"There must be a run folder or file of that name. Received: {str(path)!r}")
-    if path.suffix.lower() != ".keras":
-        raise ValueError(f"A segmenter must be a run folder, .keras or .onnx. Received: {str(path)!r}")
-    return path
 
 
 class KerasSegmenter:

@@ -49,7 +49,7 @@ def add_to(commands):
     chosen.add_argument("--seeds", type=int, default=1, metavar="N", help="trainings of each (default: 1)")
     chosen.add_argument(
         "--score",
-        choices=("mean_iou", "mean_dice"),
+        choices=("mean_iou", "mean_dice", "mean_f_beta"),
         default="mean_iou",
         help="what the table shows (default: mean_iou)",
     )
@@ -141,7 +141,7 @@ def _values(chosen, text):
 
 def table_of(rows, score):
     """`(title, (columns, rows of text))`: settings, mean ± spread, difference to the first row, classes."""
-    metric = {"mean_iou": "mean IoU", "mean_dice": "mean Dice"}[score]
+    metric = {"mean_iou": "mean IoU", "mean_dice": "mean Dice", "mean_f_beta": "mean F0.3"}[score]
     seeds = len(rows[0].scores)
     title = f"{metric} in points of 100" + (f": mean ± spread over {seeds} seeds" if seeds > 1 else "")
     refined = any(row.refined for row in rows)

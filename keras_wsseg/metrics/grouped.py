@@ -122,6 +122,10 @@ class GroupedConfusion:
         """
         return _mean_over_groups(self.f_beta_per_group(beta_squared))
 
+    def mean_f_beta(self, beta_squared=0.3):
+        """Mean of `f_beta()` over the foreground classes that occur, all but class 0; 0 where none does."""
+        return _mean_or_zero(self.f_beta(beta_squared)[1:])
+
     def dice(self):
         """`(num_classes,)` Dice score of each class, averaged over the groups where it occurs, else NaN."""
         return _mean_over_groups(self.dice_per_group())

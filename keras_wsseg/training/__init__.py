@@ -7,6 +7,7 @@ import importlib
 
 # No module here is called like what it holds: importing a module `train` would put it over the function.
 _HOMES = {
+    "ClassByClassFolder": "class_by_class",
     "RefinedSegmenter": "refinement",
     "RunFolder": "run_folder",
     "Scores": "evaluation",
@@ -17,6 +18,7 @@ _HOMES = {
     "evaluate": "evaluation",
     "sweep": "sweeper",
     "train": "trainer",
+    "train_class_by_class": "class_by_class",
 }
 
 __all__ = sorted(_HOMES)

@@ -1,9 +1,12 @@
 """From settings to the parts of a training: data, segmenter, loss, optimizer."""
 
+import pathlib
+
 import keras
 
-from keras_wsseg import losses, models
-from keras_wsseg.data import SegmentationFolder
+from keras_wsseg import callbacks, losses, models
+from keras_wsseg.data import SegmentationFolder, SingleClassFolder
+from keras_wsseg.data.listing import read_lines
 
 _DENSE_LOSSES = {
     "dense-crf": losses.DenseCRFLoss,
@@ -18,6 +21,14 @@ def build_training_data(config):
 
     Those without annotation are left to the methods whose loss has something to say about them.
     """
+    if config.single_class:
+        return SingleClassFolder(
+            config.data,
+            positives=config.positives,
+            negatives=config.negatives if config.negative_epochs else (),
+            split=config.train_split,
+            object_name=_object_name(config),
+        )
     simulated = {}
     if config.label_source in ("clicks", "simulated_clicks"):
         simulated["click_size"] = config.click_size
@@ -36,6 +47,19 @@ def build_training_data(config):
     if not config.regularised:
         data.unlabelled = None
     return data
+
+
+def _object_name(config):
+    names = pathlib.Path(config.data) / "classes.txt"
+    if config.object_name is not None or not names.is_file():
+        return config.object_name or "object"
+    lines = read_lines(names)
+    if len(lines) != 2:
+        raise ValueError(
+            f"object_name must be given where {str(names)!r} names other than two classes, the background "
+            f"and the object. Received: object_name=None and {len(lines)} names"
+        )
+    return lines[1]
 
 
 def build_validation_data(config, like):
@@ -62,16 +86,56 @@ def build_segmenter(config, data):
         "weight_decay": config.weight_decay,
     }
     if config.model == "unet":
-        return models.UNet(data.num_classes, filters=config.filters, **common)
-    return models.DeepLabV3Plus(data.num_classes, backbone=config.backbone, weights=config.weights, **common)
+        segmenter = models.UNet(data.num_classes, filters=config.filters, **common)
+    else:
+        common["weights"] = config.weights
+        if config.model != "umobilenetv2":
+            common["backbone"] = config.backbone
+        if config.model != "deeplabv3plus":
+            common["frozen"] = {"auto": None, "frozen": True, "trained": False}[config.encoder]
+        kinds = {
+            "deeplabv3plus": models.DeepLabV3Plus,
+            "umobilenetv2": models.UMobileNetV2,
+            "encoder-unet": models.EncoderUNet,
+        }
+        segmenter = kinds[config.model](data.num_classes, **common)
+    return models.at_working_size(segmenter, config.crop) if config.whole_pictures else segmenter
 
 
 def build_loss(config):
-    """The loss, and its regularised term or None."""
+    """The loss, and the callbacks that lead its weights through the training."""
+    if config.single_class:
+        loss = losses.SingleClassLoss(
+            volumetric_weight=config.volumetric_weight,
+            positional_weight=config.positional_weight,
+            negative_weight=config.negative_weight,
+            target=config.object_share,
+            small_reduction=config.small_reduction,
+            border=config.border,
+            center=config.center,
+            **_without_none({"crf_weight": config.crf_weight, "sigma": config.sigma_rgb}),
+        )
+        stages = callbacks.SingleClassStages(
+            loss,
+            annealing_epochs=config.annealing_epochs,
+            normal_epochs=config.normal_epochs,
+            first_sigma=config.first_sigma,
+            annealing_weight=config.annealing_weight,
+            reset_optimizer=config.reset_optimizer,
+        )
+        return loss, [stages]
     class_weights = None if config.class_weights == "none" else config.class_weights
     cross_entropy = losses.PartialCrossEntropy(class_weights=class_weights)
     if not config.regularised:
-        return cross_entropy, None
+        return cross_entropy, []
+    regularised = _regularised_loss(config)
+    schedule = []
+    if config.warm_up_steps or config.ramp_steps:
+        schedule.append(callbacks.WarmUp(regularised, config.warm_up_steps, config.ramp_steps))
+    return cross_entropy + regularised, schedule
+
+
+def _regularised_loss(config):
     given = {"weight": config.crf_weight}
     if config.method == "gated-crf":
         widths = {"xy": config.sigma_xy, "rgb": config.sigma_rgb}
@@ -89,19 +153,21 @@ def build_loss(config):
         if config.method == "adm":
             given.update(strength=config.adm_strength, iterations=config.adm_iterations)
         kind = _DENSE_LOSSES[config.method]
-    regularised = kind(scale=config.loss_scale, **_without_none(given))
-    return cross_entropy + regularised, regularised
+    return kind(scale=config.loss_scale, **_without_none(given))
 
 
 def _without_none(settings):
     return {name: value for name, value in settings.items() if value is not None}
 
 
-def build_optimizer(config):
-    """The optimizer with its falling learning rate."""
-    schedule = keras.optimizers.schedules.PolynomialDecay(
-        config.learning_rate, config.steps, end_learning_rate=0.0, power=0.9
-    )
+def build_optimizer(config, steps):
+    """The optimizer with its learning rate, for a training of so many steps."""
+    rate = config.learning_rate
+    if rate is None:
+        rate = 1e-3 if config.single_class else 3e-3
+    constant = config.decay == "constant" or (config.decay == "auto" and config.single_class)
+    if not constant:
+        rate = keras.optimizers.schedules.PolynomialDecay(rate, steps, end_learning_rate=0.0, power=0.9)
     if config.optimizer == "sgd":
-        return keras.optimizers.SGD(schedule, momentum=0.9)
-    return keras.optimizers.Adam(schedule)
+        return keras.optimizers.SGD(rate, momentum=0.9)
+    return keras.optimizers.Adam(rate)

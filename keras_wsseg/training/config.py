@@ -5,10 +5,11 @@ import json
 import os
 import pathlib
 import re
-import types
 import typing
 
-METHODS = ("gated-crf", "dense-crf", "normalized-cut", "kernel-cut", "adm", "pce", "full")
+from keras_wsseg.training.setting import check, option
+
+METHODS = ("gated-crf", "dense-crf", "normalized-cut", "kernel-cut", "adm", "pce", "full", "single-class")
 
 # Repeated here since the command line answers --help without loading Keras; a test holds the two together.
 DENSE_METHODS = ("auto", "exact", "nystrom", "permutohedral")
@@ -16,12 +17,8 @@ DENSE_METHODS = ("auto", "exact", "nystrom", "permutohedral")
 CRFS = ("none", "windowed", "dense")
 
 DATA, SEGMENTER, TRAINING = "data", "segmenter", "training"
-CRF, GATED, DENSE, OUTPUT = "regularised loss", "gated-crf alone", "fully connected losses", "output"
-
-
-def _option(group, default, help, choices=None, least=None, above=None):
-    limits = {"group": group, "help": help, "choices": choices, "least": least, "above": above}
-    return dataclasses.field(default=default, metadata=limits)
+CRF, GATED, DENSE = "regularised loss", "gated-crf alone", "fully connected losses"
+SINGLE, OUTPUT = "single-class alone", "output"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,148 +37,217 @@ class TrainingConfig:
         'gated-crf'
     """
 
-    data: str = _option(DATA, None, "folder with images/ and the annotations")
-    annotation: str = _option(
+    data: str = option(DATA, None, "folder with images/ and the annotations")
+    annotation: str = option(
         DATA, "scribbles", "sub-folder of annotations; or simulated_clicks, simulated_scribbles from labels/"
     )
-    train_split: str | None = _option(
+    train_split: str | None = option(
         DATA,
         "train",
         "list of the pictures to train on, <name>.txt in the data folder; none: all annotated ones",
     )
-    val_split: str | None = _option(
+    val_split: str | None = option(
         DATA, "val", "list of the pictures to score on, which have dense labels in labels/; none: no scores"
     )
-    click_size: int = _option(
+    click_size: int = option(
         DATA, 1, "side of clicks in pixels, odd; for clicks and simulated_clicks", least=1
     )
-    stuff_classes: tuple[int, ...] = _option(
+    stuff_classes: tuple[int, ...] = option(
         DATA, (), "ids of classes whose parts under 256 pixels get no simulated click"
     )
-    scribble_length: float = _option(
+    scribble_length: float = option(
         DATA,
         1.0,
         "part of each scribble that is kept, from 1 down to 0, a click; for scribbles, simulated_scribbles",
         least=0,
     )
-    labelled_share: float = _option(
+    labelled_share: float = option(
         DATA,
         1.0,
         "part of the annotated pictures that keep their annotation; the others are trained on without, but "
         "not with pce and full",
         above=0,
     )
-    unlabelled_split: str | None = _option(
+    unlabelled_split: str | None = option(
         DATA,
         None,
         "list of further pictures, <name>.txt, that need no annotation; not used with pce and full",
     )
-    unlabelled_batch: int | None = _option(
+    unlabelled_batch: int | None = option(
         DATA,
         None,
         "pictures without annotation in each batch; none: half of them where there are any",
         least=0,
     )
-    group_by: str | None = _option(
+    group_by: str | None = option(
         DATA, None, "regular expression whose first group, in a picture's name, is the volume it belongs to"
     )
 
-    model: str = _option(SEGMENTER, "unet", "kind of segmenter", ("unet", "deeplabv3plus"))
-    filters: tuple[int, ...] = _option(SEGMENTER, (12, 24, 48, 96), "channels of each level of the U-Net")
-    backbone: str = _option(
-        SEGMENTER, "resnet34", "encoder of DeepLabV3+: resnet34, or a name of keras.applications"
+    positives: tuple[str, ...] = option(
+        DATA, ("images",), "single-class: sub-folders of the pictures that hold the object"
     )
-    weights: str | None = _option(
-        SEGMENTER, None, "pretrained encoder of DeepLabV3+: imagenet, or a local file for resnet34"
+    object_name: str | None = option(
+        DATA,
+        None,
+        "single-class: what the object is called; none: the second line of classes.txt, else object",
     )
-    output_stride: int = _option(
+    negatives: tuple[str, ...] = option(
+        DATA, (), "single-class: sub-folders of pictures known not to hold it, for a last stage"
+    )
+
+    model: str = option(
+        SEGMENTER, "unet", "kind of segmenter", ("unet", "deeplabv3plus", "umobilenetv2", "encoder-unet")
+    )
+    filters: tuple[int, ...] = option(SEGMENTER, (12, 24, 48, 96), "channels of each level of the U-Net")
+    backbone: str = option(
+        SEGMENTER,
+        "resnet34",
+        "encoder of deeplabv3plus and encoder-unet: resnet18, resnet34, or a name of keras.applications",
+    )
+    weights: str | None = option(
+        SEGMENTER, None, "pretrained encoder, not of unet: imagenet, or a local file"
+    )
+    encoder: str = option(
+        SEGMENTER,
+        "auto",
+        "of umobilenetv2 and encoder-unet: keep the encoder's weights as they are or train them; auto: keep "
+        "pretrained ones",
+        ("auto", "frozen", "trained"),
+    )
+    output_stride: int = option(
         SEGMENTER, 1, "logits at the picture's size, at half or at a quarter of it", (1, 2, 4)
     )
 
-    method: str = _option(
+    method: str = option(
         TRAINING,
         "gated-crf",
         "pce: cross entropy of the annotated pixels alone; gated-crf, dense-crf, normalized-cut, kernel-cut, "
-        "adm: that and the loss of this name; full: dense labels",
+        "adm: that and the loss of this name; full: dense labels; single-class: no label, one object",
         METHODS,
     )
-    steps: int = _option(TRAINING, 400, "training steps", least=1)
-    batch_size: int = _option(TRAINING, 8, "pictures a step", least=1)
-    crop: int = _option(TRAINING, 144, "side of the training crops in pixels", least=8)
-    scale_low: float = _option(TRAINING, 0.8, "smallest random scale of a training picture", above=0)
-    scale_high: float = _option(TRAINING, 1.25, "largest random scale", above=0)
-    flip: bool = _option(
+    start_from: str | None = option(
+        TRAINING, None, "run folder or .keras file of a like segmenter whose weights to start from"
+    )
+    steps: int = option(
+        TRAINING, 400, "training steps; those of single-class follow from the epochs of its stages", least=1
+    )
+    batch_size: int = option(TRAINING, 8, "pictures a step", least=1)
+    crop: int = option(TRAINING, 144, "side of the training crops in pixels", least=8)
+    whole: bool = option(
+        TRAINING,
+        False,
+        "train on whole pictures, resized to the side of the crops, and let the segmenter resize what it is "
+        "given; single-class always does",
+    )
+    scale_low: float = option(TRAINING, 0.8, "smallest random scale of a training picture", above=0)
+    scale_high: float = option(TRAINING, 1.25, "largest random scale", above=0)
+    flip: bool = option(
         TRAINING, True, "mirror half of the pictures; not where left and right differ in kind"
     )
-    optimizer: str = _option(TRAINING, "adam", "optimizer", ("adam", "sgd"))
-    learning_rate: float = _option(
-        TRAINING, 3e-3, "learning rate of the first step; it falls to 0 by a polynomial of power 0.9", above=0
+    optimizer: str = option(TRAINING, "adam", "optimizer", ("adam", "sgd"))
+    learning_rate: float | None = option(
+        TRAINING, None, "learning rate of the first step; none: 0.003, single-class 0.001", above=0
     )
-    weight_decay: float = _option(TRAINING, 0.0, "L2 penalty on the convolutions' kernels", least=0)
-    class_weights: str = _option(
+    decay: str = option(
+        TRAINING,
+        "auto",
+        "how the learning rate falls to 0: by a polynomial of power 0.9, or not at all; auto: polynomial, "
+        "single-class constant",
+        ("auto", "polynomial", "constant"),
+    )
+    weight_decay: float = option(TRAINING, 0.0, "L2 penalty on the convolutions' kernels", least=0)
+    class_weights: str = option(
         TRAINING,
         "none",
         "weights of the classes: all equal, or by how rare each is in the batch",
         ("none", "batch"),
     )
-    seed: int = _option(TRAINING, 0, "seed of weights, order and augmentation", least=0)
+    seed: int = option(TRAINING, 0, "seed of weights, order and augmentation", least=0)
 
-    crf_weight: float | None = _option(
+    crf_weight: float | None = option(
         CRF, None, "lambda, its weight beside the cross entropy; none: the loss's default", least=0
     )
-    sigma_xy: float | None = _option(
+    sigma_xy: float | None = option(
         CRF,
         None,
         "width of its kernel in pixels: of the loss's grid for gated-crf, of the full picture for the "
         "others; none: the loss's default",
         above=0,
     )
-    sigma_rgb: float | None = _option(
+    sigma_rgb: float | None = option(
         CRF,
         None,
         "width of its kernel in colour, of a picture in [0, 1]; none: the loss's default",
         above=0,
     )
-    loss_scale: float = _option(CRF, 0.5, "its grid, relative to that of the logits or picture", above=0)
-    warm_up: int | None = _option(CRF, None, "first steps, without it; none: a quarter of all", least=0)
-    ramp: int | None = _option(
+    loss_scale: float = option(CRF, 0.5, "its grid, relative to that of the logits or picture", above=0)
+    warm_up: int | None = option(CRF, None, "first steps, without it; none: a quarter of all", least=0)
+    ramp: int | None = option(
         CRF, None, "steps after those, over which its weight rises; none: a quarter of all", least=0
     )
 
-    radius: int = _option(GATED, 5, "pixels that its window reaches to each side", least=1)
-    normalization: str = _option(
+    radius: int = option(GATED, 5, "pixels that its window reaches to each side", least=1)
+    normalization: str = option(
         GATED, "destination", "what divides the energy", ("destination", "kernel_mass")
     )
-    gate_source: bool = _option(GATED, True, "pixels outside the picture send no energy")
-    gate_destination: bool = _option(GATED, False, "annotated pixels receive no energy")
+    gate_source: bool = option(GATED, True, "pixels outside the picture send no energy")
+    gate_destination: bool = option(GATED, False, "annotated pixels receive no energy")
 
-    dense_method: str = _option(DENSE, "auto", "how sums over all pixels are formed", DENSE_METHODS)
-    landmarks: int = _option(DENSE, 256, "landmarks of nystrom", least=1)
-    gamma: float | None = _option(
+    dense_method: str = option(DENSE, "auto", "how sums over all pixels are formed", DENSE_METHODS)
+    landmarks: int = option(DENSE, 256, "landmarks of nystrom", least=1)
+    gamma: float | None = option(
         DENSE, None, "kernel-cut: factor of the normalized cut; none: the loss's default", least=0
     )
-    cut_sigma_xy: float | None = _option(
+    cut_sigma_xy: float | None = option(
         DENSE,
         None,
         "kernel-cut: width of the cut's kernel in pixels of the full picture; none: sigma_xy",
         above=0,
     )
-    cut_sigma_rgb: float | None = _option(
+    cut_sigma_rgb: float | None = option(
         DENSE, None, "kernel-cut: width of the cut's kernel in colour; none: sigma_rgb", above=0
     )
-    adm_strength: float = _option(
+    adm_strength: float = option(
         DENSE, 2.0, "adm: how strongly alike pixels pull at one another in its proposals", least=0
     )
-    adm_iterations: int = _option(DENSE, 5, "adm: mean-field steps for a proposal", least=1)
+    adm_iterations: int = option(DENSE, 5, "adm: mean-field steps for a proposal", least=1)
 
-    epoch_steps: int = _option(OUTPUT, 50, "steps between two lines of the log and two checkpoints", least=1)
-    picture_every: int = _option(
-        OUTPUT, 2, "write pictures every so many lines of the log; 0: never", least=0
+    annealing_epochs: int = option(
+        SINGLE, 15, "epochs over which sigma_rgb rises, first; 0: none, as with --start-from", least=0
     )
-    score_crf: str = _option(
+    normal_epochs: int = option(SINGLE, 50, "epochs at full strength after those", least=0)
+    negative_epochs: int = option(SINGLE, 200, "further epochs with negatives, where there are any", least=0)
+    negative_batch: int | None = option(
+        SINGLE, None, "negatives added to each batch of those; none: as many as batch_size", least=1
+    )
+    first_sigma: float = option(SINGLE, 0.05, "where sigma_rgb rises from", above=0)
+    annealing_weight: float = option(SINGLE, 1.0, "crf_weight while sigma_rgb rises", least=0)
+    volumetric_weight: float = option(SINGLE, 1.0, "weight of the prior on the object's size", least=0)
+    positional_weight: float = option(SINGLE, 1.0, "weight of the prior on its place", least=0)
+    negative_weight: float = option(SINGLE, 2.0, "weight of the negatives", least=0)
+    object_share: float = option(SINGLE, 0.5, "expected share of the object in a batch", above=0)
+    small_reduction: str = option(
+        SINGLE,
+        "sum",
+        "pictures that lost the object: their sum over the batch, or mean",
+        ("sum", "mean"),
+    )
+    border: int = option(SINGLE, 3, "pixels at the border that are taken for background", least=1)
+    center: int = option(SINGLE, 3, "side of the middle that is taken for the object", least=1)
+    reset_optimizer: bool = option(SINGLE, False, "begin each stage with a new optimizer")
+
+    epoch_steps: int | None = option(
+        OUTPUT,
+        None,
+        "steps between two lines of the log and two checkpoints: an epoch; none: 50, single-class one pass "
+        "over the pictures",
+        least=1,
+    )
+    picture_every: int = option(OUTPUT, 2, "write pictures every so many lines of the log; 0: never", least=0)
+    score_crf: str = option(
         OUTPUT, "none", "score a second time with a CRF behind the segmenter, see evaluate --crf", CRFS
     )
-    tensorboard: bool = _option(OUTPUT, False, "write logs and pictures for TensorBoard too")
+    tensorboard: bool = option(OUTPUT, False, "write logs and pictures for TensorBoard too")
 
     def __post_init__(self):
         if isinstance(self.data, os.PathLike):
@@ -195,7 +261,7 @@ class TrainingConfig:
                 f"data must be the folder of images and annotations. Received: data={self.data!r}"
             )
         for field in dataclasses.fields(self):
-            _check(field, getattr(self, field.name))
+            check(field, getattr(self, field.name))
         if self.scale_high < self.scale_low:
             raise ValueError(
                 f"scale_high must be at least scale_low={self.scale_low}. "
@@ -208,8 +274,11 @@ class TrainingConfig:
                 f"warm_up must be below steps={self.steps}, or the loss of method={self.method!r} never "
                 f"acts. Received: warm_up={self.warm_up}"
             )
-        if self.loss_scale > 1:
-            raise ValueError(f"loss_scale must be at most 1. Received: loss_scale={self.loss_scale!r}")
+        for name in ("loss_scale", "object_share"):
+            if getattr(self, name) > 1:
+                raise ValueError(f"{name} must be at most 1. Received: {name}={getattr(self, name)!r}")
+        if self.single_class:
+            self._check_stages()
         if self.score_crf != "none" and self.val_split is None:
             raise ValueError(
                 "score_crf needs pictures to score on. "
@@ -259,10 +328,34 @@ class TrainingConfig:
                     f"Received: unlabelled_batch={self.unlabelled_batch}"
                 )
 
+    def _check_stages(self):
+        if not self.positives:
+            raise ValueError("positives must name at least one folder. Received: positives=()")
+        if self.annealing_epochs + self.normal_epochs == 0:
+            raise ValueError(
+                "annealing_epochs and normal_epochs must not both be 0. "
+                "Received: annealing_epochs=0, normal_epochs=0"
+            )
+        if self.sigma_rgb is not None and self.sigma_rgb < self.first_sigma and self.annealing_epochs:
+            raise ValueError(
+                f"first_sigma must be at most sigma_rgb={self.sigma_rgb}. "
+                f"Received: first_sigma={self.first_sigma}"
+            )
+
+    @property
+    def single_class(self):
+        """Whether the method learns one object from pictures alone."""
+        return self.method == "single-class"
+
+    @property
+    def whole_pictures(self):
+        """Whether pictures are resized instead of cropped."""
+        return self.whole or self.single_class
+
     @property
     def regularised(self):
         """Whether the method has a loss beside the cross entropy, which learns from unlabelled pixels too."""
-        return self.method not in ("pce", "full")
+        return self.method not in ("pce", "full", "single-class")
 
     @property
     def warm_up_steps(self):
@@ -311,32 +404,3 @@ def check_group_by(pattern):
     if not compiled.groups:
         raise ValueError(f"group_by must have a group in parentheses. Received: group_by={pattern!r}")
     return compiled
-
-
-def _check(field, value):
-    name, limits = field.name, field.metadata
-    if not _is_of(field.type, value):
-        expected = getattr(field.type, "__name__", str(field.type))
-        if typing.get_origin(field.type) is tuple:
-            expected = "a tuple of int"
-        raise TypeError(f"{name} must be {expected}. Received: {name}={value!r}")
-    if value is None:
-        return
-    if limits["choices"] and value not in limits["choices"]:
-        choices = ", ".join(map(str, limits["choices"]))
-        raise ValueError(f"{name} must be one of {choices}. Received: {name}={value!r}")
-    # The comparisons are turned round so that NaN fails them too.
-    if limits["least"] is not None and not value >= limits["least"]:
-        raise ValueError(f"{name} must be at least {limits['least']}. Received: {name}={value!r}")
-    if limits["above"] is not None and not value > limits["above"]:
-        raise ValueError(f"{name} must be greater than {limits['above']}. Received: {name}={value!r}")
-
-
-def _is_of(kind, value):
-    if isinstance(kind, types.UnionType):
-        return any(_is_of(one, value) for one in typing.get_args(kind))
-    if typing.get_origin(kind) is tuple:
-        return isinstance(value, tuple) and all(_is_of(int, one) for one in value)
-    if kind in (int, float) and isinstance(value, bool):
-        return False
-    return isinstance(value, (int, float) if kind is float else kind)

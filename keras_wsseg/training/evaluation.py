@@ -22,6 +22,7 @@ class Scores:
         pictures, groups: how many of them were scored.
         f_beta: the F measure of each class by name, with β² = 0.3 and all pixels pooled; None where a class
             does not occur. Empty in scores that were written before there was one.
+        mean_f_beta: its mean over the foreground classes that occur; None in such scores.
         refined: the `Scores` with a CRF behind the segmenter, where they were asked for.
     """
 
@@ -32,6 +33,7 @@ class Scores:
     pictures: int
     groups: int
     f_beta: dict = dataclasses.field(default_factory=dict)
+    mean_f_beta: float | None = None
     refined: "Scores | None" = None
 
 
@@ -86,6 +88,7 @@ def evaluate(segmenter, data, group_by=None, progress=None):
         pictures=len(data),
         groups=len(confusion.groups),
         f_beta=_by_name(names, pooled.f_beta()),
+        mean_f_beta=pooled.mean_f_beta(),
     )
 
 

@@ -17,7 +17,7 @@ class RunFolder:
     classes.txt      the classes' names, one a line
     log.csv          loss, its terms and scores by epoch
     backup/          state of an unfinished training, for --resume
-    pictures/        image, annotation, prediction and uncertainty by epoch
+    pictures/        image, annotation, prediction and uncertainty by epoch; annealing/ of single-class
     tensorboard/     where asked for
     segmenter.keras  the trained segmenter
     scores.json      its scores
@@ -129,6 +129,28 @@ class RunFolder:
     def read_scores(self):
         """The scores as a dict, or None where there are none yet."""
         return json.loads(self.scores.read_text()) if self.scores.is_file() else None
+
+
+def segmenter_file(path):
+    """The `.keras` file that `path` means, or an error that says what `path` should be."""
+    path = pathlib.Path(path)
+    if path.is_dir():
+        run = RunFolder(path)
+        if not run.config.is_file():
+            raise FileNotFoundError(
+                f"{str(path)!r} must be a run folder of `keras-wsseg train`. Received: none"
+            )
+        if not run.segmenter.is_file():
+            raise FileNotFoundError(
+                f"The training in {str(path)!r} must have come to its end: go on with --resume. "
+                "Received: no segmenter.keras"
+            )
+        return run.segmenter
+    if not path.is_file():
+        raise FileNotFoundError(f"There must be a run folder or file of that name. Received: {str(path)!r}")
+    if path.suffix.lower() != ".keras":
+        raise ValueError(f"A segmenter must be a run folder, .keras or .onnx. Received: {str(path)!r}")
+    return path
 
 
 def write_text(path, text):

@@ -16,6 +16,8 @@ from keras_wsseg.training.evaluation import check_groups
 from keras_wsseg.training.run_folder import RunFolder
 from keras_wsseg.training.trainer import train
 
+SCORES = ("mean_iou", "mean_dice", "mean_f_beta")
+
 
 @dataclasses.dataclass(frozen=True)
 class SweepRow:
@@ -70,7 +72,7 @@ def sweep(config, varied, seeds, folder, score="mean_iou", on_run=None, on_score
             `{"sigma_xy+radius": [(3, 3), (6, 5)]}`.
         seeds: the seeds, such as `range(3)`.
         folder: a folder that receives one run folder a training.
-        score: `"mean_iou"` or `"mean_dice"`.
+        score: `"mean_iou"`, `"mean_dice"` or `"mean_f_beta"`.
         on_run: called with `(number, count, settings, run)` before each training: the settings that vary, by
             name, and the `RunFolder`.
         on_scores: called with the dict of scores after it.
@@ -83,8 +85,8 @@ def sweep(config, varied, seeds, folder, score="mean_iou", on_run=None, on_score
         ValueError: if a setting does not exist, a value is out of its range or given twice, there is nothing
             to score on, or the data are wrong; all before the first training.
     """
-    if score not in ("mean_iou", "mean_dice"):
-        raise ValueError(f"score must be 'mean_iou' or 'mean_dice'. Received: score={score!r}")
+    if score not in SCORES:
+        raise ValueError(f"score must be one of {', '.join(SCORES)}. Received: score={score!r}")
     seeds = [int(seed) for seed in seeds]
     if not seeds:
         raise ValueError("seeds must hold at least one. Received: none")
@@ -133,7 +135,8 @@ def _check_parts(configs):
         build_loss(config)
         source = (config.data, config.label_source, config.train_split, config.val_split)
         source += (config.click_size, config.stuff_classes, config.scribble_length, config.group_by)
-        source += (config.labelled_share, config.unlabelled_split)
+        source += (config.labelled_share, config.unlabelled_split, config.single_class)
+        source += (config.positives, config.negatives)
         if source not in sources:
             sources[source] = build_training_data(config)
             validation = build_validation_data(config, sources[source])

@@ -6,11 +6,12 @@ import importlib.util
 import keras
 
 from keras_wsseg import callbacks
-from keras_wsseg.models import WeaklySupervisedModel
+from keras_wsseg.models import WeaklySupervisedModel, copy_weights
 from keras_wsseg.training import build
+from keras_wsseg.training.batches import training_batches, training_length
 from keras_wsseg.training.evaluation import check_groups, evaluate
 from keras_wsseg.training.refinement import RefinedSegmenter, build_crf
-from keras_wsseg.training.run_folder import RunFolder
+from keras_wsseg.training.run_folder import RunFolder, segmenter_file
 
 
 def train(config, folder, resume=False, verbose="auto", progress=None):
@@ -59,32 +60,21 @@ def train(config, folder, resume=False, verbose="auto", progress=None):
 
 def _fit(config, run, data, resume, verbose):
     keras.utils.set_random_seed(config.seed)
-    segmenter = build.build_segmenter(config, data)
-    model = WeaklySupervisedModel(segmenter, value_range=data.value_range)
-    loss, crf = build.build_loss(config)
-    model.compile(optimizer=build.build_optimizer(config), loss=loss)
-    # Epochs of one length, so that the last step is the one at which the learning rate arrives at 0.
-    epochs = -(-config.steps // config.epoch_steps)
-    epoch_steps = -(-config.steps // epochs)
-    unlabelled_batch = None if data.unlabelled is None else config.unlabelled_batch
-    data_epoch = data.steps_per_epoch(config.batch_size, unlabelled_batch)
     done = run.completed_epochs() if resume else 0
-    batches = data.train(
-        config.batch_size,
-        config.crop,
-        scale=(config.scale_low, config.scale_high),
-        flip=config.flip,
-        seed=config.seed,
-        repeat=True,
-        first_epoch=done * epoch_steps // data_epoch,
-        unlabelled_batch=unlabelled_batch,
-    )
+    segmenter = build.build_segmenter(config, data)
+    if config.start_from is not None and not done:
+        copy_weights(keras.saving.load_model(segmenter_file(config.start_from), compile=False), segmenter)
+    model = WeaklySupervisedModel(segmenter, value_range=data.value_range)
+    loss, schedule = build.build_loss(config)
+    length = training_length(config, data)
+    model.compile(optimizer=build.build_optimizer(config, length.steps), loss=loss)
+    batches = training_batches(config, data, length, done)
     run.begin(config, data.class_names)
     model.fit(
         batches,
-        steps_per_epoch=epoch_steps,
-        epochs=epochs,
-        callbacks=_callbacks(config, run, data, crf, append=done > 0),
+        steps_per_epoch=length.epoch_steps,
+        epochs=length.epochs,
+        callbacks=_callbacks(config, run, data, loss, schedule, append=done > 0),
         verbose=verbose,
         shuffle=False,
     )
@@ -93,25 +83,33 @@ def _fit(config, run, data, resume, verbose):
     return segmenter
 
 
-def _callbacks(config, run, data, crf, append):
-    chosen = [
-        # An interruption while a checkpoint is written leaves the one before it.
-        keras.callbacks.BackupAndRestore(run.backup, double_checkpoint=True, delete_checkpoint=False),
-        keras.callbacks.CSVLogger(run.log, append=append),
-    ]
-    if crf is not None and (config.warm_up_steps or config.ramp_steps):
-        chosen.append(callbacks.WarmUp(crf, config.warm_up_steps, config.ramp_steps))
+def _callbacks(config, run, data, loss, schedule, append):
+    # An interruption while a checkpoint is written leaves the one before it.
+    chosen = [keras.callbacks.BackupAndRestore(run.backup, double_checkpoint=True, delete_checkpoint=False)]
+    chosen += schedule
+    if config.single_class:
+        pictures = [data.load(index)[0] for index in _spread(len(data), 16)]
+        chosen.append(callbacks.CollapseWarning(pictures, class_names=data.class_names))
+    # The log takes its columns from what the callbacks before it have put there.
+    chosen.append(keras.callbacks.CSVLogger(run.log, append=append))
     if config.tensorboard:
         chosen.append(keras.callbacks.TensorBoard(run.tensorboard))
     if config.picture_every:
         chosen.append(_pictures(config, run, data))
+        if config.single_class and config.annealing_epochs:
+            chosen.append(_annealing_pictures(config, run, data, loss))
     return chosen
+
+
+def _spread(count, most):
+    """At most so many positions, spread evenly over `count`."""
+    step = max(1, count // most)
+    return range(0, count, step)[:most]
 
 
 def _pictures(config, run, data):
     """Pictures of training progress: on training pictures, whose weak labels are there to be seen."""
-    step = max(1, len(data) // 4)
-    weak = [data.load(index) for index in range(0, len(data), step)][:4]
+    weak = [data.load(index) for index in _spread(len(data), 4)]
     return callbacks.PredictionPictures(
         [picture for picture, _ in weak],
         [labels for _, labels in weak],
@@ -119,5 +117,17 @@ def _pictures(config, run, data):
         class_names=data.class_names,
         every=config.picture_every,
         tensorboard=run.tensorboard / "pictures" if config.tensorboard else None,
+        value_range=data.value_range,
+    )
+
+
+def _annealing_pictures(config, run, data, loss):
+    """The film of the annealing stage, in some eight columns."""
+    return callbacks.AnnealingPictures(
+        [data.load(index)[0] for index in _spread(len(data), 4)],
+        loss.crf,
+        run.pictures / "annealing",
+        epochs=config.annealing_epochs,
+        every=max(1, config.annealing_epochs // 7),
         value_range=data.value_range,
     )

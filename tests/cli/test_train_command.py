@@ -1,6 +1,9 @@
+import csv
 import json
 import shutil
 
+import keras
+import numpy as np
 import pytest
 
 from keras_wsseg.callbacks import PredictionPictures
@@ -155,4 +158,41 @@ def test_resuming_keeps_to_the_data(fails, trained, make_folder, tmp_path):
     other = make_folder(tmp_path / "other")
     assert fails("train", other, "--out", trained, "--resume") == (
         f"The training in '{trained}' was begun with other values of data."
+    )
+
+
+def test_a_single_class_needs_pictures_alone(folder, tmp_path, tiny, capsys, fails):
+    """Annealed at one resolution, then from those weights at another; no label is read in training."""
+    data = tmp_path / "data"
+    shutil.copytree(folder, data)
+    shutil.rmtree(data / "scribbles")
+    common = [*tiny, "--method", "single-class", "--normal-epochs", "1", "--epoch-steps", "1"]
+    first = [*common, "--out", str(tmp_path / "first"), "--annealing-epochs", "2", "--crop", "16"]
+    assert main(["train", str(data), *first]) == 0
+    run = RunFolder(tmp_path / "first")
+    assert run.finished and (run.pictures / "annealing" / "annealing.png").is_file()
+    with open(run.log) as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["sparse_crf_weight"]) for row in rows] == [1, 1, 100]
+    assert [float(row["sparse_crf_sigma"]) for row in rows] == pytest.approx([0.1, 0.15, 0.15])
+    assert all(0.5 <= float(row["largest_class_share"]) <= 1 for row in rows)
+    assert "F0.3" in capsys.readouterr().out
+
+    second = [*common, "--out", str(tmp_path / "second"), "--annealing-epochs", "0", "--crop", "32"]
+    second += ["--start-from", str(tmp_path / "first"), "--learning-rate", "1e-9"]
+    assert main(["train", str(data), *second]) == 0
+    kernels = [
+        [w for w in keras.saving.load_model(tmp_path / name / "segmenter.keras").get_weights() if w.ndim == 4]
+        for name in ("first", "second")
+    ]
+    for one, other in zip(*kernels, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+    third = [*common, "--out", str(tmp_path / "third"), "--start-from", str(tmp_path / "first")]
+    assert fails("train", data, *third, "--filters", "4,16").startswith(
+        f"the segmenter of start_from={str(tmp_path / 'first')!r} must be of the same architecture. Received: "
+    )
+    assert not (tmp_path / "third").exists()
+    assert fails("train", data, *common, "--out", tmp_path / "third", "--positives", "ponies").startswith(
+        f"'{data}' must have a folder 'ponies'."
     )

@@ -1,9 +1,16 @@
+import shutil
+
 import numpy as np
 import pytest
 
 from keras_wsseg import losses
 from keras_wsseg.annotations import OUTSIDE
-from keras_wsseg.training.build import build_loss, build_training_data
+from keras_wsseg.training.build import (
+    build_loss,
+    build_optimizer,
+    build_segmenter,
+    build_training_data,
+)
 
 
 def drawn(data):
@@ -18,7 +25,9 @@ def test_methods_have_their_losses_with_what_was_set(small_config):
         "kernel-cut": "KernelCutLoss",
         "adm": "ADMLoss",
     }.items():
-        total, loss = build_loss(small_config.replace(method=method))
+        total, (warm_up,) = build_loss(small_config.replace(method=method))
+        loss = warm_up.loss
+        assert (warm_up.steps, warm_up.ramp) == (2, 2)
         kind = getattr(losses, name)
         assert type(loss) is kind and loss in total.terms
         # What is not set is the loss's own default.
@@ -28,7 +37,7 @@ def test_methods_have_their_losses_with_what_was_set(small_config):
             landmarks=33, dense_method="nystrom", adm_strength=1.5, adm_iterations=2, radius=3,
             cut_sigma_xy=4.0, cut_sigma_rgb=0.3,
         )  # fmt: skip
-        _, loss = build_loss(changed)
+        loss = build_loss(changed)[1][0].loss
         assert (loss.weight, loss.scale) == (0.7, 0.25)
         widths = loss.kernels[0] if method == "gated-crf" else loss
         assert set(widths.get_config().values()) >= {9.0, 0.2}
@@ -39,7 +48,74 @@ def test_methods_have_their_losses_with_what_was_set(small_config):
         assert getattr(loss, "gamma", 0.4) == 0.4 and getattr(loss, "strength", 1.5) == 1.5
         assert getattr(loss, "iterations", 2) == 2 and getattr(loss, "radius", 3) == 3
     for method in ("pce", "full"):
-        assert build_loss(small_config.replace(method=method))[1] is None
+        assert build_loss(small_config.replace(method=method))[1] == []
+
+
+def test_single_class_has_its_loss_and_stages(small_config):
+    config = small_config.replace(method="single-class")
+    loss, (stages,) = build_loss(config)
+    assert loss.get_config() == losses.SingleClassLoss().get_config()
+    assert (stages.annealing_epochs, stages.negative_epoch, stages.loss) == (15, 65, loss)
+    changed = config.replace(
+        crf_weight=7.0, sigma_rgb=0.2, volumetric_weight=2.0, positional_weight=3.0, negative_weight=4.0,
+        object_share=0.3, small_reduction="mean", border=2, center=5, annealing_epochs=3, normal_epochs=4,
+        first_sigma=0.1, annealing_weight=0.5, reset_optimizer=True,
+    )  # fmt: skip
+    loss, (stages,) = build_loss(changed)
+    assert [term.weight for term in loss.terms] == [7.0, 2.0, 3.0, 4.0]
+    assert (loss.crf.sigma, loss.volumetric.target, loss.volumetric.small_reduction) == (0.2, 0.3, "mean")
+    assert (loss.positional.border, loss.positional.center) == (2, 5)
+    assert (stages.annealing_epochs, stages.negative_epoch) == (3, 7)
+    assert (stages.first_sigma, stages.annealing_weight, stages.reset_optimizer) == (0.1, 0.5, True)
+
+
+def test_single_class_reads_no_label(small_config, tmp_path, small_folder):
+    only_pictures = tmp_path / "pictures"
+    shutil.copytree(small_folder / "images", only_pictures / "images")
+    shutil.copytree(small_folder / "images", only_pictures / "others")
+    (only_pictures / "others" / "p0.png").rename(only_pictures / "others" / "q0.png")
+    config = small_config.replace(
+        method="single-class",
+        data=str(only_pictures),
+        train_split=None,
+        val_split=None,
+        negatives=("others",),
+    )
+    data = build_training_data(config)
+    assert data.class_names == ("background", "object") and len(data) == 6
+    assert data.negatives.names == ("q0",)
+    assert build_training_data(config.replace(object_name="ellipse")).class_names[1] == "ellipse"
+    assert build_training_data(config.replace(negative_epochs=0)).negatives is None
+    named = config.replace(data=str(small_folder), negatives=())
+    assert build_training_data(named).class_names == ("background", "ellipse")
+    (only_pictures / "classes.txt").write_text("background\ncat\ndog\n")
+    with pytest.raises(ValueError, match="object_name must be given where .* Received: .* 3 names"):
+        build_training_data(config)
+
+
+def test_learning_rates(small_config):
+    for method, given, rate, end in (
+        ("gated-crf", {}, 3e-3, 0.0),
+        ("single-class", {}, 1e-3, 1e-3),
+        ("single-class", {"decay": "polynomial"}, 1e-3, 0.0),
+        ("full", {"learning_rate": 0.5, "decay": "constant"}, 0.5, 0.5),
+    ):
+        optimizer = build_optimizer(small_config.replace(method=method, **given), 10)
+        assert float(optimizer.learning_rate) == pytest.approx(rate)
+        optimizer.iterations.assign(10)
+        assert float(optimizer.learning_rate) == pytest.approx(end)
+
+
+@pytest.mark.parametrize("model", ("unet", "deeplabv3plus", "umobilenetv2", "encoder-unet"))
+def test_segmenters(small_config, model):
+    data = build_training_data(small_config)
+    config = small_config.replace(model=model, backbone="resnet18", whole=model == "umobilenetv2", crop=40)
+    segmenter = build_segmenter(config, data)
+    assert segmenter.output_shape == (None, None, None, 2)
+    encoder = config.replace(encoder="frozen", whole=False)
+    frozen = build_segmenter(encoder, data)
+    fewer = len(frozen.trainable_variables) < len(segmenter.trainable_variables)
+    assert fewer == (model in ("umobilenetv2", "encoder-unet"))
 
 
 @pytest.mark.parametrize("annotation", ["scribbles", "simulated_scribbles"])

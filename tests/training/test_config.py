@@ -17,8 +17,8 @@ from keras_wsseg.training import TrainingConfig
         (
             {"method": "crf"},
             ValueError,
-            "method must be one of gated-crf, dense-crf, normalized-cut, kernel-cut, adm, pce, full. "
-            "Received: method='crf'",
+            "method must be one of gated-crf, dense-crf, normalized-cut, kernel-cut, adm, pce, full, "
+            "single-class. Received: method='crf'",
         ),
         (
             {"dense_method": "fast"},
@@ -127,6 +127,28 @@ from keras_wsseg.training import TrainingConfig
             "group_by must have a group in parentheses. Received: group_by='patient'",
         ),
         ({"group_by": "("}, ValueError, "group_by must be a regular expression"),
+        (
+            {"positives": ("a", 1)},
+            TypeError,
+            "positives must be a tuple of str. Received: positives=('a', 1)",
+        ),
+        (
+            {"method": "single-class", "positives": ()},
+            ValueError,
+            "positives must name at least one folder. Received: positives=()",
+        ),
+        (
+            {"method": "single-class", "annealing_epochs": 0, "normal_epochs": 0},
+            ValueError,
+            "annealing_epochs and normal_epochs must not both be 0. "
+            "Received: annealing_epochs=0, normal_epochs=0",
+        ),
+        (
+            {"method": "single-class", "sigma_rgb": 0.04},
+            ValueError,
+            "first_sigma must be at most sigma_rgb=0.04. Received: first_sigma=0.05",
+        ),
+        ({"object_share": 1.5}, ValueError, "object_share must be at most 1. Received: object_share=1.5"),
     ],
 )
 def test_wrong_settings_are_told(changes, error, text):
@@ -145,6 +167,7 @@ def test_json_round_trip(tmp_path):
         sigma_rgb=0.02,
         gate_source=False,
         group_by=r"(p\d+)",
+        negatives=("streets", "rooms"),
     )
     path = tmp_path / "config.json"
     path.write_text(config.to_json())

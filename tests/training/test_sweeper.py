@@ -94,7 +94,12 @@ def test_settings_change_together_and_in_every_combination(trained, tmp_path):
             "each value must be given once. Received: radius=3,seed=0 twice",
         ),
         ({"radius": [3]}, [], "mean_iou", "seeds must hold at least one. Received: none"),
-        ({"radius": [3]}, [0], "iou", "score must be 'mean_iou' or 'mean_dice'. Received: score='iou'"),
+        (
+            {"radius": [3]},
+            [0],
+            "iou",
+            "score must be one of mean_iou, mean_dice, mean_f_beta. Received: score='iou'",
+        ),
         (
             {"sigma_xy+radius": [(3, 3, 3)]},
             [0],

@@ -1,0 +1,215 @@
+"""Several classes from folders of pictures: a net a class, their masks as labels, one segmenter of all."""
+
+import os
+import pathlib
+import shutil
+
+import keras
+
+from keras_wsseg.annotations import write_label_map
+from keras_wsseg.data import ClassFolders
+from keras_wsseg.data.listing import IMAGE_SUFFIXES, files_by_stem, read_lines
+from keras_wsseg.data.picture import read_picture
+from keras_wsseg.training.config import TrainingConfig
+from keras_wsseg.training.evaluation import class_map
+from keras_wsseg.training.run_folder import RunFolder, write_text
+from keras_wsseg.training.trainer import train
+
+PSEUDO = "pseudo"
+
+
+class ClassByClassFolder:
+    """Where a class-by-class training keeps what it makes.
+
+    ```
+    nets.json, final.json   the settings of the nets and of the segmenter of all classes
+    nets/<class>/           the run folder of each net
+    dataset/                images/, the nets' masks in pseudo/, lists: a data folder to train on
+    segmenter/              the run folder of the segmenter of all classes
+    ```
+
+    Args:
+        path: the folder; it need not exist.
+
+    Example:
+        >>> ClassByClassFolder("runs/pets").segmenter.segmenter.name
+        'segmenter.keras'
+    """
+
+    def __init__(self, path):
+        self.path = pathlib.Path(path)
+        self.settings = {name: self.path / f"{name}.json" for name in ("nets", "final")}
+        self.dataset = self.path / "dataset"
+        self.segmenter = RunFolder(self.path / "segmenter")
+
+    def net(self, class_name):
+        """The `RunFolder` of one class's net."""
+        return RunFolder(self.path / "nets" / class_name)
+
+    @property
+    def begun(self):
+        """Whether there is a training here."""
+        return all(path.is_file() for path in self.settings.values())
+
+    def read(self):
+        """The settings of the nets and of the segmenter, two `TrainingConfig`."""
+        return tuple(TrainingConfig.read(path) for path in self.settings.values())
+
+    def begin(self, nets, final):
+        """Makes the folder and writes the settings."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        for path, config in zip(self.settings.values(), (nets, final), strict=True):
+            write_text(path, config.to_json())
+
+
+def train_class_by_class(nets, final, folder, resume=False, verbose="auto", progress=None, on_stage=None):
+    """Trains a segmenter of several classes from folders of pictures, without a labelled pixel.
+
+    A net a class learns from the pictures in its folder, with those of the other folders as pictures known
+    not to hold it. Its mask labels the pictures that lie in its folder alone: the object with that class, the
+    rest background. On these labels the segmenter of all classes is trained. What is finished already is not
+    done again.
+
+    Args:
+        nets: `TrainingConfig` of the nets, `method="single-class"`; `data` is the folder that holds
+            `positives/<class>/`, and `negatives/` with pictures that hold none of the classes where there
+            are any (see `data.ClassFolders`). `positives`, `negatives` and the lists are set here.
+        final: `TrainingConfig` of the segmenter, with any method that trains on labels; `data`, `annotation`
+            and the lists are set here. It is scored where `data` has images/, labels/ and val.txt.
+        folder: path of the folder for everything, see `ClassByClassFolder`.
+        resume: go on where an interrupted training in `folder` stopped.
+        verbose: as in `model.fit`.
+        progress: wraps iterables of pictures, to show progress.
+        on_stage: called with a line that says what begins.
+
+    Returns:
+        The `RunFolder` of the segmenter.
+
+    Raises:
+        FileExistsError, FileNotFoundError: if there is a training and it is not to be resumed, or none to
+            resume.
+        ValueError: if it was begun with other settings, or the settings or data do not fit.
+
+    Source: Veksler 2020, "Regularized Loss for Weakly Supervised Single Class Semantic Segmentation", ECCV,
+    the multi-class experiment on PASCAL VOC.
+    """
+    run = ClassByClassFolder(folder)
+    nets, final = _settings(run, nets, final, resume)
+    say = on_stage or (lambda line: None)
+    classes = ClassFolders(nets.data)
+    labelled = {stem: class_name for class_name, stem, _ in classes.single_class_pictures()}
+    for name in classes.class_names:
+        if name not in labelled.values():
+            raise ValueError(
+                "every class must have a picture that lies in its folder alone, to learn labels from. "
+                f"Received: none of {name!r}"
+            )
+    validation = _validation_pictures(nets.data, set(labelled))
+    run.begin(nets, final)
+    names = list(classes.class_names)
+    for number, name in enumerate(names, 1):
+        net = run.net(name)
+        say(f"Net {number} of {len(names)}: {name}" + (" (there already)" if net.finished else ""))
+        one = nets.replace(
+            positives=(f"positives/{name}",),
+            object_name=name,
+            negatives=tuple(
+                [f"positives/{other}" for other in names if other != name]
+                + ["negatives"] * (pathlib.Path(nets.data) / "negatives").is_dir()
+            ),
+            train_split=None,
+            val_split=None,
+        )
+        train(one, net.path, resume=net.config.is_file(), verbose=verbose)
+    say("Labels out of the nets' masks")
+    _write_dataset(run, classes, validation, progress)
+    say(f"Segmenter of {len(names)} classes")
+    final = final.replace(
+        data=str(run.dataset.resolve()),
+        annotation=PSEUDO,
+        train_split="train",
+        val_split="val" if validation else None,
+    )
+    return train(final, run.segmenter.path, run.segmenter.config.is_file(), verbose, progress)
+
+
+def _settings(run, nets, final, resume):
+    if not resume:
+        if run.begun:
+            raise FileExistsError(
+                f"There is a training in {str(run.path)!r} already: resume it, or choose another folder."
+            )
+        if run.path.exists() and (not run.path.is_dir() or any(run.path.iterdir())):
+            raise FileExistsError(f"{str(run.path)!r} holds other things: choose another folder.")
+    elif not run.begun:
+        raise FileNotFoundError(f"There is no training to resume in {str(run.path)!r}.")
+    else:
+        begun = run.read()
+        if nets is not None and (nets, final) != begun:
+            raise ValueError(f"The training in {str(run.path)!r} was begun with other settings.")
+        nets, final = begun
+    if not nets.single_class:
+        raise ValueError(f"nets must have method='single-class'. Received: method={nets.method!r}")
+    if final.single_class or final.method == "full":
+        raise ValueError(
+            "final must have a method that learns from weak labels, such as 'pce'. "
+            f"Received: method={final.method!r}"
+        )
+    return nets, final
+
+
+def _validation_pictures(data, taken):
+    """Picture and label files by name, of those to score on; empty where there are none."""
+    data = pathlib.Path(data)
+    if not (data / "val.txt").is_file() or not (data / "labels").is_dir():
+        return {}
+    images, labels = (files_by_stem(data, folder, IMAGE_SUFFIXES) for folder in ("images", "labels"))
+    found = {}
+    for name in read_lines(data / "val.txt"):
+        if name not in images or name not in labels:
+            raise FileNotFoundError(f"{str(data)!r} must have images/{name} and labels/{name}, see val.txt.")
+        if name in taken:
+            raise ValueError(
+                "Pictures of val.txt must have other names than those in the folders of the classes. "
+                f"Received: {name!r}"
+            )
+        found[name] = (images[name], labels[name])
+    return found
+
+
+def _write_dataset(run, classes, validation, progress):
+    pictures = classes.single_class_pictures()
+    for folder in ("images", PSEUDO, *(["labels"] if validation else [])):
+        (run.dataset / folder).mkdir(parents=True, exist_ok=True)
+    missing = [one for one in pictures if not (run.dataset / PSEUDO / f"{one[1]}.png").is_file()]
+    # A net at a time stays in memory.
+    loaded = (None, None)
+    for class_name, stem, path in progress(missing) if progress else missing:
+        if loaded[0] != class_name:
+            net = keras.saving.load_model(run.net(class_name).segmenter, compile=False)
+            loaded = (class_name, net)
+        channels = loaded[1].input_shape[-1]
+        picture = read_picture(path, "grey" if channels == 1 else "rgb")
+        labels = class_map(loaded[1], picture) * (1 + classes.class_names.index(class_name))
+        _link(path, run.dataset / "images" / path.name)
+        write_label_map(run.dataset / PSEUDO / f"{stem}.png", labels)
+    for image, labels in validation.values():
+        _link(image, run.dataset / "images" / image.name)
+        _link(labels, run.dataset / "labels" / labels.name)
+    lists = {"classes": ("background", *classes.class_names), "train": [stem for _, stem, _ in pictures]}
+    if validation:
+        lists["val"] = list(validation)
+    for name, lines in lists.items():
+        write_text(run.dataset / f"{name}.txt", "".join(f"{line}\n" for line in lines))
+
+
+def _link(source, target):
+    """A second name for a file, or a copy where the file system has no such thing."""
+    if target.exists():
+        return
+    try:
+        os.link(source, target)
+    except OSError:
+        partial = target.with_name(target.name + ".partial")
+        shutil.copy2(source, partial)
+        os.replace(partial, target)

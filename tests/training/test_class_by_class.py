@@ -1,0 +1,109 @@
+import pytest
+
+from keras_wsseg.annotations import read_label_map, write_label_map
+from keras_wsseg.data import synthetic_shapes
+from keras_wsseg.training import ClassByClassFolder, TrainingConfig, class_by_class, train_class_by_class
+from keras_wsseg.visualization import write_png
+
+
+@pytest.fixture(scope="module")
+def sorted_pictures(tmp_path_factory):
+    """Pictures of two classes, one of both, one of neither, and two to score on."""
+    root = tmp_path_factory.mktemp("sorted") / "pets"
+    images, labels, _ = synthetic_shapes(8, size=32, num_classes=3)
+    places = ["cat", "cat", "cat dog", "dog", "dog", "", "val", "val"]
+    for index, place in enumerate(places):
+        for name in place.split() or ["none"]:
+            folder = {"val": root / "images", "none": root / "negatives"}.get(name, root / "positives" / name)
+            folder.mkdir(parents=True, exist_ok=True)
+            write_png(folder / f"p{index}.png", images[index])
+    (root / "labels").mkdir()
+    for index in (6, 7):
+        write_label_map(root / "labels" / f"p{index}.png", labels[index])
+    (root / "val.txt").write_text("p6\np7\n")
+    return root
+
+
+@pytest.fixture(scope="module")
+def configs(sorted_pictures):
+    common = {"data": str(sorted_pictures), "filters": (4, 8), "crop": 16, "batch_size": 2}
+    nets = TrainingConfig(
+        method="single-class",
+        annealing_epochs=1,
+        normal_epochs=1,
+        negative_epochs=1,
+        picture_every=0,
+        **common,
+    )
+    return nets, TrainingConfig(method="pce", annotation="pseudo", steps=2, **common)
+
+
+def test_from_folders_to_a_segmenter_after_interruptions(configs, tmp_path, monkeypatch):
+    run, said = ClassByClassFolder(tmp_path / "run"), []
+    real, calls = class_by_class.train, []
+
+    def train(config, folder, *arguments, **options):
+        calls.append(folder.name)
+        if len(calls) in (2, 5):
+            raise KeyboardInterrupt
+        return real(config, folder, *arguments, **options)
+
+    monkeypatch.setattr(class_by_class, "train", train)
+    with pytest.raises(KeyboardInterrupt):
+        train_class_by_class(*configs, run.path, verbose=0)
+    assert run.net("cat").finished and not run.net("dog").finished
+    with pytest.raises(FileExistsError, match="There is a training in .* already"):
+        train_class_by_class(*configs, run.path, verbose=0)
+    with pytest.raises(KeyboardInterrupt):
+        train_class_by_class(None, None, run.path, resume=True, verbose=0)
+    first = run.net("cat").segmenter.stat().st_mtime_ns
+    final = train_class_by_class(*configs, run.path, resume=True, verbose=0, on_stage=said.append)
+
+    assert said == [
+        "Net 1 of 2: cat (there already)",
+        "Net 2 of 2: dog (there already)",
+        "Labels out of the nets' masks",
+        "Segmenter of 2 classes",
+    ]
+    assert run.net("cat").segmenter.stat().st_mtime_ns == first
+    assert final.finished and final.read_scores()["pictures"] == 2
+    assert list(final.read_scores()["iou"]) == ["background", "cat", "dog"]
+    # The picture of both classes teaches the nets and gets no label.
+    assert (run.dataset / "train.txt").read_text().split() == ["p0", "p1", "p3", "p4"]
+    assert sorted(path.name for path in (run.dataset / "images").iterdir()) == [
+        f"p{index}.png" for index in (0, 1, 3, 4, 6, 7)
+    ]
+    for index, object_class in ((0, 1), (1, 1), (3, 2), (4, 2)):
+        assert set(read_label_map(run.dataset / "pseudo" / f"p{index}.png").ravel()) <= {0, object_class}
+    config = TrainingConfig.read(run.net("cat").config)
+    assert (config.positives, config.negatives) == (("positives/cat",), ("positives/dog", "negatives"))
+
+
+def test_settings_that_do_not_fit(configs, tmp_path, sorted_pictures):
+    nets, final = configs
+    with pytest.raises(ValueError, match="nets must have method='single-class'. Received: method='pce'"):
+        train_class_by_class(final, final, tmp_path / "a")
+    with pytest.raises(ValueError, match="final must have a method .* Received: method='full'"):
+        train_class_by_class(nets, final.replace(method="full"), tmp_path / "a")
+    with pytest.raises(FileNotFoundError, match="There is no training to resume in"):
+        train_class_by_class(nets, final, tmp_path / "a", resume=True)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "x").touch()
+    with pytest.raises(FileExistsError, match="holds other things"):
+        train_class_by_class(nets, final, tmp_path / "b")
+    ClassByClassFolder(tmp_path / "c").begin(nets, final)
+    with pytest.raises(ValueError, match="was begun with other settings"):
+        train_class_by_class(nets.replace(seed=3), final, tmp_path / "c", resume=True)
+
+
+def test_names_that_are_scored_and_trained_on(configs, tmp_path, sorted_pictures):
+    (sorted_pictures / "val.txt").write_text("p0\n")
+    for folder in ("images", "labels"):
+        source = next((sorted_pictures / folder).iterdir())
+        (sorted_pictures / folder / "p0.png").write_bytes(source.read_bytes())
+    with pytest.raises(ValueError, match="Pictures of val.txt must have other names .* Received: 'p0'"):
+        train_class_by_class(*configs, tmp_path / "run")
+    (sorted_pictures / "val.txt").write_text("p9\n")
+    with pytest.raises(FileNotFoundError, match="must have images/p9 and labels/p9, see val.txt"):
+        train_class_by_class(*configs, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
