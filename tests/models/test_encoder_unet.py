@@ -1,0 +1,187 @@
+"""EncoderUNet as any segmenter, its choice of encoders, and what freezing one means."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_wsseg import losses
+from keras_wsseg.models import EncoderUNet, WeaklySupervisedModel
+
+SMALL = {"num_classes": 3, "filters": (8, 8, 6, 6, 4)}
+
+
+def encoder_of(model):
+    """The one model inside the model."""
+    (encoder,) = [layer for layer in model.layers if isinstance(layer, keras.Model)]
+    return encoder
+
+
+def normalisations(model):
+    return [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+
+
+@pytest.fixture(scope="module")
+def weights_file(tmp_path_factory):
+    """A network of keras.applications with weights of its own, standing in for published ones."""
+    network = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(None, None, 3))
+    generator = np.random.default_rng(3)
+    for variable in network.weights:
+        scale = 1 / np.sqrt(max(np.prod(variable.shape[:-1]), 1))
+        value = generator.normal(0, scale if len(variable.shape) > 1 else 0.1, variable.shape)
+        variable.assign(np.abs(1 + value) if variable.name in ("gamma", "moving_variance") else value)
+    path = tmp_path_factory.mktemp("weights") / "network.weights.h5"
+    network.save_weights(path)
+    return path
+
+
+@pytest.fixture
+def pretrained(weights_file):
+    return EncoderUNet(**SMALL, weights=weights_file, weight_decay=1e-3)
+
+
+def test_any_size_in_logits_out_and_saves(check_sizes, check_saves):
+    model = EncoderUNet(**SMALL, dropout=0.2, value_range=(-5, 300))
+    # XLA would compile each size for seconds.
+    model.compile(run_eagerly=True)
+    check_sizes(model)
+    check_saves(model)
+
+
+@pytest.mark.parametrize("output_stride", [2, 4])
+def test_coarser_logits(check_sizes, output_stride):
+    model = EncoderUNet(**SMALL, backbone="resnet18", output_stride=output_stride)
+    model.compile(run_eagerly=True)
+    check_sizes(model, output_stride)
+    names = [layer.name for layer in model.layers]
+    assert f"up{output_stride}_concat" in names and f"up{output_stride // 2}_concat" not in names
+
+
+def test_learns(check_learns):
+    check_learns(EncoderUNet(**SMALL, backbone="resnet18", dropout=0.1), jit_compile=False)
+
+
+def test_exports(check_exports):
+    check_exports(EncoderUNet(**SMALL, output_stride=2))
+
+
+def test_levels_join_the_features_of_their_stride():
+    model = EncoderUNet(2)
+    joined = [model.get_layer(f"up{stride}_concat").output.shape[-1] for stride in (16, 8, 4, 2, 1)]
+    assert joined == [256 + 576, 128 + 192, 64 + 144, 32 + 96, 16 + 3]
+    assert model.get_layer("up1_1_conv").filters == 16
+
+
+@pytest.mark.parametrize("backbone", ["ResNet50", "ConvNeXtTiny"])
+def test_other_encoders(backbone, make_pictures):
+    model = EncoderUNet(**SMALL, backbone=backbone)
+    logits = model(make_pictures(batch=1)).numpy()
+    assert logits.shape == (1, 33, 41, 3) and np.isfinite(logits).all()
+
+
+def test_the_picture_stands_in_where_the_encoder_has_no_features(make_pictures):
+    model = EncoderUNet(**SMALL, backbone="ConvNeXtTiny", output_stride=2, value_range=(0, 255))
+    tap = keras.Model(model.input, model.get_layer("up2_concat").output)
+    pictures = make_pictures(34, 40)
+    means = (pictures / 127.5 - 1).reshape(2, 17, 2, 20, 2, 3).mean((2, 4))
+    np.testing.assert_allclose(tap(pictures)[..., -3:], means, atol=1e-5)
+
+
+def test_grey_pictures_see_the_encoder_in_colour(make_pictures):
+    model = EncoderUNet(**SMALL, backbone="resnet18", input_channels=1)
+    assert encoder_of(model).input.shape[-1] == 3
+    assert model.predict(make_pictures(channels=1), verbose=0).shape == (2, 33, 41, 3)
+    assert encoder_of(EncoderUNet(**SMALL, backbone="resnet18", input_channels=5)).input.shape[-1] == 5
+
+
+def test_half_precision_gives_full_logits(mixed_float16, make_pictures):
+    model = EncoderUNet(**SMALL, backbone="resnet18", value_range=(0, 65535))
+    logits = model.predict(make_pictures() * 257, verbose=0)
+    assert model.get_layer("up1_0_conv").compute_dtype == "float16"
+    assert logits.dtype == np.float32 and np.isfinite(logits).all()
+
+
+def test_weight_decay_is_coupled_in_every_kernel(check_weight_decay):
+    check_weight_decay(EncoderUNet(**SMALL, backbone="resnet18", weight_decay=0.25), 0.25)
+
+
+def test_given_weights_arrive_and_stay_frozen_through_a_file(
+    pretrained, weights_file, make_pictures, tmp_path
+):
+    network = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(None, None, 3))
+    network.load_weights(weights_file)
+    expected = {weight.path: weight.numpy() for weight in network.weights}
+    pretrained.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    rebuilt = keras.Model.from_config(pretrained.get_config())
+    labels = np.zeros((2, 33, 41), "int32")
+    for model in (pretrained, loaded, rebuilt):
+        trained = {id(variable) for variable in model.trainable_variables}
+        assert not trained & {id(variable) for variable in encoder_of(model).variables}
+        assert len(trained) == len(EncoderUNet(**SMALL, frozen=True).trainable_variables) > 0
+    before = [weight.numpy() for weight in encoder_of(loaded).weights]
+    for weight, old in zip(encoder_of(loaded).weights, before, strict=True):
+        np.testing.assert_array_equal(old, expected[weight.path])
+    wrapped = WeaklySupervisedModel(loaded)
+    wrapped.compile(keras.optimizers.Adam(1e-2), losses.PartialCrossEntropy(), run_eagerly=True)
+    history = wrapped.fit(make_pictures(), labels, epochs=3, verbose=0).history["loss"]
+    assert history[-1] < history[0]
+    for weight, old in zip(encoder_of(loaded).weights, before, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), old)
+
+
+def test_frozen_normalisation_infers_in_training(pretrained, make_pictures):
+    encoder = encoder_of(pretrained)
+    picture = make_pictures(32, 64) / 127.5 - 1
+    for training, inferring in zip(encoder(picture, training=True), encoder(picture), strict=True):
+        np.testing.assert_array_equal(training, inferring)
+    encoder.trainable = True
+    assert np.abs(encoder(picture, training=True)[-1] - encoder(picture)[-1]).max() > 0.01
+
+
+def test_freezing_is_a_choice(weights_file):
+    assert encoder_of(EncoderUNet(**SMALL, weights=weights_file, frozen=False)).trainable_variables
+    assert encoder_of(EncoderUNet(**SMALL, backbone="resnet18")).trainable_variables
+    frozen = EncoderUNet(**SMALL, backbone="resnet18", frozen=True, weight_decay=0.1)
+    assert not encoder_of(frozen).trainable_variables
+    # Two convolutions and a reduction at each of five levels, and the logits.
+    assert len(frozen.losses) == 3 * 5 + 1
+
+
+def test_moving_averages_follow_within_few_steps_from_scratch(make_pictures, tmp_path):
+    model = EncoderUNet(**SMALL)
+    model.save(tmp_path / "model.keras")
+    loaded = encoder_of(keras.saving.load_model(tmp_path / "model.keras"))
+    assert len(normalisations(loaded)) > 50
+    assert {layer.momentum for layer in normalisations(loaded)} == {0.9}
+    picture = make_pictures(32, 64) / 127.5 - 1
+    first = keras.Model(loaded.input, loaded.get_layer("Conv1").output)
+    loaded(picture, training=True)
+    np.testing.assert_allclose(
+        loaded.get_layer("bn_Conv1").moving_mean, 0.1 * first(picture).numpy().mean((0, 1, 2)), atol=1e-5
+    )
+
+
+def test_momentum_is_the_networks_own_with_weights_unless_given(pretrained, weights_file):
+    assert {layer.momentum for layer in normalisations(encoder_of(pretrained))} == {0.999}
+    model = EncoderUNet(**SMALL, weights=weights_file, frozen=False, encoder_momentum=0.5)
+    assert {layer.momentum for layer in normalisations(encoder_of(model))} == {0.5}
+
+
+@pytest.mark.parametrize(
+    "arguments,error,message",
+    [
+        ({"num_classes": 0}, ValueError, "Received: num_classes=0"),
+        ({"filters": (8, 8)}, ValueError, r"`filters` must be five numbers, .* Received: filters=\(8, 8\)"),
+        ({"filters": (8, 8, 0, 8, 8)}, ValueError, "`filters` must be a whole .* Received: filters=0"),
+        ({"output_stride": 3}, ValueError, "must be one of 1, 2, 4, 8, 16. Received: output_stride=3"),
+        ({"dropout": 1}, ValueError, r"`dropout` must lie in \[0, 1\). Received: dropout=1"),
+        ({"weight_decay": -1}, ValueError, "Received: weight_decay=-1"),
+        ({"encoder_momentum": 1.0}, ValueError, r"must lie in \[0, 1\). Received: encoder_momentum=1.0"),
+        ({"backbone": "Xception"}, ValueError, "`backbone` must be .* Received: backbone='Xception'"),
+        ({"weights": "none.h5"}, FileNotFoundError, "`weights` must be None, 'imagenet' or name .*none.h5"),
+        ({"weights": "none.h5", "input_channels": 2}, ValueError, "Received: input_channels=2"),
+    ],
+)
+def test_bad_arguments_say_so(arguments, error, message):
+    with pytest.raises(error, match=message):
+        EncoderUNet(**{**SMALL, **arguments})
