@@ -63,7 +63,7 @@ def _fit(config, run, data, resume, verbose):
     done = run.completed_epochs() if resume else 0
     segmenter = build.build_segmenter(config, data)
     if config.start_from is not None and not done:
-        copy_weights(keras.saving.load_model(segmenter_file(config.start_from), compile=False), segmenter)
+        _start_from(config.start_from, segmenter)
     model = WeaklySupervisedModel(segmenter, value_range=data.value_range)
     loss, schedule = build.build_loss(config)
     length = training_length(config, data)
@@ -81,6 +81,17 @@ def _fit(config, run, data, resume, verbose):
     run.write_segmenter(segmenter)
     run.drop_backup()
     return segmenter
+
+
+def _start_from(path, segmenter):
+    begun = keras.saving.load_model(segmenter_file(path), compile=False)
+    try:
+        copy_weights(begun, segmenter)
+    except ValueError as error:
+        fits_not = str(error).partition("Received: ")[2]
+        raise ValueError(
+            f"the segmenter of start_from={path!r} must be of the same architecture. Received: {fits_not}"
+        ) from error
 
 
 def _callbacks(config, run, data, loss, schedule, append):

@@ -190,7 +190,7 @@ def test_a_single_class_needs_pictures_alone(folder, tmp_path, tiny, capsys, fai
 
     third = [*common, "--out", str(tmp_path / "third"), "--start-from", str(tmp_path / "first")]
     assert fails("train", data, *third, "--filters", "4,16").startswith(
-        f"the segmenter of start_from={str(tmp_path / 'first')!r} must be of the same architecture. Received: "
+        f"the segmenter of start_from='{tmp_path / 'first'}' must be of the same architecture. Received: "
     )
     assert not (tmp_path / "third").exists()
     assert fails("train", data, *common, "--out", tmp_path / "third", "--positives", "ponies").startswith(

@@ -128,9 +128,9 @@ from keras_wsseg.training import TrainingConfig
         ),
         ({"group_by": "("}, ValueError, "group_by must be a regular expression"),
         (
-            {"positives": ("a", 1)},
+            {"positives": (1,)},
             TypeError,
-            "positives must be a tuple of str. Received: positives=('a', 1)",
+            "positives must be a tuple of str. Received: positives=(1,)",
         ),
         (
             {"method": "single-class", "positives": ()},
