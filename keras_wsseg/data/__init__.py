@@ -5,7 +5,7 @@ from keras_wsseg.data.segmentation_arrays import SegmentationArrays
 from keras_wsseg.data.segmentation_dataset import SegmentationDataset
 from keras_wsseg.data.segmentation_folder import SegmentationFolder
 from keras_wsseg.data.single_class_folder import SingleClassFolder
-from keras_wsseg.data.synthetic import synthetic_shapes
+from keras_wsseg.data.synthetic import synthetic_object, synthetic_shapes
 
 __all__ = [
     "ClassFolders",
@@ -13,5 +13,6 @@ __all__ = [
     "SegmentationDataset",
     "SegmentationFolder",
     "SingleClassFolder",
+    "synthetic_object",
     "synthetic_shapes",
 ]

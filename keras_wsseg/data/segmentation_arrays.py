@@ -22,6 +22,7 @@ class SegmentationArrays(SegmentationDataset):
         names: one name per picture; by default their numbers.
         unlabelled: further images, of the same type and channels, that have no label maps: `train` mixes
             them into its batches, for losses that need no annotation. None: there are none.
+        negatives: further images, likewise, known to be background (class 0) everywhere.
 
     Raises:
         TypeError, ValueError: shapes, types or values do not fit; the error names the picture.
@@ -45,6 +46,7 @@ class SegmentationArrays(SegmentationDataset):
         value_range=None,
         names=None,
         unlabelled=None,
+        negatives=None,
     ):
         if len(images) == 0 or len(images) != len(labels):
             raise ValueError(
@@ -80,19 +82,20 @@ class SegmentationArrays(SegmentationDataset):
                     f"The labels of {name!r} must be 0 to {self.num_classes - 1}, 254 or 255. "
                     f"Received: class id {wrong[0]}"
                 )
-        if unlabelled is not None:
-            self.unlabelled = self._blank(unlabelled, value_range)
-            self._check_further("unlabelled")
+        for argument, further, value in (("unlabelled", unlabelled, UNLABELLED), ("negatives", negatives, 0)):
+            if further is not None:
+                setattr(self, argument, self._uniform(argument, further, value, value_range))
+                self._check_further(argument)
 
     def load(self, index):
         """One picture; see `SegmentationDataset.load`."""
         return self._images[index], self._labels[index]
 
-    def _blank(self, images, value_range):
+    def _uniform(self, argument, images, value, value_range):
         if len(images) == 0:
-            raise ValueError("`unlabelled` must hold at least one image or be None. Received: none")
-        names = [f"unlabelled[{index}]" for index in range(len(images))]
-        labels = [np.full(np.shape(image)[:2], UNLABELLED, np.uint8) for image in images]
+            raise ValueError(f"`{argument}` must hold at least one image or be None. Received: none")
+        names = [f"{argument}[{index}]" for index in range(len(images))]
+        labels = [np.full(np.shape(image)[:2], value, np.uint8) for image in images]
         return SegmentationArrays(images, labels, self.num_classes, self.class_names, value_range, names)
 
     @staticmethod

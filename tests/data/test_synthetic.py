@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from keras_wsseg.data import synthetic_shapes
+from keras_wsseg.data import synthetic_object, synthetic_shapes
 
 
 def test_pictures_labels_and_names():
@@ -55,3 +55,19 @@ def test_fewer_classes(num_classes):
 def test_arguments_are_checked(arguments, text):
     with pytest.raises(ValueError, match=text):
         synthetic_shapes(**{"count": 1, **arguments})
+
+
+def test_one_object_lies_in_the_middle_or_nowhere():
+    images, labels, names = synthetic_object(16, size=48)
+    assert images.shape == (16, 48, 48, 3) and names == ("background", "ellipse")
+    assert (labels[:, 22:26, 22:26] == 1).all()
+    frame = np.ones((48, 48), bool)
+    frame[3:-3, 3:-3] = False
+    assert labels[:, frame].mean() < 0.02
+    assert 0.2 < labels.mean() < 0.35
+    again, _, _ = synthetic_object(2, size=48)
+    assert np.array_equal(images[:2], again)
+    empty, labels, _ = synthetic_object(3, size=48, present=False)
+    assert not labels.any() and not np.array_equal(empty, images[:3])
+    with pytest.raises(ValueError, match="`size` must be at least 32. Received: size=8"):
+        synthetic_object(1, size=8)
