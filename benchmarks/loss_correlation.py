@@ -5,9 +5,9 @@
 DATA is a data folder with labels/ of a single class and train.txt, of which every fifth picture is held out.
 A small U-Net learns the labels of the others by cross entropy. At snapshots of that training, close together
 at first, the held-out pictures give the F measure (beta^2 = 0.3; per picture, then the mean) and the
-regularised losses of its probabilities, which read no label: the CRFs by themselves, and the whole loss of
-the single class recipe. Prints the numbers and Pearson's coefficients of each loss with F and draws them;
-needs matplotlib (extra `benchmarks`).
+regularised losses, which read no annotation, of its probabilities (`--hard`: of its most probable
+labels): the CRFs by themselves, and the whole loss of the single class recipe. Prints the numbers and
+Pearson's coefficients of each loss with F and draws them; needs matplotlib (extra `benchmarks`).
 """
 
 import argparse
@@ -29,20 +29,23 @@ PAPER = {
 class Snapshots(keras.callbacks.Callback):
     """F and each loss on the held-out pictures, after chosen steps."""
 
-    def __init__(self, segmenter, pictures, labels, value_range, steps, measured):
+    def __init__(self, segmenter, pictures, labels, value_range, steps, measured, hard):
         super().__init__()
         low, high = value_range
         self.segmenter, self.pictures, self.labels, self.measured = segmenter, pictures, labels, measured
         unlabelled = np.where(labels == targets.OUTSIDE, targets.OUTSIDE, targets.UNLABELLED)
         self.packed = targets.pack(unlabelled, (pictures - low) / (high - low))
-        self.steps, self.rows = set(steps), []
+        self.steps, self.hard, self.rows = set(steps), hard, []
 
     def on_train_batch_end(self, batch, logs=None):
         if batch + 1 in self.steps:
             logits = self.segmenter.predict(self.pictures, batch_size=16, verbose=0)
+            f = f_measure(self.labels, logits)
+            if self.hard:
+                logits = np.where(logits == logits.max(axis=-1, keepdims=True), 30.0, -30.0)
             # All pictures at once: the dense loss is a ratio of two sums over the batch.
             values = [float(loss(self.packed, logits)) for loss in self.measured.values()]
-            self.rows.append((batch + 1, f_measure(self.labels, logits), *values))
+            self.rows.append((batch + 1, f, *values))
             print("{:6d} {:7.4f}".format(*self.rows[-1]), *(f"{v:11.5f}" for v in values), flush=True)
 
 
@@ -65,6 +68,7 @@ def main():
     parser.add_argument("--snapshots", type=int, default=20)
     parser.add_argument("--size", type=int, default=128, help="side of the resized pictures")
     parser.add_argument("--sigma-xy", type=float, default=25.0, help="of the dense CRF, in resized pixels")
+    parser.add_argument("--hard", action="store_true", help="losses of the labels, not of probabilities")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     keras.utils.set_random_seed(arguments.seed)
@@ -84,7 +88,9 @@ def main():
     batch = held_out.train(len(held_out), arguments.size, flip=False, shuffle=False, **whole)
     pictures, labels = (np.array(part) for part in next(iter(batch)))
     steps = np.geomspace(arguments.first, arguments.steps, arguments.snapshots).round().astype(int)
-    snapshots = Snapshots(segmenter, pictures, labels, data.value_range, steps.tolist(), measured)
+    snapshots = Snapshots(
+        segmenter, pictures, labels, data.value_range, steps.tolist(), measured, arguments.hard
+    )
 
     model = WeaklySupervisedModel(segmenter, value_range=data.value_range)
     model.compile(keras.optimizers.Adam(1e-3), loss=losses.PartialCrossEntropy())
