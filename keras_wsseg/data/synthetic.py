@@ -69,7 +69,7 @@ def synthetic_object(count, size=64, seed=0, present=True):
     Example:
 
     >>> images, labels, names = synthetic_object(2, size=32)
-    >>> images.shape, sorted(set(labels.flat)), names
+    >>> images.shape, np.unique(labels).tolist(), names
     ((2, 32, 32, 3), [0, 1], ('background', 'ellipse'))
     """
     positive_integer("count", count)

@@ -12,7 +12,7 @@ from keras_wsseg.ops.object_priors import (
     volumetric_energy,
 )
 from keras_wsseg.ops.partial_cross_entropy import click_frequency_weights, partial_cross_entropy
-from keras_wsseg.ops.resize import resize_area, resize_bilinear
+from keras_wsseg.ops.resize import resize_antialiased, resize_area, resize_bilinear
 from keras_wsseg.ops.sparse_crf import neighbour_weights, sparse_crf_energy
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "object_share",
     "partial_cross_entropy",
     "positional_energy",
+    "resize_antialiased",
     "resize_area",
     "resize_bilinear",
     "smallness_energy",
