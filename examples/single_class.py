@@ -72,7 +72,9 @@ def main(argv=None):
         watched = [stages, callbacks.CollapseWarning(shown, class_names=train.class_names)]
         if annealing:
             film = f"{arguments.out}.pictures"
-            watched.append(callbacks.AnnealingPictures(shown, loss.crf, film, epochs=annealing))
+            watched.append(
+                callbacks.AnnealingPictures(shown, loss.crf, film, epochs=annealing, max_pictures=2)
+            )
         batches = train.train(setting["batch"], size, whole=True)
         model.fit(batches, epochs=stages.negative_epoch, callbacks=watched, verbose=2)
         if negative and train.negatives is not None:

@@ -45,7 +45,7 @@ class RangeGuard:
         """Raises ValueError if a picture was outside its range, or must be of another; then starts anew."""
         for name, (low, high) in self._bounds.items():
             variables = self._extremes[name]
-            least, most, fraction = (float(ops.convert_to_numpy(v.value)) for v in variables)
+            least, most, fraction = (float(variable.numpy()) for variable in variables)
             for variable, start in zip(variables, (math.inf, -math.inf, 0.0), strict=True):
                 variable.assign(start)
             slack = 1e-3 * (high - low)

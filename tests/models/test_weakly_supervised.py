@@ -194,6 +194,7 @@ with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
     model = WeaklySupervisedModel(net)
     crf = losses.GatedCRFLoss(radius=1, weight=1, normalization="kernel_mass")
     model.compile(keras.optimizers.SGD(0.0), loss=losses.PartialCrossEntropy() + crf)
+    model.fit(x, y, batch_size=4, verbose=0)
 logs = model.fit(x, y, batch_size=4, verbose=0, callbacks=[callbacks.WarmUp(crf, 0)]).history
 print(logs["loss"][0], logs["partial_cross_entropy"][0], logs["gated_crf"][0])
 """
