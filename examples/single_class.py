@@ -51,6 +51,8 @@ def main(argv=None):
     arguments = parser.parse_args(argv)
     if not arguments.data and not arguments.quick:
         parser.error("a data folder is needed, or --quick")
+    if arguments.weights and arguments.quick:
+        parser.error("--weights is of no use to the small net of --quick")
     setting = QUICK if arguments.quick else FULL
     keras.utils.set_random_seed(0)
     train, val = data_sets(arguments.data)

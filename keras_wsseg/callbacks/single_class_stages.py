@@ -63,7 +63,7 @@ class SingleClassStages(keras.callbacks.Callback):
         for name, count in (("annealing_epochs", annealing_epochs), ("normal_epochs", normal_epochs)):
             if isinstance(count, bool) or not isinstance(count, int) or count < 0:
                 raise ValueError(f"{name} must be an integer of at least 0. Received: {name}={count!r}")
-        if not 0 < first_sigma <= loss.crf.declared("sigma"):
+        if annealing_epochs and not 0 < first_sigma <= loss.crf.declared("sigma"):
             raise ValueError(
                 f"first_sigma must be above 0 and at most the loss's sigma, {loss.crf.declared('sigma'):g}. "
                 f"Received: first_sigma={first_sigma!r}"
@@ -128,7 +128,10 @@ class SingleClassStages(keras.callbacks.Callback):
         self._parts[0].sync()
         optimizer = self.model.optimizer
         optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+        # Not all of them begin at zero, so a new one is asked.
+        new = type(optimizer).from_config(optimizer.get_config())
+        new.build(self.model.trainable_variables)
         kept = getattr(optimizer, "_learning_rate", None)
-        for variable in optimizer.variables:
+        for variable, begun in zip(optimizer.variables, new.variables, strict=True):
             if variable is not kept:
-                variable.assign(keras.ops.zeros_like(variable))
+                variable.assign(keras.ops.convert_to_numpy(begun.value))

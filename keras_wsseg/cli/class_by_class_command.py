@@ -6,14 +6,15 @@ import sys
 
 from keras_wsseg.cli import console
 from keras_wsseg.cli.options import add_command, add_settings, fields, given_settings, parse_value
-from keras_wsseg.training.config import TrainingConfig
+from keras_wsseg.training.config import DENSE, GATED, TrainingConfig
 
 _DESCRIPTION = """
 Learns several classes from pictures that nobody has labelled, only sorted: DATA/positives/cat/ holds pictures
 of cats, DATA/positives/dog/ of dogs (a picture of both lies in both), DATA/negatives/ pictures of neither,
 where there are any. A net a class learns to find its object; the nets' masks become labels in
 RUN/dataset/pseudo/, to be looked at; a segmenter of all classes learns from those. With images/, labels/ and
-val.txt in DATA too, it is scored.
+val.txt in DATA too, it is scored: 0 in labels/ is the background, then come the classes in the order of
+DATA/classes.txt, or of their names where there is none.
 
 The options are those of the nets (see keras-wsseg train --help); --final sets those of the segmenter.
 """
@@ -23,6 +24,14 @@ keras-wsseg class-by-class pets --out runs/pets --model umobilenetv2 --weights i
     --final model=deeplabv3plus --final backbone=resnet101 --final weights=imagenet --final steps=20000
 keras-wsseg class-by-class pets --out runs/pets --resume
 """
+
+# Of no effect on nets that read no annotation and are not scored.
+_WITHOUT_EFFECT = {
+    *("click_size", "stuff_classes", "scribble_length", "labelled_share", "unlabelled_split"),
+    *("unlabelled_batch", "group_by", "steps", "whole", "scale_low", "scale_high", "class_weights"),
+    *("sigma_xy", "loss_scale", "warm_up", "ramp", "score_crf"),
+    *(field.name for field in fields() if field.metadata["group"] in (GATED, DENSE)),
+}
 
 # Set by the pipeline itself.
 _OWN = ("method", "positives", "object_name", "negatives", "annotation", "train_split", "val_split")
@@ -49,7 +58,7 @@ def add_to(commands):
         metavar="NAME=VALUE",
         help="an option of train for the segmenter of all classes, whose method is pce unless set here",
     )
-    add_settings(parser, leave_out=_OWN)
+    add_settings(parser, leave_out={*_OWN, *_WITHOUT_EFFECT})
     parser.set_defaults(run=run)
 
 
@@ -59,15 +68,21 @@ def run(arguments):
     if not data.is_dir():
         raise FileNotFoundError(f"DATA must be a folder with positives/<class>/. Received: {str(data)!r}")
     given, final = given_settings(arguments), parse_final(arguments.final)
-    nets = TrainingConfig(data=str(data.resolve()), method="single-class", val_split=None, **given)
-    final = TrainingConfig(data=str(data.resolve()), **{"method": "pce", "annotation": "pseudo", **final})
+    given["data"] = final["data"] = str(data.resolve())
     try:
         console.load_keras()
-        from keras_wsseg.training import train_class_by_class
+        from keras_wsseg.training import ClassByClassFolder, train_class_by_class
 
-        typed = not arguments.resume or given or arguments.final
+        begun = ClassByClassFolder(arguments.out)
+        if arguments.resume and begun.begun:
+            nets, last = begun.read()
+            nets, last = nets.replace(**given), last.replace(**final)
+        else:
+            nets = TrainingConfig(method="single-class", val_split=None, **given)
+            last = TrainingConfig(**{"method": "pce", "annotation": "pseudo", **final})
         run = train_class_by_class(
-            *((nets, final) if typed else (None, None)),
+            nets,
+            last,
             arguments.out,
             arguments.resume,
             console.training_verbosity(),

@@ -91,10 +91,9 @@ def run(arguments):
             f"The segmenter must take grey or RGB pictures. Received: {segmenter.channels} channels"
         )
     console.load_keras()
-    from keras_wsseg.training.build import build_loss
+    from keras_wsseg.training.build import build_loss, build_regularised_loss
 
-    whole, regularised = build_loss(config)
-    loss = whole if regularised is None else regularised
+    loss = build_regularised_loss(config) if config.regularised else build_loss(config)[0]
     failed = []
     for path in console.progress("painting")(pictures):
         try:

@@ -121,6 +121,11 @@ class ClassFolders:
         found = sorted(path.name for path in folders if path.is_dir() and not path.name.startswith("."))
         if not found:
             raise FileNotFoundError(f"{str(place)!r} must hold a folder for each class. Received: none")
+        if "background" in found:
+            raise ValueError(
+                f"{str(place)!r} must hold folders of objects; pictures of none belong into `negatives`. "
+                "Received: a folder 'background'"
+            )
         path = self.root / "classes.txt"
         if not path.is_file():
             return tuple(found)

@@ -179,7 +179,7 @@ def listed_names(root, split, names):
 
     Raises:
         FileNotFoundError: the list is missing.
-        ValueError: both `split` and `names` are given, or there is no name.
+        ValueError: both `split` and `names` are given, there is no name, or one is there twice.
     """
     if split is not None and names is not None:
         raise ValueError(
@@ -196,6 +196,9 @@ def listed_names(root, split, names):
     names = tuple(str(name) for name in names)
     if not names:
         raise ValueError(f"{origin} must have at least one name. Received: an empty list")
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{origin} must name each picture once. Received: {twice!r} twice")
     return names, origin
 
 

@@ -81,14 +81,16 @@ class SingleClassFolder(UniformPictures):
         if names is None:
             names = tuple(known)
         require_files(names, origin, ", ".join(str(root / place) for place in places), known)
-        used = {name: known[name] + without.get(name, []) for name in names}
+        copies = {
+            name: known.get(name, []) + without.get(name, []) for name in {**dict.fromkeys(names), **without}
+        }
+        picture_format = inspect_copies(copies, channels, value_range)
         without = {name: files for name, files in without.items() if name not in known}
         if not without and folder_list("negatives", negatives):
             raise ValueError(
                 "`negatives` must hold at least one picture that is not among the positives. "
                 f"Received: negatives={negatives!r}"
             )
-        picture_format = inspect_copies({**used, **without}, channels, value_range)
         self._open(
             [(name, known[name][0]) for name in names],
             [(name, files[0]) for name, files in without.items()],

@@ -10,7 +10,7 @@ from keras_wsseg.models.blocks import STRIDES, check_one_of, coupled_l2
 
 PROBE = 256
 
-_SIGNED = {"mean": 0.5, "std": 0.5}
+_SIGNED = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
 _IMAGENET = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
 _CAFFE = {
     "mean": (123.68 / 255, 116.779 / 255, 103.939 / 255),
@@ -21,7 +21,7 @@ _PREPROCESSING = {
     "ConvNeXt": _IMAGENET,
     "DenseNet": _IMAGENET,
     "EfficientNetB": _IMAGENET,
-    "EfficientNetV2": {"mean": 128 / 255, "std": 128 / 255},
+    "EfficientNetV2": {"mean": (128 / 255,) * 3, "std": (128 / 255,) * 3},
     "EfficientNetV2B": _IMAGENET,
     "MobileNet": _SIGNED,
     "MobileNetV2": _SIGNED,
@@ -106,7 +106,7 @@ def application_preprocessing(name):
     """The arguments of `Standardize` with which the weights of a network were trained.
 
     >>> application_preprocessing("MobileNetV2")
-    {'mean': 0.5, 'std': 0.5}
+    {'mean': (0.5, 0.5, 0.5), 'std': (0.5, 0.5, 0.5)}
     """
     return _PREPROCESSING[_longest_prefix(application_name(name))]
 

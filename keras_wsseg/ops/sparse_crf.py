@@ -1,5 +1,7 @@
 """Neighbours that look alike shall be labelled alike: the sparse CRF over the grid's edges."""
 
+import numbers
+
 from keras import ops
 
 
@@ -16,6 +18,9 @@ def neighbour_weights(guide, sigma):
         `(batch, height - 1, width)` and `(batch, height, width - 1)`, float32: each pixel with the one below,
         and with the one to its right.
 
+    Raises:
+        ValueError: if `sigma` is a number that is not above 0.
+
     Example:
 
     >>> import numpy as np
@@ -25,6 +30,8 @@ def neighbour_weights(guide, sigma):
 
     Source: Veksler 2020, "Regularized Loss for Weakly Supervised Single Class Semantic Segmentation", ECCV.
     """
+    if isinstance(sigma, numbers.Real) and not sigma > 0:
+        raise ValueError(f"`sigma` must be greater than 0. Received: sigma={sigma!r}")
     guide = ops.cast(guide, "float32")
     precision = 0.5 / ops.square(ops.cast(sigma, "float32"))
     return tuple(

@@ -7,6 +7,7 @@ import keras
 from keras_wsseg import callbacks, losses, models
 from keras_wsseg.data import SegmentationFolder, SingleClassFolder
 from keras_wsseg.data.listing import read_lines
+from keras_wsseg.training.run_folder import segmenter_file
 
 _DENSE_LOSSES = {
     "dense-crf": losses.DenseCRFLoss,
@@ -92,7 +93,7 @@ def build_segmenter(config, data):
         if config.model != "umobilenetv2":
             common["backbone"] = config.backbone
         if config.model != "deeplabv3plus":
-            common["frozen"] = {"auto": None, "frozen": True, "trained": False}[config.encoder]
+            common["frozen"] = _frozen(config)
         kinds = {
             "deeplabv3plus": models.DeepLabV3Plus,
             "umobilenetv2": models.UMobileNetV2,
@@ -100,6 +101,55 @@ def build_segmenter(config, data):
         }
         segmenter = kinds[config.model](data.num_classes, **common)
     return models.at_working_size(segmenter, config.crop) if config.whole_pictures else segmenter
+
+
+def _frozen(config):
+    """Whether the encoder stays as it is; None leaves it to the model."""
+    if config.encoder == "auto" and config.start_from is not None and config.weights is None:
+        return any(not layer.trainable for layer in _inner_models(load_start(config.start_from)))
+    return {"auto": None, "frozen": True, "trained": False}[config.encoder]
+
+
+def _inner_models(model):
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield layer
+            yield from _inner_models(layer)
+
+
+def load_start(path):
+    """The segmenter whose weights a training starts from.
+
+    Args:
+        path: a run folder or a `.keras` file.
+
+    Raises:
+        FileNotFoundError: if there is no such file, or the training in the folder is not finished.
+        ValueError: if it is no Keras model.
+    """
+    try:
+        return keras.saving.load_model(segmenter_file(path), compile=False)
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        said = " ".join(str(error).split())[:200]
+        raise ValueError(f"start_from={path!r} must be a whole Keras model. Received: {said}") from error
+
+
+def start_from(path, segmenter):
+    """Copies the weights of a finished training into a segmenter of the same architecture.
+
+    Raises:
+        FileNotFoundError, ValueError: as of `load_start`, and if the weights do not fit.
+    """
+    begun = load_start(path)
+    try:
+        models.copy_weights(begun, segmenter)
+    except ValueError as error:
+        fits_not = str(error).partition("Received: ")[2]
+        raise ValueError(
+            f"the segmenter of start_from={path!r} must be of the same architecture. Received: {fits_not}"
+        ) from error
 
 
 def build_loss(config):
@@ -128,14 +178,15 @@ def build_loss(config):
     cross_entropy = losses.PartialCrossEntropy(class_weights=class_weights)
     if not config.regularised:
         return cross_entropy, []
-    regularised = _regularised_loss(config)
+    regularised = build_regularised_loss(config)
     schedule = []
     if config.warm_up_steps or config.ramp_steps:
         schedule.append(callbacks.WarmUp(regularised, config.warm_up_steps, config.ramp_steps))
     return cross_entropy + regularised, schedule
 
 
-def _regularised_loss(config):
+def build_regularised_loss(config):
+    """The term beside the cross entropy, of a method that has one."""
     given = {"weight": config.crf_weight}
     if config.method == "gated-crf":
         widths = {"xy": config.sigma_xy, "rgb": config.sigma_rgb}

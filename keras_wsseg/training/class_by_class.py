@@ -1,21 +1,28 @@
 """Several classes from folders of pictures: a net a class, their masks as labels, one segmenter of all."""
 
+import dataclasses
+import logging
 import os
 import pathlib
 import shutil
+import types
 
 import keras
+import numpy as np
 
-from keras_wsseg.annotations import write_label_map
+from keras_wsseg.annotations import read_label_map, write_label_map
 from keras_wsseg.data import ClassFolders
 from keras_wsseg.data.listing import IMAGE_SUFFIXES, files_by_stem, read_lines
 from keras_wsseg.data.picture import read_picture
+from keras_wsseg.training.build import build_loss, build_segmenter, start_from
 from keras_wsseg.training.config import TrainingConfig
-from keras_wsseg.training.evaluation import class_map
+from keras_wsseg.training.evaluation import check_groups, class_map
 from keras_wsseg.training.run_folder import RunFolder, write_text
 from keras_wsseg.training.trainer import train
 
 PSEUDO = "pseudo"
+
+_LEAST = 0.01
 
 
 class ClassByClassFolder:
@@ -75,7 +82,9 @@ def train_class_by_class(nets, final, folder, resume=False, verbose="auto", prog
             `positives/<class>/`, and `negatives/` with pictures that hold none of the classes where there
             are any (see `data.ClassFolders`). `positives`, `negatives` and the lists are set here.
         final: `TrainingConfig` of the segmenter, with any method that trains on labels; `data`, `annotation`
-            and the lists are set here. It is scored where `data` has images/, labels/ and val.txt.
+            and the lists are set here. It is scored where `data` has images/, labels/ and val.txt; ids in
+            labels/ are 0 for the background, then the classes in the order of classes.txt in `data`, or of
+            their names where there is none.
         folder: path of the folder for everything, see `ClassByClassFolder`.
         resume: go on where an interrupted training in `folder` stopped.
         verbose: as in `model.fit`.
@@ -105,6 +114,13 @@ def train_class_by_class(nets, final, folder, resume=False, verbose="auto", prog
                 f"Received: none of {name!r}"
             )
     validation = _validation_pictures(nets.data, set(labelled))
+    last = final.replace(
+        data=str(run.dataset.resolve()),
+        annotation=PSEUDO,
+        train_split="train",
+        val_split="val" if validation else None,
+    )
+    _check_parts(last, classes, validation)
     run.begin(nets, final)
     names = list(classes.class_names)
     for number, name in enumerate(names, 1):
@@ -124,13 +140,7 @@ def train_class_by_class(nets, final, folder, resume=False, verbose="auto", prog
     say("Labels out of the nets' masks")
     _write_dataset(run, classes, validation, progress)
     say(f"Segmenter of {len(names)} classes")
-    final = final.replace(
-        data=str(run.dataset.resolve()),
-        annotation=PSEUDO,
-        train_split="train",
-        val_split="val" if validation else None,
-    )
-    return train(final, run.segmenter.path, run.segmenter.config.is_file(), verbose, progress)
+    return train(last, run.segmenter.path, run.segmenter.config.is_file(), verbose, progress)
 
 
 def _settings(run, nets, final, resume):
@@ -145,8 +155,17 @@ def _settings(run, nets, final, resume):
         raise FileNotFoundError(f"There is no training to resume in {str(run.path)!r}.")
     else:
         begun = run.read()
-        if nets is not None and (nets, final) != begun:
-            raise ValueError(f"The training in {str(run.path)!r} was begun with other settings.")
+        changed = [
+            field.name
+            for now, before in zip((nets, final), begun, strict=True)
+            for field in dataclasses.fields(before)
+            if now is not None and getattr(now, field.name) != getattr(before, field.name)
+        ]
+        if changed:
+            raise ValueError(
+                f"The training in {str(run.path)!r} was begun with other values of "
+                f"{', '.join(dict.fromkeys(changed))}."
+            )
         nets, final = begun
     if not nets.single_class:
         raise ValueError(f"nets must have method='single-class'. Received: method={nets.method!r}")
@@ -156,6 +175,20 @@ def _settings(run, nets, final, resume):
             f"Received: method={final.method!r}"
         )
     return nets, final
+
+
+def _check_parts(final, classes, validation):
+    """Builds what the last training will need: better now than after hours of the nets."""
+    check_groups(final.group_by, list(validation))
+    build_loss(final)
+    like = types.SimpleNamespace(
+        num_classes=1 + len(classes.class_names),
+        channels=classes.channels,
+        value_range=classes.value_range,
+    )
+    segmenter = build_segmenter(final, like)
+    if final.start_from is not None:
+        start_from(final.start_from, segmenter)
 
 
 def _validation_pictures(data, taken):
@@ -191,8 +224,11 @@ def _write_dataset(run, classes, validation, progress):
         channels = loaded[1].input_shape[-1]
         picture = read_picture(path, "grey" if channels == 1 else "rgb")
         labels = class_map(loaded[1], picture) * (1 + classes.class_names.index(class_name))
-        _link(path, run.dataset / "images" / path.name)
         write_label_map(run.dataset / PSEUDO / f"{stem}.png", labels)
+    for _, _, path in pictures:
+        _link(path, run.dataset / "images" / path.name)
+    for class_name in classes.class_names:
+        _warn_of_collapse(run, class_name, [stem for name, stem, _ in pictures if name == class_name])
     for image, labels in validation.values():
         _link(image, run.dataset / "images" / image.name)
         _link(labels, run.dataset / "labels" / labels.name)
@@ -203,10 +239,24 @@ def _write_dataset(run, classes, validation, progress):
         write_text(run.dataset / f"{name}.txt", "".join(f"{line}\n" for line in lines))
 
 
+def _warn_of_collapse(run, class_name, stems):
+    maps = (read_label_map(run.dataset / PSEUDO / f"{stem}.png") for stem in stems)
+    share = float(np.mean([np.mean(labels > 0) for labels in maps]))
+    if not _LEAST <= share <= 1 - _LEAST:
+        logging.getLogger("keras_wsseg").warning(
+            "%.1f %% of the pixels in the masks of %r are the object: its net has collapsed to one label; "
+            "train it with a longer annealing or other weights",
+            100 * share,
+            class_name,
+        )
+
+
 def _link(source, target):
     """A second name for a file, or a copy where the file system has no such thing."""
     if target.exists():
         return
+    # What a link leads to: the link itself may be relative, and lead nowhere from here.
+    source = source.resolve()
     try:
         os.link(source, target)
     except OSError:

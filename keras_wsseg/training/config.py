@@ -111,7 +111,7 @@ class TrainingConfig:
         SEGMENTER,
         "auto",
         "of umobilenetv2 and encoder-unet: keep the encoder's weights as they are or train them; auto: keep "
-        "pretrained ones",
+        "pretrained ones, and those that were kept in start_from",
         ("auto", "frozen", "trained"),
     )
     output_stride: int = option(
@@ -288,6 +288,11 @@ class TrainingConfig:
             raise ValueError(
                 "cut_sigma_xy and cut_sigma_rgb must both be given or both be none. "
                 f"Received: cut_sigma_xy={self.cut_sigma_xy}, cut_sigma_rgb={self.cut_sigma_rgb}"
+            )
+        if self.encoder == "frozen" and self.weights is None and self.start_from is None:
+            raise ValueError(
+                "encoder can be frozen where weights or start_from give it some only. "
+                "Received: encoder='frozen', weights=None, start_from=None"
             )
         self._check_annotation()
         if self.group_by is not None:

@@ -11,7 +11,9 @@ from keras_wsseg.training.build import (
     build_segmenter,
     build_training_data,
     build_validation_data,
+    start_from,
 )
+from keras_wsseg.training.config import DATA, SEGMENTER
 from keras_wsseg.training.evaluation import check_groups
 from keras_wsseg.training.run_folder import RunFolder
 from keras_wsseg.training.trainer import train
@@ -133,18 +135,25 @@ def _check_parts(configs):
         if config.val_split is None:
             raise ValueError("A sweep needs pictures to score on. Received: val_split=None")
         build_loss(config)
-        source = (config.data, config.label_source, config.train_split, config.val_split)
-        source += (config.click_size, config.stuff_classes, config.scribble_length, config.group_by)
-        source += (config.labelled_share, config.unlabelled_split, config.single_class)
-        source += (config.positives, config.negatives)
+        source = (*_settings_of(config, DATA), config.label_source, config.single_class, config.regularised)
+        source += (config.negative_epochs > 0,)
         if source not in sources:
             sources[source] = build_training_data(config)
             validation = build_validation_data(config, sources[source])
             check_groups(config.group_by, validation.names)
-        segmenter = (config.model, config.filters, config.backbone, config.weights, config.output_stride)
+        data = sources[source]
+        segmenter = (*_settings_of(config, SEGMENTER), config.start_from, data.num_classes, data.channels)
+        segmenter += (config.whole_pictures,)
         if segmenter not in segmenters:
             segmenters.add(segmenter)
-            build_segmenter(config, sources[source])
+            built = build_segmenter(config, data)
+            if config.start_from is not None:
+                start_from(config.start_from, built)
+
+
+def _settings_of(config, group):
+    fields = dataclasses.fields(config)
+    return [getattr(config, field.name) for field in fields if field.metadata["group"] == group]
 
 
 def _flat(varied, values):

@@ -6,12 +6,12 @@ import importlib.util
 import keras
 
 from keras_wsseg import callbacks
-from keras_wsseg.models import WeaklySupervisedModel, copy_weights
+from keras_wsseg.models import WeaklySupervisedModel
 from keras_wsseg.training import build
 from keras_wsseg.training.batches import training_batches, training_length
 from keras_wsseg.training.evaluation import check_groups, evaluate
 from keras_wsseg.training.refinement import RefinedSegmenter, build_crf
-from keras_wsseg.training.run_folder import RunFolder, segmenter_file
+from keras_wsseg.training.run_folder import RunFolder
 
 
 def train(config, folder, resume=False, verbose="auto", progress=None):
@@ -63,7 +63,7 @@ def _fit(config, run, data, resume, verbose):
     done = run.completed_epochs() if resume else 0
     segmenter = build.build_segmenter(config, data)
     if config.start_from is not None and not done:
-        _start_from(config.start_from, segmenter)
+        build.start_from(config.start_from, segmenter)
     model = WeaklySupervisedModel(segmenter, value_range=data.value_range)
     loss, schedule = build.build_loss(config)
     length = training_length(config, data)
@@ -81,17 +81,6 @@ def _fit(config, run, data, resume, verbose):
     run.write_segmenter(segmenter)
     run.drop_backup()
     return segmenter
-
-
-def _start_from(path, segmenter):
-    begun = keras.saving.load_model(segmenter_file(path), compile=False)
-    try:
-        copy_weights(begun, segmenter)
-    except ValueError as error:
-        fits_not = str(error).partition("Received: ")[2]
-        raise ValueError(
-            f"the segmenter of start_from={path!r} must be of the same architecture. Received: {fits_not}"
-        ) from error
 
 
 def _callbacks(config, run, data, loss, schedule, append):

@@ -79,8 +79,28 @@ def test_published_stages():
         assert values["negative_weight"] == (0 if i <= 65 else 2)
 
 
+@pytest.mark.parametrize("kind", ("Adam", "Nadam", "Adagrad", "SGD"))
+def test_a_forgetful_optimizer_is_as_a_new_one(kind):
+    model = WeaklySupervisedModel(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 1)]))
+    loss, optimizer = losses.SingleClassLoss(), getattr(keras.optimizers, kind)(1e-3)
+    model.compile(optimizer, loss=loss)
+    stages = callbacks.SingleClassStages(loss, 1, 1, reset_optimizer=True)
+    start = {}
+
+    class Watch(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            start[epoch] = [np.array(variable) for variable in optimizer.variables]
+
+    pictures = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype("float32")
+    model.fit(pictures, np.full((2, 8, 8), 255), epochs=2, verbose=0, callbacks=[stages, Watch()])
+    for new, reset in zip(start[0], start[1], strict=True):
+        np.testing.assert_array_equal(new, reset)
+
+
 def test_without_annealing_the_normal_stage_comes_first():
     stages = callbacks.SingleClassStages(losses.SingleClassLoss(), annealing_epochs=0, normal_epochs=3)
+    narrow = callbacks.SingleClassStages(losses.SingleClassLoss(sigma=0.03), annealing_epochs=0)
+    assert narrow.values_at(0)["sparse_crf_sigma"] == 0.03
     values = [stages.values_at(epoch) for epoch in range(4)]
     assert [v["sparse_crf_sigma"] for v in values] == [0.15] * 4
     assert [v["sparse_crf_weight"] for v in values] == [100.0] * 4

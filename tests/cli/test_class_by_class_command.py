@@ -38,10 +38,16 @@ def test_one_command_from_folders_to_scores(pets, tmp_path, capsys, monkeypatch,
     )
     assert fails("class-by-class", pets, "--out", out, *TINY).startswith("There is a training in")
     assert fails("class-by-class", pets, "--out", out, "--resume", "--crop", 32).endswith(
-        "was begun with other settings."
+        "was begun with other values of crop."
+    )
+    other = tmp_path / "other"
+    (other / "positives").mkdir(parents=True)
+    assert fails("class-by-class", other, "--out", out, "--resume").endswith(
+        "was begun with other values of data."
     )
     capsys.readouterr()
-    assert main(["class-by-class", str(pets), "--out", str(out), "--resume"]) == 0
+    again = ["--resume", "--crop", "16", "--final", "crop=16"]
+    assert main(["class-by-class", str(pets), "--out", str(out), *again]) == 0
     said = capsys.readouterr().out
     assert "Net 1 of 2: cat (there already)" in said and "Segmenter of 2 classes" in said
     assert "IoU" in said and "dog" in said

@@ -112,7 +112,7 @@ def test_wrong_words_are_told(fails, trained, exported, folder, tmp_path):
     assert not out.exists()
 
 
-@pytest.mark.parametrize("method", ["normalized-cut", "kernel-cut", "adm"])
+@pytest.mark.parametrize("method", ["normalized-cut", "kernel-cut", "adm", "single-class"])
 def test_every_method_has_a_gradient(exported, folder, tmp_path, method):
     picture = folder / "images" / "p3.png"
     assert TrainingConfig(data=".", method=method).method == method

@@ -130,3 +130,9 @@ def test_wrong_files_are_told(root):
     (root / "positives" / "dog" / "b.png").write_bytes(b"no picture")
     with pytest.raises(ValueError, match=r"The picture '.*dog.b.png' cannot be read"):
         ClassFolders(root)
+
+
+def test_the_background_is_no_class(root):
+    (root / "positives" / "background").mkdir()
+    with pytest.raises(ValueError, match="must hold folders of objects.* Received: a folder 'background'"):
+        ClassFolders(root)

@@ -287,3 +287,18 @@ def test_horses_without_a_label(real_data):
     images, labels = next(iter(folder.train(8, 64, whole=True, cache=False)))
     assert images.shape == (8, 64, 64, 3) and (labels.numpy() == UNLABELLED).all()
     assert images.numpy().std() > 20
+
+
+def test_numbered_pictures_of_two_kinds_are_not_taken_for_one(tmp_path):
+    for index in range(2):
+        flat(tmp_path / "horses" / f"{index}.png", 10 * index)
+        flat(tmp_path / "streets" / f"{index}.png", 100 + 10 * index)
+    (tmp_path / "train.txt").write_text("0\n")
+    for split in (None, "train"):
+        with pytest.raises(ValueError, match="Files of one name in several folders must be the same picture"):
+            SingleClassFolder(tmp_path, "horses", negatives="streets", split=split)
+
+
+def test_a_picture_is_named_once(root):
+    with pytest.raises(ValueError, match="`names` must name each picture once. Received: 'h1' twice"):
+        SingleClassFolder(root, "horses", names=("h1", "h0", "h1"))

@@ -93,6 +93,12 @@ def test_grey_pictures_see_the_encoder_in_colour(make_pictures):
     assert encoder_of(EncoderUNet(**SMALL, backbone="resnet18", input_channels=5)).input.shape[-1] == 5
 
 
+@pytest.mark.parametrize("backbone", ("MobileNetV2", "EfficientNetV2B0"))
+def test_grey_pictures_are_repeated_for_encoders_of_any_preprocessing(backbone, make_pictures):
+    model = EncoderUNet(**SMALL, backbone=backbone, input_channels=1)
+    assert model.predict(make_pictures(channels=1), verbose=0).shape == (2, 33, 41, 3)
+
+
 def test_half_precision_gives_full_logits(mixed_float16, make_pictures):
     model = EncoderUNet(**SMALL, backbone="resnet18", value_range=(0, 65535))
     logits = model.predict(make_pictures() * 257, verbose=0)

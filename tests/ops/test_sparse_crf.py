@@ -103,3 +103,9 @@ def test_size_known_at_run_time_only_and_half_precision():
     found = compiled(x.astype("float16"), mask, guide.astype("float32"))
     assert found.dtype == "float32"
     np.testing.assert_allclose(found, sparse_crf_energy(x, guide, 0.3, mask), rtol=3e-3)
+
+
+@pytest.mark.parametrize("sigma", (0, -0.1, float("nan")))
+def test_sigma_must_be_above_zero(sigma):
+    with pytest.raises(ValueError, match="`sigma` must be greater than 0. Received: sigma="):
+        neighbour_weights(np.zeros((1, 2, 2, 3), "float32"), sigma)

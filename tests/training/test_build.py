@@ -10,6 +10,7 @@ from keras_wsseg.training.build import (
     build_optimizer,
     build_segmenter,
     build_training_data,
+    start_from,
 )
 
 
@@ -112,10 +113,24 @@ def test_segmenters(small_config, model):
     config = small_config.replace(model=model, backbone="resnet18", whole=model == "umobilenetv2", crop=40)
     segmenter = build_segmenter(config, data)
     assert segmenter.output_shape == (None, None, None, 2)
-    encoder = config.replace(encoder="frozen", whole=False)
-    frozen = build_segmenter(encoder, data)
-    fewer = len(frozen.trainable_variables) < len(segmenter.trainable_variables)
-    assert fewer == (model in ("umobilenetv2", "encoder-unet"))
+
+
+def test_an_encoder_stays_frozen_when_a_training_goes_on(small_config, tmp_path):
+    data = build_training_data(small_config)
+    start = str(tmp_path / "a.keras")
+    config = small_config.replace(model="encoder-unet", backbone="resnet18", start_from=start)
+    for encoder, frozen in (("frozen", True), ("trained", False)):
+        begun = build_segmenter(config.replace(encoder=encoder), data)
+        begun.save(tmp_path / "a.keras")
+        segmenter = build_segmenter(config, data)
+        assert (len(segmenter.trainable_variables) < len(segmenter.variables) / 2) == frozen
+        start_from(config.start_from, segmenter)
+        np.testing.assert_array_equal(segmenter.weights[0], begun.weights[0])
+    (tmp_path / "a.keras").write_text("no model")
+    with pytest.raises(ValueError, match="start_from='.*a.keras' must be a whole Keras model. Received: "):
+        start_from(config.start_from, segmenter)
+    with pytest.raises(FileNotFoundError, match="There must be a run folder or file of that name"):
+        start_from("missing", segmenter)
 
 
 @pytest.mark.parametrize("annotation", ["scribbles", "simulated_scribbles"])

@@ -1,6 +1,11 @@
+import pathlib
+import shutil
+
+import numpy as np
 import pytest
 
 from keras_wsseg.annotations import read_label_map, write_label_map
+from keras_wsseg.callbacks import CollapseWarning
 from keras_wsseg.data import synthetic_shapes
 from keras_wsseg.training import ClassByClassFolder, TrainingConfig, class_by_class, train_class_by_class
 from keras_wsseg.visualization import write_png
@@ -44,14 +49,20 @@ def test_from_folders_to_a_segmenter_after_interruptions(configs, tmp_path, monk
 
     def train(config, folder, *arguments, **options):
         calls.append(folder.name)
-        if len(calls) in (2, 5):
+        if len(calls) == 5:
             raise KeyboardInterrupt
+        if len(calls) == 2:
+            with monkeypatch.context() as patch:
+                patch.setattr(CollapseWarning, "on_epoch_end", interrupt)
+                return real(config, folder, *arguments, **options)
         return real(config, folder, *arguments, **options)
 
     monkeypatch.setattr(class_by_class, "train", train)
     with pytest.raises(KeyboardInterrupt):
         train_class_by_class(*configs, run.path, verbose=0)
     assert run.net("cat").finished and not run.net("dog").finished
+    # In the middle of a net's training, whose first epoch is done.
+    assert run.net("dog").config.is_file() and run.net("dog").completed_epochs() == 1
     with pytest.raises(FileExistsError, match="There is a training in .* already"):
         train_class_by_class(*configs, run.path, verbose=0)
     with pytest.raises(KeyboardInterrupt):
@@ -79,6 +90,41 @@ def test_from_folders_to_a_segmenter_after_interruptions(configs, tmp_path, monk
     assert (config.positives, config.negatives) == (("positives/cat",), ("positives/dog", "negatives"))
 
 
+def interrupt(*_, **__):
+    raise KeyboardInterrupt
+
+
+def test_pictures_behind_relative_links_and_masks_that_say_nothing(configs, tmp_path, monkeypatch, caplog):
+    nets, final = configs
+    root = tmp_path / "linked"
+    for name in ("cat", "dog"):
+        (root / "positives" / name).mkdir(parents=True)
+        for path in (pathlib.Path(nets.data) / "positives" / name).iterdir():
+            (root / "all").mkdir(exist_ok=True)
+            shutil.copy(path, root / "all" / path.name)
+            (root / "positives" / name / path.name).symlink_to(f"../../all/{path.name}")
+    monkeypatch.setattr(class_by_class, "class_map", lambda net, picture: np.zeros(picture.shape[:2], int))
+    nets = nets.replace(data=str(root), negative_epochs=0)
+    final = train_class_by_class(nets, final, tmp_path / "run", verbose=0)
+    assert final.finished
+    said = [record.getMessage() for record in caplog.records if "collapsed" in record.getMessage()]
+    assert [line.split(":")[0] for line in said] == [
+        f"0.0 % of the pixels in the masks of {name!r} are the object" for name in ("cat", "dog")
+    ]
+
+
+def test_what_the_last_training_lacks_is_told_before_the_first(configs, tmp_path):
+    nets, final = configs
+    with pytest.raises(FileNotFoundError, match="`weights` must be None"):
+        missing = final.replace(model="deeplabv3plus", weights="missing.npz")
+        train_class_by_class(nets, missing, tmp_path / "run")
+    with pytest.raises(ValueError, match="group_by must match the name of every picture"):
+        train_class_by_class(nets, final.replace(group_by="(x)"), tmp_path / "run")
+    with pytest.raises(FileNotFoundError, match="There must be a run folder or file of that name"):
+        train_class_by_class(nets, final.replace(start_from="missing"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_settings_that_do_not_fit(configs, tmp_path, sorted_pictures):
     nets, final = configs
     with pytest.raises(ValueError, match="nets must have method='single-class'. Received: method='pce'"):
@@ -92,7 +138,7 @@ def test_settings_that_do_not_fit(configs, tmp_path, sorted_pictures):
     with pytest.raises(FileExistsError, match="holds other things"):
         train_class_by_class(nets, final, tmp_path / "b")
     ClassByClassFolder(tmp_path / "c").begin(nets, final)
-    with pytest.raises(ValueError, match="was begun with other settings"):
+    with pytest.raises(ValueError, match="was begun with other values of seed."):
         train_class_by_class(nets.replace(seed=3), final, tmp_path / "c", resume=True)
 
 

@@ -148,6 +148,12 @@ from keras_wsseg.training import TrainingConfig
             ValueError,
             "first_sigma must be at most sigma_rgb=0.04. Received: first_sigma=0.05",
         ),
+        (
+            {"encoder": "frozen"},
+            ValueError,
+            "encoder can be frozen where weights or start_from give it some only. "
+            "Received: encoder='frozen', weights=None, start_from=None",
+        ),
         ({"object_share": 1.5}, ValueError, "object_share must be at most 1. Received: object_share=1.5"),
     ],
 )
