@@ -7,7 +7,7 @@ from PIL import Image
 from keras_wsseg.cli.main import main
 from keras_wsseg.cli.segmenters import load_keras_model
 from keras_wsseg.data.picture import read_picture
-from keras_wsseg.training.build import build_loss
+from keras_wsseg.training.build import build_regularised_loss
 from keras_wsseg.training.config import TrainingConfig
 from keras_wsseg.visualization import class_palette, gradient_sheet
 
@@ -27,7 +27,7 @@ def test_the_loss_is_that_of_the_run(trained, folder, tmp_path, capsys):
     model, names, config = load_keras_model(trained)
     picture = read_picture(folder / "images" / "p0.png", "rgb")
     expected = gradient_sheet(
-        build_loss(config)[1],
+        build_regularised_loss(config),
         picture,
         None,
         model.predict_on_batch(picture[None].astype("float32"))[0],
