@@ -6,6 +6,8 @@ import numpy as np
 
 from keras_wsseg.callbacks.given_pictures import GivenPictures
 
+_SLACK = 0.01
+
 
 class CollapseWarning(keras.callbacks.Callback):
     """Warns when the model predicts one label nearly everywhere, and when it no longer does.
@@ -14,8 +16,8 @@ class CollapseWarning(keras.callbacks.Callback):
     usual way for a training without labelled pixels to fail. Some pictures are predicted at the end of each
     epoch, in inference mode; the share of their pixels that has the most frequent class stands in the logs as
     `largest_class_share`, and a line goes to the logger `keras_wsseg` in the epoch where the share reaches
-    `limit`, and again in the one where it falls below. A model that yields no numbers any more (NaN) shows as
-    its first class.
+    `limit`, and again in the one where it falls clearly below, by 0.01. A model that yields no numbers any
+    more (NaN) shows as its first class.
 
     Args:
         images: pictures `(height, width, channels)` with one channel or three, as the model takes them, of
@@ -70,7 +72,9 @@ class CollapseWarning(keras.callbacks.Callback):
         share = float(pixels[largest] / pixels.sum())
         if logs is not None:
             logs["largest_class_share"] = share
-        collapsed = share >= self.limit
+        # A share that wavers about the limit shall not be news in every epoch.
+        slack = min(_SLACK, 1 - self.limit) if self._collapsed else 0.0
+        collapsed = share >= self.limit - slack
         if collapsed != self._collapsed:
             self._collapsed = collapsed
             logging.getLogger("keras_wsseg").warning(self._line(epoch, share, self._name(largest)))

@@ -171,6 +171,17 @@ print(shares[0], shares[-1])
 """
 
 
+def test_wavering_about_the_limit_is_told_once(monkeypatch, caplog):
+    warning = CollapseWarning(np.zeros((1, 1, 1000, 1), "float32"), limit=0.98)
+    with caplog.at_level(logging.WARNING, "keras_wsseg"):
+        for epoch, share in enumerate((0.985, 0.975, 0.985, 0.971, 0.969, 0.979, 0.981)):
+            labels = (np.arange(1000) >= 1000 * share).astype(int)[None]
+            monkeypatch.setattr(warning._given, "class_maps", lambda _, labels=labels: [labels])
+            warning.on_epoch_end(epoch)
+    lines = [record.getMessage() for record in own_records(caplog)]
+    assert [line.split(":")[0] for line in lines] == ["epoch 1", "epoch 5", "epoch 7"]
+
+
 def test_on_jax():
     run = subprocess.run(
         [sys.executable, "-c", JAX_RUN],
