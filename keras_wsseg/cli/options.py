@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import pathlib
 import typing
 
 from keras_wsseg.training.config import TrainingConfig
@@ -54,9 +55,13 @@ def fields():
 
 def given_settings(arguments):
     """The settings that were typed, by name: what is not typed is left to the defaults or to a run folder."""
-    return {
+    given = {
         field.name: getattr(arguments, field.name) for field in fields() if hasattr(arguments, field.name)
     }
+    if given.get("start_from"):
+        # A training may be resumed from another folder than it was begun in.
+        given["start_from"] = str(pathlib.Path(given["start_from"]).resolve())
+    return given
 
 
 def parse_value(field, text, separator=","):
