@@ -5,6 +5,7 @@ import numpy as np
 from PIL import Image
 
 from keras_wsseg.callbacks.given_pictures import GivenPictures, stated_range
+from keras_wsseg.callbacks.per_step import check_trained
 from keras_wsseg.kernels.annealable import Annealable
 from keras_wsseg.visualization.annealing_sheet import annealing_column, annealing_film, checked_kind
 from keras_wsseg.visualization.checked_integer import checked_integer
@@ -93,12 +94,7 @@ class AnnealingPictures(keras.callbacks.Callback):
         self.cell = checked_integer("cell", cell, 32)
 
     def on_train_begin(self, logs=None):
-        trains = getattr(self.model, "trains", None)
-        if trains is not None and not trains(self.loss):
-            raise ValueError(
-                "`loss` must be the very object that was compiled, or one of its terms. "
-                f"Received: another {type(self.loss).__name__}"
-            )
+        check_trained(self.model, self.loss, "loss")
         # A rehearsal: what cannot be drawn says so now, not after an epoch of training.
         self._film([self._column(epoch=1)])
 

@@ -35,14 +35,25 @@ class PerStep(keras.callbacks.Callback):
 
     def check_target(self, target, name):
         """Raises ValueError if the numbers of `target` are not those that the model trains with."""
-        trains = getattr(self.model, "trains", None)
-        if trains is not None and not trains(target):
-            raise ValueError(
-                f"{name} must be the very object that was compiled: after loading a model, take it from "
-                f"model.loss. Received: another {type(target).__name__}"
-            )
+        check_trained(self.model, target, name)
 
     def sync(self):
         """Brings the variables up to date where the trainer keeps their values to itself (JAX)."""
         if keras.backend.backend() == "jax":
             self.model.jax_state_sync()
+
+
+def check_trained(model, target, name):
+    """Raises ValueError if the numbers of `target` are not those that the model trains with.
+
+    Args:
+        model: the model that is fitted; of a plain `keras.Model` nothing is known.
+        target: a loss or kernel.
+        name: what the error calls it.
+    """
+    trains = getattr(model, "trains", None)
+    if trains is not None and not trains(target):
+        raise ValueError(
+            f"{name} must be the very object that was compiled: after loading a model, take it from "
+            f"model.loss. Received: another {type(target).__name__}"
+        )

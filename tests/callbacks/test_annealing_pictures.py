@@ -171,7 +171,7 @@ def test_bad_arguments(tmp_path, change, error, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"loss": losses.SparseCRFLoss()}, "`loss` must be the very object .* another SparseCRFLoss$"),
+        ({"loss": losses.SparseCRFLoss()}, "loss must be the very object .* another SparseCRFLoss$"),
         ({"object_class": 2}, "must be a class id from 0 to 1. Received: object_class=2$"),
         ({"value_range": (0, 1)}, r"`image` must lie within value_range=\(0, 1\)"),
     ],
