@@ -1,7 +1,7 @@
 """The published recipe for one class without a labelled pixel, setting by setting (Veksler 2020, ECCV).
 
     python examples/single_class.py PETS --weights imagenet     the paper, needs a GPU and a connection
-    python examples/single_class.py --quick                     minutes on a CPU
+    python examples/single_class.py --quick                     a minute on a CPU
 
 Annealing for 15 epochs, the normal stage for 50, and where there are pictures known not to hold the object,
 200 epochs more with them; then on at twice the resolution from these weights, in the normal stage again. The

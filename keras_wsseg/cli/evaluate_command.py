@@ -9,7 +9,7 @@ from keras_wsseg.cli.data_folder import check_data_folder
 from keras_wsseg.cli.options import add_command
 from keras_wsseg.cli.refine import add_crf_options, refined
 from keras_wsseg.cli.segmenters import load_segmenter
-from keras_wsseg.training.config import check_group_by
+from keras_wsseg.training.setting import check_group_by
 
 _DESCRIPTION = """
 Scores a trained segmenter, as Keras model or as ONNX file, on pictures with dense labels: IoU and Dice of

@@ -4,10 +4,9 @@ import dataclasses
 import json
 import os
 import pathlib
-import re
 import typing
 
-from keras_wsseg.training.setting import check, option
+from keras_wsseg.training.setting import check, check_group_by, option
 
 METHODS = ("gated-crf", "dense-crf", "normalized-cut", "kernel-cut", "adm", "pce", "full", "single-class")
 
@@ -396,16 +395,3 @@ class TrainingConfig:
             return cls(**json.loads(pathlib.Path(path).read_text()))
         except (TypeError, ValueError) as error:
             raise ValueError(f"{str(path)!r} is no configuration of a training: {error}") from error
-
-
-def check_group_by(pattern):
-    """`pattern` compiled, or a `ValueError` where it is no regular expression with a group."""
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise ValueError(
-            f"group_by must be a regular expression ({error}). Received: group_by={pattern!r}"
-        ) from error
-    if not compiled.groups:
-        raise ValueError(f"group_by must have a group in parentheses. Received: group_by={pattern!r}")
-    return compiled

@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_wsseg.metrics import GroupedConfusion
 from keras_wsseg.ops.resize import resize_bilinear
-from keras_wsseg.training.config import check_group_by
+from keras_wsseg.training.setting import check_group_by
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """How one setting of a training is described and checked."""
 
 import dataclasses
+import re
 import types
 import typing
 
@@ -38,6 +39,19 @@ def check(field, value):
         raise ValueError(f"{name} must be at least {limits['least']}. Received: {name}={value!r}")
     if limits["above"] is not None and not value > limits["above"]:
         raise ValueError(f"{name} must be greater than {limits['above']}. Received: {name}={value!r}")
+
+
+def check_group_by(pattern):
+    """`pattern` compiled, or a `ValueError` where it is no regular expression with a group."""
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise ValueError(
+            f"group_by must be a regular expression ({error}). Received: group_by={pattern!r}"
+        ) from error
+    if not compiled.groups:
+        raise ValueError(f"group_by must have a group in parentheses. Received: group_by={pattern!r}")
+    return compiled
 
 
 def _is_of(kind, value):
