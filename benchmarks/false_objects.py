@@ -1,0 +1,38 @@
+"""How much of pictures that do not hold the object a segmenter takes for it.
+
+    python benchmarks/false_objects.py RUN [RUN ...] --pictures FOLDER
+
+Each RUN is a run folder or .keras file of two classes. Prints the mean share of pixels labelled as the
+object over the pictures of FOLDER: what the stage with negative pictures is there to lower.
+"""
+
+import argparse
+import pathlib
+
+import keras
+import numpy as np
+
+# Registers the layers of which segmenters are made.
+import keras_wsseg.models  # noqa: F401
+from keras_wsseg.data import SingleClassFolder
+from keras_wsseg.training import class_map
+from keras_wsseg.training.run_folder import segmenter_file
+
+
+def main():
+    """Prints a line a segmenter."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser.add_argument("runs", nargs="+", metavar="RUN")
+    parser.add_argument("--pictures", required=True, metavar="FOLDER")
+    arguments = parser.parse_args()
+    folder = pathlib.Path(arguments.pictures).resolve()
+    data = SingleClassFolder(folder.parent, positives=folder.name)
+    for run in arguments.runs:
+        segmenter = keras.saving.load_model(segmenter_file(run), compile=False)
+        shares = [np.mean(class_map(segmenter, data.load(index)[0]) == 1) for index in range(len(data))]
+        print(f"{np.mean(shares):6.1%} of {len(data)} pictures: {run}")
+
+
+if __name__ == "__main__":
+    main()
