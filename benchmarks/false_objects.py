@@ -9,14 +9,11 @@ object over the pictures of FOLDER: what the stage with negative pictures is the
 import argparse
 import pathlib
 
-import keras
 import numpy as np
 
-# Registers the layers of which segmenters are made.
-import keras_wsseg.models  # noqa: F401
 from keras_wsseg.data import SingleClassFolder
 from keras_wsseg.training import class_map
-from keras_wsseg.training.run_folder import segmenter_file
+from keras_wsseg.training.run_folder import load_model
 
 
 def main():
@@ -29,7 +26,7 @@ def main():
     folder = pathlib.Path(arguments.pictures).resolve()
     data = SingleClassFolder(folder.parent, positives=folder.name)
     for run in arguments.runs:
-        segmenter = keras.saving.load_model(segmenter_file(run), compile=False)
+        segmenter = load_model(run)
         shares = [np.mean(class_map(segmenter, data.load(index)[0]) == 1) for index in range(len(data))]
         print(f"{np.mean(shares):6.1%} of {len(data)} pictures: {run}")
 

@@ -40,21 +40,12 @@ def load_keras_model(path):
         FileNotFoundError: if there is no such file, or the training in the folder is not finished.
         ValueError: if it is no Keras model.
     """
-    from keras_wsseg.training.run_folder import RunFolder, segmenter_file
+    from keras_wsseg.training.config import TrainingConfig
+    from keras_wsseg.training.run_folder import RunFolder, load_model, segmenter_file
 
     file = segmenter_file(path)
     load_keras()
-    import keras
-
-    # Registers the layers of which segmenters are made.
-    import keras_wsseg.models  # noqa: F401
-    from keras_wsseg.training.config import TrainingConfig
-
-    try:
-        model = keras.saving.load_model(file, compile=False)
-    except Exception as error:
-        said = " ".join(str(error).split())[:200]
-        raise ValueError(f"{str(file)!r} must be a whole Keras model. Received: {said}") from error
+    model = load_model(file)
     run = RunFolder(file.parent)
     if not run.config.is_file():
         return model, None, None

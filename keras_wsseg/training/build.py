@@ -7,7 +7,8 @@ import keras
 from keras_wsseg import callbacks, losses, models
 from keras_wsseg.data import SegmentationFolder, SingleClassFolder
 from keras_wsseg.data.listing import read_lines
-from keras_wsseg.training.run_folder import segmenter_file
+from keras_wsseg.export.source import all_layers
+from keras_wsseg.training.run_folder import load_model
 
 _DENSE_LOSSES = {
     "dense-crf": losses.DenseCRFLoss,
@@ -78,8 +79,14 @@ def build_validation_data(config, like):
     )
 
 
-def build_segmenter(config, data):
-    """The untrained segmenter for these pictures and classes."""
+def build_segmenter(config, data, started=True):
+    """The untrained segmenter for these pictures and classes.
+
+    Args:
+        config: the `TrainingConfig`.
+        data: has `num_classes`, `channels` and `value_range`.
+        started: whether it gets the weights of `config.start_from`, where there is one.
+    """
     common = {
         "input_channels": data.channels,
         "value_range": data.value_range,
@@ -100,49 +107,32 @@ def build_segmenter(config, data):
             "encoder-unet": models.EncoderUNet,
         }
         segmenter = kinds[config.model](data.num_classes, **common)
-    return models.at_working_size(segmenter, config.crop) if config.whole_pictures else segmenter
+    if config.whole_pictures:
+        segmenter = models.at_working_size(segmenter, config.crop)
+    if started and config.start_from is not None:
+        start_from(config.start_from, segmenter)
+    return segmenter
 
 
 def _frozen(config):
     """Whether the encoder stays as it is; None leaves it to the model."""
     if config.encoder == "auto" and config.start_from is not None and config.weights is None:
-        return any(not layer.trainable for layer in _inner_models(load_start(config.start_from)))
+        layers = all_layers(_load_start(config.start_from))
+        return any(not layer.trainable for layer in layers if isinstance(layer, keras.Model))
     return {"auto": None, "frozen": True, "trained": False}[config.encoder]
 
 
-def _inner_models(model):
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield layer
-            yield from _inner_models(layer)
-
-
-def load_start(path):
-    """The segmenter whose weights a training starts from.
-
-    Args:
-        path: a run folder or a `.keras` file.
-
-    Raises:
-        FileNotFoundError: if there is no such file, or the training in the folder is not finished.
-        ValueError: if it is no Keras model.
-    """
-    try:
-        return keras.saving.load_model(segmenter_file(path), compile=False)
-    except FileNotFoundError:
-        raise
-    except Exception as error:
-        said = " ".join(str(error).split())[:200]
-        raise ValueError(f"start_from={path!r} must be a whole Keras model. Received: {said}") from error
+def _load_start(path):
+    return load_model(path, f"start_from={path!r}")
 
 
 def start_from(path, segmenter):
     """Copies the weights of a finished training into a segmenter of the same architecture.
 
     Raises:
-        FileNotFoundError, ValueError: as of `load_start`, and if the weights do not fit.
+        FileNotFoundError, ValueError: as of `load_model`, and if the weights do not fit.
     """
-    begun = load_start(path)
+    begun = _load_start(path)
     try:
         models.copy_weights(begun, segmenter)
     except ValueError as error:

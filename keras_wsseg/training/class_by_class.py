@@ -1,6 +1,5 @@
 """Several classes from folders of pictures: a net a class, their masks as labels, one segmenter of all."""
 
-import dataclasses
 import logging
 import os
 import pathlib
@@ -14,10 +13,10 @@ from keras_wsseg.annotations import read_label_map, write_label_map
 from keras_wsseg.data import ClassFolders
 from keras_wsseg.data.listing import IMAGE_SUFFIXES, files_by_stem, read_lines
 from keras_wsseg.data.picture import read_picture
-from keras_wsseg.training.build import build_loss, build_segmenter, start_from
+from keras_wsseg.training.build import build_loss, build_segmenter
 from keras_wsseg.training.config import TrainingConfig
 from keras_wsseg.training.evaluation import check_groups, class_map
-from keras_wsseg.training.run_folder import RunFolder, write_text
+from keras_wsseg.training.run_folder import RunFolder, changed_settings, write_text
 from keras_wsseg.training.trainer import train
 
 PSEUDO = "pseudo"
@@ -156,10 +155,10 @@ def _settings(run, nets, final, resume):
     else:
         begun = run.read()
         changed = [
-            field.name
+            name
             for now, before in zip((nets, final), begun, strict=True)
-            for field in dataclasses.fields(before)
-            if now is not None and getattr(now, field.name) != getattr(before, field.name)
+            if now is not None
+            for name in changed_settings(before, now)
         ]
         if changed:
             raise ValueError(
@@ -186,9 +185,7 @@ def _check_parts(final, classes, validation):
         channels=classes.channels,
         value_range=classes.value_range,
     )
-    segmenter = build_segmenter(final, like)
-    if final.start_from is not None:
-        start_from(final.start_from, segmenter)
+    build_segmenter(final, like)
 
 
 def _validation_pictures(data, taken):

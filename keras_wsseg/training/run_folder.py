@@ -68,12 +68,8 @@ class RunFolder:
             if not self.config.is_file():
                 raise FileNotFoundError(f"There is no training to resume in {str(self.path)!r}.")
             begun = TrainingConfig.read(self.config)
-            if config is not None and begun != config:
-                changed = [
-                    field.name
-                    for field in dataclasses.fields(begun)
-                    if getattr(begun, field.name) != getattr(config, field.name)
-                ]
+            changed = [] if config is None else changed_settings(begun, config)
+            if changed:
                 raise ValueError(
                     f"The training in {str(self.path)!r} was begun with other values of {', '.join(changed)}."
                 )
@@ -151,6 +147,37 @@ def segmenter_file(path):
     if path.suffix.lower() != ".keras":
         raise ValueError(f"A segmenter must be a run folder, .keras or .onnx. Received: {str(path)!r}")
     return path
+
+
+def changed_settings(begun, now):
+    """Names of the settings in which two `TrainingConfig` differ."""
+    names = [field.name for field in dataclasses.fields(begun)]
+    return [name for name in names if getattr(begun, name) != getattr(now, name)]
+
+
+def load_model(path, called=None):
+    """The Keras model of a finished training.
+
+    Args:
+        path: a run folder or a `.keras` file.
+        called: what the error calls it; by default the file.
+
+    Raises:
+        FileNotFoundError: if there is no such file, or the training in the folder is not finished.
+        ValueError: if it is no Keras model.
+    """
+    file = segmenter_file(path)
+    import keras
+
+    # Registers the layers of which segmenters are made.
+    import keras_wsseg.models  # noqa: F401
+
+    try:
+        return keras.saving.load_model(file, compile=False)
+    except Exception as error:
+        said = " ".join(str(error).split())[:200]
+        called = repr(str(file)) if called is None else called
+        raise ValueError(f"{called} must be a whole Keras model. Received: {said}") from error
 
 
 def write_text(path, text):

@@ -11,7 +11,6 @@ from keras_wsseg.training.build import (
     build_segmenter,
     build_training_data,
     build_validation_data,
-    start_from,
 )
 from keras_wsseg.training.config import DATA, SEGMENTER
 from keras_wsseg.training.evaluation import check_groups
@@ -146,9 +145,7 @@ def _check_parts(configs):
         segmenter += (config.whole_pictures,)
         if segmenter not in segmenters:
             segmenters.add(segmenter)
-            built = build_segmenter(config, data)
-            if config.start_from is not None:
-                start_from(config.start_from, built)
+            build_segmenter(config, data)
 
 
 def _settings_of(config, group):

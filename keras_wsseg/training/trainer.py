@@ -61,9 +61,7 @@ def train(config, folder, resume=False, verbose="auto", progress=None):
 def _fit(config, run, data, resume, verbose):
     keras.utils.set_random_seed(config.seed)
     done = run.completed_epochs() if resume else 0
-    segmenter = build.build_segmenter(config, data)
-    if config.start_from is not None and not done:
-        build.start_from(config.start_from, segmenter)
+    segmenter = build.build_segmenter(config, data, started=not done)
     model = WeaklySupervisedModel(segmenter, value_range=data.value_range)
     loss, schedule = build.build_loss(config)
     length = training_length(config, data)

@@ -120,7 +120,7 @@ def test_an_encoder_stays_frozen_when_a_training_goes_on(small_config, tmp_path)
     start = str(tmp_path / "a.keras")
     config = small_config.replace(model="encoder-unet", backbone="resnet18", start_from=start)
     for encoder, frozen in (("frozen", True), ("trained", False)):
-        begun = build_segmenter(config.replace(encoder=encoder), data)
+        begun = build_segmenter(config.replace(encoder=encoder), data, started=False)
         begun.save(tmp_path / "a.keras")
         segmenter = build_segmenter(config, data)
         assert (len(segmenter.trainable_variables) < len(segmenter.variables) / 2) == frozen
