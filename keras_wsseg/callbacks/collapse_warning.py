@@ -34,8 +34,6 @@ class CollapseWarning(keras.callbacks.Callback):
             not as many as there are names.
 
     Example:
-        >>> import logging
-        >>> logging.getLogger("keras_wsseg").setLevel(logging.ERROR)
         >>> images = np.zeros((2, 8, 8, 1), "float32")
         >>> net = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(2, 1)])
         >>> net.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
