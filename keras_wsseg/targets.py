@@ -1,4 +1,4 @@
-"""What a loss sees as `y_true`: labels, and behind them the guide image, in one tensor.
+"""What a loss sees as `y_true`: labels, and behind them the guide image and tags, in one tensor.
 
 A Keras loss receives `y_true` and `y_pred` only, and the structures of the two must match, so the picture
 that a CRF loss needs travels in the channels behind the labels. `WeaklySupervisedModel` packs by itself; a
@@ -16,19 +16,27 @@ UNLABELLED = 255
 OUTSIDE = 254
 """A pixel that is not part of the image: crop padding, a rotated corner, a hole of the sensor."""
 
+TAGS = "tags"
+"""The name of the tags among the modalities of a guide."""
+
 _layout = contextvars.ContextVar("guide_layout", default=None)
 
 
-def pack(labels, guide):
-    """Packs labels and guide image into the one tensor that the losses read.
+def pack(labels, guide, tags=None):
+    """Packs labels, guide image and tags into the one tensor that the losses read.
+
+    Tags are repeated for every pixel. They are a modality of the guide: where there are any, packing and
+    losses run within a `guide_layout` that names them, such as `guide_layout(rgb=3, tags=5)`.
 
     Args:
         labels: `(batch, height, width)` or `(batch, height, width, 1)`: 0 to classes - 1 a class, 255
             unlabelled, 254 outside the image.
         guide: `(batch, height, width, channels)`: the picture in [0, 1].
+        tags: None or `(batch, classes)`, 1 for the classes that occur in the picture, else 0.
 
     Returns:
-        `(batch, height, width, 1 + channels)`, float32.
+        `(batch, height, width, 1 + channels)`, with tags `(batch, height, width, 1 + channels + classes)`,
+        float32.
 
     Raises:
         ValueError: if the sizes differ.
@@ -49,8 +57,13 @@ def pack(labels, guide):
                 f"labels and guide must have the same {name}. Received: labels {tuple(labels.shape)}, "
                 f"guide {tuple(guide.shape)}"
             )
-    labels = ops.cast(labels, "float32")[..., None]
-    return ops.concatenate([labels, ops.cast(guide, "float32")], axis=-1)
+    parts = [ops.cast(labels, "float32")[..., None], ops.cast(guide, "float32")]
+    if tags is not None:
+        if len(tags.shape) != 2:
+            raise ValueError(f"tags must be (batch, classes). Received: shape {tuple(tags.shape)}")
+        tags = ops.cast(tags, "float32")[:, None, None]
+        parts.append(ops.broadcast_to(tags, (*ops.shape(guide)[:3], tags.shape[-1])))
+    return ops.concatenate(parts, axis=-1)
 
 
 def unpack(y_true):
@@ -106,6 +119,39 @@ def split_guide(guide):
         parts[name] = guide[..., start : start + count]
         start += count
     return parts
+
+
+def read_tags(y_true, num_classes):
+    """Which classes occur in each picture: its tags, or without tags the classes of its label map.
+
+    Args:
+        y_true: as `pack` gives it, or plain labels.
+        num_classes: number of classes, of which class 0 is the background and occurs in every picture.
+
+    Returns:
+        `(batch, num_classes)`, float32, 1 for those that occur, else 0.
+
+    Raises:
+        ValueError: if there are tags for another number of classes.
+
+    Example:
+        >>> import numpy as np
+        >>> np.array(read_tags(np.array([[[255, 2]], [[255, 254]]]), num_classes=3)).tolist()
+        [[1.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
+    """
+    labels, guide = unpack(y_true)
+    tags = split_guide(guide).get(TAGS) if _layout.get() else None
+    if tags is None:
+        found = [ops.any(labels == number, axis=(1, 2)) for number in range(num_classes)]
+        tags = ops.cast(ops.stack(found, axis=-1), "float32")
+    elif tags.shape[-1] != num_classes:
+        raise ValueError(
+            f"tags must tell of the {num_classes} classes of the prediction, the background included. "
+            f"Received: tags of {tags.shape[-1]} classes"
+        )
+    else:
+        tags = ops.cast(tags[:, 0, 0] > 0.5, "float32")
+    return ops.maximum(tags, ops.one_hot(ops.zeros((1,), "int32"), num_classes))
 
 
 def _labels_of(labels, name):

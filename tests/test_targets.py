@@ -60,3 +60,31 @@ def test_wrong_shapes_are_named(call, text):
 def test_layout_must_fit():
     with targets.guide_layout(depth=2), pytest.raises(ValueError, match="guide must have the 2 channels"):
         targets.split_guide(np.zeros((1, 2, 2, 3)))
+
+
+def test_tags_come_back_and_leave_the_guide_alone():
+    guide, labels = np.random.default_rng(0).random((2, 4, 5, 3), "float32"), np.full((2, 4, 5), 255)
+    tags = np.array([[0, 1, 0, 1], [1, 0, 0, 0]])
+    with targets.guide_layout(rgb=3, tags=4):
+        packed = targets.pack(labels, guide, tags)
+        read = np.array(targets.read_tags(packed, 4))
+        parts = targets.split_guide(targets.unpack(packed)[1])
+        with pytest.raises(ValueError, match="tags must tell of the 5 .* Received: tags of 4"):
+            targets.read_tags(packed, 5)
+    assert read.tolist() == [[1, 1, 0, 1], [1, 0, 0, 0]]
+    np.testing.assert_array_equal(np.array(parts["rgb"]), guide)
+    assert packed.shape == (2, 4, 5, 8)
+
+
+def test_without_tags_the_labels_tell_them_whatever_the_guide():
+    labels = np.array([[[255, 3], [254, 1]], [[254, 255], [0, 0]]])
+    want = [[1, 1, 0, 1], [1, 0, 0, 0]]
+    assert np.array(targets.read_tags(labels, 4)).tolist() == want
+    with targets.guide_layout(rgb=4):
+        packed = targets.pack(labels, np.ones((2, 2, 2, 4), "float32"))
+        assert np.array(targets.read_tags(packed, 4)).tolist() == want
+
+
+def test_tags_must_be_a_row_a_picture():
+    with pytest.raises(ValueError, match=r"tags must be \(batch, classes\). Received: shape \(4,\)"):
+        targets.pack(np.zeros((1, 4, 5)), np.zeros((1, 4, 5, 3)), np.zeros(4))

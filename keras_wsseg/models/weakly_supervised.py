@@ -13,10 +13,12 @@ class WeaklySupervisedModel(keras.Model):
 
     A Keras loss sees `y_true` and `y_pred` only. This model puts the picture that it was fed beside the
     labels (`targets.pack`), scaled to [0, 1], so that pipelines yield plain `(picture, labels)` and carry
-    nothing twice; metrics see the plain labels. Each term of the loss shows in the logs, unweighted, under
-    its name. The numbers of losses that callbacks anneal are part of the training state, so that they
-    change between steps on every backend, compiled or not; they do not travel in saved or exported
-    segmenters.
+    nothing twice; metrics see the plain labels. Where pictures have tags instead, `y` is the tags,
+    `(batch, classes)`, or a dict of `tags` and of `labels` that tell what lies outside the picture.
+
+    Each term of the loss shows in the logs, unweighted, under its name. The numbers of losses that callbacks
+    anneal are part of the training state, so that they change between steps on every backend, compiled or
+    not; they do not travel in saved or exported segmenters.
 
     Args:
         segmenter: any `keras.Model` from picture, `(batch, height, width, channels)`, or a dict of such
@@ -87,28 +89,34 @@ class WeaklySupervisedModel(keras.Model):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         if y is None:
-            raise ValueError("y must be labels (batch, height, width) beside the pictures. Received: y=None")
+            raise ValueError(
+                "y must be labels (batch, height, width) or tags (batch, classes) beside the pictures. "
+                "Received: y=None"
+            )
         if len(getattr(sample_weight, "shape", ())) > 1 and tuple(sample_weight.shape[1:]) != (1,):
             raise ValueError(
                 "sample_weight must be one number a picture; mark pixels as 255 instead. "
                 f"Received: shape {tuple(sample_weight.shape)}"
             )
         guide, layout = self._guide(x)
+        labels, tags = _labels_and_tags(y, guide)
+        if tags is not None:
+            layout[targets.TAGS] = tags.shape[-1]
         with targets.guide_layout(**layout), record_terms() as recorded:
-            packed = targets.pack(ops.convert_to_tensor(y), ops.stop_gradient(guide))
+            packed = targets.pack(labels, ops.stop_gradient(guide), tags)
             loss = super().compute_loss(x, packed, y_pred, sample_weight, training)
         for term, value in recorded:
             if id(term) in self._training_state.metrics:
                 self._training_state.metrics[id(term)].update_state(value)
         return loss
 
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        if y is not None:
+            y, _ = _labels_and_tags(y, _first_picture(x))
+        return super().compute_metrics(x, y, y_pred, sample_weight)
+
     def _guide(self, x):
-        inputs = dict(x) if isinstance(x, dict) else {"image": x}
-        inputs = {
-            name: ops.convert_to_tensor(part)
-            for name, part in inputs.items()
-            if len(getattr(part, "shape", ())) == 4
-        }
+        inputs = {name: ops.convert_to_tensor(part) for name, part in _pictures(x).items()}
         parts, layout = [], {}
         for name, part in inputs.items():
             part = ops.cast(part, "float32")
@@ -119,11 +127,6 @@ class WeaklySupervisedModel(keras.Model):
             modality = "rgb" if name == "image" else name
             parts.append(part)
             layout[modality] = part.shape[-1]
-        if not parts:
-            raise ValueError(
-                "x must be a picture (batch, height, width, channels), or a dict with at least one. "
-                f"Received: {type(x).__name__}"
-            )
         return ops.concatenate(parts, axis=-1), layout
 
     def fit(self, *args, callbacks=None, **kwargs):
@@ -160,6 +163,41 @@ class WeaklySupervisedModel(keras.Model):
     def from_config(cls, config, custom_objects=None):
         segmenter = keras.saving.deserialize_keras_object(config["segmenter"], custom_objects=custom_objects)
         return cls(**{**config, "segmenter": segmenter})
+
+
+def _pictures(x):
+    """The inputs of rank 4 by name."""
+    inputs = dict(x) if isinstance(x, dict) else {"image": x}
+    inputs = {name: part for name, part in inputs.items() if len(getattr(part, "shape", ())) == 4}
+    if not inputs:
+        raise ValueError(
+            "x must be a picture (batch, height, width, channels), or a dict with at least one. "
+            f"Received: {type(x).__name__}"
+        )
+    if targets.TAGS in inputs:
+        raise ValueError(
+            f"x must not name an input {targets.TAGS!r}: tags belong into y. Received: x of {sorted(inputs)}"
+        )
+    return inputs
+
+
+def _first_picture(x):
+    return next(iter(_pictures(x).values()))
+
+
+def _labels_and_tags(y, picture):
+    """Label maps, 255 where nothing is known of a pixel, and tags `(batch, classes)` or None."""
+    if isinstance(y, dict):
+        if not {targets.TAGS} <= set(y) <= {targets.TAGS, "labels"}:
+            raise ValueError(f"y must hold tags, and labels if any. Received: y of {sorted(y)}")
+        tags, labels = y[targets.TAGS], y.get("labels")
+    else:
+        tags, labels = (y, None) if len(y.shape) == 2 else (None, y)
+    if tags is not None:
+        tags = ops.convert_to_tensor(tags)
+    if labels is None:
+        labels = ops.full(ops.shape(picture)[:3], targets.UNLABELLED, "int32")
+    return ops.convert_to_tensor(labels), tags
 
 
 class _TrainingState:

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_wsseg import callbacks, losses, metrics
+from keras_wsseg import callbacks, losses, metrics, targets
 from keras_wsseg.models import WeaklySupervisedModel
 
 
@@ -38,8 +38,6 @@ def test_fit_equals_the_losses_by_hand_and_logs_each_term():
         keras.optimizers.SGD(0.0), loss=losses.PartialCrossEntropy() + 2 * crf, metrics=[metrics.MeanIoU(3)]
     )
     logs = {k: v[0] for k, v in model.fit(x, y, batch_size=8, verbose=0).history.items()}
-    from keras_wsseg import targets
-
     packed, logits = targets.pack(y, x / 255), segmenter(x)
     cross_entropy = float(losses.PartialCrossEntropy()(packed, logits))
     energy = float(losses.GatedCRFLoss(weight=1, radius=2)(packed, logits))
@@ -49,6 +47,42 @@ def test_fit_equals_the_losses_by_hand_and_logs_each_term():
     assert 0 < logs["mean_iou"] < 1
     evaluated = model.evaluate(x, y, batch_size=8, verbose=0, return_dict=True)
     assert evaluated["gated_crf"] == pytest.approx(energy, rel=1e-4)
+
+
+@keras.saving.register_keras_serializable("tests")
+class TagsOfTheMean(losses.SegmentationLoss):
+    """Squared distance of the tags and the mean prediction over the pixels inside."""
+
+    def energy(self, y_true, y_pred):
+        inside = keras.ops.cast(targets.unpack(y_true)[0] != targets.OUTSIDE, "float32")[..., None]
+        mean = keras.ops.sum(y_pred * inside, axis=(1, 2)) / keras.ops.sum(inside, axis=(1, 2))
+        return keras.ops.sum((mean - targets.read_tags(y_true, y_pred.shape[-1])) ** 2, axis=-1)
+
+
+@pytest.mark.parametrize("options", ({"run_eagerly": True}, {}, {"jit_compile": True}))
+def test_tags_reach_the_losses_as_rows_dicts_or_read_off_labels(options):
+    x, y = pictures()
+    y[:, 3:] = 255
+    y[:, 0] = 254
+    tags = np.array([[[1, 0, 0][c] or np.any(labels == c) for c in range(3)] for labels in y], "float32")
+    segmenter = net()
+    model = WeaklySupervisedModel(segmenter)
+    model.compile(keras.optimizers.SGD(0.0), TagsOfTheMean(), metrics=[metrics.MeanIoU(3)], **options)
+    prediction, inside = np.array(segmenter(x)), (y != 254)[..., None]
+    of_all = ((prediction.mean((1, 2)) - tags) ** 2).sum(-1).mean()
+    mean = (prediction * inside).sum((1, 2)) / inside.sum((1, 2))
+    of_inside = ((mean - tags) ** 2).sum(-1).mean()
+
+    def loss(target, **more):
+        return model.fit(x, target, batch_size=8, verbose=0, **more).history
+
+    assert loss(tags)["loss"][0] == pytest.approx(of_all, rel=1e-4)
+    both = {"tags": tags, "labels": y}
+    assert loss(both)["loss"][0] == pytest.approx(of_inside, rel=1e-4)
+    assert loss({"tags": tags})["loss"][0] == pytest.approx(of_all, rel=1e-4)
+    history = loss(tags, validation_data=(x, y), validation_batch_size=8)
+    assert history["val_loss"][0] == pytest.approx(of_inside, rel=1e-4)
+    assert 0 < history["val_mean_iou"][0] < 1
 
 
 def test_two_terms_of_one_name_are_told_apart():
@@ -220,6 +254,23 @@ def test_what_cannot_be_trained_with_is_told():
     ):
         model.fit(x, y, sample_weight=np.ones(y.shape), verbose=0)
     model.fit(x, y, sample_weight=np.ones(len(y)), verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("x_names", "y", "text"),
+    [
+        (("image",), {"tag": 0}, r"y must hold tags, and labels if any. Received: y of \['tag'\]"),
+        (("image",), None, "y must be labels .* or tags .* Received: y=None"),
+        (("image", "tags"), np.ones((8, 3)), "x must not name an input 'tags': tags belong into y"),
+        (("image",), np.ones((8, 2)), "tags must tell of the 3 classes of the prediction"),
+    ],
+)
+def test_bad_tags(x_names, y, text):
+    x, _ = pictures()
+    model = WeaklySupervisedModel(net())
+    model.compile("sgd", loss=TagsOfTheMean())
+    with pytest.raises(ValueError, match=text):
+        model.compute_loss(dict.fromkeys(x_names, x), y, model.segmenter(x))
 
 
 def test_dark_pictures_of_whole_numbers_are_no_mistake():
