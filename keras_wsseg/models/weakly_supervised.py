@@ -99,7 +99,7 @@ class WeaklySupervisedModel(keras.Model):
                 f"Received: shape {tuple(sample_weight.shape)}"
             )
         guide, layout = self._guide(x)
-        labels, tags = _labels_and_tags(y, guide)
+        labels, tags = labels_and_tags(y, guide)
         if tags is not None:
             layout[targets.TAGS] = tags.shape[-1]
         with targets.guide_layout(**layout), record_terms() as recorded:
@@ -112,7 +112,7 @@ class WeaklySupervisedModel(keras.Model):
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         if y is not None:
-            y, _ = _labels_and_tags(y, _first_picture(x))
+            y, _ = labels_and_tags(y, _first_picture(x))
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def _guide(self, x):
@@ -185,7 +185,7 @@ def _first_picture(x):
     return next(iter(_pictures(x).values()))
 
 
-def _labels_and_tags(y, picture):
+def labels_and_tags(y, picture):
     """Label maps, 255 where nothing is known of a pixel, and tags `(batch, classes)` or None."""
     if isinstance(y, dict):
         if not {targets.TAGS} <= set(y) <= {targets.TAGS, "labels"}:
