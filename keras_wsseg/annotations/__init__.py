@@ -7,6 +7,7 @@ from keras_wsseg.annotations.labels import OUTSIDE, UNLABELLED
 from keras_wsseg.annotations.palette import voc_palette
 from keras_wsseg.annotations.scribbles import simulate_scribbles
 from keras_wsseg.annotations.shorten_scribbles import shorten_scribbles
+from keras_wsseg.annotations.tags import multi_hot, read_tags, tags_of_labels, write_tags
 
 __all__ = [
     "OUTSIDE",
@@ -14,10 +15,14 @@ __all__ = [
     "check_label_map",
     "enlarge_clicks",
     "grabcut_proposals",
+    "multi_hot",
     "read_label_map",
+    "read_tags",
     "shorten_scribbles",
     "simulate_clicks",
     "simulate_scribbles",
+    "tags_of_labels",
     "voc_palette",
     "write_label_map",
+    "write_tags",
 ]

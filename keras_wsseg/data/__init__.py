@@ -5,7 +5,8 @@ from keras_wsseg.data.segmentation_arrays import SegmentationArrays
 from keras_wsseg.data.segmentation_dataset import SegmentationDataset
 from keras_wsseg.data.segmentation_folder import SegmentationFolder
 from keras_wsseg.data.single_class_folder import SingleClassFolder
-from keras_wsseg.data.synthetic import synthetic_object, synthetic_shapes
+from keras_wsseg.data.synthetic import synthetic_object, synthetic_shapes, synthetic_tags
+from keras_wsseg.data.tag_folder import TagFolder
 
 __all__ = [
     "ClassFolders",
@@ -13,6 +14,8 @@ __all__ = [
     "SegmentationDataset",
     "SegmentationFolder",
     "SingleClassFolder",
+    "TagFolder",
     "synthetic_object",
     "synthetic_shapes",
+    "synthetic_tags",
 ]

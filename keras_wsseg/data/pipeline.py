@@ -52,12 +52,13 @@ def train_pipeline(source, settings):
     epoch to epoch.
 
     Args:
-        source: has `__len__`, `channels`, `dtype`, `value_range`, `fetch(index, cache)`, and where
+        source: has `__len__`, `channels`, `dtype`, `value_range`, `tags`, `fetch(index, cache)`, and where
             `unlabelled_batch` is not 0 `unlabelled`, a source likewise; `negatives` the same way.
         settings: a `TrainSettings`.
 
     Returns:
-        `tf.data.Dataset` of `(float32 (batch, *crop, channels), uint8 (batch, *crop))`.
+        `tf.data.Dataset` of `(float32 (batch, *crop, channels), uint8 (batch, *crop))`; where the source has
+        tags, they and the labels are a dict.
     """
     steps, further = settings.steps(len(source)), _further(source, settings)
     length = steps * settings.batch_size
@@ -88,7 +89,8 @@ def train_pipeline(source, settings):
 
     def example(index, numbers):
         image, labels = _decode(source, index, read)
-        return augment(image, labels, numbers, source.value_range, settings)
+        image, labels = augment(image, labels, numbers, source.value_range, settings)
+        return image, _with_tags(source, index, labels)
 
     # A generator dataset would be shorter, but TensorFlow 2.21 changes malloc for the whole process with it.
     dataset = tf.data.Dataset.range(1)
@@ -111,7 +113,8 @@ def validation_pipeline(source, batch_size, pad_to_multiple, cache):
         cache: keep decoded pictures in memory.
 
     Returns:
-        `tf.data.Dataset` of `(float32 (batch, height, width, channels), uint8 (batch, height, width))`.
+        `tf.data.Dataset` of `(float32 (batch, height, width, channels), uint8 (batch, height, width))`; where
+        the source has tags, they and the labels are a dict.
     """
     filling = tf.constant(sum(source.value_range) / 2, tf.float32)
 
@@ -126,12 +129,14 @@ def validation_pipeline(source, batch_size, pad_to_multiple, cache):
             image = tf.pad(image, tf.concat([borders, [[0, 0]]], 0), constant_values=filling)
         labels.set_shape((None, None))
         image.set_shape((None, None, source.channels))
-        return image, labels
+        return image, _with_tags(source, index, labels)
 
     dataset = tf.data.Dataset.range(len(source))
     dataset = dataset.map(example, num_parallel_calls=_PARALLEL, deterministic=True)
-    outside = tf.constant(OUTSIDE, tf.uint8)
-    return dataset.padded_batch(batch_size, padding_values=(filling, outside)).prefetch(2)
+    beside = tf.constant(OUTSIDE, tf.uint8)
+    if source.tags is not None:
+        beside = {"tags": tf.constant(0, tf.float32), "labels": beside}
+    return dataset.padded_batch(batch_size, padding_values=(filling, beside)).prefetch(2)
 
 
 def augment(image, labels, numbers, value_range, settings):
@@ -197,6 +202,12 @@ def _decode(source, index, read):
     image.set_shape((None, None, source.channels))
     labels.set_shape((None, None))
     return image, labels
+
+
+def _with_tags(source, index, labels):
+    if source.tags is None:
+        return labels
+    return {"tags": tf.gather(tf.constant(source.tags, tf.float32), index), "labels": labels}
 
 
 def _epoch(count, further, settings, key):

@@ -10,19 +10,24 @@ from keras_wsseg.data.segmentation_dataset import SegmentationDataset
 class SegmentationArrays(SegmentationDataset):
     """Images and label maps in memory, with the pipelines of `SegmentationDataset`.
 
-    Use it for generated pictures, or for a format that you read yourself.
+    Use it for generated pictures, or for a format that you read yourself. Labels may be missing where there
+    are tags, which tell what a picture holds and not where.
 
     Args:
         images: sequence of arrays `(height, width)` or `(height, width, channels)` of one type: uint8,
             uint16 or floating point; sizes may differ.
-        labels: sequence of integer arrays `(height, width)`; 255 unlabelled, 254 outside the image.
-        num_classes: number of classes; by default that of `class_names`, else the largest id plus one.
+        labels: sequence of integer arrays `(height, width)`; 255 unlabelled, 254 outside the image. None
+            beside `tags`: every pixel is unlabelled.
+        num_classes: number of classes; by default that of `class_names`, else of `tags`, else the largest id
+            plus one.
         class_names: names of the classes; by default their numbers.
         value_range: lowest and highest value; by default that of the integer type, required for floats.
         names: one name per picture; by default their numbers.
         unlabelled: further images, of the same type and channels, that have no label maps: `train` mixes
             them into its batches, for losses that need no annotation. None: there are none.
         negatives: further images, likewise, known to be background (class 0) everywhere.
+        tags: None, or which classes each picture holds, `(pictures, num_classes)` of 0 and 1 or booleans,
+            column 0, the background, always 1. Labels may show more: specks need no tag.
 
     Raises:
         TypeError, ValueError: shapes, types or values do not fit; the error names the picture.
@@ -35,19 +40,28 @@ class SegmentationArrays(SegmentationDataset):
     >>> image, label = next(iter(dataset.train(batch_size=2, crop_size=4)))
     >>> image.shape, label.shape
     (TensorShape([2, 4, 4, 3]), TensorShape([2, 4, 4]))
+    >>> tagged = SegmentationArrays(images, tags=[[1, 0], [1, 1], [1, 1]])
+    >>> _, known = next(iter(tagged.train(2, 4, whole=True, shuffle=False)))
+    >>> known["tags"].numpy().tolist(), known["labels"].shape
+    ([[1.0, 0.0], [1.0, 1.0]], TensorShape([2, 4, 4]))
     """
 
     def __init__(
         self,
         images,
-        labels,
+        labels=None,
         num_classes=None,
         class_names=None,
         value_range=None,
         names=None,
         unlabelled=None,
         negatives=None,
+        tags=None,
     ):
+        if labels is None:
+            if tags is None:
+                raise ValueError("`labels` must be given where `tags` are not. Received: labels=None")
+            labels = [np.full(np.shape(image)[:2], UNLABELLED, np.uint8) for image in images]
         if len(images) == 0 or len(images) != len(labels):
             raise ValueError(
                 "`images` and `labels` must be of the same length and not empty. "
@@ -74,7 +88,11 @@ class SegmentationArrays(SegmentationDataset):
                 )
         self.value_range = self._range(value_range)
         largest = max((int(label[label < OUTSIDE].max(initial=0)) for label in self._labels), default=0)
+        if tags is not None and num_classes is None and class_names is None and np.ndim(tags) == 2:
+            num_classes = np.shape(tags)[1]
         self.num_classes, self.class_names = resolve_classes(num_classes, class_names, largest)
+        if tags is not None:
+            self.tags = self._checked_tags(tags)
         for label, name in zip(self._labels, self.names, strict=True):
             wrong = label[(label >= self.num_classes) & (label < OUTSIDE)]
             if wrong.size:
@@ -90,6 +108,20 @@ class SegmentationArrays(SegmentationDataset):
     def load(self, index):
         """One picture; see `SegmentationDataset.load`."""
         return self._images[index], self._labels[index]
+
+    def _checked_tags(self, tags):
+        array, expected = np.asarray(tags), (len(self.names), self.num_classes)
+        if array.shape != expected:
+            raise ValueError(
+                f"`tags` must have shape (pictures, classes), {expected}. Received: tags.shape={array.shape}"
+            )
+        wrong = np.flatnonzero(~np.isin(array, (0, 1)).all(axis=1) | (array[:, 0] != 1))
+        if wrong.size:
+            raise ValueError(
+                "`tags` must be 0 or 1, and 1 in column 0, since every picture has background. "
+                f"Received: {array[wrong[0]].tolist()} of {self.names[wrong[0]]!r}"
+            )
+        return array.astype(np.float32)
 
     def _uniform(self, argument, images, value, value_range):
         if len(images) == 0:

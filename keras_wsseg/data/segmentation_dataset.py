@@ -26,6 +26,9 @@ class SegmentationDataset(abc.ABC):
             its batches without their annotation.
         negatives: None, or a `SegmentationDataset` of pictures of the same format that are known to hold
             nothing but background, which `train` mixes into its batches as such.
+        tags: None, or which classes each picture holds, float32 `(len, num_classes)` of 0 and 1 with column
+            0, the background, always 1; then batches have them beside the labels, and `unlabelled` and
+            `negatives` must be None.
 
     Example:
 
@@ -41,6 +44,7 @@ class SegmentationDataset(abc.ABC):
 
     unlabelled = None
     negatives = None
+    tags = None
 
     @abc.abstractmethod
     def load(self, index):
@@ -95,6 +99,8 @@ class SegmentationDataset(abc.ABC):
         drawing again) in a new order with new augmentations; all of them follow from `seed`.
         Images are scaled bilinearly. Labels take the id under the pixel's centre, and where there is none
         that of an annotated pixel falling into it: exact for dense labels, and no click is lost.
+        Tags tell of whole pictures, and a crop may miss the object that its tag promises: where there are
+        `tags`, prefer `whole=True` or crops nearly as large as the scaled pictures.
 
         Args:
             batch_size: pictures a batch.
@@ -123,11 +129,12 @@ class SegmentationDataset(abc.ABC):
             `tf.data.Dataset` of `(image, labels)`: float32 `(batch, *crop, channels)` within `value_range`,
             and uint8 `(batch, *crop)` with 255 where unlabelled and 254 where the crop leaves the picture
             (there the image has the middle of its range); whole pictures have 254 only where their
-            annotation has.
+            annotation has. Where there are `tags`, `(image, {"tags": tags, "labels": labels})` with float32
+            `(batch, num_classes)` tags.
 
         Raises:
             ValueError: an argument is out of range, `scale` is given beside `whole`, or `unlabelled` or
-                `negatives` hold pictures of another format.
+                `negatives` hold pictures of another format or stand beside `tags`.
         """
         from keras_wsseg.data.pipeline import train_pipeline
 
@@ -183,6 +190,11 @@ class SegmentationDataset(abc.ABC):
         return {argument: int(count) for argument, count in counts.items()}
 
     def _check_further(self, further):
+        if self.tags is not None:
+            raise ValueError(
+                f"`{further}` must be None beside `tags`, which pictures without object have too: the "
+                f"background alone. Received: {len(getattr(self, further))} pictures in `{further}`"
+            )
         for name in ("channels", "dtype", "value_range"):
             own, other = getattr(self, name), getattr(getattr(self, further), name)
             if own != other:
@@ -201,7 +213,8 @@ class SegmentationDataset(abc.ABC):
 
         Returns:
             `tf.data.Dataset` of `(float32 (batch, height, width, channels), uint8 (batch, height, width))`;
-            254 where padded.
+            254 where padded. Where there are `tags`, `(image, {"tags": tags, "labels": labels})` as of
+            `train`.
 
         Raises:
             ValueError: an argument is not a positive integer.

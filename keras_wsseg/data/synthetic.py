@@ -6,6 +6,7 @@ from scipy import ndimage
 from keras_wsseg.data.arguments import positive_integer
 
 SHAPE_NAMES = ("background", "ellipse", "polygon", "ring")
+TAG_NAMES = ("background", "disc", "square")
 
 
 def synthetic_shapes(count, size=96, num_classes=4, seed=0):
@@ -80,6 +81,45 @@ def synthetic_object(count, size=64, seed=0, present=True):
     return images, labels, SHAPE_NAMES[:2]
 
 
+def synthetic_tags(count, size=64, seed=0):
+    """Pictures of a blotchy disc, a striped square, both or none on cluttered ground, with their tags.
+
+    For trying what learns masks from tags alone, where the labels serve for scoring only. Each object fills
+    15 to 30 % of its picture. Tints spread until they meet, and the ground holds strokes of all of them: what
+    is common to the pictures of one tag, colour and pattern together, tells its pixels.
+
+    Args:
+        count: number of pictures; in turn they hold none, a disc, a square, and both.
+        size: height and width in pixels, at least 32.
+        seed: non-negative integer; the same seed gives the same pictures, and a larger `count` begins with
+            those of a smaller one.
+
+    Returns:
+        `(images, labels, tags, class_names)`: uint8 `(count, size, size, 3)`; uint8 `(count, size, size)`,
+        every pixel labelled; float32 `(count, 3)` of 0 and 1, column 0 always 1; and
+        `("background", "disc", "square")`.
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    Example:
+
+    >>> images, labels, tags, names = synthetic_tags(4, size=32)
+    >>> tags.tolist()
+    [[1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [1.0, 0.0, 1.0], [1.0, 1.0, 1.0]]
+    """
+    positive_integer("count", count)
+    if positive_integer("size", size) < 32:
+        raise ValueError(f"`size` must be at least 32. Received: size={size}")
+    held = [((), (1,), (2,), (1, 2))[index % 4] for index in range(count)]
+    drawn = [
+        _tagged(size, objects, np.random.default_rng((seed, index))) for index, objects in enumerate(held)
+    ]
+    images, labels = (np.stack(arrays) for arrays in zip(*drawn, strict=True))
+    tags = np.array([[1, 1 in objects, 2 in objects] for objects in held], np.float32)
+    return images, labels, tags, TAG_NAMES
+
+
 # Tints of the classes, red, green and blue; near enough to each other for their spreads to meet.
 _TINTS = np.array([[0.45, 0.47, 0.43], [0.68, 0.38, 0.32], [0.35, 0.50, 0.66], [0.62, 0.60, 0.30]])
 
@@ -121,6 +161,34 @@ def _one_object(size, present, random):
     return _in_light(image, random), labels
 
 
+def _tagged(size, objects, random):
+    rows, columns = np.mgrid[:size, :size].astype(np.float64)
+    image = _ground(size, 3, random)
+    labels = np.zeros((size, size), np.uint8)
+    # Two of them lie at opposite corners, and are small enough not to meet.
+    turn = random.uniform(-0.25, 0.25) + np.pi / 4 + np.pi / 2 * random.integers(4)
+    for number, class_id in enumerate(objects):
+        low, high = (0.17, 0.3) if len(objects) == 1 else (0.155, 0.19)
+        area = random.uniform(low, high) * size**2
+        reach = random.uniform(0.05, 0.15) if len(objects) == 1 else random.uniform(0.31, 0.35)
+        angle = turn + np.pi * number
+        centre = size / 2 + reach * size * np.array([np.sin(angle), np.cos(angle)])
+        down, right = rows - centre[0] + 0.5, columns - centre[1] + 0.5
+        if class_id == 1:
+            inside = np.hypot(down, right) < np.sqrt(area / np.pi)
+        else:
+            lean = random.uniform(-0.2, 0.2)
+            along = np.abs(np.cos(lean) * down + np.sin(lean) * right)
+            across = np.abs(np.cos(lean) * right - np.sin(lean) * down)
+            inside = np.maximum(along, across) < np.sqrt(area) / 2
+        labels[inside] = class_id
+        soft = ndimage.gaussian_filter(inside.astype(float), 0.5)[..., None]
+        tint = 0.3 * _TINTS[0] + 0.7 * _TINTS[class_id]
+        surface = _surface(size, tint, random, stripes=class_id == 2)
+        image = image * (1 - soft) + surface * soft
+    return _in_light(image, random), labels
+
+
 def _in_light(image, random):
     """The picture under slanting light, a little blurred and noisy, as uint8."""
     size = len(image)
@@ -139,11 +207,11 @@ def _noise(size, grain, random):
     return (noise - noise.mean()) / noise.std()
 
 
-def _surface(size, tint, random):
-    """A tint with its own spread, stripes or blotches, and soft shade."""
+def _surface(size, tint, random, stripes=None):
+    """A tint with its own spread, stripes or blotches (either by default), and soft shade."""
     rows, columns = np.mgrid[:size, :size]
     tint = tint + random.normal(0, 0.055, 3)
-    if random.random() < 0.5:
+    if random.random() < 0.5 if stripes is None else stripes:
         angle, period = random.uniform(0, np.pi), random.uniform(4, 9)
         pattern = np.sin((np.cos(angle) * rows + np.sin(angle) * columns) * 2 * np.pi / period)
     else:

@@ -1,0 +1,338 @@
+"""Tags of whole pictures: which classes occur, without saying where."""
+
+import csv
+import io
+import os
+import pathlib
+
+import numpy as np
+
+from keras_wsseg.annotations.label_map import check_label_map
+from keras_wsseg.annotations.labels import OUTSIDE
+
+BACKGROUND = "background"
+
+# No picture is nameless, so that an empty first cell, as tables with an index have it, is a title too.
+_NAME_TITLES = ("", "name", "image", "picture", "file", "filename")
+_TAG_TITLES = ("", "tag", "tags")
+_VALUES = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
+
+
+def read_tags(path, class_names=None):
+    """Read which classes each picture holds from a CSV file.
+
+    Tags take seconds a picture to give, and many collections have them already. Two forms are read. A list
+    has one line a picture, its name first; the tags follow in cells of their own or in one cell with
+    semicolons between them; a picture without tag holds background alone:
+
+    ```
+    name,tags
+    scene1,dog;person
+    scene2,dog,person
+    scene3
+    ```
+
+    A table has a column of 0 and 1 for each class:
+
+    ```
+    name,dog,person
+    scene1,1,1
+    scene2,0,0
+    ```
+
+    The header of a list may be missing, that of a table not. A header is a first line that begins with
+    `name`, `image`, `picture`, `file`, `filename` or an empty cell. A tag may hold blanks; only where
+    `class_names` knows the words of a tag and not the tag, as of `dog person`, blanks separate.
+
+    Args:
+        path: the file, UTF-8, with commas between its cells.
+        class_names: names of all classes in the order of their ids, the background first. By default
+            "background" and the tags found, those of a list sorted, those of a table in its order.
+
+    Returns:
+        `(tags, class_names)`: a dict from the name of each picture, as the file has it, to the tuple of its
+        tags in the order of the classes, without the background, which every picture has; and the names of
+        all classes as a tuple, the background first.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no such file, names a picture twice or a tag that is no class, or tags a picture
+            with what stands first in `class_names` and is not "background". Errors name the line.
+
+    Example:
+
+    >>> import tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "tags.csv")
+    >>> write_tags(path, {"a": ("person", "dog"), "b": ()})
+    >>> read_tags(path)
+    ({'a': ('dog', 'person'), 'b': ()}, ('background', 'dog', 'person'))
+    >>> read_tags(path, ("background", "person", "dog"))[0]["a"]
+    ('person', 'dog')
+    """
+    path = pathlib.Path(path)
+    if class_names is not None:
+        class_names = check_class_names(class_names)
+    lines = _lines(path)
+    head = lines[0][1]
+    titles = head[1:] if head[0].lower() in _NAME_TITLES else None
+    if titles is None or all(title.lower() in _TAG_TITLES for title in titles):
+        if titles is None:
+            _check_no_table(path, lines)
+        found = _list_rows(path, lines if titles is None else lines[1:], class_names)
+        used = sorted({tag for _, _, tags in found for tag in tags} - {BACKGROUND})
+    else:
+        found = _table_rows(path, lines, class_names)
+        used = [title for title in titles if title != BACKGROUND]
+    if not found:
+        raise ValueError(
+            f"The tags {str(path)!r} must have a line for each picture. Received: a header alone"
+        )
+    classes = (BACKGROUND, *used) if class_names is None else class_names
+    return _by_name(path, found, classes), classes
+
+
+def write_tags(path, tags):
+    """Write which classes each picture holds as a list that `read_tags` reads, whole or not at all.
+
+    Args:
+        path: the CSV file to write; its folder must exist.
+        tags: dict from the name of each picture to a sequence of its tags.
+
+    Raises:
+        TypeError: the tags of a picture are no sequence of strings.
+        ValueError: a name or tag is empty, begins or ends with a blank, or a tag has a semicolon.
+
+    Example: see `read_tags`.
+    """
+    path, stream = pathlib.Path(path), io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(("name", "tags"))
+    for name, of_picture in tags.items():
+        if not isinstance(name, str) or not name or name != name.strip():
+            raise ValueError(
+                f"The name of a picture must be a string without blanks around it. Received: {name!r}"
+            )
+        for tag in _sequence("tags", of_picture):
+            if not tag or tag != tag.strip() or ";" in tag:
+                raise ValueError(
+                    "A tag must have neither blanks around it nor a semicolon and not be empty. "
+                    f"Received: {tag!r} of {name!r}"
+                )
+        writer.writerow((name, ";".join(of_picture)))
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(stream.getvalue(), encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def multi_hot(tags, class_names):
+    """The tags of a picture as a vector of zeros and ones.
+
+    Args:
+        tags: sequence of names.
+        class_names: names of all classes in the order of their ids, the background first.
+
+    Returns:
+        float32 `(classes,)`: 1 for the background and every tag, else 0.
+
+    Raises:
+        TypeError: an argument is no sequence of strings.
+        ValueError: a tag is no class.
+
+    Example:
+
+    >>> multi_hot(("dog",), ("background", "cat", "dog")).tolist()
+    [1.0, 0.0, 1.0]
+    """
+    class_names = check_class_names(class_names)
+    vector = np.zeros(len(class_names), np.float32)
+    vector[0] = 1
+    for tag in _sequence("tags", tags):
+        if tag not in class_names:
+            raise ValueError(
+                f"`tags` must be among the classes {', '.join(class_names)}. Received: tags={tags!r}"
+            )
+        vector[class_names.index(tag)] = 1
+    return vector
+
+
+def tags_of_labels(labels, num_classes, least=1):
+    """The tags that a label map would have, for trying what tags are worth where masks are known.
+
+    Whoever tags a picture overlooks specks, and a model that must find a class somewhere paints one: `least`
+    leaves them out.
+
+    Args:
+        labels: integer array `(height, width)` of class ids; 255 unlabelled, 254 outside the image.
+        num_classes: number of classes, of which class 0 is the background.
+        least: least extent of a class that counts: pixels as an integer from 1, or above 0 and below 1 the
+            share of all pixels but those of 254.
+
+    Returns:
+        float32 `(num_classes,)`: 1 for the classes that occur and for the background, which always does, else
+        0.
+
+    Raises:
+        TypeError, ValueError: an argument is not as above, or an id is no class.
+
+    Example:
+
+    >>> tags_of_labels([[0, 3, 1, 1], [254, 255, 1, 1]], num_classes=4, least=2).tolist()
+    [1.0, 1.0, 0.0, 0.0]
+    """
+    least = check_least(least)
+    labels = check_label_map(labels)
+    if isinstance(num_classes, bool) or not isinstance(num_classes, (int, np.integer)) or num_classes < 1:
+        raise ValueError(f"`num_classes` must be a positive integer. Received: num_classes={num_classes!r}")
+    counts = np.bincount(labels.ravel(), minlength=256)
+    wrong = np.flatnonzero(counts[num_classes:OUTSIDE]) + num_classes
+    if wrong.size:
+        raise ValueError(
+            f"`labels` must hold class ids 0 to {num_classes - 1}, 254 or 255. Received: class id {wrong[0]}"
+        )
+    if least < 1:
+        least = max(1, least * (labels.size - counts[OUTSIDE]))
+    tags = (counts[:num_classes] >= least).astype(np.float32)
+    tags[0] = 1
+    return tags
+
+
+def check_least(least):
+    """`least` of `tags_of_labels`, or `ValueError` where it is neither a number of pixels nor a share."""
+    number = isinstance(least, (int, float, np.integer, np.floating)) and not isinstance(least, bool)
+    if not number or not (0 < least < 1 or (least >= 1 and least == int(least))):
+        raise ValueError(
+            "`least` must be a number of pixels from 1, or a share above 0 and below 1. "
+            f"Received: least={least!r}"
+        )
+    return least
+
+
+def check_class_names(class_names):
+    """Names of classes as a tuple of different strings that are not empty, or an error."""
+    names = _sequence("class_names", class_names)
+    if not names or "" in names or len(set(names)) < len(names):
+        raise ValueError(f"`class_names` must be different names. Received: class_names={class_names!r}")
+    return names
+
+
+def _sequence(argument, values):
+    if isinstance(values, str) or not all(isinstance(value, str) for value in values):
+        raise TypeError(f"`{argument}` must be a sequence of strings. Received: {argument}={values!r}")
+    return tuple(values)
+
+
+def _lines(path):
+    """Number and cells of every line that has any."""
+    if not path.is_file():
+        raise FileNotFoundError(f"The tags must be there as a file. Received: {str(path)!r}")
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"The tags {str(path)!r} must be UTF-8 text. Received: {error}") from error
+    reader = csv.reader(io.StringIO(text, newline=None), skipinitialspace=True, strict=True)
+    lines = []
+    try:
+        for cells in reader:
+            cells = [cell.strip() for cell in cells]
+            if any(cells):
+                lines.append((reader.line_num, cells))
+    except csv.Error as error:
+        raise ValueError(
+            f"The tags {str(path)!r} must be a CSV file. Received: {error} in line {reader.line_num}"
+        ) from error
+    if not lines:
+        raise ValueError(f"The tags {str(path)!r} must have a line for each picture. Received: an empty file")
+    return lines
+
+
+def _check_no_table(path, lines):
+    """A table whose header is not known as such would silently give the classes `0` and `1`."""
+    (number, head), *others = lines
+    if others and all(
+        len(cells) == len(head) > 1 and all(cell.lower() in _VALUES for cell in cells[1:])
+        for _, cells in others
+    ):
+        if not all(cell.lower() in _VALUES for cell in head[1:]):
+            raise ValueError(
+                f"The header of the table {str(path)!r} must begin with 'name'. "
+                f"Received: {head[0]!r} in line {number}"
+            )
+
+
+def _list_rows(path, lines, class_names):
+    rows = []
+    for number, (name, *cells) in lines:
+        if ";" in name or "\t" in name:
+            raise ValueError(
+                f"The tags {str(path)!r} must have a comma behind the name of the picture. "
+                f"Received: {name!r} in line {number}"
+            )
+        rows.append((number, name, [tag for cell in cells for tag in _split(cell, class_names)]))
+    return rows
+
+
+def _split(cell, class_names):
+    for part in filter(None, (part.strip() for part in cell.split(";"))):
+        words = part.split()
+        if class_names and part not in class_names and all(word in class_names for word in words):
+            yield from words
+        else:
+            yield part
+
+
+def _table_rows(path, lines, class_names):
+    (number, (_, *titles)), *lines = lines
+    for title in titles:
+        if not title or titles.count(title) > 1:
+            raise ValueError(
+                f"The header of the table {str(path)!r} must name every class once. "
+                f"Received: {title!r} in line {number}"
+            )
+        _check_known(path, title, number, class_names)
+    rows = []
+    for number, (name, *cells) in lines:
+        if len(cells) != len(titles):
+            raise ValueError(
+                f"Every line of the table {str(path)!r} must have a value for each of the {len(titles)} "
+                f"classes. Received: {len(cells)} values in line {number}"
+            )
+        for cell in cells:
+            if cell.lower() not in _VALUES:
+                raise ValueError(
+                    f"The values of the table {str(path)!r} must be 0 or 1. "
+                    f"Received: {cell!r} in line {number}"
+                )
+        tags = [title for title, cell in zip(titles, cells, strict=True) if _VALUES[cell.lower()]]
+        rows.append((number, name, tags))
+    return rows
+
+
+def _by_name(path, rows, classes):
+    tags = {}
+    for number, name, of_picture in rows:
+        if not name or name in tags:
+            raise ValueError(
+                f"The tags {str(path)!r} must name each picture once. Received: {name!r} "
+                f"{'again ' if name else ''}in line {number}"
+            )
+        for tag in of_picture:
+            _check_known(path, tag, number, classes)
+            if tag == classes[0] != BACKGROUND:
+                raise ValueError(
+                    f"The first of the classes of {str(path)!r} must be the background, which every picture "
+                    f"has. Received: {tag!r} first, a tag in line {number}"
+                )
+        tags[name] = tuple(one for one in classes[1:] if one in of_picture)
+    return tags
+
+
+def _check_known(path, tag, number, classes):
+    # The background is in every picture, whatever it is called among the classes.
+    if classes is not None and tag not in (*classes, BACKGROUND):
+        raise ValueError(
+            f"The tags of {str(path)!r} must be among the classes {', '.join(classes)}. "
+            f"Received: {tag!r} in line {number}"
+        )

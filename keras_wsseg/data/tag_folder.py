@@ -1,0 +1,217 @@
+"""Pictures of which it is known what they hold, and not where."""
+
+import pathlib
+
+import numpy as np
+
+from keras_wsseg.annotations import OUTSIDE, UNLABELLED, multi_hot, read_label_map, read_tags, tags_of_labels
+from keras_wsseg.annotations.tags import BACKGROUND, check_class_names, check_least
+from keras_wsseg.data.arguments import resolve_classes
+from keras_wsseg.data.listing import (
+    IMAGE_SUFFIXES,
+    files_by_stem,
+    files_of_folders,
+    folder_list,
+    listed_names,
+    merge_files,
+    read_lines,
+    require_files,
+    select_names,
+)
+from keras_wsseg.data.picture import inspect_picture
+from keras_wsseg.data.picture_format import check_format, common_format, inspect_copies, inspect_files
+from keras_wsseg.data.uniform_pictures import UniformPictures
+
+_FOLDERS = "folders"
+
+
+class TagFolder(UniformPictures):
+    """Pictures with tags: which classes each of them holds. No pixel is labelled.
+
+    For what learns masks from tags alone. Tags come from a file, from where the pictures lie, or, to try what
+    tags are worth where masks are known, from label maps:
+
+    ```
+    root/                       root/                       root/
+        images/  a.jpg b.jpg        cat/  a.jpg  b.jpg          images/  a.jpg b.jpg ...
+        tags.csv                    dog/  b.jpg  c.jpg          labels/  a.png b.png ...
+                                    background/  d.jpg
+    TagFolder(root)             TagFolder(root, "folders")  TagFolder(root, "labels")
+    ```
+
+    `classes.txt`, one class name a line, and lists such as `train.txt` are optional. Files of one name in
+    several class folders are one picture with several tags, and must be the same picture.
+
+    Args:
+        root: the folder.
+        tags: name of a file in `root` ending in `.csv`, as `annotations.read_tags` reads it, whose names may
+            have the extension of their picture; `"folders"` for a folder of pictures for each class; or the
+            sub-folder of label maps.
+        split: take the names from `root/<split>.txt`.
+        names: take these names: a sequence, or the path of a list. Without `split` and `names`: all pictures
+            that have tags, sorted.
+        class_names: names of all classes, the background first; by default the lines of `classes.txt`, else
+            "background" and those of the file or folders, else the numbers of the ids. For folders, a first
+            name "background" may be missing, and folders that are not named are passed over.
+        least: least extent of a class of a label map, as of `annotations.tags_of_labels`.
+        negatives: for folders, the sub-folders or absolute paths of pictures of none of the classes, one or a
+            sequence; by default `"background"` where there is such a folder.
+        channels: `"grey"` or `"rgb"` to convert to; by default grey if all pictures are, else rgb.
+        value_range: lowest and highest value that a picture may have; by default (0, 255) for 8 bits and
+            (0, 65535) for 16, required for floating point.
+
+    Attributes:
+        tags: float32 `(len, num_classes)`: 1 where the picture has the tag, else 0; column 0, the background,
+            is always 1.
+
+    `load` gives labels of 255; where tags come from label maps, 254 as they have it.
+
+    Raises:
+        FileNotFoundError: a folder, file or list is missing, or a name has no picture or no tags.
+        ValueError: an argument is out of range or without effect here, a file is unreadable, a tag or id is
+            no class, no picture has a tag beside the background, or files of one name differ. Errors name
+            the file.
+
+    Example:
+
+    >>> import os, tempfile
+    >>> from PIL import Image
+    >>> root = tempfile.mkdtemp()
+    >>> for name in ("cat/a", "cat/b", "dog/b", "background/c"):
+    ...     path = os.path.join(root, name)
+    ...     os.makedirs(os.path.dirname(path), exist_ok=True)
+    ...     Image.fromarray(np.eye(8, dtype=np.uint8)).save(path + ".png")
+    >>> folder = TagFolder(root, "folders")
+    >>> folder.class_names, folder.names, folder.tags.tolist()
+    (('background', 'cat', 'dog'), ('a', 'b', 'c'), [[1.0, 1.0, 0.0], [1.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
+    >>> _, known = next(iter(folder.train(3, 8, whole=True, shuffle=False)))
+    >>> known["tags"].numpy().sum(axis=1).tolist(), known["labels"].shape
+    ([2.0, 3.0, 1.0], TensorShape([3, 8, 8]))
+    """
+
+    def __init__(
+        self,
+        root,
+        tags="tags.csv",
+        split=None,
+        names=None,
+        class_names=None,
+        least=1,
+        negatives=None,
+        channels=None,
+        value_range=None,
+    ):
+        value_range = check_format(channels, value_range)
+        kind = "a file" if str(tags).lower().endswith(".csv") else "folders" if tags == _FOLDERS else "maps"
+        if check_least(least) != 1 and kind != "maps":
+            raise ValueError(
+                f"`least` has an effect on label maps only. Received: least={least!r}, tags={tags!r}"
+            )
+        if negatives is not None and kind != "folders":
+            raise ValueError(
+                "`negatives` has an effect on folders of classes only. "
+                f"Received: negatives={negatives!r}, tags={tags!r}"
+            )
+        root = pathlib.Path(root)
+        if class_names is None and (root / "classes.txt").is_file():
+            class_names = read_lines(root / "classes.txt")
+        if class_names is not None:
+            class_names = check_class_names(class_names)
+        names, origin = listed_names(root, split, names)
+        if kind == "maps":
+            found = _of_label_maps(root, tags, names, class_names, least, channels, value_range)
+        elif kind == "folders":
+            found = _of_folders(root, names, origin, class_names, negatives, channels, value_range)
+        else:
+            found = _of_file(root, tags, names, origin, class_names, channels, value_range)
+        names, files, rows, class_names, picture_format = found
+        super().__init__(class_names, picture_format, names, files, UNLABELLED, read_label_map)
+        self.tags = np.stack(rows)
+        if not self.tags[:, 1:].any():
+            raise ValueError(
+                f"At least one picture of {str(root)!r} must have a tag beside the background. "
+                f"Received: none among {len(self)} pictures"
+            )
+
+
+def _of_file(root, tags, names, origin, class_names, channels, value_range):
+    """Names, files, multi-hot tags, names of the classes and format of pictures tagged in a CSV file."""
+    images = files_by_stem(root, "images", IMAGE_SUFFIXES)
+    path = root / tags
+    tags, class_names = read_tags(path, class_names)
+    known = {}
+    for name, of_picture in tags.items():
+        suffix = pathlib.PurePath(name).suffix
+        stem = name.removesuffix(suffix) if suffix.lower() in IMAGE_SUFFIXES else name
+        if stem in known:
+            raise ValueError(f"The tags {str(path)!r} must name each picture once. Received: {stem!r} twice")
+        known[stem] = of_picture
+    if names is None:
+        names, origin = tuple(sorted(known)), f"the tags {str(path)!r}"
+    require_files(names, origin, root / "images", images)
+    for name in names:
+        if name not in known:
+            raise FileNotFoundError(
+                f"Every name of {origin} must have a line in the tags {str(path)!r}. "
+                f"Received: {name!r}, which has none"
+            )
+    picture_format = inspect_copies({name: [images[name]] for name in names}, channels, value_range)
+    rows = [multi_hot(known[name], class_names) for name in names]
+    return names, [(images[name], None) for name in names], rows, class_names, picture_format
+
+
+def _of_folders(root, names, origin, class_names, negatives, channels, value_range):
+    """The same of pictures that lie in a folder for each class."""
+    if not root.is_dir():
+        raise FileNotFoundError(f"`root` must be a folder. Received: root={str(root)!r}")
+    if negatives is None:
+        negatives = (BACKGROUND,) if (root / BACKGROUND).is_dir() else ()
+    negatives = folder_list("negatives", negatives)
+    if class_names is None:
+        apart = {root / folder for folder in (*negatives, BACKGROUND)}
+        class_names = sorted(
+            path.name
+            for path in root.iterdir()
+            if path.is_dir() and path not in apart and not path.name.startswith(".")
+        )
+    objects = tuple(class_names[1:] if class_names[:1] == (BACKGROUND,) else class_names)
+    if not objects:
+        raise FileNotFoundError(f"{str(root)!r} must hold a folder for each class. Received: none")
+    members = {name: files_of_folders(root, (name,)) for name in objects}
+    known = merge_files([*members.values(), files_of_folders(root, negatives)])
+    if names is None:
+        names = tuple(known)
+    require_files(names, origin, ", ".join(str(root / name) for name in (*objects, *negatives)), known)
+    picture_format = inspect_copies({name: known[name] for name in names}, channels, value_range)
+    class_names = (BACKGROUND, *objects)
+    rows = [multi_hot([one for one in objects if name in members[one]], class_names) for name in names]
+    return names, [(known[name][0], None) for name in names], rows, class_names, picture_format
+
+
+def _of_label_maps(root, folder, names, class_names, least, channels, value_range):
+    """The same of pictures with label maps, of which 254 is all that `load` will show."""
+    images = files_by_stem(root, "images", IMAGE_SUFFIXES)
+    maps = files_by_stem(root, folder, IMAGE_SUFFIXES)
+    names = select_names(root, None, names, images, maps, folder)
+    files = [(images[name], maps[name]) for name in names]
+
+    def check(pair):
+        picture, labels = inspect_picture(pair[0], value_range), read_label_map(pair[1])
+        if labels.shape != picture.size:
+            raise ValueError(
+                f"The label map {str(pair[1])!r} must be as large as its picture, "
+                f"{picture.size[1]}x{picture.size[0]}. Received: {labels.shape[1]}x{labels.shape[0]}"
+            )
+        largest = int(labels[labels < OUTSIDE].max(initial=0))
+        return picture, tags_of_labels(labels, OUTSIDE, least), largest
+
+    pictures, rows, largest = zip(*inspect_files(check, files), strict=True)
+    num_classes, class_names = resolve_classes(None, class_names, max(largest))
+    for (_, path), highest in zip(files, largest, strict=True):
+        if highest >= num_classes:
+            raise ValueError(
+                f"The label map {str(path)!r} must hold class ids 0 to {num_classes - 1}, 254 or 255. "
+                f"Received: {highest}"
+            )
+    picture_format = common_format([image for image, _ in files], pictures, channels, value_range)
+    return names, files, [row[:num_classes] for row in rows], class_names, picture_format
