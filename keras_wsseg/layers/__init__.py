@@ -1,8 +1,10 @@
 """Layers that segmenters are built from."""
 
+from keras_wsseg.layers.class_activation_map import ClassActivationMap
 from keras_wsseg.layers.crop_to_stride import CropToStride
 from keras_wsseg.layers.mean_field_crf import MeanFieldCRF
 from keras_wsseg.layers.pad_to_multiple import PadToMultiple
+from keras_wsseg.layers.reliable_regions import ReliableRegions
 from keras_wsseg.layers.resize_like import ResizeLike
 from keras_wsseg.layers.resize_to import ResizeTo
 from keras_wsseg.layers.standardize import IMAGENET_MEAN, IMAGENET_STD, Standardize
@@ -11,9 +13,11 @@ from keras_wsseg.layers.upsample_like import UpsampleLike
 __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "ClassActivationMap",
     "CropToStride",
     "MeanFieldCRF",
     "PadToMultiple",
+    "ReliableRegions",
     "ResizeLike",
     "ResizeTo",
     "Standardize",

@@ -1,0 +1,145 @@
+"""Class activation maps as a layer."""
+
+import fractions
+
+import keras
+from keras import ops
+
+from keras_wsseg.ops.class_activation import check_gamma, class_activation_maps
+from keras_wsseg.ops.resize import resize_bilinear
+
+
+@keras.saving.register_keras_serializable("keras_wsseg")
+class ClassActivationMap(keras.layers.Layer):
+    r"""Shows where in a picture a classifier finds the classes that the picture is tagged with.
+
+    The maps are what a segmenter can learn from where nothing but tags is known: `ReliableRegions` takes
+    labels from them. The classifier looks at the picture at several sizes, and the maps are the mean of what
+    it sees; with `s^c` its score of class `c` at a place,
+
+    `A^c = mean over scales of resize(relu(s^c))`,
+    `P^c = A^c / max over the picture of A^c` for the classes of the tags, 0 for the others,
+    `P^0 = (1 - max_c P^c)^gamma` for the background.
+
+    The classifier infers here (`training=False`), and no gradient flows: the maps teach, they are not taught.
+
+    Args:
+        scores: a `keras.Model` from pictures of any size `(batch, height, width, channels)` to
+            `(batch, h, w, classes - 1)`, the scores of the foreground classes at every place. For a
+            classifier of global average pooling and a dense layer that is the dense layer's kernel as a 1x1
+            convolution of the features, and the mean over the places is the logit. It should have no bias,
+            since a class with a large one would show everywhere: build the classifier with `use_bias=False`,
+            or leave its bias out of `scores`. Its weights are shared with whatever else they belong to.
+        scales: sizes at which it sees the picture, relative to that of the picture; each greater than 0.
+            Sizes are rounded, to one pixel at least.
+        gamma: how fast the background fades where a class appears, greater than 0.
+        **kwargs: of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: `[picture, tags]` or `[picture, tags, inside]`: pictures as `scores` takes them;
+            `(batch, classes)` of 0 and 1, which classes a picture holds, column 0 being the background; and
+            `(batch, height, width)`, 1 for pixels of the picture and 0 for those outside of it, such as
+            padding, which do not count for the maximum and are background.
+
+    Returns:
+        `(batch, height, width, classes)`, float32 whatever the policy, within [0, 1].
+
+    Raises:
+        TypeError: if `scores` is not a model.
+        ValueError: if `scales` or `gamma` is out of its range, or the shapes do not fit.
+
+    Example:
+
+    >>> import numpy as np
+    >>> inputs = keras.Input((None, None, 1))
+    >>> double = keras.layers.Conv2D(1, 1, kernel_initializer=keras.initializers.Constant(2), use_bias=False)
+    >>> layer = ClassActivationMap(keras.Model(inputs, double(inputs)), scales=[1])
+    >>> picture = np.array([0, 1, 2], "float32").reshape(1, 1, 3, 1)
+    >>> np.array(layer([picture, np.ones((1, 2))]))[0, 0].tolist()
+    [[1.0, 0.0], [0.0625, 0.5], [0.0, 1.0]]
+
+    Source: Zhang et al. 2020, "Reliability Does Matter: An End-to-End Weakly Supervised Semantic Segmentation
+    Approach", arXiv:1911.08039; the maps are those of Zhou et al. 2016, arXiv:1512.04150.
+    """
+
+    def __init__(self, scores, scales=(0.5, 1.0, 1.5, 2.0), gamma=4.0, **kwargs):
+        kwargs.setdefault("autocast", False)
+        super().__init__(**kwargs)
+        if not isinstance(scores, keras.Model):
+            raise TypeError(
+                "scores must be a keras.Model from pictures to scores of the foreground classes. "
+                f"Received: scores={scores!r}"
+            )
+        self.scales = _checked(scales)
+        check_gamma(gamma)
+        _check_any_size(scores, self.scales)
+        self.scores = scores
+        self.gamma = gamma
+
+    def build(self, input_shape):
+        check_inputs(input_shape, ("picture", "tags"), "inside")
+
+    def call(self, inputs):
+        picture, tags, *inside = inputs
+        picture = ops.cast(picture, "float32")
+        size = ops.shape(picture)[1:3]
+        score_maps = [
+            self.scores(resize_bilinear(picture, [_scaled(pixels, scale) for pixels in size]), training=False)
+            for scale in self.scales
+        ]
+        maps = class_activation_maps(score_maps, tags, size, self.gamma, inside[0] if inside else None)
+        return ops.stop_gradient(maps)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[0][:3], input_shape[1][-1])
+
+    def compute_output_spec(self, inputs):
+        shape = self.compute_output_shape([x.shape for x in inputs])
+        return keras.KerasTensor(shape, dtype="float32")
+
+    def get_config(self):
+        config = {
+            "scores": keras.saving.serialize_keras_object(self.scores),
+            "scales": self.scales,
+            "gamma": self.gamma,
+        }
+        return {**super().get_config(), **config}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "scores": keras.saving.deserialize_keras_object(config["scores"])})
+
+
+def check_inputs(shapes, names, optional):
+    """Says that inputs are not the list of tensors that a layer takes."""
+    pair = isinstance(shapes, list | tuple) and not any(s is None or isinstance(s, int) for s in shapes)
+    if not pair or len(shapes) not in (len(names), len(names) + 1):
+        names = ", ".join(names)
+        raise ValueError(
+            f"inputs must be a list [{names}] or [{names}, {optional}]. Received: shape={shapes}"
+        )
+
+
+def _scaled(pixels, scale):
+    """`scale * pixels`, rounded, in integers: the same for sizes known now and at run time only."""
+    ratio = fractions.Fraction(scale).limit_denominator(1000)
+    scaled = (2 * pixels * ratio.numerator + ratio.denominator) // (2 * ratio.denominator)
+    return max(scaled, 1) if isinstance(scaled, int) else ops.maximum(scaled, 1)
+
+
+def _checked(scales):
+    scales = tuple(scales) if isinstance(scales, list | tuple) else (scales,)
+    numbers = all(isinstance(scale, int | float) and not isinstance(scale, bool) for scale in scales)
+    if not scales or not numbers or not all(0.001 <= scale < float("inf") for scale in scales):
+        raise ValueError(f"scales must be numbers of at least 0.001, one or more. Received: scales={scales}")
+    return scales
+
+
+def _check_any_size(scores, scales):
+    inputs = getattr(scores, "inputs", None) or []
+    for tensor in inputs:
+        if scales != (1,) and any(size is not None for size in tensor.shape[1:3]):
+            raise ValueError(
+                "scores must take pictures of any size, (None, None, None, channels), where scales holds "
+                f"others than 1. Received: scores for the shape {tuple(tensor.shape)}"
+            )

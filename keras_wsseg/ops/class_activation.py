@@ -1,0 +1,86 @@
+"""Class activation maps: where in a picture a classifier finds its reasons."""
+
+from keras import ops
+
+from keras_wsseg.ops.resize import resize_bilinear
+
+
+def class_activation_maps(score_maps, tags, size, gamma=4.0, mask=None):
+    r"""Turns a classifier's scores of every place into maps of the classes that a picture is tagged with.
+
+    A net that was taught only what a picture holds shows in them where it holds it. With `s` the scores of a
+    foreground class `c`, brought to the size of the picture,
+
+    `A^c = mean over scales of resize(relu(s^c))`,
+    `P^c = A^c / max over the picture of A^c` for the classes of the tags, 0 for the others,
+    `P^0 = (1 - max_c P^c)^gamma` for the background.
+
+    A class without a positive score anywhere keeps 0. The maps do not sum to 1 over the classes.
+
+    Args:
+        score_maps: list, one a scale: `(batch, any_height, any_width, classes - 1)`, scores of the foreground
+            classes at every place.
+        tags: `(batch, classes)` of 0 and 1: which classes a picture holds. Column 0, the background, is not
+            looked at.
+        size: `(height, width)` of the picture in pixels, each an integer or an integer scalar tensor.
+        gamma: how fast the background fades where a class appears, greater than 0.
+        mask: `(batch, height, width)` of 0 and 1, or None: only pixels of 1 are part of the picture. The
+            others do not count for the maximum and are background.
+
+    Returns:
+        `(batch, height, width, classes)`, float32, within [0, 1].
+
+    Raises:
+        ValueError: if the shapes do not fit, or `gamma` is out of its range.
+
+    Example:
+
+    >>> import numpy as np
+    >>> scores = np.array([-1.0, 1.0, 2.0], "float32").reshape(1, 1, 3, 1)
+    >>> maps = class_activation_maps([scores], np.ones((1, 2)), (1, 3), gamma=1)
+    >>> np.array(maps)[0, 0].tolist()
+    [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]
+
+    Source: Zhou et al. 2016, "Learning Deep Features for Discriminative Localization", arXiv:1512.04150; the
+    normalisation, the scales and the background as in Zhang et al. 2020, "Reliability Does Matter",
+    arXiv:1911.08039.
+    """
+    check_gamma(gamma)
+    _check_shapes(score_maps, tags, mask)
+    total = 0.0
+    for scores in score_maps:
+        total = total + resize_bilinear(ops.relu(ops.cast(scores, "float32")), size)
+    if mask is not None:
+        total = total * ops.cast(mask, "float32")[..., None]
+    # The mean over the scales would divide map and maximum alike.
+    peaks = ops.max(total, axis=(1, 2), keepdims=True)
+    foreground = ops.minimum(ops.divide_no_nan(total, peaks), 1.0)
+    foreground = foreground * ops.cast(tags, "float32")[:, None, None, 1:]
+    background = ops.power(1.0 - ops.max(foreground, axis=-1, keepdims=True), gamma)
+    return ops.concatenate([background, foreground], axis=-1)
+
+
+def check_gamma(gamma):
+    """Says what is wrong with the exponent of the background."""
+    number = isinstance(gamma, int | float) and not isinstance(gamma, bool)
+    if not number or not 0 < gamma < float("inf"):
+        raise ValueError(f"gamma must be a finite number greater than 0. Received: gamma={gamma!r}")
+
+
+def _check_shapes(score_maps, tags, mask):
+    if not isinstance(score_maps, list | tuple) or not score_maps:
+        raise ValueError(
+            "score_maps must be a list of at least one tensor. "
+            f"Received: {'an empty list' if isinstance(score_maps, list | tuple) else type(score_maps)}"
+        )
+    if len(tags.shape) != 2:
+        raise ValueError(f"tags must be (batch, classes). Received: shape {tuple(tags.shape)}")
+    for scores in score_maps:
+        if len(scores.shape) != 4 or scores.shape[-1] + 1 != tags.shape[-1]:
+            raise ValueError(
+                "score_maps must be (batch, height, width, classes - 1), one channel for each class of the "
+                f"tags but the background. Received: score_maps of shape {tuple(scores.shape)}, tags of "
+                f"shape {tuple(tags.shape)}"
+            )
+    if mask is not None and len(mask.shape) != 3:
+        raise ValueError(f"mask must be (batch, height, width). Received: shape {tuple(mask.shape)}")
