@@ -2,11 +2,14 @@
 
 from keras_wsseg.kernels.gaussian_kernel import GaussianKernel
 from keras_wsseg.losses.adm import ADMLoss
+from keras_wsseg.losses.balanced_cross_entropy import BalancedCrossEntropy
 from keras_wsseg.losses.dense_crf import DenseCRFLoss
+from keras_wsseg.losses.dense_energy import DenseEnergyLoss
 from keras_wsseg.losses.gated_crf import GatedCRFLoss
 from keras_wsseg.losses.kernel_cut import KernelCutLoss
 from keras_wsseg.losses.loss_sum import LossSum
 from keras_wsseg.losses.negative import NegativeLoss
+from keras_wsseg.losses.neighborhood import NeighborhoodLoss
 from keras_wsseg.losses.normalized_cut import NormalizedCutLoss
 from keras_wsseg.losses.partial_cross_entropy import PartialCrossEntropy
 from keras_wsseg.losses.positional import PositionalLoss
@@ -17,12 +20,15 @@ from keras_wsseg.losses.volumetric import VolumetricLoss
 
 __all__ = [
     "ADMLoss",
+    "BalancedCrossEntropy",
     "DenseCRFLoss",
+    "DenseEnergyLoss",
     "GatedCRFLoss",
     "GaussianKernel",
     "KernelCutLoss",
     "LossSum",
     "NegativeLoss",
+    "NeighborhoodLoss",
     "NormalizedCutLoss",
     "PartialCrossEntropy",
     "PositionalLoss",

@@ -12,12 +12,13 @@ class DenseKernels:
 
     Args:
         features: list, one a kernel: `(batch, height, width, channels)` divided by sigma, or None.
-        sigmas_xy: as many numbers in pixels, or None where position does not matter.
+        sigmas_xy: as many numbers in pixels, or None where position does not matter; a pair of them, for rows
+            and columns, where pixels are not square.
         weights: as many numbers or scalar tensors.
         size: `(batch, height, width)` of the pictures, integers or scalar tensors.
         normalization: `"symmetric"`, `"row"` or `"none"`.
         include_self: whether a pixel is its own neighbour.
-        **options: of `dense_gaussian_kernel`: method, landmarks and seed.
+        **options: of `dense_gaussian_kernel`: method, landmarks, seed and mask.
     """
 
     def __init__(self, features, sigmas_xy, weights, size, normalization, include_self, **options):
@@ -26,7 +27,8 @@ class DenseKernels:
         self._terms = []
         for feature, xy, weight in zip(features, sigmas_xy, weights, strict=True):
             operator = self._operator(feature, xy, size, options)
-            self._terms.append((weight, operator, self._row_sums(operator, size)))
+            own = None if include_self else operator.diagonal()
+            self._terms.append((weight, operator, own, self._row_sums(operator, own, size)))
 
     def arrange(self, images):
         """Brings `(batch, height, width, channels)` into the order that `apply` works in."""
@@ -39,12 +41,12 @@ class DenseKernels:
     def apply(self, values):
         """`sum_m w_m sum_j k_m(i, j) v_j`, differentiable with respect to values and weights."""
         total = 0.0
-        for weight, operator, row_sums in self._terms:
+        for weight, operator, own, row_sums in self._terms:
             if self._normalization == "symmetric":
                 roots = ops.rsqrt(row_sums)
-                sums = roots * self._sums(operator, roots * values)
+                sums = roots * self._sums(operator, own, roots * values)
             else:
-                sums = self._sums(operator, values)
+                sums = self._sums(operator, own, values)
                 sums = sums if row_sums is None else sums / row_sums
             total = total + weight * sums
         return total
@@ -52,23 +54,39 @@ class DenseKernels:
     def _operator(self, feature, xy, size, options):
         if feature is None:
             return SeparableGaussian(*size[1:], xy)
-        feature = ops.stop_gradient(feature)
-        if xy is not None:
-            feature = ops.concatenate([grid_positions(*size) / xy, feature], axis=-1)
+        feature = with_positions(ops.stop_gradient(feature), xy, size)
         return dense_gaussian_kernel(self.arrange(feature), **options)
 
-    def _row_sums(self, operator, size):
+    def _row_sums(self, operator, own, size):
         if self._normalization == "none":
             return None
         ones = ops.ones((size[0], self._height * self._width, 1), "float32")
-        sums = ops.stop_gradient(self._sums(operator, ones))
+        sums = ops.stop_gradient(self._sums(operator, own, ones))
         # With the pixel itself no exact sum is below 1. Without it, a pixel that resembles no other shall
         # receive little instead of rounding errors.
         return ops.maximum(sums, 1.0 if self._include_self else 1e-3)
 
-    def _sums(self, operator, values):
+    def _sums(self, operator, own, values):
         sums = operator.apply(values)
-        return sums if self._include_self else sums - values
+        return sums if self._include_self else sums - own * values
+
+
+def with_positions(feature, xy, size):
+    """Features of a kernel with those of the position in front.
+
+    Args:
+        feature: `(batch, height, width, channels)` divided by sigma, or None.
+        xy: sigma of the position in pixels, or a pair for rows and columns, or None where it does not matter.
+        size: `(batch, height, width)`, integers or scalar tensors.
+
+    Returns:
+        `(batch, height, width, channels)`.
+    """
+    if xy is None:
+        return feature
+    xy = ops.stack(xy) if isinstance(xy, tuple) else xy
+    positions = grid_positions(*size) / xy
+    return positions if feature is None else ops.concatenate([positions, feature], axis=-1)
 
 
 class SeparableGaussian:
@@ -76,12 +94,13 @@ class SeparableGaussian:
 
     Args:
         height, width: size of the grid, integers or scalar tensors.
-        sigma: pixels.
+        sigma: pixels, or a pair of them for rows and columns.
     """
 
     def __init__(self, height, width, sigma):
         self._height, self._width = height, width
-        self._rows, self._columns = (_toeplitz(n, sigma) for n in (height, width))
+        sigmas = sigma if isinstance(sigma, tuple) else (sigma, sigma)
+        self._rows, self._columns = map(_toeplitz, (height, width), sigmas)
 
     def apply(self, values):
         """The sums: `(batch, pixels, channels)`, row by row, to the same shape."""
@@ -91,6 +110,10 @@ class SeparableGaussian:
         values = ops.reshape(values, (-1, self._width, channels))
         values = backend.matmul_float32(self._columns, values)
         return ops.reshape(values, (-1, self._height * self._width, channels))
+
+    def diagonal(self):
+        """What a pixel's own value counts in its sum: `(1, pixels, 1)` of ones."""
+        return ops.ones((1, self._height * self._width, 1), "float32")
 
 
 def _toeplitz(size, sigma):

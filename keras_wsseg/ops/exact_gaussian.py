@@ -25,6 +25,10 @@ class ExactGaussian:
         """The sums: `(batch, pixels, channels)` to the same shape, float32, differentiable in `values`."""
         return self_adjoint(self._sums)(ops.cast(values, "float32"))
 
+    def diagonal(self):
+        """What a pixel's own value counts in its sum: `(batch, pixels, 1)` of ones."""
+        return ops.ones_like(self.features[..., :1])
+
     def _sums(self, values):
         batch, pixels, size = *ops.shape(self.features)[:2], self.features.shape[-1]
         channels = values.shape[-1]

@@ -50,6 +50,15 @@ class NystromGaussian:
         core = ops.solve_triangular(ops.swapaxes(self.factor, 1, 2), half, lower=False)
         return backend.matmul_float32(self.kernel, core)
 
+    def diagonal(self):
+        """What a pixel's own value counts in its sum: `(batch, pixels, 1)`, 1 less what landmarks miss of it.
+
+        The diagonal of this very approximation, at the price of its sums over as many channels as there are
+        landmarks.
+        """
+        half = ops.solve_triangular(self.factor, ops.swapaxes(self.kernel, 1, 2), lower=True)
+        return ops.sum(ops.square(half), axis=1)[..., None]
+
 
 def choose_landmarks(features, count, seed, mask=None):
     """Centres of k-means over a sample of the pixels.

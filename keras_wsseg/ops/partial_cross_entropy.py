@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from keras_wsseg.ops.resize import resize_bilinear
+
 
 def partial_cross_entropy(log_probabilities, labels, class_weights=None):
     """Sums of the cross entropy over the annotated pixels of each picture.
@@ -26,13 +28,45 @@ def partial_cross_entropy(log_probabilities, labels, class_weights=None):
 
     Source: Obukhov et al. 2019, arXiv:1906.04651, equation 2.
     """
+    totals, counts = class_cross_entropy(log_probabilities, labels)
+    if class_weights is not None:
+        class_weights = ops.cast(class_weights, "float32")
+        totals, counts = class_weights * totals, class_weights * counts
+    return ops.sum(totals, axis=1), ops.sum(counts, axis=1)
+
+
+def class_cross_entropy(log_probabilities, labels):
+    """Sums of the cross entropy over the annotated pixels of each class, and how many there are.
+
+    Args:
+        log_probabilities: `(batch, height, width, classes)`.
+        labels: `(batch, height, width)`, integers; a value that is no class takes no part.
+
+    Returns:
+        Two tensors `(batch, classes)`, float32.
+    """
     log_probabilities = ops.cast(log_probabilities, "float32")
     # one_hot is all zero for 255 and 254, and, unlike a gather, its gradient is no scatter.
     truth = ops.one_hot(ops.cast(labels, "int32"), log_probabilities.shape[-1], dtype="float32")
-    if class_weights is not None:
-        truth = truth * ops.cast(class_weights, "float32")
-    total = -ops.sum(truth * log_probabilities, axis=(1, 2, 3))
-    return total, ops.sum(truth, axis=(1, 2, 3))
+    return -ops.sum(truth * log_probabilities, axis=(1, 2)), ops.sum(truth, axis=(1, 2))
+
+
+def log_probabilities_on(labels, y_pred, from_logits):
+    """Log-probabilities of a prediction on the grid of the labels, float32.
+
+    Args:
+        labels: `(batch, height, width)`.
+        y_pred: `(batch, h, w, classes)`; another grid than the labels' is brought to it bilinearly, logits as
+            logits.
+        from_logits: whether `y_pred` holds logits; probabilities otherwise.
+
+    Returns:
+        `(batch, height, width, classes)`.
+    """
+    y_pred = ops.cast(y_pred, "float32")
+    if None in labels.shape[1:] or tuple(labels.shape[1:]) != tuple(y_pred.shape[1:3]):
+        y_pred = resize_bilinear(y_pred, ops.shape(labels)[1:3])
+    return ops.log_softmax(y_pred, axis=-1) if from_logits else ops.log(ops.clip(y_pred, 1e-7, 1.0))
 
 
 def click_frequency_weights(labels, classes):

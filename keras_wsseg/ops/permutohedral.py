@@ -69,7 +69,7 @@ class PermutohedralLattice:
                 "features must be (batch, pixels, channels) with a known number of channels. "
                 f"Received: a tensor of shape {shape}"
             )
-        self._shape = shape
+        self._shape, self._pixels = shape, ops.shape(features)[1]
         features = ops.cast(ops.stop_gradient(features), "float32")
         features = features - ops.mean(features, axis=1, keepdims=True)
         keys, steps, fits, weights = _simplices(features)
@@ -109,6 +109,17 @@ class PermutohedralLattice:
         values = ops.cast(values, "float32")
         flat = ops.reshape(values, (-1, shape[2]))
         return ops.reshape(self_adjoint(self._filter)(flat), ops.shape(values))
+
+    def diagonal(self):
+        """About what a pixel's own value counts in its sum: `(batch, pixels, 1)`, near 1.
+
+        Exactly it depends on which points of the lattice there are. What surely comes back to the pixel and
+        what does where no point is missing are known in closed form from its barycentric weights; this is
+        the middle of the two, 4 to 8 % off on photographs, where 1 would be 9 to 23 % off.
+        """
+        weights = self._lattice[1]
+        returned = ops.sum(weights * backend.matmul_float32(_own_blur(weights.shape[0]), weights), axis=0)
+        return ops.reshape(returned, (-1, self._pixels, 1))
 
     def _filter(self, values):
         return backend.with_leading_rows(_filter, self._count, self._most, (*self._lattice, values))
@@ -286,6 +297,24 @@ def _inverse(rows):
     firsts = ops.arange(maps, dtype="int32")[:, None] * size
     hit = ops.reshape(rows + firsts, (-1,))
     return ops.reshape(ops.segment_sum(ops.reshape(own, (-1,)), hit, num_segments=maps * size), (maps, size))
+
+
+def _own_blur(corners):
+    """What the blur carries between the corners of one simplex, NumPy float32 `(corners, corners)`.
+
+    Corners n steps apart are joined by a path of n steps ahead and, as all directions add up to nothing, by
+    one of the other steps behind. A path of one step is always there; one of two steps is for at least one of
+    the two orders of the directions; of longer ones, nothing is sure.
+    """
+    steps = np.abs(np.subtract.outer(np.arange(corners), np.arange(corners)))
+    stay = 0.5**corners
+
+    def path(steps, longer):
+        return stay * 0.5**steps * np.select([steps < 2, steps == 2], [1.0, (1 + longer) / 2], longer)
+
+    loop = np.where(steps == 0, 2.0, 1.0)
+    bounds = [path(steps, longer) + loop * path(corners - steps, longer) for longer in (0.0, 1.0)]
+    return np.mean(bounds, axis=0).astype("float32")
 
 
 def _blur(grid, ahead, behind):

@@ -1,0 +1,79 @@
+import keras
+from keras import ops
+
+from keras_wsseg import targets
+from keras_wsseg.losses.segmentation_loss import SegmentationLoss
+from keras_wsseg.ops.backend import sum_over_replicas
+from keras_wsseg.ops.partial_cross_entropy import class_cross_entropy, log_probabilities_on
+
+
+@keras.saving.register_keras_serializable("keras_wsseg")
+class BalancedCrossEntropy(SegmentationLoss):
+    r"""Cross entropy in which labelled background and labelled foreground count the same.
+
+    Labels that are mined from tags are mostly background, under which the objects would drown:
+
+    `mean_{y_a = 0} (-log p_a(0)) + mean_{y_a > 0} (-log p_a(y_a))`,
+
+    the means over the labelled pixels of the *global* batch: under `tf.distribute` they run over all
+    replicas, as they do in JAX' data parallelism. A part without pixels is 0.
+
+    Predictions on another grid than the labels' are brought to it bilinearly, logits as logits.
+
+    Args:
+        weight: factor of the term.
+        from_logits: whether `y_pred` holds logits; probabilities otherwise.
+        reduction, name, dtype: see `SegmentationLoss`.
+
+    Shapes:
+        `y_true`: `(batch, height, width)` labels, class 0 the background, or what `targets.pack` returns. A
+        label that is no class (255, 254) takes no part. `y_pred`: `(batch, h, w, classes)`.
+
+    Raises:
+        ValueError: when called, if `y_pred` does not hold at least two classes.
+
+    Example:
+        >>> import numpy as np
+        >>> labels = np.array([[[0, 0, 0, 1]]])
+        >>> logits = np.tile(np.array([np.log(4.0), 0.0]), (1, 1, 4, 1))  # 0.8 for the background
+        >>> round(float(BalancedCrossEntropy()(labels, logits)), 4)  # -log 0.8 - log 0.2
+        1.8326
+
+    Source: Zhang et al. 2020, "Reliability Does Matter", arXiv:1911.08039, the cross entropy of the
+    segmentation branch.
+    """
+
+    def __init__(
+        self,
+        weight=1.0,
+        from_logits=True,
+        reduction="sum_over_batch_size",
+        name="balanced_cross_entropy",
+        dtype=None,
+    ):
+        super().__init__(weight=weight, reduction=reduction, name=name, dtype=dtype)
+        self.from_logits = from_logits
+
+    def energy(self, y_true, y_pred):
+        if len(y_pred.shape) != 4 or y_pred.shape[-1] < 2:
+            raise ValueError(
+                "y_pred must be (batch, height, width, classes) with the background and at least one more "
+                f"class. Received: shape {tuple(y_pred.shape)}"
+            )
+        labels, _ = targets.unpack(y_true)
+        log_probabilities = log_probabilities_on(labels, y_pred, self.from_logits)
+        totals, counts = class_cross_entropy(log_probabilities, labels)
+        parts = [
+            (ops.sum(totals[:, part], axis=1), ops.sum(counts[:, part]))
+            for part in (slice(0, 1), slice(1, None))
+        ]
+        replicas, *counts = sum_over_replicas([ops.ones(()), *(count for _, count in parts)])
+        # Keras takes the mean over the pictures of a replica, then over the replicas.
+        spread = replicas * ops.sum(ops.ones_like(parts[0][0]))
+        energy = 0.0
+        for (total, _), count in zip(parts, counts, strict=True):
+            energy = energy + spread * ops.divide_no_nan(total, count)
+        return energy
+
+    def get_config(self):
+        return {**super().get_config(), "from_logits": self.from_logits}

@@ -1,0 +1,163 @@
+"""What the neighbours of a pixel make of its classes: the distributions of Pandey & Dukkipati 2017."""
+
+from keras import ops
+
+from keras_wsseg.ops.dense_gaussian import check_dense
+from keras_wsseg.ops.dense_kernels import DenseKernels, with_positions
+from keras_wsseg.ops.local_gaussian import local_gaussian_filter
+from keras_wsseg.ops.self_adjoint import self_adjoint
+
+KINDS = ("exponentiated", "mean")
+
+# In units of one neighbour that looks just alike. Rounding may leave less than this of a pixel's own share.
+_LEAST_MASS = 1e-3
+
+# A class that no neighbour has any share of.
+_LEAST_SHARE = 1e-7
+
+
+def neighborhood_distribution(
+    probabilities,
+    features,
+    sigmas_xy,
+    kernel_weights=None,
+    radius=None,
+    kind="exponentiated",
+    sharpness=1.0,
+    normalized=True,
+    mask=None,
+    method="auto",
+    landmarks=512,
+    seed=0,
+):
+    r"""The distribution over the classes that a pixel's neighbours propose for it.
+
+    Where neighbours that look alike agree it says what they say, so its divergence from the pixel's own is a
+    loss for pictures without pixel labels. With
+    `k_ij = sum_m w_m exp(-|Dxy|^2 / 2 sigma_m^2 - |f_i^m - f_j^m|^2 / 2)`,
+
+    `"mean"`: `p_i^neighb(l) = sum_{j != i} k_ij p_j(l) / sum_{j != i} k_ij`,
+    `"exponentiated"`: `p_i^neighb(l) ~ exp(s sum_{j != i} khat_ij p_j(l))`,
+
+    `khat` being `k` divided by its sum over `j != i`, or `k` itself (`normalized=False`): then, at `s = 1`,
+    `p = p^neighb` is a fixed point of mean-field inference.
+
+    Args:
+        probabilities: `(batch, height, width, classes)` that sum to one, any float type.
+        features: list, one a kernel: `(batch, height, width, channels)` already divided by sigma, or None for
+            a kernel of the position alone. No gradient flows to them.
+        sigmas_xy: as many numbers, sigma of the position in pixels of this grid, or None where position does
+            not matter; a pair of numbers, for rows and columns, where pixels are not square.
+        kernel_weights: as many numbers or scalar tensors, non-negative; all 1 by default.
+        radius: neighbours are the `(2 radius + 1)^2` pixels around a pixel; None: all pixels of the picture.
+        kind: `"exponentiated"` or `"mean"`.
+        sharpness: `s` of the exponentiated kind, at least 0; a number or a scalar tensor.
+        normalized: whether the kernel is divided by its sum. Only the exponentiated kind can do without.
+        mask: `(batch, height, width)` of 0 and 1: the pixels that are there. All by default.
+        method, landmarks, seed: of `dense_gaussian_kernel`, where `radius` is None. Approximations leave a
+            pixel out of its own sum by their own diagonal. Kernels of the position alone are always exact.
+
+    Returns:
+        `log p^neighb`, `(batch, height, width, classes)`, float32, and `(batch, height, width)`: 1 for the
+        pixels of the mask that have neighbours, 0 for the others, whose distribution means nothing. Kernels
+        that add up to less than a thousandth of their weights count as none.
+
+    Raises:
+        ValueError: if an argument is out of its range or does not fit the others.
+
+    Example:
+        >>> import numpy as np
+        >>> y = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]], "float32").reshape(1, 1, 3, 2)
+        >>> log_neighbors, found = neighborhood_distribution(y, [None], [9.0], radius=1, kind="mean")
+        >>> np.exp(log_neighbors)[0, 0].round(2).tolist()
+        [[0.0, 1.0], [0.5, 0.5], [0.0, 1.0]]
+
+    Source: Pandey & Dukkipati 2017, arXiv:1705.01262, the neighbourhood term and proposition 3.1.
+    """
+    weights = [1.0] * len(features) if kernel_weights is None else list(kernel_weights)
+    check_neighborhood(kind, normalized, radius, method, landmarks, seed)
+    _check_tensors(probabilities, features, sigmas_xy, weights, mask)
+    y = ops.cast(probabilities, "float32")
+    mask = ops.ones_like(y[..., 0]) if mask is None else ops.cast(ops.stop_gradient(mask), "float32")
+    features = [None if f is None else ops.cast(ops.stop_gradient(f), "float32") for f in features]
+    kernels = (features, list(sigmas_xy), weights)
+    if radius is None:
+        sums = _dense_sums(y, mask, kernels, {"method": method, "landmarks": landmarks, "seed": seed})
+    else:
+        sums = _windowed_sums(y, mask, kernels, radius)
+    # Negative only where an approximation, or rounding, takes more off than a pixel's own share was.
+    sums = ops.maximum(sums, 0.0)
+    mass = ops.sum(sums, axis=-1)
+    # The kernels' weights add up to what one neighbour counts that looks just alike.
+    found = ops.logical_and(mask > 0, mass > _LEAST_MASS * sum(weights))
+    if normalized:
+        sums = sums / ops.where(found, mass, 1.0)[..., None]
+    if kind == "mean":
+        log_neighbors = ops.log(ops.maximum(sums, _LEAST_SHARE))
+    else:
+        log_neighbors = ops.log_softmax(sharpness * sums, axis=-1)
+    return log_neighbors, ops.cast(found, "float32")
+
+
+def check_neighborhood(kind, normalized, radius, method, landmarks, seed):
+    """Says what is wrong with settings that do not depend on the pictures."""
+    if kind not in KINDS:
+        raise ValueError(f"kind must be one of {KINDS}. Received: kind={kind!r}")
+    if kind == "mean" and not normalized:
+        raise ValueError(
+            "normalized must be True where kind='mean': without it a mean is no distribution. "
+            f"Received: normalized={normalized!r}"
+        )
+    if radius is not None and (not isinstance(radius, int) or isinstance(radius, bool) or radius < 1):
+        raise ValueError(f"radius must be None or an integer of at least 1. Received: radius={radius!r}")
+    if radius is not None and method != "auto":
+        raise ValueError(
+            "method must be 'auto' where a radius is given: windowed kernels are exact. "
+            f"Received: method={method!r}"
+        )
+    check_dense(method, landmarks, seed)
+
+
+def _dense_sums(y, mask, kernels, options):
+    size = ops.shape(y)[:3]
+    options["mask"] = ops.reshape(mask, (-1, size[1] * size[2]))
+    operator = DenseKernels(*kernels, size, "none", include_self=False, **options)
+    return operator.restore(operator.apply(operator.arrange(mask[..., None] * y)))
+
+
+def _windowed_sums(y, mask, kernels, radius):
+    features, sigmas_xy, weights = kernels
+    size = ops.shape(y)[:3]
+    features = [with_positions(*kernel, size) for kernel in zip(features, sigmas_xy, strict=True)]
+    # Differentiated by itself, the filter would keep the kernels of all tiles.
+    gather = self_adjoint(lambda values: local_gaussian_filter(values, features, radius, weights))
+    return gather(mask[..., None] * y)
+
+
+def _check_tensors(probabilities, features, sigmas_xy, weights, mask):
+    if len(probabilities.shape) != 4:
+        raise ValueError(
+            "probabilities must be (batch, height, width, classes). "
+            f"Received: a tensor of shape {tuple(probabilities.shape)}"
+        )
+    if not len(features) == len(sigmas_xy) == len(weights) > 0:
+        raise ValueError(
+            "features, sigmas_xy and kernel_weights must hold one item for each of at least one kernel. "
+            f"Received: {len(features)}, {len(sigmas_xy)} and {len(weights)}"
+        )
+    for feature, xy in zip(features, sigmas_xy, strict=True):
+        if feature is None and xy is None:
+            raise ValueError("each kernel must have features or a sigma of the position. Received: neither")
+        if feature is not None:
+            _check_grid("features", feature, 4, probabilities)
+    if mask is not None:
+        _check_grid("mask", mask, 3, probabilities)
+
+
+def _check_grid(name, tensor, rank, probabilities):
+    shape, wanted = tuple(tensor.shape), tuple(probabilities.shape)[:3]
+    sizes = zip(shape, wanted, strict=False)
+    if len(shape) != rank or any(a is not None and b is not None and a != b for a, b in sizes):
+        raise ValueError(
+            f"{name} must lie on the grid of the probabilities, {wanted}. Received: shape {shape}"
+        )
