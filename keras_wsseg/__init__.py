@@ -15,6 +15,7 @@ _ROOMS = (
     "metrics",
     "models",
     "ops",
+    "optimizers",
     "targets",
     "training",
     "visualization",
