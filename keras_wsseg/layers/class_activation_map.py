@@ -1,6 +1,8 @@
 """Class activation maps as a layer."""
 
 import fractions
+import math
+import numbers
 
 import keras
 from keras import ops
@@ -30,8 +32,8 @@ class ClassActivationMap(keras.layers.Layer):
             convolution of the features, and the mean over the places is the logit. It should have no bias,
             since a class with a large one would show everywhere: build the classifier with `use_bias=False`,
             or leave its bias out of `scores`. Its weights are shared with whatever else they belong to.
-        scales: sizes at which it sees the picture, relative to that of the picture; each greater than 0.
-            Sizes are rounded, to one pixel at least.
+        scales: sizes at which it sees the picture, relative to that of the picture; each at least
+            0.001. Sizes are rounded, to one pixel at least.
         gamma: how fast the background fades where a class appears, greater than 0.
         **kwargs: of `keras.layers.Layer`.
 
@@ -74,7 +76,7 @@ class ClassActivationMap(keras.layers.Layer):
         check_gamma(gamma)
         _check_any_size(scores, self.scales)
         self.scores = scores
-        self.gamma = gamma
+        self.gamma = float(gamma)
 
     def build(self, input_shape):
         check_inputs(input_shape, ("picture", "tags"), "inside")
@@ -129,10 +131,10 @@ def _scaled(pixels, scale):
 
 def _checked(scales):
     scales = tuple(scales) if isinstance(scales, list | tuple) else (scales,)
-    numbers = all(isinstance(scale, int | float) and not isinstance(scale, bool) for scale in scales)
-    if not scales or not numbers or not all(0.001 <= scale < float("inf") for scale in scales):
+    real = all(isinstance(scale, numbers.Real) and not isinstance(scale, bool) for scale in scales)
+    if not scales or not real or not all(0.001 <= scale < math.inf for scale in scales):
         raise ValueError(f"scales must be numbers of at least 0.001, one or more. Received: scales={scales}")
-    return scales
+    return tuple(float(scale) for scale in scales)
 
 
 def _check_any_size(scores, scales):

@@ -84,7 +84,7 @@ class ReliableRegions(keras.layers.Layer):
         kwargs.setdefault("autocast", False)
         super().__init__(**kwargs)
         check_share(share)
-        self.share = share
+        self.share = float(share)
         self.value_range = check_value_range(value_range)
         self._published = crf is None
         self.crf = _parse(crf, self.value_range)

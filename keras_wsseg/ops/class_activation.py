@@ -1,5 +1,8 @@
 """Class activation maps: where in a picture a classifier finds its reasons."""
 
+import math
+import numbers
+
 from keras import ops
 
 from keras_wsseg.ops.resize import resize_bilinear
@@ -62,8 +65,8 @@ def class_activation_maps(score_maps, tags, size, gamma=4.0, mask=None):
 
 def check_gamma(gamma):
     """Says what is wrong with the exponent of the background."""
-    number = isinstance(gamma, int | float) and not isinstance(gamma, bool)
-    if not number or not 0 < gamma < float("inf"):
+    number = isinstance(gamma, numbers.Real) and not isinstance(gamma, bool)
+    if not number or not 0 < gamma < math.inf:
         raise ValueError(f"gamma must be a finite number greater than 0. Received: gamma={gamma!r}")
 
 

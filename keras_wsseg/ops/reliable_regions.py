@@ -1,6 +1,7 @@
 """Labels that maps of the classes are sure enough of."""
 
 import fractions
+import numbers
 
 from keras import ops
 
@@ -59,7 +60,8 @@ def confident_labels(maps, share=0.4, mask=None, tags=None):
     classes = maps.shape[-1]
     labels = ops.reshape(ops.cast(ops.argmax(maps, axis=-1), "int32"), (batch, height * width))
     # The bits of positive numbers, read as integers, are in the order of the numbers.
-    keys = ops.maximum(ops.view(ops.reshape(ops.max(maps, axis=-1), (batch, height * width)), "int32"), 0)
+    bits = ops.view(ops.max(maps, axis=-1, keepdims=True), "int32")
+    keys = ops.reshape(ops.maximum(bits, 0), (batch, height * width))
     inside = ops.ones_like(labels)
     if mask is not None:
         inside = ops.reshape(ops.cast(ops.cast(mask, "float32") > 0.5, "int32"), (batch, height * width))
@@ -98,7 +100,7 @@ def present_classes(tags):
 
 def check_share(share):
     """Says what is wrong with the share of pixels that stay."""
-    number = isinstance(share, int | float) and not isinstance(share, bool)
+    number = isinstance(share, numbers.Real) and not isinstance(share, bool)
     if not number or not 0 < share <= 1:
         raise ValueError(f"share must be a number within (0, 1]. Received: share={share!r}")
 
@@ -155,8 +157,8 @@ def _thresholds(keys, labels, inside, classes, share):
 
 
 def _share_of(counts, share):
-    """`ceil(share counts)` and at least 1, in integers: 0.6 of 5 is 3 and not the ceiling of 3.0000001."""
-    fraction = fractions.Fraction(share).limit_denominator(40_000)
+    """`ceil(share counts)` and at least 1, in integers: 0.28 of 25 is 7, not the ceiling of 7.000000000000001."""
+    fraction = fractions.Fraction(float(share)).limit_denominator(40_000)
     whole, rest = counts // fraction.denominator, counts % fraction.denominator
     part = (rest * fraction.numerator + fraction.denominator - 1) // fraction.denominator
     return ops.maximum(whole * fraction.numerator + part, 1)
