@@ -56,8 +56,8 @@ def read_tags(path, class_names=None):
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no such file, names a picture twice or a tag that is no class, or tags a picture
-            with what stands first in `class_names` and is not "background". Errors name the line.
+        ValueError: it is no such file, names a picture twice or a tag that is no class, or what stands first
+            in `class_names` and is not "background" is the tag of some pictures only. Errors name the line.
 
     Example:
 
@@ -311,7 +311,7 @@ def _table_rows(path, lines, class_names):
 
 
 def _by_name(path, rows, classes):
-    tags = {}
+    tags, own_background = {}, classes[0] != BACKGROUND and any(classes[0] in one for *_, one in rows)
     for number, name, of_picture in rows:
         if not name or name in tags:
             raise ValueError(
@@ -320,11 +320,12 @@ def _by_name(path, rows, classes):
             )
         for tag in of_picture:
             _check_known(path, tag, number, classes)
-            if tag == classes[0] != BACKGROUND:
-                raise ValueError(
-                    f"The first of the classes of {str(path)!r} must be the background, which every picture "
-                    f"has. Received: {tag!r} first, a tag in line {number}"
-                )
+        # Else an object that stands first by mistake would be taken for what every picture holds.
+        if own_background and classes[0] not in of_picture:
+            raise ValueError(
+                f"The first of the classes of {str(path)!r} must be the background, which every picture has. "
+                f"Received: {classes[0]!r} first, a tag that is not in line {number}"
+            )
         tags[name] = tuple(one for one in classes[1:] if one in of_picture)
     return tags
 

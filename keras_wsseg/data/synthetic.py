@@ -183,8 +183,7 @@ def _tagged(size, objects, random):
             inside = np.maximum(along, across) < np.sqrt(area) / 2
         labels[inside] = class_id
         soft = ndimage.gaussian_filter(inside.astype(float), 0.5)[..., None]
-        tint = 0.3 * _TINTS[0] + 0.7 * _TINTS[class_id]
-        surface = _surface(size, tint, random, stripes=class_id == 2)
+        surface = _surface(size, _TINTS[class_id], random, stripes=class_id == 2)
         image = image * (1 - soft) + surface * soft
     return _in_light(image, random), labels
 

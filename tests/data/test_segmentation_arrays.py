@@ -76,3 +76,42 @@ def test_negatives_are_background_everywhere():
     assert (pictures.numpy()[:, 0, 0, 0] == np.where(labels.numpy()[:, 0, 0] == 0, 200, 0)).all()
     with pytest.raises(ValueError, match="`negatives` must hold at least one image or be None"):
         SegmentationArrays(images, np.full((3, 8, 8), 255), num_classes=2, negatives=[])
+
+
+def test_tags_stand_for_labels_or_beside_them():
+    tags = np.array([[True, False, True], [True, True, False]])
+    arrays = SegmentationArrays(IMAGES, tags=tags)
+    assert (arrays.num_classes, arrays.class_names) == (3, ("0", "1", "2"))
+    assert arrays.tags.dtype == np.float32 and np.array_equal(arrays.tags, tags)
+    assert (arrays.load(0)[1] == 255).all() and arrays.load(0)[1].shape == (4, 5)
+    _, known = next(iter(arrays.train(2, 4, whole=True, shuffle=False)))
+    assert np.array_equal(known["tags"], tags) and (known["labels"].numpy() == 255).all()
+    named = SegmentationArrays(IMAGES, LABELS, class_names="abc", tags=tags)
+    assert named.class_names == ("a", "b", "c")
+    _, known = next(iter(named.validation(2)))
+    assert np.array_equal(known["tags"], tags) and (known["labels"].numpy() == 1).all()
+    assert SegmentationArrays(IMAGES, LABELS).tags is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({}, "`labels` must be given where `tags` are not. Received: labels=None"),
+        ({"tags": [[1, 0]]}, r"\(pictures, classes\), \(2, 2\). Received: tags.shape=\(1, 2\)"),
+        ({"tags": [[1, 0]] * 2, "num_classes": 3}, r"\(2, 3\). Received: tags.shape=\(2, 2\)"),
+        ({"tags": [1, 0], "num_classes": 2}, r"Received: tags.shape=\(2,\)"),
+        (
+            {"tags": [[1, 0], [0, 1]]},
+            r"1 in column 0, since every picture has background. Received: \[0, 1\] of '1'",
+        ),
+        ({"tags": [[1, 0.5], [1, 1]]}, r"Received: \[1.0, 0.5\] of '0'"),
+        (
+            {"tags": [[1, 0], [1, 1]], "negatives": IMAGES},
+            "`negatives` must be None beside `tags`, .* Received: 2 pictures in `negatives`",
+        ),
+        ({"tags": [[1, 0], [1, 1]], "unlabelled": IMAGES[:1]}, "`unlabelled` must be None beside `tags`"),
+    ],
+)
+def test_tags_are_checked(arguments, text):
+    with pytest.raises(ValueError, match=text):
+        SegmentationArrays(IMAGES, **arguments)

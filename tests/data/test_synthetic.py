@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from keras_wsseg.data import synthetic_object, synthetic_shapes
+from keras_wsseg.annotations import tags_of_labels
+from keras_wsseg.data import synthetic_object, synthetic_shapes, synthetic_tags
 
 
 def test_pictures_labels_and_names():
@@ -71,3 +72,42 @@ def test_one_object_lies_in_the_middle_or_nowhere():
     assert not labels.any() and not np.array_equal(empty, images[:3])
     with pytest.raises(ValueError, match="`size` must be at least 32. Received: size=8"):
         synthetic_object(1, size=8)
+
+
+def test_tags_say_what_the_labels_show():
+    images, labels, tags, names = synthetic_tags(40, size=48)
+    assert images.shape == (40, 48, 48, 3) and images.dtype == labels.dtype == np.uint8
+    assert names == ("background", "disc", "square") and tags.dtype == np.float32
+    assert np.array_equal(tags, [tags_of_labels(one, 3) for one in labels])
+    assert np.unique(tags, axis=0, return_counts=True)[1].tolist() == [10, 10, 10, 10]
+    share = np.array([[(one == class_id).mean() for class_id in (1, 2)] for one in labels])
+    assert (share[tags[:, 1:] > 0] > 0.14).all() and share.max() < 0.35
+    # In pictures of both, the square does not hide the disc.
+    assert share[3::4].min() > 0.14
+    assert len(np.unique(images.reshape(40, -1), axis=0)) == 40
+    again, *_ = synthetic_tags(6, size=48)
+    assert np.array_equal(again, images[:6]) and not np.array_equal(
+        synthetic_tags(6, size=48, seed=1)[0], again
+    )
+
+
+def test_colour_alone_does_not_solve_the_tagged_pictures():
+    images, labels, _, _ = synthetic_tags(40, size=48)
+    means = np.stack([images[labels == class_id].mean(axis=0) for class_id in range(3)])
+    nearest = np.linalg.norm(images[..., None, :] - means, axis=-1).argmin(axis=-1)
+    overlap = [
+        ((nearest == k) & (labels == k)).sum() / ((nearest == k) | (labels == k)).sum() for k in (1, 2)
+    ]
+    assert 0.3 < np.mean(overlap) < 0.7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"count": 0}, "`count` must be a positive integer. Received: count=0"),
+        ({"count": 1, "size": 31}, "`size` must be at least 32. Received: size=31"),
+    ],
+)
+def test_arguments_of_tagged_pictures_are_checked(arguments, text):
+    with pytest.raises(ValueError, match=text):
+        synthetic_tags(**arguments)
