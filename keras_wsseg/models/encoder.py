@@ -1,5 +1,7 @@
 """From a picture as it comes to an encoder's features, for every segmenter that stands on a backbone."""
 
+import functools
+
 import keras
 
 from keras_wsseg.layers import IMAGENET_MEAN, IMAGENET_STD, CropToStride, PadToMultiple, Standardize
@@ -10,6 +12,9 @@ from keras_wsseg.models.application import (
 )
 from keras_wsseg.models.blocks import STRIDES
 from keras_wsseg.models.resnet import BLOCKS, resnet_encoder
+from keras_wsseg.models.resnet38 import PUBLISHED_WIDTH, RESNET38, RESNET38_STRIDES, resnet38_encoder
+
+_STRIDES_WRITTEN_HERE = {**dict.fromkeys(BLOCKS, STRIDES), RESNET38: RESNET38_STRIDES}
 
 
 def encode(
@@ -21,19 +26,27 @@ def encode(
     weight_decay=0.0,
     frozen=False,
     momentum=None,
+    width=None,
+    prefix=None,
 ):
     """Features of a picture at several strides, normalised as the encoder's weights want it.
 
     Args:
         inputs: pictures in `value_range`, a symbolic `(batch, height, width, channels)`. Grey ones are
             repeated for an encoder that was made for colour.
-        backbone: `"resnet18"`, `"resnet34"`, or the name of a network in `keras.applications`.
+        backbone: `"resnet18"`, `"resnet34"`, `"resnet38"`, or the name of a network in `keras.applications`.
         strides: increasing, each one of `backbone_strides`.
-        weights: None, or what the backbone reads: see `application_encoder` and `resnet_encoder`.
+        weights: None, or what the backbone reads: see `application_encoder`, `resnet_encoder` and
+            `resnet38_encoder`.
         value_range: the values of black and white in the pictures.
         weight_decay: coupled L2 on the encoder's convolution kernels.
         frozen: whether the encoder stays as it is in training; its batch normalisation then infers there too.
         momentum: that of the encoder's batch normalisation, or None for the network's own.
+        width: channels of the first convolution of `"resnet38"`, the one backbone that is as wide as wanted;
+            None for the published 64.
+        prefix: put before the names of the layers of a network in `keras.applications`, or None. The paths of
+            variables hold the name of a layer, not that of the encoder around it, so that only a prefix lets
+            `LearningRateMultipliers` tell all of an encoder from the rest.
 
     Returns:
         list of symbolic features `(batch, ceil(height / stride), ceil(width / stride), channels)`.
@@ -48,16 +61,26 @@ def encode(
     >>> [x.shape for x in encode(inputs, "resnet18", (2, 8))]
     [(None, 49, 66, 64), (None, 13, 17, 512)]
     """
-    written_here = backbone in BLOCKS
+    written_here = backbone in _STRIDES_WRITTEN_HERE
+    if width is not None and backbone != RESNET38:
+        raise ValueError(f"`width` must be None unless `backbone` is 'resnet38'. Received: width={width}")
+    if prefix is not None and written_here:
+        raise ValueError(
+            f"`prefix` must be None unless `backbone` is of keras.applications. Received: prefix={prefix!r}"
+        )
+    if backbone == RESNET38:
+        make = functools.partial(resnet38_encoder, width=PUBLISHED_WIDTH if width is None else width)
+    else:
+        make = functools.partial(resnet_encoder if written_here else application_encoder, backbone)
     if written_here:
-        make, preprocessing = resnet_encoder, {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
+        preprocessing = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
         if weights == "imagenet":
             raise ValueError(
                 f"`weights` of {backbone} must be None or the path of a local file, since none are published "
                 "for Keras. Received: weights='imagenet'"
             )
     else:
-        make, preprocessing = application_encoder, application_preprocessing(backbone)
+        preprocessing = application_preprocessing(backbone)
     channels = inputs.shape[-1]
     if channels in (1, 3):
         channels = 3
@@ -70,9 +93,9 @@ def encode(
                 f"Received: input_channels={channels}"
             )
     standardized = Standardize(value_range, **preprocessing, name="standardize")(inputs)
-    encoder = make(
-        backbone, strides=strides, input_channels=channels, weights=weights, weight_decay=weight_decay
-    )
+    encoder = make(strides=strides, input_channels=channels, weights=weights, weight_decay=weight_decay)
+    if prefix is not None:
+        encoder = _prefixed(encoder, prefix)
     if momentum is not None:
         _set_momentum(encoder, momentum)
     encoder.trainable = not frozen
@@ -88,10 +111,19 @@ def encode(
 def backbone_strides(backbone):
     """The strides at which a backbone has features.
 
-    >>> backbone_strides("resnet18"), backbone_strides("ConvNeXtTiny")
-    ((2, 4, 8, 16, 32), (4, 8, 16, 32))
+    >>> backbone_strides("resnet18"), backbone_strides("ConvNeXtTiny"), backbone_strides("resnet38")
+    ((2, 4, 8, 16, 32), (4, 8, 16, 32), (1, 2, 4, 8))
     """
-    return STRIDES if backbone in BLOCKS else application_strides(backbone)
+    return _STRIDES_WRITTEN_HERE.get(backbone) or application_strides(backbone)
+
+
+def _prefixed(network, prefix):
+    def renamed(layer):
+        return type(layer).from_config({**layer.get_config(), "name": f"{prefix}_{layer.name}"})
+
+    clone = keras.models.clone_model(network, clone_function=renamed)
+    clone.set_weights(network.get_weights())
+    return clone
 
 
 def _set_momentum(layer, momentum):

@@ -1,0 +1,118 @@
+"""VGG16 with a decoder on its skip connections."""
+
+import keras
+
+from keras_wsseg.layers import ResizeLike, UpsampleLike
+from keras_wsseg.models.blocks import (
+    STRIDES,
+    check_at_least,
+    check_dropout,
+    check_one_of,
+    conv,
+    conv_bn_relu,
+    coupled_l2,
+)
+from keras_wsseg.models.encoder import encode
+
+_LEVELS = (16, 8, 4, 2)
+
+
+def VGG16Skip(
+    num_classes,
+    weights=None,
+    input_channels=3,
+    value_range=(0, 255),
+    filters=(256, 128, 64, 32),
+    output_stride=4,
+    dropout=0.0,
+    weight_decay=0.0,
+    name="vgg16_skip",
+):
+    """VGG16 without its last pool and dense layers and a decoder on 1x1 skip connections, to logits.
+
+    The segmenter of learning from image tags with an adaptive prior: a classifier's features know the tagged
+    classes, the skips give them edges, and a prediction at a quarter of the picture's size is where the
+    neighbourhood loss is cheap. At strides 16, 8, 4 and 2, as far as `output_stride` asks, a 1x1 convolution
+    reduces the encoder's last features of that stride, conv5_3, conv4_3, conv3_3 and conv2_2. The way up
+    repeats the pixels of the level below, joins them to the reduced features by concatenation, as a U-Net
+    does, and convolves once, 3x3. All of it is batch normalised and rectified, since VGG's features differ in
+    size from level to level by two orders.
+
+    Args:
+        num_classes: number of classes, at least 1.
+        weights: of the encoder. None for random ones, `"imagenet"`, or the path of a file as
+            `keras.applications.VGG16` without its top takes it.
+        input_channels: channels of the pictures. Grey ones, 1, are repeated for the encoder, so that they go
+            with pretrained weights.
+        value_range: the values of black and white in the pictures as they come.
+        filters: channels of the decoder at strides 16, 8, 4 and 2; those below `output_stride` have no level
+            to go to.
+        output_stride: pixels of the picture to one of the logits along each axis: 4, 2, or 1, where those of
+            stride 2 are resized bilinearly. Sizes are rounded up.
+        dropout: rate of dropout on the encoder's last features, in [0, 1).
+        weight_decay: coupled L2 on all convolution kernels, so that each gradient gains `weight_decay * w`
+            with any optimizer.
+        name: name of the model.
+
+    Returns:
+        A functional `keras.Model` from `(batch, height, width, input_channels)` to float32 logits
+        `(batch, ceil(height / output_stride), ceil(width / output_stride), num_classes)`. Its layer `vgg16`
+        is the encoder, and the names of the layers in there begin with `vgg16_`:
+        `LearningRateMultipliers(SGD(0.01, momentum=0.9), {"vgg16": 0.1})` is the published setting.
+
+    Raises:
+        ValueError: if an argument is out of range, or the weights do not fit.
+        FileNotFoundError: if `weights` is a path where there is no file.
+
+    Example:
+
+    >>> import numpy as np
+    >>> segmenter = VGG16Skip(num_classes=4, filters=(8, 8, 8, 8))
+    >>> segmenter(np.zeros((1, 33, 41, 3), "uint8")).shape.as_list()
+    [1, 9, 11, 4]
+
+    Source: the segmenter that Pandey, Dukkipati 2017, arXiv:1705.01262, describe, on Simonyan, Zisserman
+    2014, arXiv:1409.1556. How the skips join, the channels of the decoder and its batch normalisation are
+    choices made here.
+    """
+    filters = tuple(filters)
+    if len(filters) != len(_LEVELS):
+        raise ValueError(
+            f"`filters` must be four numbers, for strides {_LEVELS}. Received: filters={filters}"
+        )
+    check_at_least(1, num_classes=num_classes, input_channels=input_channels)
+    for count in filters:
+        check_at_least(1, filters=count)
+    check_one_of((1, 2, 4), output_stride=output_stride)
+    check_dropout(dropout)
+    regularizer = coupled_l2(weight_decay)
+
+    inputs = keras.Input((None, None, input_channels), dtype="float32", name="image")
+    finest = max(output_stride, _LEVELS[-1])
+    strides = tuple(stride for stride in STRIDES if finest <= stride <= _LEVELS[0])
+    features = encode(
+        inputs,
+        "VGG16",
+        strides,
+        weights=weights,
+        value_range=value_range,
+        weight_decay=weight_decay,
+        prefix="vgg16",
+    )
+    skips = dict(zip(strides, features, strict=True))
+    x = None
+    for stride, count in zip(_LEVELS, filters, strict=True):
+        if stride < finest:
+            break
+        skip = skips[stride]
+        if x is None and dropout:
+            skip = keras.layers.Dropout(dropout, name="dropout")(skip)
+        skip = conv_bn_relu(skip, count, 1, f"skip{stride}", regularizer=regularizer)
+        if x is not None:
+            x = UpsampleLike(name=f"up{stride}_upsample")(x, skip)
+            skip = keras.layers.Concatenate(name=f"up{stride}_concat")([x, skip])
+        x = conv_bn_relu(skip, count, 3, f"up{stride}", regularizer=regularizer)
+    logits = conv(x, num_classes, 1, "logits", regularizer=regularizer, dtype="float32")
+    if output_stride == 1:
+        logits = ResizeLike(dtype="float32", name="logits_resize")(logits, inputs)
+    return keras.Model(inputs, logits, name=name)
