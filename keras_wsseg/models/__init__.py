@@ -6,6 +6,7 @@ from keras_wsseg.models.deeplab_v3_plus import DeepLabV3Plus
 from keras_wsseg.models.encoder_unet import EncoderUNet
 from keras_wsseg.models.umobilenet_v2 import UMobileNetV2
 from keras_wsseg.models.unet import UNet
+from keras_wsseg.models.vgg16_skip import VGG16Skip
 from keras_wsseg.models.weakly_supervised import WeaklySupervisedModel
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "EncoderUNet",
     "UMobileNetV2",
     "UNet",
+    "VGG16Skip",
     "WeaklySupervisedModel",
     "at_working_size",
     "copy_weights",
