@@ -91,20 +91,14 @@ class GivenPictures:
 
     def classes(self, model):
         """How many classes the model yields; as `probabilities`, of the first picture alone."""
-        return int(self._scores(model, self._inputs[:1]).shape[-1])
+        return int(_scores(model, self._batch([0])).shape[-1])
 
-    def _predicted(self, model, read):
-        found = [None] * len(self.images)
-        for numbers in self._batches():
-            scores = self._scores(model, [self._inputs[number] for number in numbers])
-            # A model that diverged shows as no idea everywhere; ending the training is for others to decide.
-            scores = resize_bilinear(ops.nan_to_num(scores), self.images[numbers[0]].shape[:2])
-            for number, one in zip(numbers, ops.convert_to_numpy(read(scores)), strict=True):
-                found[number] = one
-        return found
+    def batches(self):
+        """What the model takes of the pictures, those of one size together, and not too many of them.
 
-    def _batches(self):
-        """Numbers of pictures that go through the model together: of one size, and not too many."""
+        Yields:
+            `(numbers, batch)`: a list of places in `images`, and an array or a dict of arrays.
+        """
         by_shape = {}
         for number, one in enumerate(self._inputs):
             parts = one.items() if isinstance(one, dict) else [("image", one)]
@@ -112,26 +106,41 @@ class GivenPictures:
         for numbers in by_shape.values():
             height, width = self.images[numbers[0]].shape[:2]
             count = max(1, _PIXELS // (height * width))
-            yield from (numbers[start : start + count] for start in range(0, len(numbers), count))
+            for start in range(0, len(numbers), count):
+                together = numbers[start : start + count]
+                yield together, self._batch(together)
 
-    def _scores(self, model, inputs):
+    def _predicted(self, model, read):
+        found = [None] * len(self.images)
+        for numbers, batch in self.batches():
+            scores = _scores(model, batch)
+            # A model that diverged shows as no idea everywhere; ending the training is for others to decide.
+            scores = resize_bilinear(ops.nan_to_num(scores), self.images[numbers[0]].shape[:2])
+            for number, one in zip(numbers, ops.convert_to_numpy(read(scores)), strict=True):
+                found[number] = one
+        return found
+
+    def _batch(self, numbers):
+        inputs = [self._inputs[number] for number in numbers]
         if isinstance(inputs[0], dict):
-            batch = {key: np.stack([one[key] for one in inputs]) for key in inputs[0]}
-        else:
-            batch = np.stack(inputs)
-        output = model(batch, training=False)
-        if len(getattr(output, "shape", ())) != 4:
-            raise ValueError(
-                "the model must yield (batch, height, width, classes) to have pictures predicted. "
-                f"Received: {getattr(output, 'shape', type(output).__name__)}"
-            )
-        return ops.cast(output, "float32")
+            return {key: np.stack([one[key] for one in inputs]) for key in inputs[0]}
+        return np.stack(inputs)
 
 
 def stated_range(model):
     """The values of black and of white that a model states, as `WeaklySupervisedModel`; else (0, 255)."""
     stated = getattr(model, "value_range", (0, 255))
     return stated.get("image", (0, 255)) if isinstance(stated, dict) else stated
+
+
+def _scores(model, batch):
+    output = model(batch, training=False)
+    if len(getattr(output, "shape", ())) != 4:
+        raise ValueError(
+            "the model must yield (batch, height, width, classes) to have pictures predicted. "
+            f"Received: {getattr(output, 'shape', type(output).__name__)}"
+        )
+    return ops.cast(output, "float32")
 
 
 def _shown(one):

@@ -1,17 +1,10 @@
-import pathlib
-
-import keras
 import numpy as np
 
-from keras_wsseg.callbacks.given_pictures import GivenPictures, stated_range
-from keras_wsseg.visualization.checked_integer import checked_integer
-from keras_wsseg.visualization.palette import as_palette
+from keras_wsseg.callbacks.epoch_sheets import EpochSheets
 from keras_wsseg.visualization.prediction_sheet import prediction_sheet
-from keras_wsseg.visualization.rgb import checked_range
-from keras_wsseg.visualization.write_png import write_png
 
 
-class PredictionPictures(keras.callbacks.Callback):
+class PredictionPictures(EpochSheets):
     """Writes pictures of what the model predicts while it trains, epoch by epoch.
 
     A loss that falls does not tell whether a regulariser follows the edges or washes small things away; a
@@ -43,7 +36,7 @@ class PredictionPictures(keras.callbacks.Callback):
             1; when training begins, if a picture lies outside its range or a class has no colour.
 
     Example:
-        >>> import tempfile
+        >>> import pathlib, tempfile
         >>> images, labels = np.zeros((2, 8, 8, 1), "float32"), np.zeros((2, 8, 8), "uint8")
         >>> net = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(2, 1)])
         >>> net.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
@@ -53,6 +46,8 @@ class PredictionPictures(keras.callbacks.Callback):
         >>> [path.name for path in pathlib.Path(folder).iterdir()]
         ['epoch_0001.png']
     """
+
+    topic = "predictions"
 
     def __init__(
         self,
@@ -68,41 +63,25 @@ class PredictionPictures(keras.callbacks.Callback):
         value_range=None,
         from_logits=True,
     ):
-        super().__init__()
-        self.every = checked_integer("every", every, 1)
-        self._given = GivenPictures(images, max_pictures)
-        self.images = self._given.images
+        super().__init__(
+            images,
+            directory,
+            class_names,
+            truth,
+            every,
+            tensorboard,
+            palette,
+            max_pictures,
+            value_range,
+            from_logits,
+        )
         self.labels = self._given.label_maps("labels", labels)
-        self.truth = self._given.label_maps("truth", truth)
-        self.directory = pathlib.Path(directory)
-        self.class_names = class_names
-        self.palette = as_palette(palette)
-        self.tensorboard = tensorboard
-        self.value_range = None if value_range is None else checked_range(value_range)
-        self.from_logits = from_logits
-        self._writer = None
 
-    def on_train_begin(self, logs=None):
-        # A rehearsal: what cannot be drawn says so now, not after an epoch of training.
+    def rehearse(self):
         self._sheet([np.ones((*image.shape[:2], 1)) for image in self.images], caption="")
-        if self.tensorboard is not None:
-            self._writer = _summary().create_file_writer(str(self.tensorboard))
 
-    def on_epoch_end(self, epoch, logs=None):
-        if (epoch + 1) % self.every:
-            return
-        probabilities = self._given.probabilities(self.model, self.from_logits)
-        sheet = self._sheet(probabilities, caption=f"epoch {epoch + 1}")
-        write_png(self.directory / f"epoch_{epoch + 1:04d}.png", sheet)
-        if self._writer is not None:
-            with self._writer.as_default():
-                _summary().image("predictions", sheet[None], step=epoch)
-            self._writer.flush()
-
-    def on_train_end(self, logs=None):
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+    def sheet(self, caption):
+        return self._sheet(self._given.probabilities(self.model, self.from_logits), caption)
 
     def _sheet(self, probabilities, caption):
         return prediction_sheet(
@@ -112,20 +91,6 @@ class PredictionPictures(keras.callbacks.Callback):
             self.truth,
             self.class_names,
             self.palette,
-            self.value_range or stated_range(self.model),
+            self.shown_range(),
             caption,
         )
-
-
-def _summary():
-    try:
-        from tensorflow import summary
-
-        # TensorFlow without TensorBoard has a `summary` that lacks the kinds of summaries.
-        if not hasattr(summary, "image"):
-            raise ImportError("tensorboard is missing")
-    except ImportError as error:
-        raise ImportError(
-            f"`tensorboard` needs the packages: pip install tensorflow tensorboard. Received: {error}"
-        ) from error
-    return summary

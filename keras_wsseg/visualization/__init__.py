@@ -10,6 +10,7 @@ from keras_wsseg.visualization.overlay import overlay
 from keras_wsseg.visualization.palette import class_palette
 from keras_wsseg.visualization.prediction_sheet import prediction_sheet
 from keras_wsseg.visualization.rgb import rgb_picture
+from keras_wsseg.visualization.tag_sheet import tag_sheet
 from keras_wsseg.visualization.uncertainty import uncertainty, uncertainty_picture
 from keras_wsseg.visualization.write_png import write_png
 
@@ -25,6 +26,7 @@ __all__ = [
     "prediction_gradient",
     "prediction_sheet",
     "rgb_picture",
+    "tag_sheet",
     "uncertainty",
     "uncertainty_picture",
     "write_png",

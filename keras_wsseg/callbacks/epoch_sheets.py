@@ -1,0 +1,93 @@
+import pathlib
+
+import keras
+
+from keras_wsseg.callbacks.given_pictures import GivenPictures, stated_range
+from keras_wsseg.visualization.checked_integer import checked_integer
+from keras_wsseg.visualization.palette import as_palette
+from keras_wsseg.visualization.rgb import checked_range
+from keras_wsseg.visualization.write_png import write_png
+
+
+class EpochSheets(keras.callbacks.Callback):
+    """Base of callbacks that draw a sheet of pictures every so many epochs, as a file and for TensorBoard.
+
+    Args:
+        images, directory, class_names, truth, every, tensorboard, palette, max_pictures, value_range,
+            from_logits: as of `PredictionPictures`.
+    """
+
+    topic = None
+    """What TensorBoard calls the sheets."""
+
+    def __init__(
+        self,
+        images,
+        directory,
+        class_names,
+        truth,
+        every,
+        tensorboard,
+        palette,
+        max_pictures,
+        value_range,
+        from_logits,
+    ):
+        super().__init__()
+        self.every = checked_integer("every", every, 1)
+        self._given = GivenPictures(images, max_pictures)
+        self.images = self._given.images
+        self.truth = self._given.label_maps("truth", truth)
+        self.directory = pathlib.Path(directory)
+        self.class_names = class_names
+        self.palette = as_palette(palette)
+        self.tensorboard = tensorboard
+        self.value_range = None if value_range is None else checked_range(value_range)
+        self.from_logits = from_logits
+        self._writer = None
+
+    def rehearse(self):
+        """Called before training, without running the model: raises where a sheet could not be drawn."""
+        raise NotImplementedError(f"{type(self).__name__} must implement rehearse().")
+
+    def sheet(self, caption):
+        """The sheet of now, uint8 `(height, width, 3)`."""
+        raise NotImplementedError(f"{type(self).__name__} must implement sheet(caption).")
+
+    def shown_range(self):
+        """The values of black and of white in the pictures."""
+        return self.value_range or stated_range(self.model)
+
+    def on_train_begin(self, logs=None):
+        self.rehearse()
+        if self.tensorboard is not None:
+            self._writer = _summary().create_file_writer(str(self.tensorboard))
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every:
+            return
+        sheet = self.sheet(f"epoch {epoch + 1}")
+        write_png(self.directory / f"epoch_{epoch + 1:04d}.png", sheet)
+        if self._writer is not None:
+            with self._writer.as_default():
+                _summary().image(self.topic, sheet[None], step=epoch)
+            self._writer.flush()
+
+    def on_train_end(self, logs=None):
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+
+def _summary():
+    try:
+        from tensorflow import summary
+
+        # TensorFlow without TensorBoard has a `summary` that lacks the kinds of summaries.
+        if not hasattr(summary, "image"):
+            raise ImportError("tensorboard is missing")
+    except ImportError as error:
+        raise ImportError(
+            f"`tensorboard` needs the packages: pip install tensorflow tensorboard. Received: {error}"
+        ) from error
+    return summary

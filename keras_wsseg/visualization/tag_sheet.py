@@ -1,0 +1,248 @@
+"""What a training from tags sees: maps of the classes, the labels made of them, and what was learnt."""
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from keras_wsseg.annotations.labels import OUTSIDE, UNLABELLED
+from keras_wsseg.visualization.checked_integer import checked_integer
+from keras_wsseg.visualization.contact_sheet import INK, PAPER, contact_sheet
+from keras_wsseg.visualization.overlay import checked_labels, overlay
+from keras_wsseg.visualization.palette import as_palette
+from keras_wsseg.visualization.rgb import rgb_picture
+
+# Dark red through orange to pale yellow, which no grey picture under it can be taken for.
+_HEAT = np.array([(90, 0, 20), (190, 20, 30), (245, 90, 20), (255, 190, 40), (255, 250, 170)], np.float32)
+_BRIGHTNESS = 0.6
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_TOLERANCE = 1e-3
+_STRENGTH = 0.8
+# Strong enough to tell the grey of a labelled background from a road that is none.
+_OPACITY = 0.7
+_EXPLANATION = "maps: from 0, grey, through red to 1, yellow;  labels: no colour where a pixel has none"
+
+
+def tag_sheet(
+    images,
+    maps,
+    labels,
+    probabilities,
+    truth=None,
+    class_names=None,
+    palette=None,
+    value_range=(0, 255),
+    caption="",
+    tags=None,
+    cell=200,
+):
+    """A sheet of image, tags, maps of the classes, estimated labels, prediction and truth, a picture a row.
+
+    Where a training from tags goes wrong shows here first: a map that lights up the track with the train,
+    labels that cover everything or nothing of a class, a prediction that lags behind them.
+
+    A class has a column for its map where one of the pictures has it. Under a map stands its mean over the
+    picture, under the labels how much of the picture has one.
+
+    Args:
+        images: list of pictures `(height, width)` or `(height, width, 1 or 3)`, of any sizes.
+        maps: list of `(height, width, classes)` within [0, 1], each of its image's size: how much of each
+            class a training sees where, such as `layers.ClassActivationMap` or the soft labels of
+            `losses.AdaptivePriorLoss`; class 0 is the background.
+        labels: list of label maps `(height, width)` that are made of them: a class, 255 unlabelled, which
+            shows the picture as it is, 254 outside the image.
+        probabilities: list of `(height, width, classes)`, the prediction.
+        truth: list of dense label maps; an entry may be None, and so may the list, which leaves out the
+            column.
+        class_names: a name for each class; "background", "class 1" and so on by default.
+        palette: `(classes, 3)` red, green, blue of 0 to 255; `class_palette` by default.
+        value_range: the values of black and of white in `images`.
+        caption: words before the line above everything.
+        tags: `(pictures, classes)` of 0 and 1: which classes each picture has. The background, column 0,
+            always is one of them. None: those whose map is above 0 anywhere.
+        cell: largest width and height of a picture on the sheet in pixels.
+
+    Returns:
+        uint8 `(height, width, 3)`.
+
+    Raises:
+        TypeError: if labels are no integers.
+        ValueError: if the lists differ in length, sizes or numbers of classes do not match, or a value is out
+            of range.
+
+    Example:
+
+    >>> image, maps = np.zeros((8, 8), np.uint8), np.full((8, 8, 2), 0.5)
+    >>> tag_sheet([image], [maps], [np.full((8, 8), 255)], [maps], class_names=["ground", "dog"]).dtype
+    dtype('uint8')
+    """
+    cell = checked_integer("cell", cell, 32)
+    given = (("maps", maps), ("labels", labels), ("probabilities", probabilities), ("truth", truth))
+    for name, values in given:
+        if values is not None and len(values) != len(images):
+            raise ValueError(
+                f"`{name}` must have an entry for each of the {len(images)} images. "
+                f"Received: {len(values)} entries"
+            )
+    pictures = [rgb_picture(image, value_range) for image in images]
+    classes = np.shape(maps[0])[-1] if len(maps) and np.ndim(maps[0]) == 3 else 0
+    maps = [_checked("maps", one, picture, classes) for one, picture in zip(maps, pictures, strict=True)]
+    present = _seen(maps) if tags is None else checked_tags(tags, len(images), classes)
+    names = _names(class_names, classes)
+    colours = as_palette(palette)
+    sizes = [picture.shape[:2] for picture in pictures]
+    labels = [checked_labels(one, size, "labels") for one, size in zip(labels, sizes, strict=True)]
+
+    columns = {"image": pictures}
+    notes = {"image": [_tagged(row, names, colours) for row in present]}
+    for number in np.flatnonzero(present.any(axis=0)):
+        title = f"map of {names[number]}"
+        columns[title] = [
+            _heat(picture, one[..., number]) if row[number] else None
+            for picture, one, row in zip(pictures, maps, present, strict=True)
+        ]
+        notes[title] = [
+            [(f"mean {_mean(one[..., number], known):.2f}", None)] if row[number] else None
+            for one, known, row in zip(maps, labels, present, strict=True)
+        ]
+    columns["estimated labels"] = [
+        overlay(picture, one, colours, _OPACITY, enlarge=max(one.shape) // 200)
+        for picture, one in zip(pictures, labels, strict=True)
+    ]
+    notes["estimated labels"] = [[(f"{_mean(one != UNLABELLED, one):.0%} labelled", None)] for one in labels]
+    columns["prediction"] = [
+        overlay(picture, np.argmax(_checked("probabilities", p, picture, classes), axis=-1), colours)
+        for picture, p in zip(pictures, probabilities, strict=True)
+    ]
+    if truth is not None:
+        columns["truth"] = [
+            None if one is None else overlay(picture, checked_labels(one, size, "truth"), colours)
+            for picture, one, size in zip(pictures, truth, sizes, strict=True)
+        ]
+    line = f"{caption};  {_EXPLANATION}" if caption else _EXPLANATION
+    rows = _rows(list(columns.values()), [notes.get(title) for title in columns], cell)
+    return contact_sheet(rows, list(columns), names, palette, line, cell)
+
+
+def checked_tags(tags, count, classes=None):
+    """`tags` as a bool array `(count, classes)` in which every picture has the background.
+
+    Args:
+        tags: `(count, classes)` of 0 and 1.
+        count: number of pictures.
+        classes: number of classes; None: any from two on.
+
+    Raises:
+        ValueError: if `tags` is anything else.
+
+    Example:
+
+    >>> checked_tags([[0, 1], [1, 0]], count=2).tolist()
+    [[True, True], [True, False]]
+    """
+    array = np.asarray(tags)
+    if array.ndim != 2 or len(array) != count or array.shape[1] < 2 or classes not in (None, array.shape[1]):
+        raise ValueError(
+            f"`tags` must be ({count} pictures, {'classes' if classes is None else f'{classes} classes'}), "
+            f"the background included. Received: shape={array.shape}"
+        )
+    if not np.isin(array, (0, 1)).all():
+        raise ValueError(f"`tags` must hold 0 and 1 only. Received: {array.min()} to {array.max()}")
+    present = array.astype(bool)
+    present[:, 0] = True
+    return present
+
+
+def _seen(maps):
+    present = np.array([one.max(axis=(0, 1)) > 0 for one in maps])
+    present[:, 0] = True
+    return present
+
+
+def _rows(columns, notes, cell):
+    """Rows of a contact sheet: pictures, plates with the notes under them, and space before the next."""
+    rows = []
+    for number, pictures in enumerate(zip(*columns, strict=True)):
+        row = [None if column is None else column[number] for column in notes]
+        rows += [list(pictures), _plates(row, cell), [None] * len(columns)]
+    return rows[:-1]
+
+
+def _heat(picture, values):
+    grey = _BRIGHTNESS * (picture.astype(np.float32) @ _LUMA)[..., None]
+    stops = np.linspace(0.0, 1.0, len(_HEAT))
+    colour = np.stack([np.interp(values, stops, _HEAT[:, channel]) for channel in range(3)], axis=-1)
+    # The root makes small values visible; the rest of the picture keeps what is large in its place.
+    strength = _STRENGTH * np.sqrt(values)[..., None]
+    return np.rint(grey + strength * (colour - grey)).astype(np.uint8)
+
+
+def _mean(values, labels):
+    inside = labels != OUTSIDE
+    return values[inside].mean() if inside.any() else 0.0
+
+
+def _tagged(present, names, colours):
+    """The tags of a picture: names and colours of what is there besides the background."""
+    found = [(names[number], tuple(colours[number].tolist())) for number in np.flatnonzero(present) if number]
+    return found or [(f"{names[0]} alone", None)]
+
+
+def _plates(notes, cell):
+    """Words, some behind a colour, on plates as wide as a cell, so that a contact sheet takes them as is.
+
+    Args:
+        notes: for each column a list of `(words, colour or None)`, or None.
+        cell: width in pixels.
+    """
+    text = max(11, cell // 20)
+    font, line, margin = ImageFont.load_default(text), text + text // 2, text // 2
+    drawn, lines = [], 1
+    for entries in notes:
+        placed, left, number = [], margin, 0
+        for words, colour in entries or ():
+            width = (0 if colour is None else line) + int(font.getlength(words)) + 1
+            if left > margin and left + width > cell - margin:
+                left, number = margin, number + 1
+            placed.append((left, margin // 2 + number * line, words, colour))
+            left += width + margin
+        drawn.append(placed)
+        lines = max(lines, number + 1)
+    # Higher than wide would be shrunk.
+    size = (cell, min(cell, lines * line + margin))
+    return [_plate(placed, size, font, text) if placed else None for placed in drawn]
+
+
+def _plate(placed, size, font, text):
+    plate = Image.new("RGB", size, PAPER)
+    draw = ImageDraw.Draw(plate)
+    for left, top, words, colour in placed:
+        if colour is not None:
+            draw.rectangle((left, top + 2, left + text - 1, top + text + 1), colour)
+            left += text + text // 2
+        draw.text((left, top + text // 2 + 2), words, INK, font, anchor="lm")
+    return np.asarray(plate)
+
+
+def _names(class_names, classes):
+    if class_names is None:
+        return ["background", *(f"class {number}" for number in range(1, classes))]
+    if len(class_names) != classes:
+        raise ValueError(
+            f"`class_names` must have a name for each of the {classes} classes. "
+            f"Received: {len(class_names)} names"
+        )
+    return list(class_names)
+
+
+def _checked(name, values, picture, classes):
+    array = np.asarray(values, np.float32)
+    if array.ndim != 3 or array.shape[:2] != picture.shape[:2] or array.shape[-1] != classes:
+        raise ValueError(
+            f"`{name}` must have shape (height, width, classes) of the image and its classes, "
+            f"{(*picture.shape[:2], classes)}. Received: shape={array.shape}"
+        )
+    # The comparison is turned round so that NaN fails it too.
+    if not (array.min() >= -_TOLERANCE and array.max() <= 1 + _TOLERANCE):
+        raise ValueError(
+            f"`{name}` must lie within [0, 1]. Received: values from {array.min():g} to {array.max():g}"
+        )
+    return np.clip(array, 0.0, 1.0)
