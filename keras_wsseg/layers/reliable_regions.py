@@ -105,7 +105,7 @@ class ReliableRegions(keras.layers.Layer):
         return agreeing_labels(labels, self._refined(maps, picture, tags, inside))
 
     def _refined(self, maps, picture, tags, inside):
-        """The classes that the CRF gives to the pixels."""
+        """The classes that the CRF gives to the pixels, to those outside a further one."""
         present = present_classes(tags)[:, None, None]
         logits = ops.log(ops.maximum(maps, keras.config.epsilon()))
         logits = ops.where(present, logits, NEVER)
@@ -117,8 +117,7 @@ class ReliableRegions(keras.layers.Layer):
             apart = ops.where(inside, NEVER, ops.zeros_like(logits[..., :1]))
             logits = ops.concatenate([logits, apart], axis=-1)
         given = logits if self.crf.from_logits else ops.softmax(logits, axis=-1)
-        refined = self.crf([given, picture])[..., : maps.shape[-1]]
-        return ops.argmax(ops.where(present, ops.cast(refined, "float32"), 2 * NEVER), axis=-1)
+        return ops.argmax(self.crf([given, picture]), axis=-1)
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape[0][:3])

@@ -157,7 +157,8 @@ def _thresholds(keys, labels, inside, classes, share):
 
 
 def _share_of(counts, share):
-    """`ceil(share counts)` and at least 1, in integers: 0.28 of 25 is 7, not the ceiling of 7.000000000000001."""
+    """`ceil(share counts)` and at least 1."""
+    # In integers: 0.28 of 25 is 7, and not the ceiling of 7.000000000000001.
     fraction = fractions.Fraction(float(share)).limit_denominator(40_000)
     whole, rest = counts // fraction.denominator, counts % fraction.denominator
     part = (rest * fraction.numerator + fraction.denominator - 1) // fraction.denominator

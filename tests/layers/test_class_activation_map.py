@@ -116,10 +116,11 @@ def test_infers_while_the_model_around_it_trains():
     x = keras.layers.BatchNormalization()(inputs)
     x = keras.layers.Dropout(0.5)(x)
     scores = keras.Model(inputs, keras.layers.Conv2D(2, 1, use_bias=False)(x))
-    layer = ClassActivationMap(scores, scales=(1,))
+    tags = keras.Input((3,))
+    around = keras.Model([inputs, tags], ClassActivationMap(scores, scales=(1,))([inputs, tags]))
     before = scores.get_weights()
-    inferred = np.array(layer([pictures(), TAGS], training=False))
-    np.testing.assert_array_equal(layer([pictures(), TAGS], training=True), inferred)
+    inferred = np.array(around([pictures(), TAGS], training=False))
+    np.testing.assert_array_equal(around([pictures(), TAGS], training=True), inferred)
     for a, b in zip(scores.get_weights(), before, strict=True):
         np.testing.assert_array_equal(a, b)
 
