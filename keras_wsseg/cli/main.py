@@ -13,6 +13,7 @@ from keras_wsseg.cli import (
     gradient_command,
     predict_command,
     propose_command,
+    pseudo_label_command,
     sweep_command,
     train_command,
 )
@@ -26,6 +27,7 @@ _COMMANDS = (
     sweep_command,
     class_by_class_command,
     propose_command,
+    pseudo_label_command,
     gradient_command,
     demo_command,
 )
@@ -53,7 +55,7 @@ def main(argv=None):
         argv: the words after `keras-wsseg`; by default those of this process.
 
     Returns:
-        The exit status: 0; 1 where some pictures could not be predicted; 2 after an error, told in one line;
+        The exit status: 0; 1 where some pictures were left out; 2 after an error, told in one line;
         130 after Ctrl-C.
     """
     arguments = _parser().parse_args(argv)

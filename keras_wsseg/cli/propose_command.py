@@ -2,13 +2,12 @@
 
 import concurrent.futures
 import os
-import pathlib
-import shlex
 
 import numpy as np
 
 from keras_wsseg.cli import console
 from keras_wsseg.cli.data_folder import check_data_folder
+from keras_wsseg.cli.label_folder import label_folder, say_how_to_train
 from keras_wsseg.cli.options import add_command
 
 _DESCRIPTION = """
@@ -69,8 +68,7 @@ def add_to(commands):
 def run(arguments):
     """Proposes, and says what to type next."""
     check_data_folder(arguments.data)
-    out = pathlib.Path(arguments.data) / arguments.out
-    _check_out(out, arguments)
+    out = label_folder(arguments.data, arguments.out, (arguments.annotation,), arguments.force)
     console.load_keras()
     from keras_wsseg.data import SegmentationFolder
 
@@ -83,26 +81,7 @@ def run(arguments):
     out.mkdir(parents=True, exist_ok=True)
     left = _propose_all(data, out, arguments)
     print(f"{len(data)} proposals in {out}; {100 * np.mean(left):.1f} % of the pixels unlabelled")
-    print("Next, train on them:")
-    words = f"train {shlex.quote(arguments.data)} --annotation {shlex.quote(arguments.out)} --method pce"
-    name = pathlib.Path(arguments.data).resolve().name
-    print(f"  {console.own_command()} {words} --out {shlex.quote(f'runs/{name}-{out.name}')}")
-
-
-def _check_out(out, arguments):
-    root = pathlib.Path(arguments.data)
-    if out.exists() and not out.is_dir():
-        raise FileExistsError(f"--out must be a folder. Received: {str(out)!r}")
-    sources = {(root / name).resolve() for name in (".", "images", "labels", arguments.annotation)}
-    if out.resolve() in sources:
-        raise ValueError(
-            "--out must be another folder than those of pictures, annotations and dense labels. "
-            f"Received: {arguments.out!r}"
-        )
-    if out.is_dir() and any(out.iterdir()) and not arguments.force:
-        raise FileExistsError(
-            f"There are files in {str(out)!r} already: choose another --out, or add --force to replace them."
-        )
+    say_how_to_train(arguments.data, arguments.out)
 
 
 def _propose_all(data, out, arguments):

@@ -52,6 +52,11 @@ def load_keras_model(path):
     return model, run.read_class_names(), TrainingConfig.read(run.config)
 
 
+def numbered_classes(count):
+    """What the classes of a segmenter are called, here and in ONNX files, where nobody named them."""
+    return tuple(f"class {number}" for number in range(count))
+
+
 class KerasSegmenter:
     """A Keras segmenter with the face of `export.OnnxSegmenter`.
 
@@ -72,7 +77,7 @@ class KerasSegmenter:
         self.value_range = find_value_range(model) or (0.0, 255.0)
         logits = self.model.output_shape[-1]
         classes = 2 if logits == 1 else logits
-        self.class_names = tuple(class_names or (f"class {number}" for number in range(classes)))
+        self.class_names = tuple(class_names or numbered_classes(classes))
         if len(self.class_names) != classes:
             raise ValueError(
                 f"The segmenter tells {classes} classes apart. Received: {len(self.class_names)} class names"

@@ -1,0 +1,352 @@
+import os
+import subprocess
+import sys
+import types
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_wsseg.annotations import read_label_map, write_label_map, write_tags
+from keras_wsseg.cli.main import main
+from keras_wsseg.cli.segmenters import load_segmenter
+from keras_wsseg.data import SegmentationFolder, TagFolder
+from keras_wsseg.export import to_onnx
+from keras_wsseg.training import RefinedSegmenter, RunFolder, TrainingConfig, build_crf
+from keras_wsseg.training.build import build_training_data
+
+NAMES = ("background", "cat", "dog")
+# No grey of 8 bits makes two classes equally likely.
+WEIGHTS, OFFSETS = np.array([-4.0, 1.0, 5.0], np.float32), np.array([2.01, 1.0, -1.5], np.float32)
+TAGS = {"p0": ("dog",), "p1": ("cat",), "p2": ("cat", "dog"), "p3": ()}
+HOT = {"p0": [1, 0, 1], "p1": [1, 1, 0], "p2": [1, 1, 1], "p3": [1, 0, 0]}
+
+
+def pseudo_label(*argv):
+    return main(["pseudo-label", *map(str, argv)])
+
+
+def picture(name):
+    """A ramp of all greys, with noise that is its own."""
+    noise = np.random.default_rng(int(name[1:])).integers(-40, 40, (12, 16))
+    return np.clip(np.linspace(0, 255, 12 * 16).reshape(12, 16) + noise, 0, 255).astype(np.uint8)
+
+
+def probabilities(name):
+    """Of the segmenter, restricted to the tags of the picture: float64, written out."""
+    odds = np.exp(picture(name)[..., None] / 255.0 * WEIGHTS.astype(float) + OFFSETS) * HOT[name]
+    return odds / odds.sum(-1, keepdims=True)
+
+
+@pytest.fixture(scope="module")
+def net():
+    layer = keras.layers.Conv2D(3, 1)
+    net = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Rescaling(1 / 255), layer])
+    layer.set_weights([WEIGHTS.reshape(1, 1, 1, 3), OFFSETS])
+    return net
+
+
+@pytest.fixture(scope="module")
+def make_run(net, tmp_path_factory):
+    """A finished run folder of the net."""
+
+    def make(names=NAMES, segmenter=net, **settings):
+        run = RunFolder(tmp_path_factory.mktemp("run"))
+        run.begin(TrainingConfig(data="elsewhere", val_split=None, **settings), names)
+        run.write_segmenter(segmenter)
+        return run.path
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def finished(make_run):
+    return make_run()
+
+
+@pytest.fixture
+def data(tmp_path):
+    root = tmp_path / "pets"
+    (root / "images").mkdir(parents=True)
+    for name in (*TAGS, "q9"):
+        Image.fromarray(picture(name)).save(root / "images" / f"{name}.png")
+    write_tags(root / "tags.csv", TAGS)
+    (root / "classes.txt").write_text("\n".join(NAMES))
+    return root
+
+
+def labels_in(folder):
+    return {path.stem: read_label_map(path) for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def test_labels_are_the_likeliest_of_the_tags(finished, data, capsys):
+    assert pseudo_label(finished, data, "--confidence", "0.7") == 0
+    said = capsys.readouterr().out
+    found = labels_in(data / "pseudo")
+    assert list(found) == list(TAGS)
+    for name, labels in found.items():
+        expected = probabilities(name)
+        sure = expected.max(-1)
+        # A rounding error must not decide the comparison.
+        assert np.abs(sure - 0.7).min() > 1e-6
+        np.testing.assert_array_equal(labels, np.where(sure < 0.7, 255, expected.argmax(-1)))
+    # The pictures are such that each part of the rule shows.
+    assert set(np.unique(found["p0"])) == {0, 2, 255} and set(np.unique(found["p1"])) == {0, 1, 255}
+    assert set(np.unique(found["p2"])) == {0, 2, 255} and set(np.unique(found["p3"])) == {0}
+    left = 100 * np.mean([labels == 255 for labels in found.values()])
+    assert f"4 of 4 label maps in {data / 'pseudo'}; {left:.1f} % of the pixels unlabelled\n" in said
+    words = f"train {data} --annotation pseudo --method pce --model deeplabv3plus --out runs/pets-pseudo\n"
+    assert said.endswith(words) and "classes.txt" not in said and "train.txt" not in said
+
+
+def test_every_pixel_has_a_label_unless_asked_otherwise(finished, data):
+    assert pseudo_label(finished, data) == 0
+    for name, labels in labels_in(data / "pseudo").items():
+        np.testing.assert_array_equal(labels, probabilities(name).argmax(-1))
+    # Without tags, the picture of a cat would have a dog in it.
+    assert load_segmenter(finished)(picture("p1")[..., None]).max() == 2
+
+
+@pytest.mark.parametrize("kind", ["windowed", "dense"])
+def test_a_crf_sees_the_tagged_classes_alone(finished, data, kind):
+    settings = ["--crf-xy", "4", "--crf-strength", "2", "--crf-iterations", "3"]
+    assert pseudo_label(finished, data, "--crf", kind, *settings, "--confidence", "0.6") == 0
+    changed = 0
+    for name, labels in labels_in(data / "pseudo").items():
+        restricted = types.SimpleNamespace(probabilities=lambda _, name=name: np.float32(probabilities(name)))
+        crf = build_crf(kind, (0, 255), xy=4.0, strength=2.0, iterations=3)
+        expected = RefinedSegmenter(restricted, crf).probabilities(picture(name)[..., None])
+        sure = expected.max(-1)
+        expected = np.where(sure < 0.6, 255, expected.argmax(-1))
+        clear = np.abs(sure - 0.6) > 1e-3
+        np.testing.assert_array_equal(labels[clear], expected[clear])
+        assert clear.mean() > 0.95 and set(np.unique(labels)) <= {255, *np.flatnonzero(HOT[name])}
+        changed += np.sum(labels != probabilities(name).argmax(-1))
+    assert changed
+
+
+def test_a_net_that_is_sure_of_an_absent_class_leaves_no_nan(make_run, data):
+    layer = keras.layers.Conv2D(3, 1)
+    sure = keras.Sequential([keras.Input((None, None, 1)), layer])
+    layer.set_weights([np.zeros((1, 1, 1, 3)), np.array([0.0, 400.0, 0.0])])
+    assert pseudo_label(make_run(segmenter=sure), data, "--confidence", "0.6") == 0
+    found = labels_in(data / "pseudo")
+    # Nothing speaks for one of the two that p0 may hold.
+    assert (found["p0"] == 255).all() and (found["p1"] == 1).all() and (found["p3"] == 0).all()
+
+
+def test_what_lies_outside_stays_outside(finished, data, capsys):
+    (data / "masks").mkdir()
+    for name, tags in HOT.items():
+        mask = np.full((12, 16), 255)
+        mask[0, :3], mask[1:, 10:] = np.flatnonzero(tags)[np.arange(3) % sum(tags)], 254
+        write_label_map(data / "masks" / f"{name}.png", mask)
+    (data / "classes.txt").unlink()
+    assert pseudo_label(finished, data, "--tags", "masks", "--confidence", "0.7") == 0
+    inside = np.ones((12, 16), bool)
+    inside[1:, 10:] = False
+    left = []
+    for name, labels in labels_in(data / "pseudo").items():
+        expected = np.where(probabilities(name).max(-1) < 0.7, 255, probabilities(name).argmax(-1))
+        np.testing.assert_array_equal(labels, np.where(inside, expected, 254))
+        left.append((labels == 255)[inside].mean())
+    said = capsys.readouterr().out
+    assert f"{100 * np.mean(left):.1f} % of the pixels unlabelled" in said
+    names = "background, cat, dog"
+    assert f"no classes.txt in {data}: make one of these names, one a line: {names}\n" in said
+
+
+def test_a_run_folder_says_which_tags_and_pictures(make_run, data, capsys):
+    os.rename(data / "tags.csv", data / "known.csv")
+    (data / "some.txt").write_text("p2\np0\n")
+    run = make_run(method="tags-prior", tags="known.csv", train_split="some")
+    assert pseudo_label(run, data) == 0
+    assert list(labels_in(data / "pseudo")) == ["p0", "p2"]
+    assert "--model deeplabv3plus --train-split some --out runs/pets-pseudo" in capsys.readouterr().out
+    (data / "val.txt").write_text("p1\n")
+    assert pseudo_label(run, data, "--split", "none", "--out", "all") == 0
+    assert list(labels_in(data / "all")) == list(TAGS)
+    assert "--model deeplabv3plus --train-split none --out runs/pets-all" in capsys.readouterr().out
+    (data / "some.txt").unlink()
+    assert pseudo_label(run, data, "--out", "others") == 0
+    assert list(labels_in(data / "others")) == list(TAGS)
+
+
+def test_files_of_segmenters_know_no_defaults(net, finished, data, tmp_path):
+    (data / "train.txt").write_text("p1\np0\n")
+    net.save(tmp_path / "net.keras")
+    # Nobody named the classes of this file.
+    assert pseudo_label(tmp_path / "net.keras", data) == 0
+    found = labels_in(data / "pseudo")
+    assert list(found) == ["p0", "p1"]
+    to_onnx(net, tmp_path / "net.onnx", class_names=NAMES)
+    code = """
+import sys
+from keras_wsseg.cli.main import main
+assert main(sys.argv[1:]) == 0
+assert not {"keras", "tensorflow"} & set(sys.modules)
+"""
+    words = ["pseudo-label", str(tmp_path / "net.onnx"), str(data), "--out", str(tmp_path / "by-onnx")]
+    subprocess.run([sys.executable, "-c", code, *words], check=True)
+    again = labels_in(tmp_path / "by-onnx")
+    assert list(again) == list(found)
+    for name, labels in again.items():
+        np.testing.assert_array_equal(labels, found[name])
+
+
+def test_a_second_training_reads_them(finished, data, tiny, tmp_path):
+    assert pseudo_label(finished, data, "--confidence", "0.7") == 0
+    config = TrainingConfig(
+        data=str(data), annotation="pseudo", method="pce", train_split=None, val_split=None
+    )
+    second = build_training_data(config)
+    assert second.class_names == NAMES and second.names == tuple(TAGS)
+    for index, name in enumerate(second.names):
+        image, labels = second.load(index)
+        np.testing.assert_array_equal(image[..., 0], picture(name))
+        np.testing.assert_array_equal(labels, read_label_map(data / "pseudo" / f"{name}.png"))
+    words = ["--annotation", "pseudo", "--method", "pce", "--out", str(tmp_path / "second"), *tiny]
+    assert main(["train", str(data), *words]) == 0
+    assert RunFolder(tmp_path / "second").finished
+
+
+@pytest.fixture
+def sorted_pictures(tmp_path):
+    """The same pictures, each in the folders of its classes."""
+    root = tmp_path / "sorted"
+    for name, tags in TAGS.items():
+        for folder in tags or ("background",):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture(name)).save(root / folder / f"{name}.png")
+    return root
+
+
+def test_class_folders_become_a_data_folder(finished, sorted_pictures, tmp_path, capsys):
+    words = ["--tags", "folders", "--out", "../second", "--confidence", "0.7"]
+    assert pseudo_label(finished, sorted_pictures, *words) == 0
+    out = sorted_pictures / ".." / "second"
+    assert f"train {out} --annotation pseudo --method pce" in capsys.readouterr().out
+    second = SegmentationFolder(tmp_path / "second", annotation="pseudo")
+    assert second.names == tuple(TAGS) and second.class_names == NAMES
+    for index, name in enumerate(second.names):
+        image, labels = second.load(index)
+        np.testing.assert_array_equal(image[..., 0], picture(name))
+        expected = probabilities(name)
+        np.testing.assert_array_equal(labels, np.where(expected.max(-1) < 0.7, 255, expected.argmax(-1)))
+    assert pseudo_label(finished, sorted_pictures, *words, "--force") == 0
+
+
+def test_class_folders_are_not_written_into(fails, finished, sorted_pictures):
+    for out in ("pseudo", "cat/deeper", str(sorted_pictures / "pseudo")):
+        assert fails("pseudo-label", finished, sorted_pictures, "--tags", "folders", "--out", out) == (
+            "--out must lie outside of a DATA in which each folder is a class, as ../NAME or an absolute "
+            f"path does. Received: {out!r}"
+        )
+    assert sorted(path.name for path in sorted_pictures.iterdir()) == ["background", "cat", "dog"]
+
+
+def test_a_picture_need_not_show_every_class(finished, data, fails):
+    (data / "classes.txt").unlink()
+    write_tags(data / "tags.csv", {"p0": ("dog",), "p3": ()})
+    assert pseudo_label(finished, data) == 0
+    for name, labels in labels_in(data / "pseudo").items():
+        np.testing.assert_array_equal(labels, probabilities(name).argmax(-1))
+    assert list(labels_in(data / "pseudo")) == ["p0", "p3"]
+
+
+def test_classes_must_be_those_of_the_segmenter(fails, finished, net, data, tmp_path):
+    text = "The classes of the tags must be those of the segmenter, background, cat, dog. Received: "
+    (data / "classes.txt").write_text("background\ndog\ncat\n")
+    assert fails("pseudo-label", finished, data) == text + "background, dog, cat"
+    (data / "classes.txt").unlink()
+    write_tags(data / "tags.csv", {"p0": ("dog",), "p1": ("bird",)})
+    assert fails("pseudo-label", finished, data) == text + "background, bird, dog"
+    net.save(tmp_path / "net.keras")
+    write_tags(data / "tags.csv", {"p0": ("dog",)})
+    assert fails("pseudo-label", tmp_path / "net.keras", data) == (
+        "The classes of the tags must be those of the segmenter, class 0, class 1, class 2. "
+        "Received: background, dog"
+    )
+    assert not (data / "pseudo").exists()
+
+
+@pytest.mark.parametrize("tags", ["tags.csv", "masks", "folders"])
+def test_a_bad_picture_stops_no_other(finished, data, sorted_pictures, tags, tmp_path, capsys):
+    (data / "masks").mkdir()
+    for name, present in HOT.items():
+        mask = np.resize(np.flatnonzero(present), (12, 16))
+        write_label_map(data / "masks" / f"{name}.png", mask)
+    root = sorted_pictures if tags == "folders" else data
+    folders = {"p0": "dog", "p3": "background"} if tags == "folders" else dict.fromkeys(TAGS, "images")
+    bad, deep = (root / folders[name] / f"{name}.png" for name in ("p0", "p3"))
+    bad.write_text("no picture")
+    Image.fromarray(np.full((12, 16), 40_000, np.uint16)).save(deep)
+    out = tmp_path / "out"
+    assert pseudo_label(finished, root, "--tags", tags, "--out", out) == 1
+    said = capsys.readouterr()
+    maps = out / "pseudo" if tags == "folders" else out
+    assert f"2 of 4 label maps in {maps};" in said.out and "Next, train on them:" in said.out
+    assert list(labels_in(maps)) == ["p1", "p2"]
+    first, second = said.err.splitlines()
+    assert first.startswith(f"keras-wsseg: not labelled: {bad}: The picture '{bad}' cannot be read.")
+    assert second.startswith(f"keras-wsseg: not labelled: {deep}: ") and "to 40000" in second
+
+
+def test_a_failing_segmenter_is_told_of_each_picture(finished, data, monkeypatch, capsys):
+    load = TagFolder.load
+
+    def failing(self, index):
+        if self.names[index] == "p1":
+            raise MemoryError("not enough\n memory")
+        return load(self, index)
+
+    monkeypatch.setattr(TagFolder, "load", failing)
+    (data / "train.txt").write_text("\n".join(TAGS))
+    assert pseudo_label(finished, data) == 1
+    said = capsys.readouterr()
+    assert "3 of 4 label maps in" in said.out
+    # A training reads every name of its list.
+    assert "\ntrain.txt names pictures without label map: take them out of it before you train.\n" in said.out
+    path = data / "images" / "p1.png"
+    assert said.err == f"keras-wsseg: not labelled: {path}: not enough memory\n"
+
+
+def test_nothing_is_overwritten_unasked(fails, finished, data):
+    assert pseudo_label(finished, data) == 0
+    before = labels_in(data / "pseudo")
+    assert fails("pseudo-label", finished, data, "--confidence", "0.9") == (
+        f"There are files in '{data / 'pseudo'}' already: choose another --out, "
+        "or add --force to replace them."
+    )
+    assert all((labels_in(data / "pseudo")[name] == labels).all() for name, labels in before.items())
+    assert pseudo_label(finished, data, "--confidence", "0.9", "--force") == 0
+    assert (labels_in(data / "pseudo")["p0"] == 255).any() and not (before["p0"] == 255).any()
+    assert sorted(path.name for path in (data / "pseudo").iterdir()) == [f"{name}.png" for name in TAGS]
+
+
+@pytest.mark.parametrize("out", [".", "images", "labels", "masks", "pseudo/../images"])
+def test_sources_are_never_written_to(fails, finished, data, out):
+    text = "--out must be another folder than those of pictures, annotations and dense labels."
+    said = fails("pseudo-label", finished, data, "--tags", "masks", "--out", out, "--force")
+    assert said == f"{text} Received: {out!r}"
+
+
+def test_wrong_words_are_told(fails, finished, data, tmp_path):
+    run = ("pseudo-label", finished, data)
+    assert fails(*run, "--confidence", "1.5") == "--confidence must be from 0 to 1. Received: 1.5"
+    assert fails(*run, "--confidence", "nan") == "--confidence must be from 0 to 1. Received: nan"
+    assert fails(*run, "--crf-xy", "3") == (
+        "--crf-xy needs --crf windowed or --crf dense. Received: --crf none"
+    )
+    assert "The tags must be there as a file." in fails(*run, "--tags", "no.csv")
+    assert "must have a folder 'no'" in fails(*run, "--tags", "no")
+    assert f"A list must be there as a file. Received: '{data / 'no.txt'}'" == fails(*run, "--split", "no")
+    assert "DATA must be a folder with images/" in fails("pseudo-label", finished, tmp_path / "none")
+    assert "There must be a run folder or file" in fails("pseudo-label", tmp_path / "none", data)
+    (data / "file").touch()
+    assert "--out must be a folder." in fails(*run, "--out", "file")
+    for path in (data / "images").iterdir():
+        path.write_text("no picture")
+    assert fails(*run).startswith("None of the 4 pictures can be labelled, the first since: The picture '")
+    assert not (data / "pseudo").exists()
