@@ -81,6 +81,7 @@ class LearningRateMultipliers(keras.optimizers.Optimizer):
         >>> multiplied.multiplier_of(weight)
         0.5
         """
+        self._check_variables_are_known([variable])
         return self._factors[self._get_variable_index(variable)]
 
     def build(self, variables):
