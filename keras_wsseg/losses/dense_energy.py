@@ -25,8 +25,9 @@ class DenseEnergyLoss(DenseRegularizer):
     `S = 1 - share max_c P(c)`, with the share of its pixels whose label is a class.
 
     Args:
-        weight: lambda, the factor of the term. The published 1e-7 comes to 1.2 to 7.1 on photographs of PASCAL
-            VOC cut to 321 x 321, 3.3 on average; `DenseCRFLoss.published_weight` works it out for others.
+        weight: lambda, the factor of the term. The published 1e-7 comes to 1.2 to 7.1 on photographs of
+            PASCAL VOC cut to 321 x 321, 3.3 on average; `DenseCRFLoss.published_weight` works it out for
+            others.
         sigma_rgb: width of the kernel in colour, in units of a picture in [0, 1].
         sigma_xy: width of the kernel in pixels of the full picture, whatever `scale`. The paper prints 15 for
             the position and 100 for the colour; its code has them as here, 15 of 255 for the colour and 100
