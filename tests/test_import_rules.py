@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "kernels": {"ops"},
     "losses": {"kernels", "ops", "targets"},
     "layers": {"kernels", "ops"},
+    "optimizers": set(),
     "metrics": {"ops", "targets", "annotations"},
     "models": {"layers", "losses", "ops", "targets"},
     "visualization": {"annotations", "losses", "ops", "targets"},
@@ -29,7 +30,7 @@ MAY_IMPORT["training"] = {*MAY_IMPORT}
 MAY_IMPORT["cli"] = {*MAY_IMPORT}
 
 FRAMEWORKS = {"keras", "tensorflow", "jax", "torch"}
-ANY_BACKEND = {"kernels", "ops", "losses", "layers", "models", "metrics"}
+ANY_BACKEND = {"kernels", "ops", "optimizers", "losses", "layers", "models", "metrics"}
 KNOWS_BACKENDS = "keras_wsseg.ops.backend"
 
 RUN_TIME = {

@@ -6,7 +6,8 @@ import sys
 
 from keras_wsseg.cli import console
 from keras_wsseg.cli.options import add_command, add_settings, fields, given_settings, parse_value
-from keras_wsseg.training.config import DENSE, GATED, TrainingConfig
+from keras_wsseg.training.config import TrainingConfig
+from keras_wsseg.training.method_settings import DENSE, GATED
 
 _DESCRIPTION = """
 Learns several classes from pictures that nobody has labelled, only sorted: DATA/positives/cat/ holds pictures

@@ -4,6 +4,13 @@ import pathlib
 
 from keras_wsseg.training.config import TrainingConfig
 
+WITHOUT_LABELS = {
+    "single-class": "picture of the object",
+    "tags-prior": "picture with tags",
+    "rrm": "picture with tags",
+}
+"""The methods that find their pictures in folders of any name, and what these are."""
+
 
 def check_data_folder(path, images=True):
     """Raises `FileNotFoundError` where `path` is no data folder, in the words of the command line.
@@ -36,8 +43,8 @@ def settings_for(path, given, must_score=False):
         FileNotFoundError: if the folder lacks what cannot be done without.
         ValueError: if a setting is out of its range.
     """
-    single_class = given.get("method") == "single-class"
-    check_data_folder(path, images=not single_class)
+    method = given.get("method")
+    check_data_folder(path, images=method not in WITHOUT_LABELS)
     folder, splits, notes = pathlib.Path(path), {}, []
     has_val = (folder / "val.txt").is_file()
     missing = "val.txt" if not has_val else None if (folder / "labels").is_dir() else "labels/"
@@ -51,6 +58,6 @@ def settings_for(path, given, must_score=False):
                 "--train-split none takes every annotated picture, those of val.txt included."
             )
         splits["train_split"] = None
-        every = "picture of the object" if single_class else "annotated picture"
+        every = WITHOUT_LABELS.get(method, "annotated picture")
         notes.append(f"There is no train.txt in {path}: training on every {every}.")
     return TrainingConfig(data=str(folder.resolve()), **{**splits, **given}), notes

@@ -9,7 +9,8 @@ from keras_wsseg.cli import console
 from keras_wsseg.cli.options import add_command
 from keras_wsseg.cli.pictures import check_out, find_pictures
 from keras_wsseg.cli.segmenters import KerasSegmenter, load_keras_model, load_segmenter
-from keras_wsseg.training.config import METHODS, TrainingConfig
+from keras_wsseg.training.common_settings import METHODS
+from keras_wsseg.training.config import TrainingConfig
 
 _DESCRIPTION = """
 Paints what a loss asks of a segmenter: for each class the gradient of the loss with respect to its

@@ -84,11 +84,11 @@ def parse_value(field, text, separator=","):
         kind = typing.get_args(field.type)[0]
         parts = text.split(separator)
         return tuple(parts) if kind is str else tuple(_number(name, kind, part) for part in parts)
-    if field.type is bool:
+    kind = _kind(field)
+    if kind is bool:
         if text.lower() not in _TRUE + _FALSE:
             raise ValueError(f"{name} must be true or false. Received: {text!r}")
         return text.lower() in _TRUE
-    kind = _kind(field)
     return _number(name, kind, text) if kind in (int, float) else text
 
 
@@ -110,7 +110,7 @@ def _add_setting(group, field):
     # A percent sign would be taken for a place to fill in.
     words = f"{limits['help']} (default: {_shown(field.default)})".replace("%", "%%")
     common = {"dest": field.name, "default": argparse.SUPPRESS, "help": words}
-    if field.type is bool:
+    if _kind(field) is bool:
         group.add_argument(option_name(field.name), action=argparse.BooleanOptionalAction, **common)
         return
     if limits["choices"]:

@@ -1,7 +1,7 @@
 """The options of a CRF behind a segmenter, and the segmenter that they make."""
 
 from keras_wsseg.cli.console import load_keras
-from keras_wsseg.training.config import CRFS
+from keras_wsseg.training.common_settings import CRFS
 
 
 def add_crf_options(parser):

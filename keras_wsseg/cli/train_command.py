@@ -6,14 +6,14 @@ import shlex
 import sys
 
 from keras_wsseg.cli import console
-from keras_wsseg.cli.data_folder import check_data_folder, settings_for
+from keras_wsseg.cli.data_folder import WITHOUT_LABELS, check_data_folder, settings_for
 from keras_wsseg.cli.options import add_command, add_settings, given_settings
 
 _DESCRIPTION = """
 Trains a segmenter on the annotated pixels of your pictures, and with the gated CRF on all the others. It
 needs a folder with images/ and scribbles/ (or clicks/, labels/) of the same file names; with train.txt,
 val.txt and labels/ in it too, it scores what it learned. --method single-class needs no annotation, only
-pictures that hold one kind of object each.
+pictures that hold one kind of object each; tags-prior and rrm need tags.csv, which says what is in each.
 """
 
 _EXAMPLE = """
@@ -21,6 +21,8 @@ keras-wsseg train hearts --out runs/hearts --steps 2000
 keras-wsseg train hearts --out runs/hearts --resume       # after Ctrl-C or a power cut
 keras-wsseg train horses --method single-class --model umobilenetv2 --weights imagenet --crop 128 \\
     --batch-size 16 --out runs/horses
+keras-wsseg train voc --method rrm --model two-branch --backbone resnet38 --weights resnet38.weights.h5 \
+    --encoder-rate 0.1 --crop 321 --out runs/voc
 """
 
 
@@ -82,7 +84,7 @@ def run(arguments):
 def _begun(folder, arguments):
     """The settings of the folder, with those typed now: where they differ, the folder will say so."""
     begun = folder.settings(None, resume=True)
-    check_data_folder(arguments.data, images=not begun.single_class)
+    check_data_folder(arguments.data, images=begun.method not in WITHOUT_LABELS)
     typed = given_settings(arguments)
     if pathlib.Path(begun.data).resolve() != pathlib.Path(arguments.data).resolve():
         typed["data"] = os.fspath(arguments.data)

@@ -1,13 +1,16 @@
 """From settings to the parts of a training: data, segmenter, loss, optimizer."""
 
 import pathlib
+import re
 
 import keras
 
 from keras_wsseg import callbacks, losses, models
-from keras_wsseg.data import SegmentationFolder, SingleClassFolder
+from keras_wsseg.data import SegmentationFolder, SingleClassFolder, TagFolder
 from keras_wsseg.data.listing import read_lines
 from keras_wsseg.export.source import all_layers
+from keras_wsseg.layers import MeanFieldCRF
+from keras_wsseg.optimizers import LearningRateMultipliers
 from keras_wsseg.training.run_folder import load_model
 
 _DENSE_LOSSES = {
@@ -15,6 +18,7 @@ _DENSE_LOSSES = {
     "normalized-cut": losses.NormalizedCutLoss,
     "kernel-cut": losses.KernelCutLoss,
     "adm": losses.ADMLoss,
+    "rrm": losses.DenseEnergyLoss,
 }
 
 
@@ -31,6 +35,8 @@ def build_training_data(config):
             split=config.train_split,
             object_name=_object_name(config),
         )
+    if config.from_tags:
+        return TagFolder(config.data, tags=config.tags, split=config.train_split)
     simulated = {}
     if config.label_source in ("clicks", "simulated_clicks"):
         simulated["click_size"] = config.click_size
@@ -79,14 +85,66 @@ def build_validation_data(config, like):
     )
 
 
-def build_segmenter(config, data, started=True):
-    """The untrained segmenter for these pictures and classes.
+def build_model(config, data, started=True):
+    """The untrained model that learns, around the segmenter that remains of it.
 
     Args:
         config: the `TrainingConfig`.
         data: has `num_classes`, `channels` and `value_range`.
-        started: whether it gets the weights of `config.start_from`, where there is one.
+        started: whether the segmenter gets the weights of `config.start_from`, where there is one.
+
+    Returns:
+        A `WeaklySupervisedModel`, and the segmenter to save.
     """
+    if config.method != "rrm":
+        segmenter = build_segmenter(config, data, started)
+        return models.WeaklySupervisedModel(segmenter, value_range=data.value_range), segmenter
+    if config.model == "two-branch":
+        backbone = {"backbone": config.backbone, "weights": config.weights}
+    else:
+        backbone = {"backbone": models.trunk(_build_network(config, data))}
+    model = models.ReliableRegionMining(
+        data.num_classes,
+        input_channels=data.channels,
+        value_range=data.value_range,
+        dilation=config.dilation,
+        scales=config.cam_scales,
+        gamma=config.background_gamma,
+        share=config.reliable_share,
+        crf=_mining_crf(config.mining_crf, data.value_range),
+        classification_weight=config.classification_weight,
+        weight_decay=config.weight_decay,
+        **backbone,
+    )
+    return model, _finished(model.segmenter, config, started)
+
+
+def _mining_crf(kind, value_range):
+    if kind != "windowed":
+        return None if kind == "dense" else False
+    kernels = [
+        losses.GaussianKernel(weight=3.0, xy=3.0),
+        losses.GaussianKernel(weight=10.0, xy=6.0, rgb=13 / 255),
+    ]
+    return MeanFieldCRF(5, kernels, iterations=10, value_range=value_range, from_logits=False)
+
+
+def build_segmenter(config, data, started=True):
+    """The untrained segmenter for these pictures and classes; arguments as of `build_model`."""
+    if config.method == "rrm":
+        return build_model(config, data, started)[1]
+    return _finished(_build_network(config, data), config, started)
+
+
+def _finished(segmenter, config, started):
+    if config.whole_pictures:
+        segmenter = models.at_working_size(segmenter, config.crop)
+    if started and config.start_from is not None:
+        start_from(config.start_from, segmenter)
+    return segmenter
+
+
+def _build_network(config, data):
     common = {
         "input_channels": data.channels,
         "value_range": data.value_range,
@@ -94,24 +152,19 @@ def build_segmenter(config, data, started=True):
         "weight_decay": config.weight_decay,
     }
     if config.model == "unet":
-        segmenter = models.UNet(data.num_classes, filters=config.filters, **common)
-    else:
-        common["weights"] = config.weights
-        if config.model != "umobilenetv2":
-            common["backbone"] = config.backbone
-        if config.model != "deeplabv3plus":
-            common["frozen"] = _frozen(config)
-        kinds = {
-            "deeplabv3plus": models.DeepLabV3Plus,
-            "umobilenetv2": models.UMobileNetV2,
-            "encoder-unet": models.EncoderUNet,
-        }
-        segmenter = kinds[config.model](data.num_classes, **common)
-    if config.whole_pictures:
-        segmenter = models.at_working_size(segmenter, config.crop)
-    if started and config.start_from is not None:
-        start_from(config.start_from, segmenter)
-    return segmenter
+        return models.UNet(data.num_classes, filters=config.filters, **common)
+    common["weights"] = config.weights
+    if config.model in ("deeplabv3plus", "encoder-unet"):
+        common["backbone"] = config.backbone
+    if config.model in ("umobilenetv2", "encoder-unet"):
+        common["frozen"] = _frozen(config)
+    kinds = {
+        "deeplabv3plus": models.DeepLabV3Plus,
+        "umobilenetv2": models.UMobileNetV2,
+        "encoder-unet": models.EncoderUNet,
+        "vgg16-skip": models.VGG16Skip,
+    }
+    return kinds[config.model](data.num_classes, **common)
 
 
 def _frozen(config):
@@ -164,6 +217,8 @@ def build_loss(config):
             reset_optimizer=config.reset_optimizer,
         )
         return loss, [stages]
+    if config.from_tags:
+        return _build_tag_loss(config)
     class_weights = None if config.class_weights == "none" else config.class_weights
     cross_entropy = losses.PartialCrossEntropy(class_weights=class_weights)
     if not config.regularised:
@@ -175,9 +230,39 @@ def build_loss(config):
     return cross_entropy + regularised, schedule
 
 
+def _build_tag_loss(config):
+    if config.method == "rrm":
+        terms = [losses.BalancedCrossEntropy(), build_regularised_loss(config)]
+        late = terms
+    else:
+        terms = [
+            losses.AdaptivePriorLoss(
+                background_share=config.prior_background, object_share=config.prior_object
+            )
+        ]
+        late = [build_regularised_loss(config)] if config.regularised else []
+        terms += late
+    schedule = []
+    if config.warm_up_steps or config.ramp_steps:
+        schedule = [callbacks.WarmUp(term, config.warm_up_steps, config.ramp_steps) for term in late]
+    return losses.LossSum(terms), schedule
+
+
 def build_regularised_loss(config):
     """The term beside the cross entropy, of a method that has one."""
     given = {"weight": config.crf_weight}
+    if config.method == "tags-prior":
+        widths = _without_none({"xy": config.sigma_xy, "rgb": config.sigma_rgb})
+        wide, near = losses.NeighborhoodLoss().kernels
+        return losses.NeighborhoodLoss(
+            kind=config.neighborhood,
+            sharpness=1.0 if config.neighborhood == "mean" else config.sharpness,
+            kernels=[losses.GaussianKernel(**{**wide.get_config(), **widths}), near],
+            radius=config.neighborhood_radius,
+            method="auto" if config.neighborhood_radius else config.dense_method,
+            landmarks=config.landmarks,
+            **_without_none(given),
+        )
     if config.method == "gated-crf":
         widths = {"xy": config.sigma_xy, "rgb": config.sigma_rgb}
         (kernel,) = losses.GatedCRFLoss().kernels
@@ -201,8 +286,14 @@ def _without_none(settings):
     return {name: value for name, value in settings.items() if value is not None}
 
 
-def build_optimizer(config, steps):
-    """The optimizer with its learning rate, for a training of so many steps."""
+def build_optimizer(config, steps, segmenter=None):
+    """The optimizer with its learning rate, for a training of so many steps.
+
+    Args:
+        config: the `TrainingConfig`.
+        steps: of the whole training.
+        segmenter: whose encoder learns at `config.encoder_rate` of the rate.
+    """
     rate = config.learning_rate
     if rate is None:
         rate = 1e-3 if config.single_class else 3e-3
@@ -210,5 +301,17 @@ def build_optimizer(config, steps):
     if not constant:
         rate = keras.optimizers.schedules.PolynomialDecay(rate, steps, end_learning_rate=0.0, power=0.9)
     if config.optimizer == "sgd":
-        return keras.optimizers.SGD(rate, momentum=0.9)
-    return keras.optimizers.Adam(rate)
+        optimizer = keras.optimizers.SGD(rate, momentum=0.9)
+    else:
+        optimizer = keras.optimizers.Adam(rate)
+    if config.encoder_rate == 1 or segmenter is None:
+        return optimizer
+    # Paths do not tell that a layer is part of an encoder.
+    paths = "|".join(re.escape(variable.path) for variable in _encoder_variables(segmenter))
+    return LearningRateMultipliers(optimizer, {f"^({paths})$": config.encoder_rate}) if paths else optimizer
+
+
+def _encoder_variables(segmenter):
+    models_inside = [layer for layer in all_layers(segmenter) if isinstance(layer, keras.Model)]
+    encoders = [model for model in models_inside if not any(isinstance(x, keras.Model) for x in model.layers)]
+    return [variable for encoder in encoders for variable in encoder.trainable_variables]

@@ -1,9 +1,7 @@
 """Several classes from folders of pictures: a net a class, their masks as labels, one segmenter of all."""
 
 import logging
-import os
 import pathlib
-import shutil
 import types
 
 import keras
@@ -11,6 +9,7 @@ import numpy as np
 
 from keras_wsseg.annotations import read_label_map, write_label_map
 from keras_wsseg.data import ClassFolders
+from keras_wsseg.data.linking import link_file
 from keras_wsseg.data.listing import IMAGE_SUFFIXES, files_by_stem, read_lines
 from keras_wsseg.data.picture import read_picture
 from keras_wsseg.training.build import build_loss, build_segmenter
@@ -168,7 +167,7 @@ def _settings(run, nets, final, resume):
         nets, final = begun
     if not nets.single_class:
         raise ValueError(f"nets must have method='single-class'. Received: method={nets.method!r}")
-    if final.single_class or final.method == "full":
+    if final.single_class or final.from_tags or final.method == "full":
         raise ValueError(
             "final must have a method that learns from weak labels, such as 'pce'. "
             f"Received: method={final.method!r}"
@@ -223,12 +222,12 @@ def _write_dataset(run, classes, validation, progress):
         labels = class_map(loaded[1], picture) * (1 + classes.class_names.index(class_name))
         write_label_map(run.dataset / PSEUDO / f"{stem}.png", labels)
     for _, _, path in pictures:
-        _link(path, run.dataset / "images" / path.name)
+        link_file(path, run.dataset / "images" / path.name)
     for class_name in classes.class_names:
         _warn_of_collapse(run, class_name, [stem for name, stem, _ in pictures if name == class_name])
     for image, labels in validation.values():
-        _link(image, run.dataset / "images" / image.name)
-        _link(labels, run.dataset / "labels" / labels.name)
+        link_file(image, run.dataset / "images" / image.name)
+        link_file(labels, run.dataset / "labels" / labels.name)
     lists = {"classes": ("background", *classes.class_names), "train": [stem for _, stem, _ in pictures]}
     if validation:
         lists["val"] = list(validation)
@@ -246,17 +245,3 @@ def _warn_of_collapse(run, class_name, stems):
             100 * share,
             class_name,
         )
-
-
-def _link(source, target):
-    """A second name for a file, or a copy where the file system has no such thing."""
-    if target.exists():
-        return
-    # What a link leads to: the link itself may be relative, and lead nowhere from here.
-    source = source.resolve()
-    try:
-        os.link(source, target)
-    except OSError:
-        partial = target.with_name(target.name + ".partial")
-        shutil.copy2(source, partial)
-        os.replace(partial, target)

@@ -7,7 +7,7 @@ from keras import ops
 from keras_wsseg.kernels import GaussianKernel
 from keras_wsseg.layers import MeanFieldCRF
 from keras_wsseg.ops.resize import resize_bilinear
-from keras_wsseg.training.config import CRFS
+from keras_wsseg.training.common_settings import CRFS
 
 LANDMARKS = 256
 """Of a dense CRF: few, so that a whole validation set is scored in minutes."""

@@ -12,7 +12,7 @@ from keras_wsseg.training.build import (
     build_training_data,
     build_validation_data,
 )
-from keras_wsseg.training.config import DATA, SEGMENTER
+from keras_wsseg.training.common_settings import DATA, SEGMENTER
 from keras_wsseg.training.evaluation import check_groups
 from keras_wsseg.training.run_folder import RunFolder
 from keras_wsseg.training.trainer import train
@@ -135,6 +135,7 @@ def _check_parts(configs):
             raise ValueError("A sweep needs pictures to score on. Received: val_split=None")
         build_loss(config)
         source = (*_settings_of(config, DATA), config.label_source, config.single_class, config.regularised)
+        source += (config.from_tags,)
         source += (config.negative_epochs > 0,)
         if source not in sources:
             sources[source] = build_training_data(config)

@@ -6,7 +6,6 @@ import importlib.util
 import keras
 
 from keras_wsseg import callbacks
-from keras_wsseg.models import WeaklySupervisedModel
 from keras_wsseg.training import build
 from keras_wsseg.training.batches import training_batches, training_length
 from keras_wsseg.training.evaluation import check_groups, evaluate
@@ -61,11 +60,10 @@ def train(config, folder, resume=False, verbose="auto", progress=None):
 def _fit(config, run, data, resume, verbose):
     keras.utils.set_random_seed(config.seed)
     done = run.completed_epochs() if resume else 0
-    segmenter = build.build_segmenter(config, data, started=not done)
-    model = WeaklySupervisedModel(segmenter, value_range=data.value_range)
+    model, segmenter = build.build_model(config, data, started=not done)
     loss, schedule = build.build_loss(config)
     length = training_length(config, data)
-    model.compile(optimizer=build.build_optimizer(config, length.steps), loss=loss)
+    model.compile(optimizer=build.build_optimizer(config, length.steps, segmenter), loss=loss)
     batches = training_batches(config, data, length, done)
     run.begin(config, data.class_names)
     model.fit(
@@ -85,7 +83,7 @@ def _callbacks(config, run, data, loss, schedule, append):
     # An interruption while a checkpoint is written leaves the one before it.
     chosen = [keras.callbacks.BackupAndRestore(run.backup, double_checkpoint=True, delete_checkpoint=False)]
     chosen += schedule
-    if config.single_class:
+    if config.single_class or config.from_tags:
         pictures = [data.load(index)[0] for index in _spread(len(data), 16)]
         chosen.append(callbacks.CollapseWarning(pictures, class_names=data.class_names))
     # The log takes its columns from what the callbacks before it have put there.
@@ -107,16 +105,19 @@ def _spread(count, most):
 
 def _pictures(config, run, data):
     """Pictures of training progress: on training pictures, whose weak labels are there to be seen."""
-    weak = [data.load(index) for index in _spread(len(data), 4)]
-    return callbacks.PredictionPictures(
-        [picture for picture, _ in weak],
-        [labels for _, labels in weak],
-        run.pictures,
-        class_names=data.class_names,
-        every=config.picture_every,
-        tensorboard=run.tensorboard / "pictures" if config.tensorboard else None,
-        value_range=data.value_range,
-    )
+    shown = list(_spread(len(data), 4))
+    weak = [data.load(index) for index in shown]
+    common = {
+        "directory": run.pictures,
+        "class_names": data.class_names,
+        "every": config.picture_every,
+        "tensorboard": run.tensorboard / "pictures" if config.tensorboard else None,
+        "value_range": data.value_range,
+    }
+    pictures = [picture for picture, _ in weak]
+    if config.from_tags:
+        return callbacks.TagPictures(pictures, data.tags[shown], **common)
+    return callbacks.PredictionPictures(pictures, [labels for _, labels in weak], **common)
 
 
 def _annealing_pictures(config, run, data, loss):

@@ -12,7 +12,7 @@ from PIL import Image
 
 from keras_wsseg.ops import dense_gaussian_filter, dense_gaussian_kernel
 from keras_wsseg.ops.dense_gaussian import METHODS, _announced
-from keras_wsseg.training.config import DENSE_METHODS
+from keras_wsseg.training.method_settings import DENSE_METHODS
 
 WAYS = ("exact", "nystrom", "permutohedral")
 
