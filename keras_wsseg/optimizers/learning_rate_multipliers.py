@@ -193,6 +193,9 @@ class LearningRateMultipliers(keras.optimizers.Optimizer):
         """
         inner = self.inner_optimizer
         update, decay = inner.update_step, inner._apply_weight_decay
+        # Read once: replicas run this in turns, and must not take the rate that another has set for a group.
+        rates = {name: getattr(inner, name, None) for name in _DECAYS}
+        rates = {name: rate for name, rate in rates.items() if rate is not None}
 
         def update_step(gradient, variable, learning_rate):
             factor = self.multiplier_of(variable)
@@ -203,8 +206,6 @@ class LearningRateMultipliers(keras.optimizers.Optimizer):
             by_factor = {}
             for variable in variables:
                 by_factor.setdefault(self.multiplier_of(variable), []).append(variable)
-            rates = {name: getattr(inner, name, None) for name in _DECAYS}
-            rates = {name: rate for name, rate in rates.items() if rate is not None}
             try:
                 for factor, group in by_factor.items():
                     for name, rate in rates.items():

@@ -343,6 +343,32 @@ def test_pytorch_is_refused(monkeypatch):
         LearningRateMultipliers(KO.SGD(), {"old": 1}).build(variables())
 
 
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="replicas of TensorFlow")
+def test_on_two_replicas_as_on_one():
+    """In a process of its own, since a device is split before TensorFlow starts."""
+    code = """
+import keras, numpy as np, tensorflow as tf
+from keras_wsseg.optimizers import LearningRateMultipliers
+device = tf.config.LogicalDeviceConfiguration()
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [device] * 2)
+x = np.random.default_rng(0).normal(size=(16, 3)).astype("float32")
+def trained(strategy):
+    keras.utils.set_random_seed(0)
+    with strategy.scope():
+        layers = [keras.layers.Dense(4, name="old"), keras.layers.Dense(2)]
+        model = keras.Sequential([keras.Input((3,)), *layers])
+        adamw = keras.optimizers.AdamW(0.05, weight_decay=0.5)
+        model.compile(LearningRateMultipliers(adamw, {"old": 0.1}), "mse", jit_compile=False)
+    model.fit(tf.data.Dataset.from_tensor_slices((x, x[:, :2])).batch(4), verbose=0)
+    return model.get_weights()
+both = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+for one, two in zip(trained(tf.distribute.get_strategy()), trained(both), strict=True):
+    np.testing.assert_allclose(one, two, atol=1e-5)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="this is that run")
 def test_the_same_on_jax():
     chosen = "(its_own and (momentum or adamw or averaged or accumulated)) or in_fit or saved or puts_around"
