@@ -12,7 +12,9 @@ from keras_wsseg.export import OnnxSegmenter
 EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
 TERMS = {
     "gated_crf.py": ("gated_crf", "val_mean_iou"),
+    "image_tags.py": ("adaptive_prior", "neighborhood", "mean_iou", "as in Keras"),
     "regularized_losses.py": ("kernel_cut", "val_mean_iou"),
+    "reliable_regions.py": ("balanced_cross_entropy", "dense_energy", "mean_iou", "segmenter.crf.onnx"),
     "single_class.py": ("sparse_crf", "Jaccard"),
 }
 

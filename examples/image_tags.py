@@ -1,0 +1,146 @@
+"""The published recipe for masks from tags by an adaptive prior, setting by setting (Pandey & Dukkipati 2017,
+arXiv:1705.01262).
+
+    python examples/image_tags.py VOC --weights imagenet     the paper, needs a GPU and a connection
+    python examples/image_tags.py --quick                    two minutes on a CPU
+
+The net's own prediction, reweighted until each tagged class has its share of the picture, is what it learns
+next, and the neighbourhood loss makes pixels that look alike agree. The data folder holds images/ and
+tags.csv, train.txt where not all of them are to be learnt from, and, for scores, labels/ and val.txt. Without
+a folder, --quick draws small pictures of a disc, a square, both or none, and trains a small net from scratch,
+once without the neighbourhood loss and once with it.
+"""
+
+import argparse
+import pathlib
+
+import keras
+import numpy as np
+
+from keras_wsseg import WeaklySupervisedModel, callbacks, export, layers, losses, metrics, models, optimizers
+from keras_wsseg.data import SegmentationArrays, SegmentationFolder, TagFolder, synthetic_tags
+
+FULL = {"size": 224, "batch": 20, "steps": 40_000, "epochs": 40, "warm_up": 0, "ramp": 0, "sharpness": 1.0}
+QUICK = {"size": 64, "batch": 8, "steps": 300, "epochs": 6, "warm_up": 100, "ramp": 60, "sharpness": 4.0}
+
+
+def data_sets(folder, tags):
+    """Training pictures with tags, and validation pictures with dense labels or None."""
+    if not folder:
+        images, labels, tags, names = synthetic_tags(152)
+        train = SegmentationArrays(images[:128], tags=tags[:128], class_names=names)
+        return train, SegmentationArrays(images[128:], labels[128:], class_names=names)
+    folder = pathlib.Path(folder)
+    train = TagFolder(folder, tags, split="train" if (folder / "train.txt").is_file() else None)
+    if not (folder / "val.txt").is_file() or not (folder / "labels").is_dir():
+        return train, None
+    names = {"num_classes": train.num_classes, "class_names": train.class_names}
+    return train, SegmentationFolder(folder, annotation="labels", split="val", **names)
+
+
+def segmenter_and_optimizer(train, arguments):
+    """VGG16 with a decoder to a quarter of the resolution, whose new layers learn ten times as fast."""
+    common = {"input_channels": train.channels, "value_range": train.value_range}
+    if arguments.quick:
+        net = models.UNet(train.num_classes, filters=(8, 16, 32), output_stride=2, **common)
+        return net, keras.optimizers.Adam(3e-3)
+    net = models.VGG16Skip(
+        train.num_classes, weights=arguments.weights, output_stride=4, weight_decay=5e-5, **common
+    )
+    halved = keras.optimizers.schedules.ExponentialDecay(0.01, 4000, 0.5, staircase=True)
+    sgd = keras.optimizers.SGD(halved, momentum=0.9)
+    return net, optimizers.LearningRateMultipliers(sgd, {"^vgg16_": 0.1})
+
+
+def estimated_labels():
+    """What the net is trained towards, for pictures: soft labels of the pixels, and the likeliest class."""
+    estimator = layers.PixelLabelEstimator()
+
+    def estimate(model, pictures, tags):
+        soft = estimator([model(pictures, training=False), tags])
+        return soft, keras.ops.argmax(soft, axis=-1)
+
+    return estimate
+
+
+def fit(train, arguments, setting, weight):
+    """A segmenter trained with the neighbourhood loss at this weight, or without it for 0."""
+    keras.utils.set_random_seed(arguments.seed)
+    segmenter, optimizer = segmenter_and_optimizer(train, arguments)
+    loss, watched = losses.AdaptivePriorLoss(), []
+    if weight:
+        neighborhood = losses.NeighborhoodLoss(weight, "exponentiated", setting["sharpness"])
+        loss += neighborhood
+        watched.append(callbacks.WarmUp(neighborhood, setting["warm_up"], setting["ramp"]))
+        shown = [train.load(index)[0] for index in range(min(8, len(train)))]
+        sheets, tags, names = f"{arguments.out}.pictures", train.tags[: len(shown)], train.class_names
+        watched.append(callbacks.TagPictures(shown, tags, sheets, estimated_labels(), class_names=names))
+        print(f"with the neighbourhood loss; estimated labels and predictions go to {sheets}/")
+    else:
+        print("without the neighbourhood loss")
+    model = WeaklySupervisedModel(segmenter, value_range=train.value_range)
+    model.compile(optimizer, loss=loss, jit_compile="auto")
+    model.fit(
+        train.train(setting["batch"], setting["size"], flip=True, repeat=True, whole=True),
+        steps_per_epoch=setting["steps"] // setting["epochs"],
+        epochs=setting["epochs"],
+        callbacks=watched,
+        shuffle=False,
+        verbose=2,
+    )
+    return segmenter
+
+
+def score(name, segmenter, val):
+    """Prints the intersection over union on dense labels."""
+    iou = metrics.MeanIoU(val.num_classes)
+    for picture, labels in val.validation():
+        iou.update_state(labels, segmenter(picture, training=False))
+    classes = zip(val.class_names, iou.per_class(), strict=True)
+    listed = ", ".join(f"{label} {value:.3f}" for label, value in classes)
+    print(f"{name}: mean_iou {float(iou.result()):.3f} ({listed})")
+
+
+def main(argv=None):
+    """Trains, scores and exports."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser.add_argument("data", nargs="?", help="data folder")
+    parser.add_argument("--tags", default="tags.csv", help="a CSV file, 'folders', or a folder of label maps")
+    parser.add_argument("--weights", help="of the encoder: imagenet, or a file; none: trained from scratch")
+    parser.add_argument("--weight", type=float, default=0.3, help="of the neighbourhood loss")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quick", action="store_true", help="few small steps of a small net, for a CPU")
+    parser.add_argument("--out", default="image_tags.onnx", help="the exported segmenter")
+    arguments = parser.parse_args(argv)
+    if not arguments.data and not arguments.quick:
+        parser.error("a data folder is needed, or --quick")
+    if arguments.weights and arguments.quick:
+        parser.error("--weights is of no use to the small net of --quick")
+    setting = QUICK if arguments.quick else FULL
+    train, val = data_sets(arguments.data, arguments.tags)
+    print(f"{len(train)} pictures, tags alone")
+
+    if arguments.quick:
+        without = fit(train, arguments, setting, weight=0.0)
+        segmenter = fit(train, arguments, setting, arguments.weight)
+        if val is not None:
+            score("without the neighbourhood loss", without, val)
+    else:
+        segmenter = fit(train, arguments, setting, arguments.weight)
+    if val is not None:
+        score("with the neighbourhood loss", segmenter, val)
+    segmenter.save(f"{arguments.out}.keras")
+    print(export.to_onnx(segmenter, arguments.out, class_names=train.class_names))
+    pictures = val or train
+    picture, _ = pictures.load(len(pictures) - 1)
+    deployed = export.OnnxSegmenter(arguments.out)
+    probabilities = deployed.probabilities(picture)
+    logits = keras.ops.image.resize(segmenter(picture[None].astype("float32")), picture.shape[:2])
+    same = np.argmax(probabilities, axis=-1) == np.argmax(logits[0], axis=-1)
+    found = ", ".join(train.class_names[number] for number in np.unique(deployed(picture)))
+    print(f"{arguments.out}: {np.mean(same):.1%} of the last picture's pixels as in Keras; it finds {found}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""The published recipe for masks from tags by mined labels, setting by setting (Zhang et al. 2020,
+arXiv:1911.08039).
+
+    python examples/reliable_regions.py VOC --weights resnet38.weights.h5    the paper, needs a GPU
+    python examples/reliable_regions.py --quick                              a minute on a CPU
+
+One net tells which classes a picture holds, labels the pixels that it and a CRF are sure of, and learns masks
+from them, all in the same step. The data folder holds images/ and tags.csv, train.txt where not all of them
+are to be learnt from, and, for scores, labels/ and val.txt. Without a folder, --quick draws small pictures of
+a disc, a square, both or none, trains a small net from scratch, first on the tags alone, and lets a windowed
+CRF have its say in place of the dense one.
+"""
+
+import argparse
+import pathlib
+
+import keras
+import numpy as np
+
+from keras_wsseg import callbacks, export, layers, losses, metrics, models, optimizers
+from keras_wsseg.data import SegmentationArrays, SegmentationFolder, TagFolder, synthetic_tags
+
+# The paper says everything here but batch and steps.
+FULL = {"crop": 321, "batch": 8, "steps": 20_000, "epochs": 20, "warm_up": 0, "ramp": 0}
+QUICK = {"crop": 64, "batch": 8, "steps": 300, "epochs": 6, "warm_up": 100, "ramp": 60}
+
+
+def data_sets(folder, tags):
+    """Training pictures with tags, and validation pictures with dense labels or None."""
+    if not folder:
+        images, labels, tags, names = synthetic_tags(152)
+        train = SegmentationArrays(images[:128], tags=tags[:128], class_names=names)
+        return train, SegmentationArrays(images[128:], labels[128:], class_names=names)
+    folder = pathlib.Path(folder)
+    train = TagFolder(folder, tags, split="train" if (folder / "train.txt").is_file() else None)
+    if not (folder / "val.txt").is_file() or not (folder / "labels").is_dir():
+        return train, None
+    names = {"num_classes": train.num_classes, "class_names": train.class_names}
+    return train, SegmentationFolder(folder, annotation="labels", split="val", **names)
+
+
+def published(train, setting, weights):
+    """The model and its optimizer; what is not pretrained learns ten times as fast."""
+    model = models.ReliableRegionMining(
+        train.num_classes,
+        backbone="resnet38",
+        weights=weights,
+        input_channels=train.channels,
+        value_range=train.value_range,
+        weight_decay=5e-4,
+    )
+    schedule = keras.optimizers.schedules.PolynomialDecay(1e-3, setting["steps"], 0.0, power=0.9)
+    sgd = keras.optimizers.SGD(schedule, momentum=0.9)
+    return model, optimizers.LearningRateMultipliers(sgd, {"^(branch|logits|scores)/": 10.0})
+
+
+def small(train):
+    """The same for a CPU: the maps of one scale, at half resolution, and a CRF within 11 x 11 pixels."""
+    common = {"input_channels": train.channels, "value_range": train.value_range}
+    model = models.ReliableRegionMining(
+        train.num_classes,
+        backbone=models.trunk(models.UNet(1, filters=(8, 16, 32), output_stride=2, **common)),
+        dilation=2,
+        scales=(1.0,),
+        share=0.6,
+        crf=layers.MeanFieldCRF(radius=5, value_range=train.value_range),
+        **common,
+    )
+    return model, keras.optimizers.Adam(3e-3)
+
+
+def score(name, segmenter, val):
+    """Prints the intersection over union on dense labels."""
+    iou = metrics.MeanIoU(val.num_classes)
+    for picture, labels in val.validation():
+        iou.update_state(labels, segmenter(picture, training=False))
+    classes = zip(val.class_names, iou.per_class(), strict=True)
+    listed = ", ".join(f"{label} {value:.3f}" for label, value in classes)
+    print(f"{name}: mean_iou {float(iou.result()):.3f} ({listed})")
+
+
+def main(argv=None):
+    """Trains, scores and exports, with and without a CRF behind the segmenter."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser.add_argument("data", nargs="?", help="data folder")
+    parser.add_argument("--tags", default="tags.csv", help="a CSV file, 'folders', or a folder of label maps")
+    parser.add_argument("--weights", help="ResNet-38 weights trained on ImageNet, a local file of Keras")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quick", action="store_true", help="few small steps of a small net, for a CPU")
+    parser.add_argument("--out", default="reliable_regions.onnx", help="the exported segmenter")
+    arguments = parser.parse_args(argv)
+    if not arguments.data and not arguments.quick:
+        parser.error("a data folder is needed, or --quick")
+    if arguments.weights and arguments.quick:
+        parser.error("--weights is of no use to the small net of --quick")
+    setting = QUICK if arguments.quick else FULL
+    keras.utils.set_random_seed(arguments.seed)
+    train, val = data_sets(arguments.data, arguments.tags)
+
+    model, optimizer = small(train) if arguments.quick else published(train, setting, arguments.weights)
+    cross_entropy, energy = losses.BalancedCrossEntropy(), losses.DenseEnergyLoss()
+    model.compile(optimizer, loss=cross_entropy + energy, jit_compile=arguments.quick or "auto")
+    shown = [train.load(index)[0] for index in range(min(8, len(train)))]
+    sheets = f"{arguments.out}.pictures"
+    watched = [callbacks.TagPictures(shown, train.tags[: len(shown)], sheets, class_names=train.class_names)]
+    watched += [
+        callbacks.WarmUp(loss, setting["warm_up"], setting["ramp"]) for loss in (cross_entropy, energy)
+    ]
+    batches = {"whole": True} if arguments.quick else {"scale": (0.7, 1.3)}
+    print(f"{len(train)} pictures, tags alone; maps, mined labels and predictions go to {sheets}/")
+    model.fit(
+        train.train(setting["batch"], setting["crop"], flip=True, repeat=True, **batches),
+        steps_per_epoch=setting["steps"] // setting["epochs"],
+        epochs=setting["epochs"],
+        callbacks=watched,
+        shuffle=False,
+        verbose=2,
+    )
+
+    # Only this branch is deployed: by itself, and with a CRF behind it in the same file.
+    segmenter = model.segmenter
+    crf = layers.MeanFieldCRF(radius=5, value_range=train.value_range)
+    refined = keras.Model(segmenter.input, crf([segmenter.output, segmenter.input]))
+    if val is not None:
+        score("segmenter", segmenter, val)
+        score("with a windowed CRF behind it", refined, val)
+    segmenter.save(f"{arguments.out}.keras")
+    with_crf = str(pathlib.Path(arguments.out).with_suffix(".crf.onnx"))
+    pictures = val or train
+    picture, _ = pictures.load(len(pictures) - 1)
+    for net, path in ((segmenter, arguments.out), (refined, with_crf)):
+        print(export.to_onnx(net, path, class_names=train.class_names))
+        mask = export.OnnxSegmenter(path)(picture)
+        same = mask == np.argmax(net(picture[None].astype("float32"), training=False)[0], axis=-1)
+        found = ", ".join(train.class_names[number] for number in np.unique(mask))
+        print(f"{path}: {np.mean(same):.1%} of the last picture's pixels as in Keras; it finds {found}")
+
+
+if __name__ == "__main__":
+    main()
