@@ -97,8 +97,8 @@ def application_name(name):
         if known.lower() == wanted and _takes(builds, "include_top") and _longest_prefix(known):
             return known
     raise ValueError(
-        "`backbone` must be resnet18, resnet34 or a network of keras.applications of one of the kinds "
-        f"{', '.join(sorted(_PREPROCESSING))}. Received: backbone={name!r}"
+        "`backbone` must be resnet18, resnet34, resnet38 or a network of keras.applications of one of the "
+        f"kinds {', '.join(sorted(_PREPROCESSING))}. Received: backbone={name!r}"
     )
 
 

@@ -42,7 +42,7 @@ def EncoderUNet(
     Args:
         num_classes: number of classes, at least 1.
         backbone: the name of a network in `keras.applications` whose layers pad to "same": any MobileNet,
-            ResNet, EfficientNet, ConvNeXt, DenseNet or VGG; or `"resnet18"`, `"resnet34"`.
+            ResNet, EfficientNet, ConvNeXt, DenseNet or VGG; or `"resnet18"`, `"resnet34"`, `"resnet38"`.
         weights: of the encoder. None for random ones; for `keras.applications` `"imagenet"` or the path of a
             file; for the ResNets written here the path of a file, see `load_resnet_weights`.
         frozen: whether the encoder, its batch normalisation included, stays as it is in training. None:
@@ -51,8 +51,8 @@ def EncoderUNet(
         input_channels: channels of the pictures. Grey ones, 1, are repeated for the encoder, so that they go
             with pretrained weights.
         value_range: the values of black and white in the pictures as they come.
-        filters: channels of the decoder at strides 16, 8, 4, 2 and 1; those below `output_stride` have no
-            level to go to.
+        filters: channels of the decoder at strides 16, 8, 4, 2 and 1; those below `output_stride`, or not
+            below the stride of the encoder's last features, have no level to go to.
         output_stride: pixels of the picture to one of the logits along each axis, 1, 2, 4, 8 or 16; sizes are
             rounded up.
         dropout: rate of dropout on the encoder's last features, in [0, 1).
@@ -117,6 +117,8 @@ def EncoderUNet(
     for stride, count in zip(_UP, filters, strict=True):
         if stride < output_stride:
             break
+        if stride >= strides[-1]:
+            continue
         skip = skips[stride] if stride in skips else _picture(inputs, value_range, stride)
         x = conv(x, count, 1, f"up{stride}_reduce", regularizer=regularizer)
         x = UpsampleLike(name=f"up{stride}_upsample")(x, skip)

@@ -100,8 +100,8 @@ class CommonSettings:
     backbone: str = option(
         SEGMENTER,
         "resnet34",
-        "encoder of deeplabv3plus, encoder-unet and two-branch: resnet18, resnet34, resnet38, or a name of "
-        "keras.applications",
+        "encoder of deeplabv3plus, encoder-unet and two-branch: resnet18, resnet34, a name of "
+        "keras.applications, or resnet38, not of deeplabv3plus",
     )
     weights: str | None = option(
         SEGMENTER, None, "pretrained encoder, not of unet: imagenet, or a local file"

@@ -12,6 +12,14 @@ import tensorflow as tf
 from keras_wsseg import losses, targets
 
 SHORT = {"scale": 0.5, "sigma_rgb": 0.3, "sigma_xy": 6.0}
+KERNELS = [
+    {
+        "module": "keras_wsseg.kernels.gaussian_kernel",
+        "class_name": "GaussianKernel",
+        "config": {"weight": 2.0, "xy": 6.0, "rgb": 0.3},
+        "registered_name": "keras_wsseg>GaussianKernel",
+    }
+]
 CASES = {
     "PartialCrossEntropy": {"class_weights": "batch"},
     "GatedCRFLoss": {"radius": 3, "scale": 0.5},
@@ -24,11 +32,21 @@ CASES = {
     "PositionalLoss": {"object_class": 2},
     "NegativeLoss": {"object_class": 2},
     "SingleClassLoss": {"object_class": 2, "least": 0.5},
+    "AdaptivePriorLoss": {},
+    "NeighborhoodLoss": {},
+    "NeighborhoodLoss window": {"radius": 3, "sharpness": 3.0},
+    "NeighborhoodLoss mean": {"kind": "mean", "through_neighbors": False},
+    "NeighborhoodLoss raw": {"normalized": False, "kernels": KERNELS},
+    "NeighborhoodLoss nystrom": {"method": "nystrom", "landmarks": 24, "kernels": KERNELS},
+    "NeighborhoodLoss permutohedral": {"method": "permutohedral", "kernels": KERNELS},
+    "DenseEnergyLoss": SHORT,
+    "DenseEnergyLoss raw": {**SHORT, "normalization": "none"},
+    "BalancedCrossEntropy": {},
 }
 # The pictures are small enough for the exact sums; the approximations must agree between backends as well.
 CASES |= {
     f"{name} {method}": {**CASES[name], "method": method, "landmarks": 24}
-    for name in ("DenseCRFLoss", "NormalizedCutLoss", "ADMLoss")
+    for name in ("DenseCRFLoss", "NormalizedCutLoss", "ADMLoss", "DenseEnergyLoss")
     for method in ("nystrom", "permutohedral")
 }
 WAYS = {"eager": None, "graph": {}, "XLA": {"jit_compile": True}}

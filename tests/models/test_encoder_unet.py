@@ -1,11 +1,13 @@
 """EncoderUNet as any segmenter, its choice of encoders, and what freezing one means."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
 
 from keras_wsseg import losses
-from keras_wsseg.models import EncoderUNet, WeaklySupervisedModel
+from keras_wsseg.models import EncoderUNet, WeaklySupervisedModel, encoder_unet
 
 SMALL = {"num_classes": 3, "filters": (8, 8, 6, 6, 4)}
 
@@ -76,6 +78,15 @@ def test_other_encoders(backbone, make_pictures):
     model = EncoderUNet(**SMALL, backbone=backbone)
     logits = model(make_pictures(batch=1)).numpy()
     assert logits.shape == (1, 33, 41, 3) and np.isfinite(logits).all()
+
+
+def test_the_way_up_begins_below_the_deepest_features(make_pictures, monkeypatch):
+    """ResNet-38 dilates from stride 8 on: there is nothing to go up from at 16."""
+    monkeypatch.setattr(encoder_unet, "encode", functools.partial(encoder_unet.encode, width=4))
+    model = EncoderUNet(**SMALL, backbone="resnet38")
+    levels = {layer.name.split("_")[0] for layer in model.layers if layer.name.startswith("up")}
+    assert levels == {"up4", "up2", "up1"}
+    assert model(make_pictures(19, 25)).shape[1:3] == (19, 25)
 
 
 def test_the_picture_stands_in_where_the_encoder_has_no_features(make_pictures):

@@ -18,7 +18,7 @@ from keras_wsseg.training import TrainingConfig
             {"method": "crf"},
             ValueError,
             "method must be one of gated-crf, dense-crf, normalized-cut, kernel-cut, adm, pce, full, "
-            "single-class. Received: method='crf'",
+            "single-class, tags-prior, rrm. Received: method='crf'",
         ),
         (
             {"dense_method": "fast"},
@@ -155,6 +155,26 @@ from keras_wsseg.training import TrainingConfig
             "Received: encoder='frozen', weights=None, start_from=None",
         ),
         ({"object_share": 1.5}, ValueError, "object_share must be at most 1. Received: object_share=1.5"),
+        (
+            {"reliable_share": 1.5},
+            ValueError,
+            "reliable_share must be at most 1. Received: reliable_share=1.5",
+        ),
+        (
+            {"cam_scales": ()},
+            ValueError,
+            "cam_scales must be numbers greater than 0. Received: cam_scales=()",
+        ),
+        (
+            {"model": "two-branch"},
+            ValueError,
+            "model can be two-branch where method is rrm only. Received: model='two-branch', method='gated-crf'",
+        ),
+        (
+            {"encoder_rate": 0.1},
+            ValueError,
+            "encoder_rate must be 1 for a model without encoder. Received: encoder_rate=0.1, model='unet'",
+        ),
     ],
 )
 def test_wrong_settings_are_told(changes, error, text):
@@ -213,3 +233,11 @@ def test_methods_without_use_for_unlabelled_pictures_take_any_batch():
 def test_every_setting_can_be_shown():
     for field in dataclasses.fields(TrainingConfig):
         assert field.metadata["help"] and field.metadata["group"]
+
+
+def test_pictures_stay_whole_where_their_tags_do():
+    def whole(**changes):
+        return TrainingConfig(data="hearts", **changes).whole_pictures
+
+    assert whole(method="rrm") and whole(method="tags-prior") and whole(method="single-class", whole=False)
+    assert whole(whole=True) and not whole() and not whole(method="rrm", whole=False)
