@@ -168,7 +168,8 @@ from keras_wsseg.training import TrainingConfig
         (
             {"model": "two-branch"},
             ValueError,
-            "model can be two-branch where method is rrm only. Received: model='two-branch', method='gated-crf'",
+            "model can be two-branch where method is rrm only. "
+            "Received: model='two-branch', method='gated-crf'",
         ),
         (
             {"encoder_rate": 0.1},

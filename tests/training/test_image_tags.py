@@ -22,7 +22,7 @@ def config(small_config):
 
 def test_the_data_have_tags_and_no_label(config):
     data = build_training_data(config.replace(method="rrm"))
-    assert data.tags.shape == (4, 3) and (data.tags[:, 0] == 1).all() and len(data) == 4
+    assert data.tags.shape == (4, 2) and (data.tags[:, 0] == 1).all() and len(data) == 4
     assert (data.load(0)[1] == UNLABELLED).all()
 
 
@@ -71,7 +71,7 @@ def test_the_model_mines_as_was_set(config):
     assert (settings["share"], settings["gamma"], settings["scales"]) == (0.3, 2.0, (0.5, 1.0))
     assert (settings["dilation"], settings["classification_weight"], settings["crf"]) == (3, 0.5, False)
     # Whole pictures: the segmenter resizes to the side at which it was trained.
-    assert segmenter.compute_output_shape((1, 33, 20, 3)) == (1, 33, 20, 3)
+    assert segmenter.compute_output_shape((1, 33, 20, 3)) == (1, 33, 20, 2)
     shared = {id(weight) for weight in model.weights}
     assert segmenter.weights and all(id(weight) in shared for weight in segmenter.weights)
     windowed, _ = build_model(config.replace(method="rrm"), data)
