@@ -1,0 +1,71 @@
+"""A data folder for trials from tags: crops of densely labelled scenes, some classes of theirs, and tags.
+
+    python benchmarks/tagged_crops.py camvid --classes sky,tree,car --out streets
+
+Crops differ in what they hold where whole scenes hold everything. A crop is tagged with the classes that
+cover at least `--least` of it; all other classes are the background. The label maps are there to score on and
+for full supervision; trainings from tags read `tags.csv` alone.
+"""
+
+import argparse
+import pathlib
+
+import numpy as np
+from PIL import Image
+
+from keras_wsseg.annotations import UNLABELLED, read_label_map, tags_of_labels, write_label_map, write_tags
+from keras_wsseg.data.listing import IMAGE_SUFFIXES, files_by_stem, read_lines
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("data", type=pathlib.Path, help="folder with images/, labels/, lists and classes.txt")
+    parser.add_argument("--classes", required=True, help="names of the classes to learn, with commas")
+    parser.add_argument("--out", type=pathlib.Path, required=True)
+    parser.add_argument("--crop", type=int, default=128, help="side of a crop in pixels")
+    parser.add_argument("--size", type=int, default=64, help="side to which it is resized")
+    parser.add_argument("--train-crops", type=int, default=4, help="crops of a picture to train on")
+    parser.add_argument("--val-crops", type=int, default=2, help="crops of a picture to score on")
+    parser.add_argument("--least", type=float, default=0.08, help="share of a crop that makes a tag")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+
+    known = read_lines(options.data / "classes.txt")
+    names = ("background", *options.classes.split(","))
+    # Everything that is not asked for is background, and what is unlabelled stays so.
+    ids = np.zeros(256, "uint8")
+    ids[UNLABELLED] = UNLABELLED
+    for number, name in enumerate(names[1:], start=1):
+        ids[known.index(name)] = number
+
+    for folder in ("images", "labels"):
+        (options.out / folder).mkdir(parents=True)
+    images = files_by_stem(options.data, "images", IMAGE_SUFFIXES)
+    random, tags = np.random.default_rng(options.seed), {}
+    for split, count in (("train", options.train_crops), ("val", options.val_crops)):
+        written = []
+        for name in read_lines(options.data / f"{split}.txt"):
+            image = Image.open(images[name]).convert("RGB")
+            labels = ids[read_label_map(options.data / "labels" / f"{name}.png")]
+            for number in range(count):
+                written.append(f"{name}_{number}")
+                row, column = (random.integers(0, size - options.crop + 1) for size in labels.shape)
+                box = (column, row, column + options.crop, row + options.crop)
+                crop = labels[row : row + options.crop, column : column + options.crop]
+                if split == "train":
+                    found = tags_of_labels(crop, len(names), least=options.least)
+                    tags[written[-1]] = [tag for tag, there in zip(names, found, strict=True) if there][1:]
+                size = (options.size, options.size)
+                image.crop(box).resize(size, Image.BOX).save(options.out / f"images/{written[-1]}.png")
+                crop = np.array(Image.fromarray(crop).resize(size, Image.NEAREST))
+                write_label_map(options.out / f"labels/{written[-1]}.png", crop)
+        (options.out / f"{split}.txt").write_text("".join(f"{name}\n" for name in written))
+    write_tags(options.out / "tags.csv", tags)
+    (options.out / "classes.txt").write_text("".join(f"{name}\n" for name in names))
+    for name in names[1:]:
+        share = np.mean([name in given for given in tags.values()])
+        print(f"{name}: in {100 * share:.0f} % of {len(tags)} pictures")
+
+
+if __name__ == "__main__":
+    main()
