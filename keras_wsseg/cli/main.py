@@ -33,7 +33,8 @@ _COMMANDS = (
 )
 
 _DESCRIPTION = """\
-Train a segmenter from scribbles, clicks or dense labels, see what it learned, and ship it as one ONNX file.
+Train a segmenter from scribbles, clicks, tags or dense labels, see what it learned, and ship it as one ONNX
+file.
 """
 
 _EPILOG = """\
