@@ -72,7 +72,7 @@ def fit(train, arguments, setting, weight):
         neighborhood = losses.NeighborhoodLoss(weight, "exponentiated", setting["sharpness"])
         loss += neighborhood
         watched.append(callbacks.WarmUp(neighborhood, setting["warm_up"], setting["ramp"]))
-        shown = [train.load(index)[0] for index in range(min(8, len(train)))]
+        shown = [train.load(index)[0] for index in range(min(4, len(train)))]
         sheets, tags, names = f"{arguments.out}.pictures", train.tags[: len(shown)], train.class_names
         watched.append(callbacks.TagPictures(shown, tags, sheets, estimated_labels(), class_names=names))
         print(f"with the neighbourhood loss; estimated labels and predictions go to {sheets}/")

@@ -2,7 +2,7 @@
 arXiv:1911.08039).
 
     python examples/reliable_regions.py VOC --weights resnet38.weights.h5    the paper, needs a GPU
-    python examples/reliable_regions.py --quick                              a minute on a CPU
+    python examples/reliable_regions.py --quick                              one to two minutes on a CPU
 
 One net tells which classes a picture holds, labels the pixels that it and a CRF are sure of, and learns masks
 from them, all in the same step. The data folder holds images/ and tags.csv, train.txt where not all of them
@@ -101,7 +101,7 @@ def main(argv=None):
     model, optimizer = small(train) if arguments.quick else published(train, setting, arguments.weights)
     cross_entropy, energy = losses.BalancedCrossEntropy(), losses.DenseEnergyLoss()
     model.compile(optimizer, loss=cross_entropy + energy, jit_compile=arguments.quick or "auto")
-    shown = [train.load(index)[0] for index in range(min(8, len(train)))]
+    shown = [train.load(index)[0] for index in range(min(4, len(train)))]
     sheets = f"{arguments.out}.pictures"
     watched = [callbacks.TagPictures(shown, train.tags[: len(shown)], sheets, class_names=train.class_names)]
     watched += [
@@ -129,8 +129,9 @@ def main(argv=None):
     with_crf = str(pathlib.Path(arguments.out).with_suffix(".crf.onnx"))
     pictures = val or train
     picture, _ = pictures.load(len(pictures) - 1)
-    for net, path in ((segmenter, arguments.out), (refined, with_crf)):
-        print(export.to_onnx(net, path, class_names=train.class_names))
+    # On the random pictures of the comparison a CRF lets a pixel tip over by the last digit here and there.
+    for net, path, tolerance in ((segmenter, arguments.out, 1e-4), (refined, with_crf, 1e-2)):
+        print(export.to_onnx(net, path, class_names=train.class_names, tolerance=tolerance))
         mask = export.OnnxSegmenter(path)(picture)
         same = mask == np.argmax(net(picture[None].astype("float32"), training=False)[0], axis=-1)
         found = ", ".join(train.class_names[number] for number in np.unique(mask))
