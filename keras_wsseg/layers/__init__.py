@@ -4,6 +4,7 @@ from keras_wsseg.layers.class_activation_map import ClassActivationMap
 from keras_wsseg.layers.crop_to_stride import CropToStride
 from keras_wsseg.layers.mean_field_crf import MeanFieldCRF
 from keras_wsseg.layers.pad_to_multiple import PadToMultiple
+from keras_wsseg.layers.pixel_label_estimator import PixelLabelEstimator
 from keras_wsseg.layers.reliable_regions import ReliableRegions
 from keras_wsseg.layers.resize_like import ResizeLike
 from keras_wsseg.layers.resize_to import ResizeTo
@@ -17,6 +18,7 @@ __all__ = [
     "CropToStride",
     "MeanFieldCRF",
     "PadToMultiple",
+    "PixelLabelEstimator",
     "ReliableRegions",
     "ResizeLike",
     "ResizeTo",

@@ -1,6 +1,7 @@
 """Regularised losses as Keras classes; they add and scale: `PartialCrossEntropy() + GatedCRFLoss()`."""
 
 from keras_wsseg.kernels.gaussian_kernel import GaussianKernel
+from keras_wsseg.losses.adaptive_prior import AdaptivePriorLoss
 from keras_wsseg.losses.adm import ADMLoss
 from keras_wsseg.losses.balanced_cross_entropy import BalancedCrossEntropy
 from keras_wsseg.losses.dense_crf import DenseCRFLoss
@@ -20,6 +21,7 @@ from keras_wsseg.losses.volumetric import VolumetricLoss
 
 __all__ = [
     "ADMLoss",
+    "AdaptivePriorLoss",
     "BalancedCrossEntropy",
     "DenseCRFLoss",
     "DenseEnergyLoss",

@@ -1,5 +1,6 @@
 """The equations: pure functions on tensors of any Keras backend."""
 
+from keras_wsseg.ops.adaptive_prior import adaptive_prior, estimated_labels
 from keras_wsseg.ops.class_activation import class_activation_maps
 from keras_wsseg.ops.dense_crf import dense_crf_energy, normalized_cut_energy
 from keras_wsseg.ops.dense_energy import dense_energy
@@ -20,6 +21,7 @@ from keras_wsseg.ops.resize import resize_antialiased, resize_area, resize_bilin
 from keras_wsseg.ops.sparse_crf import neighbour_weights, sparse_crf_energy
 
 __all__ = [
+    "adaptive_prior",
     "agreeing_labels",
     "class_activation_maps",
     "click_frequency_weights",
@@ -28,6 +30,7 @@ __all__ = [
     "dense_energy",
     "dense_gaussian_filter",
     "dense_gaussian_kernel",
+    "estimated_labels",
     "gated_crf_energy",
     "local_gaussian_filter",
     "mean_field",

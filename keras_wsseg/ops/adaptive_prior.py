@@ -1,0 +1,204 @@
+"""How much each class must be favoured so that every class that is there gets its share of a picture."""
+
+import numbers
+
+import numpy as np
+from keras import ops
+
+from keras_wsseg.ops.backend import matmul_float32
+from keras_wsseg.ops.prior_search import best, mean_labels, search_prior
+
+# Pictures of more classes than this are searched apart, over all columns, so that the many classes of a data
+# set cost nothing in pictures that hold a few of them.
+FEW = 6
+
+
+def adaptive_prior(probabilities, tags, shares=(0.4, 0.2), mask=None, grid=99):
+    r"""The weight of each class of a picture with which every class that is there gets a share of the pixels.
+
+    It is what makes labels out of tags: a net that knows nothing yet, or calls all pixels background, is
+    corrected just as far as its picture's tags ask for. Per picture, `beta` is the point of
+
+    `min sum_l beta_l log beta_l` subject to `mean_j q_j(l) >= c_l`, `sum_l beta_l = 1`
+
+    over the classes `l` that are there, with `q` of `estimated_labels`, and `c` the shares; where the shares
+    of a picture sum to more than 1, they are scaled down to 1. With one object the points of a grid are
+    compared: of those that give both their share the one of least `sum beta log beta`; where none does, the
+    one that falls short of the shares least, `sum_l max(c_l - mean_j q_j(l), 0)`. With several objects the
+    same is sought by Newton steps from several starts, on all pictures at once. No `beta` of a class that is
+    there is below the grid's least value, `1 / (grid + 1)`, nor below half of `1 / classes there`, so that
+    a net that is certain everywhere moves nothing to infinity.
+
+    Args:
+        probabilities: `(batch, pixels, classes)`, not negative.
+        tags: `(batch, classes)`, 1 for the classes that are there, else 0. The first class, the background,
+            always is.
+        shares: the least share of the background and of each object, from 0 to 1.
+        mask: `(batch, pixels)`, 1 for the pixels inside the picture, else 0. None: all are.
+        grid: number of points between 0 and 1 for pictures with one object.
+
+    Returns:
+        `(batch, classes)`, float32: `beta`, 0 for classes that are not there. No gradient flows through it.
+
+    Raises:
+        ValueError: if an argument is out of its range, or the shapes do not fit.
+
+    Example:
+        >>> import numpy as np
+        >>> nearly_all_background = np.tile(np.array([0.9, 0.05, 0.05], "float32"), (1, 16, 1))
+        >>> beta = adaptive_prior(nearly_all_background, np.array([[1, 0, 1]]))
+        >>> [round(float(b), 2) for b in beta[0]]
+        [0.18, 0.0, 0.82]
+
+    Source: Pandey & Dukkipati 2017, arXiv:1705.01262, which gives the problem, and the grid for one object;
+    the search for several objects and the bound on `beta` are this library's.
+    """
+    check_prior(shares, grid)
+    p, tags, weights = _prepared(probabilities, tags, mask)
+    background, each = (float(share) for share in shares)
+    target = tags * ops.one_hot(0, tags.shape[-1], dtype="float32") * (background - each) + tags * each
+    target = target / ops.maximum(ops.sum(target, axis=-1, keepdims=True), 1.0)
+    count = ops.sum(tags, axis=-1, keepdims=True)
+    beta = ops.where(count == 2, _on_grid(p, tags, target, weights, grid), tags / count)
+    if tags.shape[-1] > 2:
+        beta = ops.where(count > 2, _for_several(p, tags, target, weights, grid), beta)
+    return ops.stop_gradient(beta)
+
+
+def estimated_labels(probabilities, tags, beta):
+    r"""The pixel labels that a net's probabilities become under the weights of the classes.
+
+    `q_j(l) = p_j(l) beta_l / sum_l' p_j(l') beta_l'` over the classes that are there, 0 for the others.
+
+    Args:
+        probabilities: `(batch, pixels, classes)`, not negative. Where a pixel has none for any class that
+            is there, all of these are taken for equally likely.
+        tags: `(batch, classes)`, as of `adaptive_prior`.
+        beta: `(batch, classes)`, what `adaptive_prior` gives.
+
+    Returns:
+        `(batch, pixels, classes)`, float32, each pixel's sum 1.
+
+    Raises:
+        ValueError: if the shapes do not fit.
+
+    Example:
+        >>> import numpy as np
+        >>> p = np.array([[[0.8, 0.1, 0.1], [0.5, 0.2, 0.3]]])
+        >>> q = estimated_labels(p, np.array([[1, 0, 1]]), np.array([[0.2, 0.0, 0.8]]))
+        >>> [[round(float(x), 2) for x in pixel] for pixel in q[0]]
+        [[0.67, 0.0, 0.33], [0.29, 0.0, 0.71]]
+
+    Source: Pandey & Dukkipati 2017, arXiv:1705.01262.
+    """
+    _check_shapes("probabilities", probabilities, tags, None)
+    p = _among_tags(ops.cast(probabilities, "float32"), _with_background(tags))
+    q = p * ops.cast(beta, "float32")[:, None]
+    return q / ops.sum(q, axis=-1, keepdims=True)
+
+
+def check_prior(shares, grid):
+    """Says what is wrong with settings that do not depend on the pictures."""
+    pair = isinstance(shares, (tuple, list)) and len(shares) == 2
+    if not pair or not all(isinstance(share, numbers.Real) and 0 <= share <= 1 for share in shares):
+        raise ValueError(
+            "shares must be two numbers from 0 to 1, of the background and of each object. "
+            f"Received: shares={shares!r}"
+        )
+    if isinstance(grid, bool) or not isinstance(grid, int) or grid < 1:
+        raise ValueError(f"grid must be an integer of at least 1. Received: grid={grid!r}")
+
+
+def logits_among_tags(logits, tags):
+    """Probabilities `(batch, pixels, classes)` as if no class but those that are there existed.
+
+    They give the same labels as the softmax over all classes, also where that would be 0 for all of them.
+    """
+    _check_shapes("logits", logits, tags, None)
+    here = _with_background(tags)[:, None] > 0
+    return ops.softmax(ops.where(here, ops.cast(logits, "float32"), -1e30), axis=-1)
+
+
+def _with_background(tags):
+    tags = ops.cast(ops.cast(tags, "float32") > 0.5, "float32")
+    return ops.maximum(tags, ops.one_hot(0, tags.shape[-1], dtype="float32"))
+
+
+def _among_tags(p, tags):
+    # The addend decides where no class that is there has a probability, and nowhere else.
+    p = (p + 1e-30) * tags[:, None]
+    return p / ops.sum(p, axis=-1, keepdims=True)
+
+
+def _check_shapes(what, pixels, tags, mask):
+    if len(pixels.shape) != 3 or pixels.shape[-1] < 2:
+        raise ValueError(
+            f"{what} must be (batch, pixels, classes) with at least two classes. "
+            f"Received: shape {tuple(pixels.shape)}"
+        )
+    expected = [("tags", tags, (pixels.shape[0], pixels.shape[2]))]
+    if mask is not None:
+        expected.append(("mask", mask, tuple(pixels.shape[:2])))
+    for name, value, shape in expected:
+        pairs = zip(tuple(value.shape), shape, strict=False)
+        if len(value.shape) != 2 or any(a is not None and b is not None and a != b for a, b in pairs):
+            raise ValueError(
+                f"{name} must be of shape {shape} for {what} of shape {tuple(pixels.shape)}. "
+                f"Received: shape {tuple(value.shape)}"
+            )
+
+
+def _prepared(probabilities, tags, mask):
+    """Probabilities among the classes that are there, tags and pixels' weights of sum 1, as float32."""
+    _check_shapes("probabilities", probabilities, tags, mask)
+    tags = ops.stop_gradient(_with_background(tags))
+    p = ops.stop_gradient(_among_tags(ops.cast(probabilities, "float32"), tags))
+    weights = ops.ones_like(p[..., 0]) if mask is None else ops.cast(mask, "float32")
+    weights = ops.divide_no_nan(weights, ops.sum(weights, axis=1, keepdims=True))
+    return p, tags, ops.stop_gradient(weights)
+
+
+def _on_grid(p, tags, target, weights, grid):
+    """`beta` of pictures with one object."""
+    # One column for all objects: in the pictures in question there is but one.
+    split = np.zeros((p.shape[-1], 2), "float32")
+    split[0, 0] = split[1:, 1] = 1
+    pair = matmul_float32(p, ops.convert_to_tensor(split))
+    aims = matmul_float32(target, ops.convert_to_tensor(split))
+    points = np.arange(1, grid + 1) / (grid + 1)
+    points = ops.convert_to_tensor(np.stack([1 - points, points], axis=-1).astype("float32"))
+    beta = points[None] * ops.ones_like(aims)[:, None]
+    chosen = best(aims[:, None], mean_labels(pair, weights, beta)[0], beta)
+    return tags * matmul_float32(chosen, ops.convert_to_tensor(split.T))
+
+
+def _for_several(p, tags, target, weights, grid):
+    """`beta` of pictures with at least two objects; nothing is computed where a batch has none."""
+    classes = p.shape[-1]
+    count = ops.sum(tags, axis=-1, keepdims=True)
+    most = ops.max(count)
+
+    def of_few():
+        # The columns of the classes that are there come first, in their order.
+        numbers = ops.arange(classes, dtype="float32")
+        order = ops.argsort(numbers + classes * (1.0 - tags), axis=-1)[:, :FEW]
+        chosen = ops.one_hot(order, classes, dtype="float32")
+        columns = ops.transpose(chosen, (0, 2, 1))
+        few_tags, few_target = (matmul_float32(x[:, None], columns)[:, 0] for x in (tags, target))
+        # Where there are more classes than columns, the result is not used, but must be finite.
+        few = _among_tags(matmul_float32(p, columns), few_tags)
+        beta = search_prior(few, few_tags, few_target, weights, grid)
+        return matmul_float32(beta[:, None], chosen)[:, 0]
+
+    def of_all():
+        return search_prior(p, tags, target, weights, grid)
+
+    if classes <= FEW:
+        return _where_needed(most > 2, of_all, tags)
+    few = _where_needed(ops.any(ops.logical_and(count > 2, count <= FEW)), of_few, tags)
+    return ops.where(count > FEW, _where_needed(most > FEW, of_all, tags), few)
+
+
+def _where_needed(needed, compute, otherwise):
+    """`compute()` if needed, else `otherwise`."""
+    return ops.cond(needed, compute, lambda: otherwise)

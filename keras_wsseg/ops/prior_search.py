@@ -1,0 +1,222 @@
+"""Search for the adaptive prior of pictures with several objects, on all pictures of a batch at once."""
+
+import numpy as np
+from keras import ops
+
+from keras_wsseg.ops.backend import matmul_float32
+
+# Shares that fall short by less than this count as reached: the mean of float32 numbers over a picture is
+# not known better.
+TOLERANCE = 1e-5
+
+# How many points are tried to begin with, how many chains of steps begin at the best of them, for how many
+# steps, how many of them go on, and up to which step.
+STARTS, CHAINS, FIRST_STEPS, KEPT, STEPS = 128, 8, 44, 4, 64
+# The first steps look at no more pixels than about these, spread evenly over the picture; the last at all.
+FIRST_PIXELS = 1024
+# Dampings of a Newton step that are tried at once, relative to the one that served last.
+DAMPINGS = (10.0 ** np.linspace(-3, 2, 4)).astype("float32")
+
+
+def mean_labels(p, weights, beta):
+    """`mean_j q_j(l)` for several `beta` of each picture, `(batch, count, classes)`, and the denominators."""
+    total = matmul_float32(beta, ops.transpose(p, (0, 2, 1)))
+    return beta * matmul_float32(weights[:, None] / total, p), total
+
+
+def _shortfall(target, means):
+    return ops.sum(ops.maximum(target - means, 0.0), axis=-1)
+
+
+def _negative_entropy(beta):
+    return ops.sum(beta * ops.log(ops.maximum(beta, 1e-30)), axis=-1)
+
+
+def _pick(values, scores):
+    """Of several rows, `(..., count, columns)`, the one of the least score, `(..., count)`."""
+    scores = ops.where(ops.isfinite(scores), scores, 1e30)
+    chosen = ops.one_hot(ops.argmin(scores, axis=-1), scores.shape[-1], dtype="float32")
+    return ops.sum(chosen[..., None] * values, axis=-2)
+
+
+def best(target, means, beta):
+    """Among the points that fall short least, `beta` of the least `sum beta log beta`."""
+    short = _shortfall(target, means)
+    reached = short <= ops.min(short, axis=-1, keepdims=True) + TOLERANCE
+    return _pick(beta, ops.where(reached, _negative_entropy(beta), 1e30))
+
+
+def search_prior(p, tags, target, weights, grid):
+    """`beta` by Newton steps from several starts.
+
+    What the steps lower is `eta sum beta log beta + sum_l mu softplus((c_l - m_l) / mu + shift_l)`, a smooth
+    `eta sum beta log beta + sum_l max(c_l - m_l, 0)`. The shifts, multipliers on a logarithmic scale, are
+    raised by what is missing, so that `mu` need not be tiny for the shares to be met closely; `eta` falls
+    as long as some are not met, so that where they cannot be, it is the shortfall alone that counts.
+    """
+    rough = _Problem(*_thinned(p, weights), tags, target, grid)
+    problem = _Problem(p, weights, tags, target, grid)
+    points = rough.starts()
+    column = ops.zeros_like(points[..., :1])
+    state = (points, ops.zeros_like(points), column + 0.01, column + 1.0)
+    state = ops.fori_loop(0, FIRST_STEPS, rough.step, state)
+    beta, means = problem.beta_and_means(state[0])
+    # What decides is the shortfall, and the entropy where there is next to none.
+    scores = 1000.0 * ops.maximum(_shortfall(target[:, None], means), 1e-3) + _negative_entropy(beta)
+    kept = ops.one_hot(ops.argsort(scores, axis=-1)[:, :KEPT], CHAINS, dtype="float32")
+    state = tuple(matmul_float32(kept, part) for part in state)
+    beta, means = problem.beta_and_means(ops.fori_loop(FIRST_STEPS, STEPS, problem.step, state)[0])
+    return best(target[:, None], means, beta)
+
+
+def _thinned(p, weights):
+    pixels = ops.shape(p)[1]
+    if isinstance(pixels, int) and pixels <= FIRST_PIXELS:
+        return p, weights
+    rows = ops.arange(FIRST_PIXELS, dtype="int32") * pixels // FIRST_PIXELS
+    weights = ops.take(weights, rows, axis=1)
+    weights = ops.divide_no_nan(weights, ops.sum(weights, axis=1, keepdims=True))
+    return ops.take(p, rows, axis=1), weights
+
+
+class _Problem:
+    """The pictures of a batch, and several `beta` of each, as `beta = least + (1 - n least) softmax(a)`."""
+
+    def __init__(self, p, weights, tags, target, grid):
+        self.p, self.weights = p, weights
+        self.tags, self.target = tags[:, None], target[:, None]
+        count = ops.sum(self.tags, axis=-1, keepdims=True)
+        self.least = ops.minimum(1.0 / (grid + 1), 0.5 / count)
+        self.room = 1.0 - count * self.least
+        self.classes = p.shape[-1]
+        self.eye = ops.eye(self.classes, dtype="float32")
+        # With it the mean of products of two columns is one matrix product for all weights of the pixels.
+        products = p[..., :, None] * p[..., None, :]
+        self.products = ops.reshape(products, (-1, ops.shape(p)[1], self.classes**2))
+
+    def starts(self):
+        """Of random points around even weights, further and further away, the best of each chain."""
+        table = np.random.default_rng(0).normal(size=(STARTS, self.classes))
+        table = (table * np.linspace(0, 4, STARTS)[:, None]).astype("float32")
+        points = ops.convert_to_tensor(table)[None] * self.tags
+        beta, means = self.beta_and_means(points)
+        scores = _shortfall(self.target, means) + 0.05 * _negative_entropy(beta)
+        shape = (-1, STARTS // CHAINS, CHAINS)
+        points = ops.transpose(ops.reshape(points, (*shape, self.classes)), (0, 2, 1, 3))
+        return _pick(points, ops.transpose(ops.reshape(scores, shape), (0, 2, 1)))
+
+    def beta(self, points):
+        """`beta` and the softmax behind it."""
+        share = ops.softmax(ops.where(self.tags > 0, points, -1e30), axis=-1)
+        return (self.least + self.room * share) * self.tags, share
+
+    def beta_and_means(self, points):
+        """`beta`, and the shares of the picture that it gives."""
+        beta, _ = self.beta(points)
+        return beta, mean_labels(self.p, self.weights, beta)[0]
+
+    def step(self, index, state):
+        """One step of all chains, `(batch, chains, classes)`; dampings and `eta` have one column."""
+        points, shift, damping, eta = state
+        index = ops.cast(index, "float32")
+        beta, share = self.beta(points)
+        means, total = mean_labels(self.p, self.weights, beta)
+        missing = self.target - means
+        mu = ops.maximum(0.1 * ops.power(0.31, index), 3e-3)
+        # For four steps from even weights towards the shares; from then on as far as they ask for.
+        unmet = ops.sum(ops.maximum(missing, 0.0), axis=-1, keepdims=True) > 1e-4
+        lower = ops.where(unmet, ops.maximum(eta / 1.5, 1e-6), eta)
+        fallen = ops.where(index < 4, ops.zeros_like(eta) + 0.1 * ops.power(0.464, index), lower)
+        # Raised by more at a time they would swing where the shares cannot be met.
+        raised = shift + ops.clip(missing / mu, -1.0, 1.0) + ops.log(fallen / eta)
+        shift = ops.where(index < 8, shift, ops.clip(raised, ops.log(fallen) - 5.0, 8.0))
+        eta = fallen
+        gradient, hessian = self._slopes(beta, share, means, total, missing / mu + shift, mu, eta)
+        scale = ops.maximum(ops.max(ops.abs(hessian), axis=(-1, -2), keepdims=True), 1e-20)
+        # Adding the same to all numbers of a point changes nothing; neither does an absent class.
+        tags = self.tags[:, 0]
+        still = (tags[:, :, None] * tags[:, None] + (1.0 - tags)[:, :, None] * self.eye)[:, None]
+        hessian = (hessian + still * scale)[:, :, None]
+        dampings = damping * DAMPINGS
+        hessian = hessian + (dampings[..., None, None] * scale[:, :, None]) * self.eye
+        floor = 1e-7 * scale[:, :, None, 0]
+        moves = -_solve(hessian, ops.broadcast_to(gradient[:, :, None], ops.shape(hessian)[:-1]), floor)
+        moves = moves * self.tags[:, None]
+        longest = ops.max(ops.abs(moves), axis=-1, keepdims=True)
+        moves = moves * ops.minimum(1.0, 3.0 / ops.maximum(longest, 1e-12))
+        tried = points[:, :, None] + ops.concatenate([ops.zeros_like(moves[:, :, :1]), moves], axis=2)
+        scores = self._scores(tried, shift, mu, eta)
+        points = _pick(tried, scores)
+        points = points - ops.max(ops.where(self.tags > 0, points, -1e30), axis=-1, keepdims=True)
+        points = ops.maximum(points, -30.0) * self.tags
+        # Where no step was better than none, the next ones are shorter.
+        options = ops.concatenate([damping * 10.0, dampings], axis=-1)
+        damping = ops.clip(_pick(options[..., None], scores), 1e-7, 1e3)
+        return points, shift, damping, eta
+
+    def _scores(self, points, shift, mu, eta):
+        chains, count = points.shape[1:3]
+        flat = ops.reshape(points, (-1, chains * count, self.classes))
+        beta, means = self.beta_and_means(flat)
+        short = ops.reshape(self.target - means, (-1, chains, count, self.classes))
+        penalty = mu * ops.softplus(short / mu + shift[:, :, None]) * self.tags[:, None]
+        entropy = ops.reshape(_negative_entropy(beta), (-1, chains, count))
+        return eta * entropy + ops.sum(penalty, axis=-1)
+
+    def _slopes(self, beta, share, means, total, pressure, mu, eta):
+        """Gradient and Hessian with respect to the points."""
+        multipliers = ops.sigmoid(pressure) * self.tags
+        eta = eta[..., None]
+        # First with respect to log beta. The Hessian of m, weighted by the multipliers, is made of the
+        # second and third moments of q.
+        second, third = self._moments(beta, total, multipliers)
+        jacobian = means[..., None] * self.eye - second
+        curvature = multipliers * means - ops.sum(multipliers[..., None] * second, axis=-2)
+        curvature = curvature[..., None] * self.eye + 2.0 * third
+        curvature = curvature - second * (multipliers[..., None] + multipliers[..., None, :])
+        logs = ops.log(ops.maximum(beta, 1e-30))
+        pull = beta * (logs - ops.sum(beta * logs, axis=-1, keepdims=True))
+        bend = (pull + beta)[..., None] * self.eye - beta[..., None] * beta[..., None, :]
+        bend = bend - beta[..., None] * pull[..., None, :] - pull[..., None] * beta[..., None, :]
+        gradient = eta[..., 0] * pull - ops.sum(multipliers[..., None] * jacobian, axis=-2)
+        stiffness = multipliers * (1.0 - multipliers) / mu
+        hessian = ops.matmul(jacobian, stiffness[..., None] * jacobian) + eta * bend - curvature
+        # Then by the chain rule to the points, whose softmax is within the bounds.
+        slack = ops.divide_no_nan(self.room * share, beta) * self.tags
+        spread = self.eye - share[..., None, :]
+        chain = slack[..., None] * spread
+        inner = (gradient * slack * (1.0 - slack))[..., None] * spread
+        outer = ops.sum(gradient * slack, axis=-1)[..., None, None] * share[..., None] * spread
+        hessian = ops.matmul(ops.transpose(chain, (0, 1, 3, 2)), ops.matmul(hessian, chain))
+        hessian = hessian + ops.matmul(ops.transpose(spread, (0, 1, 3, 2)), inner) - outer
+        return ops.sum(chain * gradient[..., None], axis=-2), hessian
+
+    def _moments(self, beta, total, multipliers):
+        """`mean_j q_j(k) q_j(l)`, and the same weighted by `sum_l t_l q_j(l)`, t the multipliers."""
+        pairs = beta[..., None] * beta[..., None, :]
+        weights = self.weights[:, None] / ops.square(total)
+        expected = matmul_float32(multipliers * beta, ops.transpose(self.p, (0, 2, 1))) / total
+        both = ops.concatenate([weights, weights * expected], axis=1)
+        moments = matmul_float32(both, self.products)
+        moments = ops.reshape(moments, (-1, 2, beta.shape[1], self.classes, self.classes))
+        return moments[:, 0] * pairs, moments[:, 1] * pairs
+
+
+def _solve(matrices, right, floor):
+    """Solves symmetric systems `(..., n, n)`, as if no pivot were negative or smaller than the floor.
+
+    So a step goes downhill whether or not the matrix is positive definite, and no matrix is singular.
+    """
+    size = matrices.shape[-1]
+
+    def eliminate(k, table):
+        here = ops.one_hot(k, size, dtype="float32")
+        column = ops.sum(table * ops.one_hot(k, size + 1, dtype="float32"), axis=-1)
+        pivot = ops.maximum(ops.abs(ops.sum(here * column, axis=-1, keepdims=True)), floor)
+        row = ops.sum(here[:, None] * table, axis=-2) / pivot
+        column = ops.where(here > 0, pivot - 1.0, column)
+        return table - column[..., None] * row[..., None, :]
+
+    # Rolled up, since the number of classes may be large, and with it what has to be compiled.
+    table = ops.concatenate([matrices, right[..., None]], axis=-1)
+    return ops.fori_loop(0, size, eliminate, table)[..., -1]
