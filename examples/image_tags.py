@@ -17,7 +17,7 @@ import pathlib
 import keras
 import numpy as np
 
-from keras_wsseg import WeaklySupervisedModel, callbacks, export, layers, losses, metrics, models, optimizers
+from keras_wsseg import WeaklySupervisedModel, callbacks, export, losses, metrics, models, optimizers
 from keras_wsseg.data import SegmentationArrays, SegmentationFolder, TagFolder, synthetic_tags
 
 FULL = {"size": 224, "batch": 20, "steps": 40_000, "epochs": 40, "warm_up": 0, "ramp": 0, "sharpness": 1.0}
@@ -52,17 +52,6 @@ def segmenter_and_optimizer(train, arguments):
     return net, optimizers.LearningRateMultipliers(sgd, {"^vgg16_": 0.1})
 
 
-def estimated_labels():
-    """What the net is trained towards, for pictures: soft labels of the pixels, and the likeliest class."""
-    estimator = layers.PixelLabelEstimator()
-
-    def estimate(model, pictures, tags):
-        soft = estimator([model(pictures, training=False), tags])
-        return soft, keras.ops.argmax(soft, axis=-1)
-
-    return estimate
-
-
 def fit(train, arguments, setting, weight):
     """A segmenter trained with the neighbourhood loss at this weight, or without it for 0."""
     keras.utils.set_random_seed(arguments.seed)
@@ -74,7 +63,7 @@ def fit(train, arguments, setting, weight):
         watched.append(callbacks.WarmUp(neighborhood, setting["warm_up"], setting["ramp"]))
         shown = [train.load(index)[0] for index in range(min(4, len(train)))]
         sheets, tags, names = f"{arguments.out}.pictures", train.tags[: len(shown)], train.class_names
-        watched.append(callbacks.TagPictures(shown, tags, sheets, estimated_labels(), class_names=names))
+        watched.append(callbacks.TagPictures(shown, tags, sheets, class_names=names))
         print(f"with the neighbourhood loss; estimated labels and predictions go to {sheets}/")
     else:
         print("without the neighbourhood loss")

@@ -46,6 +46,18 @@ def value(q, logits, inside):
     return np.array(found)
 
 
+@pytest.mark.parametrize("from_logits", (True, False))
+def test_the_estimate_is_what_the_loss_trains_towards(from_logits):
+    labels, logits, here = batch()
+    tags, inside = np.array([[1, 0, 1], [1, 1, 0], [1, 0, 1]]), labels != 254
+    loss = losses.AdaptivePriorLoss(0.5, 0.3, 0.25, from_logits=from_logits)
+    y_pred = logits if from_logits else oracles.softmax(logits)
+    want = estimates(logits, here, inside, (0.3, 0.25))
+    np.testing.assert_allclose(np.array(loss.estimate(y_pred, tags, inside)), want, atol=1e-4)
+    everywhere = estimates(logits, here, np.ones_like(inside), (0.3, 0.25))
+    np.testing.assert_allclose(np.array(loss.estimate(y_pred, tags)), everywhere, atol=1e-4)
+
+
 def test_value():
     labels, logits, here = batch()
     inside = labels != 254
