@@ -67,16 +67,7 @@ class GaussianKernel(Annealable):
         """
         parts = []
         for name in self.modalities:
-            if name == "xy":
-                part = grid_positions(batch, height, width)
-            elif name in guide:
-                part = guide[name]
-            else:
-                raise ValueError(
-                    f"the kernel compares {name!r}, so y_true must carry it: train with "
-                    "WeaklySupervisedModel or pack the guide with keras_wsseg.targets.pack. "
-                    f"Received: {sorted(guide) or 'labels only'}"
-                )
+            part = grid_positions(batch, height, width) if name == "xy" else of_guide(guide, name)
             parts.append(part / self.tensor(name))
         return ops.concatenate(parts, axis=-1)
 
@@ -89,3 +80,24 @@ class GaussianKernel(Annealable):
 
     def __repr__(self):
         return f"GaussianKernel({', '.join(f'{name}={value:g}' for name, value in self._declared.items())})"
+
+
+def of_guide(guide, name):
+    """A modality of the guide, or a `ValueError` that says how it gets there."""
+    if name not in guide:
+        raise ValueError(
+            f"the kernel compares {name!r}, so y_true must carry it: train with WeaklySupervisedModel or "
+            f"pack the guide with keras_wsseg.targets.pack. Received: {sorted(guide) or 'labels only'}"
+        )
+    return guide[name]
+
+
+def as_kernels(kernels):
+    """A list of kernels out of one, several, or what a loss's configuration holds of them."""
+    kernels = [kernels] if isinstance(kernels, GaussianKernel) else list(kernels)
+    kernels = [keras.saving.deserialize_keras_object(k) if isinstance(k, dict) else k for k in kernels]
+    if not kernels or not all(isinstance(kernel, GaussianKernel) for kernel in kernels):
+        raise ValueError(
+            f"kernels must be a GaussianKernel or a list of at least one. Received: kernels={kernels!r}"
+        )
+    return kernels

@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from keras_wsseg.losses.dense_regularizer import DenseRegularizer
+from keras_wsseg.ops.backend import mean_over_replicas
 from keras_wsseg.ops.dense_crf import propose_labels
 
 
@@ -91,7 +92,7 @@ class ADMLoss(DenseRegularizer):
         unlabelled = mask[..., 0] * (1.0 - ops.sum(known, axis=-1))
         entropy = -ops.sum(proposed * ops.log(ops.maximum(y, 1e-8)), axis=-1)
         total, count = ops.sum(unlabelled * entropy, axis=1), ops.sum(unlabelled, axis=1)
-        return ops.divide_no_nan(total, ops.mean(count))
+        return ops.divide_no_nan(total, mean_over_replicas(count))
 
     def _known(self, labels, height, width, classes):
         """Share of each class among a cell's labelled pixels, `(batch, pixels, classes)`; 0 without any."""

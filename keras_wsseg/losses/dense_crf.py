@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from keras_wsseg.losses.dense_regularizer import DenseRegularizer
+from keras_wsseg.ops.backend import mean_over_replicas
 from keras_wsseg.ops.dense_crf import crf_energy
 
 
@@ -74,7 +75,7 @@ class DenseCRFLoss(DenseRegularizer):
         y = self._probabilities(y_pred, labels, height, width)
         mask = self._mask(labels, height, width)
         energy, mass = crf_energy(self._kernel(guide, labels, mask, height, width), y, mask)
-        return ops.divide_no_nan(energy, ops.mean(mass))
+        return ops.divide_no_nan(energy, mean_over_replicas(mass))
 
     def published_weight(self, y_true, published=2e-9):
         """What a weight on the raw energy, averaged over the batch, comes to here: times the kernel mass.

@@ -3,6 +3,7 @@ from keras import ops
 
 from keras_wsseg import targets
 from keras_wsseg.losses.dense_regularizer import DenseRegularizer
+from keras_wsseg.ops.backend import mean_over_replicas
 from keras_wsseg.ops.dense_energy import dense_energy
 
 NORMALIZATIONS = ("kernel_mass", "none")
@@ -90,7 +91,7 @@ class DenseEnergyLoss(DenseRegularizer):
         mask = self._mask(labels, height, width)
         kernel = self._kernel(guide, labels, mask, height, width)
         energy, mass = dense_energy(kernel, y, self._gate(labels, y, height, width), mask)
-        return energy if self.normalization == "none" else ops.divide_no_nan(energy, ops.mean(mass))
+        return energy if self.normalization == "none" else ops.divide_no_nan(energy, mean_over_replicas(mass))
 
     def _gate(self, labels, y, height, width):
         """S, `(batch, pixels, 1)`: how far a cell is still open to what others say."""

@@ -2,9 +2,10 @@ import keras
 from keras import ops
 
 from keras_wsseg import targets
-from keras_wsseg.kernels.gaussian_kernel import GaussianKernel
+from keras_wsseg.kernels.gaussian_kernel import GaussianKernel, as_kernels
 from keras_wsseg.losses.loss_grid import scaled_size, whole_cells
 from keras_wsseg.losses.segmentation_loss import SegmentationLoss
+from keras_wsseg.ops.backend import mean_over_replicas
 from keras_wsseg.ops.gated_crf import check_compatibility, energy_and_mass
 from keras_wsseg.ops.local_gaussian import METHODS
 from keras_wsseg.ops.resize import resize_area
@@ -91,7 +92,7 @@ class GatedCRFLoss(SegmentationLoss):
         if not 0 < scale <= 1:
             raise ValueError(f"scale must be greater than 0 and at most 1. Received: scale={scale!r}")
         self.radius = radius
-        self.kernels = _as_kernels(kernels)
+        self.kernels = as_kernels(GaussianKernel(xy=6.0, rgb=0.03) if kernels is None else kernels)
         self.compatibility = check_compatibility(compatibility)
         self.gate_source = gate_source
         self.gate_destination = gate_destination
@@ -142,7 +143,7 @@ class GatedCRFLoss(SegmentationLoss):
             norm = ops.ones_like(energy) * ops.cast(height * width, "float32")
         else:
             norm = ops.sum(destination, axis=(1, 2))
-        return ops.divide_no_nan(energy, ops.mean(norm))
+        return ops.divide_no_nan(energy, mean_over_replicas(norm))
 
     def _masks(self, labels, height, width):
         inside = labels != targets.OUTSIDE
@@ -174,15 +175,3 @@ class GatedCRFLoss(SegmentationLoss):
             "from_logits": self.from_logits,
             "method": self.method,
         }
-
-
-def _as_kernels(kernels):
-    if kernels is None:
-        return [GaussianKernel(xy=6.0, rgb=0.03)]
-    kernels = [kernels] if isinstance(kernels, GaussianKernel) else list(kernels)
-    kernels = [keras.saving.deserialize_keras_object(k) if isinstance(k, dict) else k for k in kernels]
-    if not kernels or not all(isinstance(kernel, GaussianKernel) for kernel in kernels):
-        raise ValueError(
-            f"kernels must be a GaussianKernel or a list of at least one. Received: kernels={kernels!r}"
-        )
-    return kernels

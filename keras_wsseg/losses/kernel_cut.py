@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from keras_wsseg.losses.dense_regularizer import DenseRegularizer
+from keras_wsseg.ops.backend import mean_over_replicas
 from keras_wsseg.ops.dense_crf import crf_energy, cut_energy, masked_sums
 
 
@@ -102,4 +103,4 @@ class KernelCutLoss(DenseRegularizer):
         else:
             widths = self.tensor("cut_sigma_rgb"), self.tensor("cut_sigma_xy")
             cut = cut_energy(self._kernel(guide, labels, mask, height, width, *widths), y, mask)
-        return ops.divide_no_nan(energy, ops.mean(mass)) + self.tensor("gamma") * cut
+        return ops.divide_no_nan(energy, mean_over_replicas(mass)) + self.tensor("gamma") * cut

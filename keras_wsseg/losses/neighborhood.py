@@ -2,9 +2,10 @@ import keras
 from keras import ops
 
 from keras_wsseg import targets
-from keras_wsseg.kernels.gaussian_kernel import GaussianKernel
+from keras_wsseg.kernels.gaussian_kernel import GaussianKernel, as_kernels, of_guide
 from keras_wsseg.losses.loss_grid import whole_cells
 from keras_wsseg.losses.segmentation_loss import SegmentationLoss
+from keras_wsseg.ops.backend import mean_over_replicas
 from keras_wsseg.ops.neighborhood import check_neighborhood, neighborhood_distribution
 from keras_wsseg.ops.resize import resize_area
 
@@ -93,7 +94,7 @@ class NeighborhoodLoss(SegmentationLoss):
         self.kind = kind
         self._declare(weight=weight, sharpness=sharpness)
         self.normalized = normalized
-        self.kernels = _as_kernels(kernels)
+        self.kernels = as_kernels(_published() if kernels is None else kernels)
         self.radius = radius
         self.through_neighbors = through_neighbors
         self.method = method
@@ -137,7 +138,7 @@ class NeighborhoodLoss(SegmentationLoss):
         )
         divergence = found * ops.sum(y * (log_y - log_neighbors), axis=-1)
         total, count = ops.sum(divergence, axis=(1, 2)), ops.sum(mask, axis=(1, 2))
-        return ops.divide_no_nan(total, ops.mean(count))
+        return ops.divide_no_nan(total, mean_over_replicas(count))
 
     @property
     def annealed_variables(self):
@@ -164,15 +165,8 @@ def _features(kernel, guide, height, width):
     """What the kernel compares besides the position, on the loss's grid; None without any."""
     parts = []
     for name in kernel.modalities:
-        if name == "xy":
-            continue
-        if name not in guide:
-            raise ValueError(
-                f"the kernel compares {name!r}, so y_true must carry it: train with "
-                "WeaklySupervisedModel or pack the guide with keras_wsseg.targets.pack. "
-                f"Received: {sorted(guide) or 'labels only'}"
-            )
-        parts.append(resize_area(guide[name], (height, width)) / kernel.tensor(name))
+        if name != "xy":
+            parts.append(resize_area(of_guide(guide, name), (height, width)) / kernel.tensor(name))
     return ops.concatenate(parts, axis=-1) if parts else None
 
 
@@ -185,13 +179,5 @@ def _sigmas_xy(kernel, full, size):
     return tuple(kernel.tensor("xy") * shrink for shrink in shrinks)
 
 
-def _as_kernels(kernels):
-    if kernels is None:
-        return [GaussianKernel(weight=10.0, xy=80.0, rgb=13 / 255), GaussianKernel(weight=3.0, xy=3.0)]
-    kernels = [kernels] if isinstance(kernels, GaussianKernel) else list(kernels)
-    kernels = [keras.saving.deserialize_keras_object(k) if isinstance(k, dict) else k for k in kernels]
-    if not kernels or not all(isinstance(kernel, GaussianKernel) for kernel in kernels):
-        raise ValueError(
-            f"kernels must be a GaussianKernel or a list of at least one. Received: kernels={kernels!r}"
-        )
-    return kernels
+def _published():
+    return [GaussianKernel(weight=10.0, xy=80.0, rgb=13 / 255), GaussianKernel(weight=3.0, xy=3.0)]

@@ -4,8 +4,12 @@ from keras import ops
 
 from keras_wsseg import targets
 from keras_wsseg.losses.segmentation_loss import SegmentationLoss
-from keras_wsseg.ops.partial_cross_entropy import click_frequency_weights, partial_cross_entropy
-from keras_wsseg.ops.resize import resize_bilinear
+from keras_wsseg.ops.backend import mean_over_replicas
+from keras_wsseg.ops.partial_cross_entropy import (
+    click_frequency_weights,
+    log_probabilities_on,
+    partial_cross_entropy,
+)
 
 
 @keras.saving.register_keras_serializable("keras_wsseg")
@@ -70,14 +74,8 @@ class PartialCrossEntropy(SegmentationLoss):
 
     def energy(self, y_true, y_pred):
         labels, _ = targets.unpack(y_true)
-        y_pred = ops.cast(y_pred, "float32")
         classes = y_pred.shape[-1]
-        if None in labels.shape[1:] or tuple(labels.shape[1:]) != tuple(y_pred.shape[1:3]):
-            y_pred = resize_bilinear(y_pred, ops.shape(labels)[1:3])
-        if self.from_logits:
-            log_probabilities = ops.log_softmax(y_pred, axis=-1)
-        else:
-            log_probabilities = ops.log(ops.clip(y_pred, 1e-7, 1.0))
+        log_probabilities = log_probabilities_on(labels, y_pred, self.from_logits)
         weights = self.class_weights
         if weights == "batch":
             weights = click_frequency_weights(labels, classes)
@@ -87,7 +85,7 @@ class PartialCrossEntropy(SegmentationLoss):
                 f"Received: {len(weights)} numbers"
             )
         total, count = partial_cross_entropy(log_probabilities, labels, weights)
-        return ops.divide_no_nan(total, ops.mean(count))
+        return ops.divide_no_nan(total, mean_over_replicas(count))
 
     def get_config(self):
         return {

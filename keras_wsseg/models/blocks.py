@@ -31,6 +31,26 @@ def conv(x, filters, kernel_size, name, initializer="he_normal", regularizer=Non
     )(x)
 
 
+def both_sides_conv(x, filters, kernel_size, name, strides=1, dilation=1, regularizer=None):
+    """Convolution without bias as published ResNets have it: strided ones pad both sides of even sizes."""
+    padding = "same"
+    if strides > 1 and kernel_size > 1:
+        # "same" would pad one side only.
+        x = keras.layers.ZeroPadding2D(kernel_size // 2, name=f"{name}_pad")(x)
+        padding = "valid"
+    return keras.layers.Conv2D(
+        filters,
+        kernel_size,
+        strides=strides,
+        padding=padding,
+        dilation_rate=dilation,
+        use_bias=False,
+        kernel_initializer="he_normal",
+        kernel_regularizer=regularizer,
+        name=name,
+    )(x)
+
+
 def conv_bn_relu(x, filters, kernel_size, name, **kwargs):
     """`conv` without bias, batch normalisation, ReLU."""
     x = conv(x, filters, kernel_size, f"{name}_conv", use_bias=False, **kwargs)

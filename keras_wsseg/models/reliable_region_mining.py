@@ -46,7 +46,7 @@ class ReliableRegionMining(WeaklySupervisedModel):
         filters: channels between the segmenter's two convolutions. None: those of the features, at most 512.
         dilation: of these convolutions.
         scales: factors of the picture's size at which class activation is read.
-        gamma: exponent of the background, at least 0: the larger, the less background.
+        gamma: exponent of the background, greater than 0: the larger, the less background.
         share: of the pixels that the maps give to a class, how many stay, the surest, in (0, 1].
         crf: `layers.MeanFieldCRF` with which the labels must agree, see `ReliableRegions`; None for the
             published one, fully connected; False for none. A windowed one takes a fraction of the time.
@@ -218,7 +218,8 @@ class ReliableRegionMining(WeaklySupervisedModel):
             _, labels = self.mine(x, tags, labels)
             labels = ops.stop_gradient(labels)
         loss = super().compute_loss(x, labels, logits, sample_weight, training)
-        return loss + self.classification_weight * self._classification(scores, tags, sample_weight)
+        classification = self._classification(scores, tags, sample_weight)
+        return loss + self._aggregate_additional_loss(self.classification_weight * classification)
 
     def _classification(self, scores, tags, sample_weight):
         """Sigmoid cross entropy of the tags but the background's, its mean over classes and pictures."""

@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from keras_wsseg.models.blocks import STRIDES, check_at_least, check_one_of, coupled_l2
+from keras_wsseg.models.blocks import STRIDES, both_sides_conv, check_at_least, check_one_of, coupled_l2
 from keras_wsseg.models.resnet_weights import load_resnet_weights
 
 BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
@@ -52,7 +52,7 @@ def resnet_encoder(name, strides=(4, 16), input_channels=3, weights=None, weight
     regularizer = coupled_l2(weight_decay)
 
     inputs = keras.Input((None, None, input_channels), dtype="float32", name="standardized")
-    x = _conv(inputs, 64, 7, "conv1", strides=2, regularizer=regularizer)
+    x = both_sides_conv(inputs, 64, 7, "conv1", strides=2, regularizer=regularizer)
     x = layers.ReLU(name="relu")(_batch_norm(x, "bn1"))
     taps = {2: x}
     # The features are not negative here, so that zeros around them never win the maximum.
@@ -85,33 +85,14 @@ def resnet_encoder(name, strides=(4, 16), input_channels=3, weights=None, weight
 
 
 def _basic_block(x, filters, name, strides, dilations, project, regularizer):
-    y = _conv(x, filters, 3, f"{name}_conv1", strides, dilations[0], regularizer)
+    y = both_sides_conv(x, filters, 3, f"{name}_conv1", strides, dilations[0], regularizer)
     y = layers.ReLU(name=f"{name}_relu1")(_batch_norm(y, f"{name}_bn1"))
-    y = _conv(y, filters, 3, f"{name}_conv2", dilation=dilations[1], regularizer=regularizer)
+    y = both_sides_conv(y, filters, 3, f"{name}_conv2", dilation=dilations[1], regularizer=regularizer)
     y = _batch_norm(y, f"{name}_bn2")
     if project:
-        x = _conv(x, filters, 1, f"{name}_downsample_0", strides, regularizer=regularizer)
+        x = both_sides_conv(x, filters, 1, f"{name}_downsample_0", strides, regularizer=regularizer)
         x = _batch_norm(x, f"{name}_downsample_1")
     return layers.ReLU(name=f"{name}_relu2")(layers.Add(name=f"{name}_add")([y, x]))
-
-
-def _conv(x, filters, kernel_size, name, strides=1, dilation=1, regularizer=None):
-    padding = "same"
-    if strides > 1 and kernel_size > 1:
-        # "same" pads even sizes on one side only, where torchvision pads both.
-        x = layers.ZeroPadding2D(kernel_size // 2, name=f"{name}_pad")(x)
-        padding = "valid"
-    return layers.Conv2D(
-        filters,
-        kernel_size,
-        strides=strides,
-        padding=padding,
-        dilation_rate=dilation,
-        use_bias=False,
-        kernel_initializer="he_normal",
-        kernel_regularizer=regularizer,
-        name=name,
-    )(x)
 
 
 def _batch_norm(x, name):

@@ -5,7 +5,7 @@ import pathlib
 import keras
 from keras import layers
 
-from keras_wsseg.models.blocks import check_at_least, check_one_of, coupled_l2
+from keras_wsseg.models.blocks import both_sides_conv, check_at_least, check_one_of, coupled_l2
 from keras_wsseg.models.resnet_weights import load_resnet_weights
 
 RESNET38 = "resnet38"
@@ -117,22 +117,7 @@ def _bottleneck(x, channels, name, dropout, regularizer):
 
 
 def _conv(x, filters, kernel_size, name, strides=1, dilation=1, regularizer=None):
-    name, padding = f"{RESNET38}_{name}", "same"
-    if strides > 1 and kernel_size > 1:
-        # "same" pads even sizes on one side only, where the published networks pad both.
-        x = layers.ZeroPadding2D(kernel_size // 2, name=f"{name}_pad")(x)
-        padding = "valid"
-    return layers.Conv2D(
-        filters,
-        kernel_size,
-        strides=strides,
-        padding=padding,
-        dilation_rate=dilation,
-        use_bias=False,
-        kernel_initializer="he_normal",
-        kernel_regularizer=regularizer,
-        name=name,
-    )(x)
+    return both_sides_conv(x, filters, kernel_size, f"{RESNET38}_{name}", strides, dilation, regularizer)
 
 
 def _rectified(x, name):

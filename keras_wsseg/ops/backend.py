@@ -177,3 +177,20 @@ def sum_over_replicas(values):
     if context is None or context.num_replicas_in_sync == 1:
         return values
     return list(context.all_reduce(tf.distribute.ReduceOp.SUM, values))
+
+
+def mean_over_replicas(values):
+    """What a loss divides by where its value is the ratio of two sums over the global batch.
+
+    Keras takes the mean over the pictures of a replica, then over the replicas, of which the last batch may
+    give one more pictures than another: each picture shall count the same for all that.
+
+    Args:
+        values: `(batch,)`, the pictures of this replica. No gradient flows to them.
+
+    Returns:
+        Scalar: the sum over all replicas, divided by their number and by this one's number of pictures.
+    """
+    values = ops.stop_gradient(values)
+    total, replicas = sum_over_replicas([ops.sum(values), ops.ones(())])
+    return total / (replicas * ops.sum(ops.ones_like(values)))

@@ -108,9 +108,20 @@ def test_what_is_known_of_pixels_stays_and_what_is_outside_teaches_nothing():
     np.testing.assert_array_equal(mined[:, :6], labels[:, :6])
     assert set(np.unique(mined[:, 6:])) <= {0, 1, 2, 255} and (mined[:, 6:] < 3).any()
 
-    maps = np.array(model.mine(x, tags, labels)[0])[..., 1:]
-    maps[:, 4:6] = 0
-    np.testing.assert_allclose(maps.max((1, 2))[tags[:, 1:] == 1], 1, atol=1e-5)
+
+def test_what_is_outside_does_not_scale_the_maps():
+    """Scores that follow brightness, and the brightest pixels outside."""
+    inputs = keras.Input((None, None, 3))
+    model = model_of(backbone=keras.Model(inputs, keras.layers.Identity()(inputs)), scales=(1.0,))
+    model.classifier.get_layer("scores").set_weights([np.ones((1, 1, 3, 2))])
+    x, tags = np.full((1, 8, 8, 3), 100, "float32"), [[1, 1, 0]]
+    x[:, 4:6] = 200
+    labels = np.full((1, 8, 8), 255)
+    whole = np.array(model.mine(x, tags, labels)[0])[0, ..., 1]
+    labels[:, 4:6] = 254
+    inside = np.array(model.mine(x, tags, labels)[0])[0, ..., 1]
+    np.testing.assert_allclose(whole[:4], 0.5, atol=1e-5)
+    np.testing.assert_allclose(inside[:4], 1.0, atol=1e-5)
 
 
 def test_label_maps_are_learnt_as_they_are():
@@ -216,6 +227,41 @@ def test_the_segmenter_alone_becomes_an_onnx_file_with_or_without_a_crf(tmp_path
         found = OnnxSegmenter(tmp_path / "segmenter.onnx").probabilities(picture)
         want = keras.ops.softmax(segmenter(picture[None]))[0]
         np.testing.assert_allclose(found, np.array(want), atol=1e-4)
+
+
+ON_REPLICAS = """
+import contextlib, json, sys
+import keras, numpy as np, tensorflow as tf
+sys.path.insert(0, sys.argv[1])
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from keras_wsseg import losses
+from tests_models_rrm import model_of, tagged
+found = []
+for scope in (contextlib.nullcontext(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope()):
+    with scope:
+        # The features are those of inference, so that no statistics of a replica's pictures come in.
+        model = model_of()
+        for layer in model.segmenter.layers:
+            layer.trainable = layer.name in ("branch", "logits")
+        model.compile(keras.optimizers.SGD(0.5), losses.BalancedCrossEntropy())
+        x, tags = tagged()
+        logs = model.fit(x, tags, batch_size=4, shuffle=False, verbose=0).history
+        scores = np.ravel(model.classifier.get_layer("scores").kernel)
+    found.append([{name: values[0] for name, values in logs.items()}, [float(x) for x in scores]])
+print(json.dumps(found))
+"""
+
+
+def test_replicas_count_the_tags_once(tmp_path):
+    (tmp_path / "tests_models_rrm.py").write_text(open(__file__).read())
+    run = subprocess.run(
+        [sys.executable, "-c", ON_REPLICAS, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    (logs, scores), (replica_logs, replica_scores) = json.loads(run.stdout.splitlines()[-1])
+    for name, value in logs.items():
+        assert replica_logs[name] == pytest.approx(value, rel=1e-4), name
+    np.testing.assert_allclose(replica_scores, scores, atol=1e-5)
 
 
 ON_JAX = """

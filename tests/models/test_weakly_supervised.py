@@ -240,6 +240,50 @@ def test_two_replicas():
     np.testing.assert_allclose(logs, [np.log(2) + 0.5, np.log(2), 0.5], rtol=1e-5)
 
 
+AS_ONE_BATCH = """
+import contextlib, json
+import keras, numpy as np, tensorflow as tf
+from keras_wsseg import losses
+from keras_wsseg.models import WeaklySupervisedModel
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+rng = np.random.default_rng(0)
+x = rng.uniform(0, 255, (4, 8, 8, 3)).astype("float32")
+y = rng.choice([0, 1, 255], size=(4, 8, 8))
+# What the replicas hold differs: they see pictures 0 and 1, and 2 and 3.
+y[0, 2:], y[1, :, 3:], y[2, 0] = 254, 254, 255
+found = []
+for scope in (contextlib.nullcontext(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope()):
+    with scope:
+        keras.utils.set_random_seed(0)
+        layers = [keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(2, 3, padding="same")]
+        net = keras.Sequential([keras.Input((8, 8, 3)), *layers])
+        model = WeaklySupervisedModel(net)
+        dense = {"scale": 1.0, "sigma_rgb": 0.3, "sigma_xy": 3.0, "weight": 1.0}
+        terms = [
+            losses.PartialCrossEntropy(),
+            losses.GatedCRFLoss(radius=1, weight=1, normalization="kernel_mass"),
+            losses.DenseCRFLoss(**dense), losses.KernelCutLoss(**dense), losses.ADMLoss(**dense),
+            losses.NeighborhoodLoss(weight=1), losses.DenseEnergyLoss(**dense),
+        ]
+        model.compile(keras.optimizers.SGD(0.5), loss=losses.LossSum(terms))
+        logs = model.fit(x, y, batch_size=4, shuffle=False, verbose=0).history
+    weights = [float(w) for w in np.concatenate([np.ravel(w) for w in net.get_weights()])]
+    found.append([{name: values[0] for name, values in logs.items()}, weights])
+print(json.dumps(found))
+"""
+
+
+def test_replicas_train_as_one_batch():
+    """Losses that are a ratio over the batch take it over all replicas, whoever holds which picture."""
+    out = subprocess.run([sys.executable, "-c", AS_ONE_BATCH], capture_output=True, text=True, check=True)
+    (logs, weights), (replica_logs, replica_weights) = json.loads(out.stdout.splitlines()[-1])
+    assert len(logs) == 8
+    for name, value in logs.items():
+        assert replica_logs[name] == pytest.approx(value, rel=1e-4), name
+    np.testing.assert_allclose(replica_weights, weights, atol=2e-5)
+
+
 def test_what_cannot_be_trained_with_is_told():
     x, y = pictures()
     model = WeaklySupervisedModel(net())
