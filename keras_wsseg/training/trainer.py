@@ -8,6 +8,7 @@ import keras
 from keras_wsseg import callbacks
 from keras_wsseg.training import build
 from keras_wsseg.training.batches import training_batches, training_length
+from keras_wsseg.training.checkpoint import Checkpoint
 from keras_wsseg.training.evaluation import check_groups, evaluate
 from keras_wsseg.training.refinement import RefinedSegmenter, build_crf
 from keras_wsseg.training.run_folder import RunFolder
@@ -80,8 +81,7 @@ def _fit(config, run, data, resume, verbose):
 
 
 def _callbacks(config, run, data, loss, schedule, append):
-    # An interruption while a checkpoint is written leaves the one before it.
-    chosen = [keras.callbacks.BackupAndRestore(run.backup, double_checkpoint=True, delete_checkpoint=False)]
+    chosen = [Checkpoint(run.backup)]
     chosen += schedule
     if config.single_class or config.from_tags:
         pictures = [data.load(index)[0] for index in _spread(len(data), 16)]
