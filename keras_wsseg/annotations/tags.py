@@ -13,8 +13,8 @@ from keras_wsseg.annotations.labels import OUTSIDE
 BACKGROUND = "background"
 
 # No picture is nameless, so that an empty first cell, as tables with an index have it, is a title too.
-_NAME_TITLES = ("", "name", "image", "picture", "file", "filename")
-_TAG_TITLES = ("", "tag", "tags")
+_NAME_TITLES = ("", "id", "name", "image", "picture", "file", "filename")
+_TAG_TITLES = ("", "tag", "tags", "label", "labels", "class", "classes")
 _VALUES = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
 
 
@@ -41,7 +41,7 @@ def read_tags(path, class_names=None):
     ```
 
     The header of a list may be missing, that of a table not. A header is a first line that begins with
-    `name`, `image`, `picture`, `file`, `filename` or an empty cell. A tag may hold blanks; only where
+    `name`, `id`, `image`, `picture`, `file`, `filename` or an empty cell. A tag may hold blanks; only where
     `class_names` knows the words of a tag and not the tag, as of `dog person`, blanks separate.
 
     Args:

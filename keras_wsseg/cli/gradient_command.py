@@ -87,6 +87,11 @@ def run(arguments):
             "--labels must be given where the loss is the cross entropy, which reads nothing else. "
             "Received: none"
         )
+    if config.method == "tags-prior" and not config.regularised:
+        raise ValueError(
+            "the loss must have a neighbourhood term to paint: the prior reads tags, which are not given. "
+            "Received: neighborhood='none'"
+        )
     if segmenter.channels not in (1, 3):
         raise ValueError(
             f"The segmenter must take grey or RGB pictures. Received: {segmenter.channels} channels"

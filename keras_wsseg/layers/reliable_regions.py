@@ -110,8 +110,9 @@ class ReliableRegions(keras.layers.Layer):
         logits = ops.log(ops.maximum(maps, keras.config.epsilon()))
         logits = ops.where(present, logits, NEVER)
         if inside is not None:
-            # Pixels outside are for certain of a class of their own, which no pixel inside can take: that way
-            # they give their neighbours' classes no vote.
+            # Pixels outside are for certain of a class of their own, which those inside have no share of:
+            # that way they give their neighbours' classes no vote. (Only weights far above the published
+            # ones would make a pixel of it, which then is 255.)
             inside = ops.cast(inside, "float32")[..., None] > 0.5
             logits = ops.where(inside, logits, NEVER)
             apart = ops.where(inside, NEVER, ops.zeros_like(logits[..., :1]))

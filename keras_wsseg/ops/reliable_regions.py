@@ -35,8 +35,8 @@ def confident_labels(maps, share=0.4, mask=None, tags=None):
             background, column 0, always is one of them. None: all classes.
 
     Returns:
-        `(batch, height, width)`, int32: 0 to classes - 1 a class, 255 unlabelled, 254 outside the mask. The
-        first of several classes with the same value is taken.
+        `(batch, height, width)`, int32: 0 to classes - 1 a class, 255 unlabelled, which a pixel without
+        finite values is, 254 outside the mask. The first of several classes with the same value is taken.
 
     Raises:
         ValueError: if the shapes do not fit, or `share` is out of its range.
@@ -54,6 +54,7 @@ def confident_labels(maps, share=0.4, mask=None, tags=None):
     check_share(share)
     check_maps(maps, tags, mask)
     maps = ops.cast(ops.stop_gradient(maps), "float32")
+    known = ops.all(ops.isfinite(maps), axis=-1)
     if tags is not None:
         maps = ops.where(present_classes(tags)[:, None, None], maps, -1.0)
     batch, height, width = ops.shape(maps)[:3]
@@ -62,11 +63,12 @@ def confident_labels(maps, share=0.4, mask=None, tags=None):
     # The bits of positive numbers, read as integers, are in the order of the numbers.
     bits = ops.view(ops.max(maps, axis=-1, keepdims=True), "int32")
     keys = ops.reshape(ops.maximum(bits, 0), (batch, height * width))
+    known = ops.reshape(known, (batch, height * width))
     inside = ops.ones_like(labels)
     if mask is not None:
         inside = ops.reshape(ops.cast(ops.cast(mask, "float32") > 0.5, "int32"), (batch, height * width))
     thresholds = _thresholds(keys, labels, inside, classes, share)
-    kept = keys >= ops.take_along_axis(thresholds, labels, axis=1)
+    kept = ops.logical_and(known, keys >= ops.take_along_axis(thresholds, labels, axis=1))
     labels = ops.where(inside > 0, ops.where(kept, labels, UNLABELLED), OUTSIDE)
     return ops.reshape(labels, (batch, height, width))
 

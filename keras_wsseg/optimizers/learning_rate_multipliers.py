@@ -37,7 +37,8 @@ class LearningRateMultipliers(keras.optimizers.Optimizer):
         name: name of the optimizer.
 
     Attributes:
-        inner_optimizer: the optimizer that was given. Its settings, such as `weight_decay`, are read there.
+        inner_optimizer: the optimizer that was given. Its weight decay is taken
+            as it is when training begins.
         multipliers: the dict that was given.
         learning_rate: that of the optimizer inside, before multiplying; can be set, as callbacks do.
 

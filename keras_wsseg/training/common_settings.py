@@ -54,13 +54,13 @@ class CommonSettings:
         DATA,
         1.0,
         "part of the annotated pictures that keep their annotation; the others are trained on without, but "
-        "not with pce and full",
+        "not with pce, full and from tags",
         above=0,
     )
     unlabelled_split: str | None = option(
         DATA,
         None,
-        "list of further pictures, <name>.txt, that need no annotation; not used with pce and full",
+        "list of further pictures, <name>.txt, that need no annotation; not with pce, full and from tags",
     )
     unlabelled_batch: int | None = option(
         DATA,
@@ -120,7 +120,10 @@ class CommonSettings:
         least=0,
     )
     output_stride: int = option(
-        SEGMENTER, 1, "logits at the picture's size, at half or at a quarter of it", (1, 2, 4)
+        SEGMENTER,
+        1,
+        "logits at the picture's size, at half or at a quarter of it; of rrm the features alone",
+        (1, 2, 4),
     )
 
     method: str = option(

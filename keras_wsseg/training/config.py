@@ -51,7 +51,7 @@ class TrainingConfig(MethodSettings):
                 f"warm_up must be below steps={self.steps}, or the loss of method={self.method!r} never "
                 f"acts. Received: warm_up={self.warm_up}"
             )
-        for name in ("loss_scale", "object_share", "reliable_share"):
+        for name in ("loss_scale", "object_share", "reliable_share", "prior_background", "prior_object"):
             if getattr(self, name) > 1:
                 raise ValueError(f"{name} must be at most 1. Received: {name}={getattr(self, name)!r}")
         if self.single_class:
@@ -94,7 +94,7 @@ class TrainingConfig(MethodSettings):
                     "unlabelled_batch has an effect beside labelled_share or unlabelled_split only. "
                     f"Received: unlabelled_batch={self.unlabelled_batch}"
                 )
-        elif self.regularised:
+        elif self.regularised and not self.from_tags:
             if self.unlabelled_batch is None and self.batch_size == 1:
                 raise ValueError(
                     "batch_size must be at least 2 to hold pictures with and without annotation. "
@@ -136,9 +136,14 @@ class TrainingConfig(MethodSettings):
                 "model can be two-branch where method is rrm only. "
                 f"Received: model='two-branch', method={self.method!r}"
             )
-        if not self.cam_scales or min(self.cam_scales) <= 0:
+        if self.model == "two-branch" and self.output_stride != 1:
             raise ValueError(
-                f"cam_scales must be numbers greater than 0. Received: cam_scales={self.cam_scales}"
+                "output_stride must be 1 where model is two-branch. "
+                f"Received: output_stride={self.output_stride}"
+            )
+        if not self.cam_scales or min(self.cam_scales) < 0.001:
+            raise ValueError(
+                f"cam_scales must be numbers of at least 0.001. Received: cam_scales={self.cam_scales}"
             )
 
     @property

@@ -99,7 +99,7 @@ class MethodSettings(CommonSettings):
         "what a pixel shall resemble: the weighted mean of alike pixels, or its exponential",
         ("exponentiated", "mean", "none"),
     )
-    sharpness: float = option(PRIOR, 1.0, "factor in the exponent", above=0)
+    sharpness: float = option(PRIOR, 1.0, "factor in the exponent of exponentiated", above=0)
     neighborhood_radius: int | None = option(
         PRIOR, None, "pixels of the logits that its window reaches; none: fully connected", least=1
     )

@@ -112,9 +112,21 @@ def test_wrong_words_are_told(fails, trained, exported, folder, tmp_path):
     assert not out.exists()
 
 
-@pytest.mark.parametrize("method", ["normalized-cut", "kernel-cut", "adm", "single-class"])
+@pytest.mark.parametrize(
+    "method", ["normalized-cut", "kernel-cut", "adm", "single-class", "tags-prior", "rrm"]
+)
 def test_every_method_has_a_gradient(exported, folder, tmp_path, method):
     picture = folder / "images" / "p3.png"
     assert TrainingConfig(data=".", method=method).method == method
     assert gradient(exported, picture, "--loss", method, "--out", tmp_path) == 0
     assert (tmp_path / "p3.png").is_file()
+
+
+def test_a_prior_alone_has_nothing_to_paint(fails, trained, folder, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run")
+    config = TrainingConfig.read(run / "config.json").replace(method="tags-prior", neighborhood="none")
+    (run / "config.json").write_text(config.to_json())
+    text = fails("gradient", run, folder / "images", "--out", tmp_path / "g")
+    assert text.startswith(
+        "the loss must have a neighbourhood term to paint: the prior reads tags, which are"
+    )

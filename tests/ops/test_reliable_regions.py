@@ -137,3 +137,11 @@ def test_bad_arguments(changes, text):
     arguments = {"maps": np.zeros((1, 4, 4, 3), "float32"), "share": 0.4, **changes}
     with pytest.raises(ValueError, match=text):
         confident_labels(**arguments)
+
+
+def test_what_is_no_number_is_no_label():
+    maps = np.full((1, 2, 3, 2), 0.5, "float32")
+    maps[0, 0, 0, 1] = np.nan
+    maps[0, 1, 2] = np.inf
+    found = np.array(confident_labels(maps, share=1.0))
+    assert found.tolist() == [[[255, 0, 0], [0, 0, 255]]]

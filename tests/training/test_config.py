@@ -163,7 +163,13 @@ from keras_wsseg.training import TrainingConfig
         (
             {"cam_scales": ()},
             ValueError,
-            "cam_scales must be numbers greater than 0. Received: cam_scales=()",
+            "cam_scales must be numbers of at least 0.001. Received: cam_scales=()",
+        ),
+        ({"prior_object": 1.5}, ValueError, "prior_object must be at most 1. Received: prior_object=1.5"),
+        (
+            {"method": "rrm", "model": "two-branch", "output_stride": 2},
+            ValueError,
+            "output_stride must be 1 where model is two-branch. Received: output_stride=2",
         ),
         (
             {"model": "two-branch"},
