@@ -220,3 +220,10 @@ def test_tags_of_a_label_map():
 def test_arguments_of_derived_tags_are_checked(labels, arguments, text):
     with pytest.raises(ValueError, match=text):
         tags_of_labels(labels, **{"num_classes": 3, **arguments})
+
+
+@pytest.mark.parametrize("header", ("id,tags", "image,label", "filename,classes", "picture,Labels"))
+def test_usual_headers_of_lists_are_no_pictures(tmp_path, header):
+    path = tmp_path / "tags.csv"
+    path.write_text(f"{header}\na,cat\nb,dog;cat\n")
+    assert read_tags(path) == ({"a": ("cat",), "b": ("cat", "dog")}, ("background", "cat", "dog"))
