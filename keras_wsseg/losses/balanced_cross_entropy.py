@@ -3,7 +3,7 @@ from keras import ops
 
 from keras_wsseg import targets
 from keras_wsseg.losses.segmentation_loss import SegmentationLoss
-from keras_wsseg.ops.backend import sum_over_replicas
+from keras_wsseg.ops.backend import mean_over_replicas
 from keras_wsseg.ops.partial_cross_entropy import class_cross_entropy, log_probabilities_on
 
 
@@ -63,16 +63,10 @@ class BalancedCrossEntropy(SegmentationLoss):
         labels, _ = targets.unpack(y_true)
         log_probabilities = log_probabilities_on(labels, y_pred, self.from_logits)
         totals, counts = class_cross_entropy(log_probabilities, labels)
-        parts = [
-            (ops.sum(totals[:, part], axis=1), ops.sum(counts[:, part]))
-            for part in (slice(0, 1), slice(1, None))
-        ]
-        replicas, *counts = sum_over_replicas([ops.ones(()), *(count for _, count in parts)])
-        # Keras takes the mean over the pictures of a replica, then over the replicas.
-        spread = replicas * ops.sum(ops.ones_like(parts[0][0]))
         energy = 0.0
-        for (total, _), count in zip(parts, counts, strict=True):
-            energy = energy + spread * ops.divide_no_nan(total, count)
+        for part in (slice(0, 1), slice(1, None)):
+            total, count = (ops.sum(sums[:, part], axis=1) for sums in (totals, counts))
+            energy = energy + ops.divide_no_nan(total, mean_over_replicas(count))
         return energy
 
     def get_config(self):

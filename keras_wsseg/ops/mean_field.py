@@ -99,18 +99,23 @@ def _check(logits, features, sigmas_xy, kernel_weights):
             "logits must be (batch, height, width, classes). "
             f"Received: a tensor of shape {tuple(logits.shape)}"
         )
+    check_kernels(features, sigmas_xy, kernel_weights)
+    for feature, xy in zip(features, sigmas_xy, strict=True):
+        if xy is not None and not xy > 0:
+            raise ValueError(f"sigmas_xy must be greater than 0. Received: sigmas_xy={list(sigmas_xy)}")
+        if feature is not None:
+            check_same_grid("features", feature.shape, logits.shape)
+
+
+def check_kernels(features, sigmas_xy, kernel_weights):
+    """Says what is wrong with kernels that are given as features, sigmas and weights."""
     if not len(features) == len(sigmas_xy) == len(kernel_weights) > 0:
         raise ValueError(
             "features, sigmas_xy and kernel_weights must hold one item for each of at least one kernel. "
             f"Received: {len(features)}, {len(sigmas_xy)} and {len(kernel_weights)}"
         )
-    for feature, xy in zip(features, sigmas_xy, strict=True):
-        if feature is None and xy is None:
-            raise ValueError("each kernel must have features or a sigma of the position. Received: neither")
-        if xy is not None and not xy > 0:
-            raise ValueError(f"sigmas_xy must be greater than 0. Received: sigmas_xy={list(sigmas_xy)}")
-        if feature is not None:
-            check_same_grid("features", feature.shape, logits.shape)
+    if any(feature is None and xy is None for feature, xy in zip(features, sigmas_xy, strict=True)):
+        raise ValueError("each kernel must have features or a sigma of the position. Received: neither")
 
 
 def check_settings(radius, iterations, normalization, include_self, method):

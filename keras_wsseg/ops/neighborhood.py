@@ -5,6 +5,7 @@ from keras import ops
 from keras_wsseg.ops.dense_gaussian import check_dense
 from keras_wsseg.ops.dense_kernels import DenseKernels, with_positions
 from keras_wsseg.ops.local_gaussian import local_gaussian_filter
+from keras_wsseg.ops.mean_field import check_kernels
 from keras_wsseg.ops.self_adjoint import self_adjoint
 
 KINDS = ("exponentiated", "mean")
@@ -140,14 +141,8 @@ def _check_tensors(probabilities, features, sigmas_xy, weights, mask):
             "probabilities must be (batch, height, width, classes). "
             f"Received: a tensor of shape {tuple(probabilities.shape)}"
         )
-    if not len(features) == len(sigmas_xy) == len(weights) > 0:
-        raise ValueError(
-            "features, sigmas_xy and kernel_weights must hold one item for each of at least one kernel. "
-            f"Received: {len(features)}, {len(sigmas_xy)} and {len(weights)}"
-        )
-    for feature, xy in zip(features, sigmas_xy, strict=True):
-        if feature is None and xy is None:
-            raise ValueError("each kernel must have features or a sigma of the position. Received: neither")
+    check_kernels(features, sigmas_xy, weights)
+    for feature in features:
         if feature is not None:
             _check_grid("features", feature, 4, probabilities)
     if mask is not None:
