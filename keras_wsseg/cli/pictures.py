@@ -4,17 +4,21 @@ import glob
 import os
 import pathlib
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
-def find_pictures(inputs):
+def find_pictures(inputs, recursive=False, suffixes=PICTURES, leave_out=None):
     """The picture files that were meant, each once, in the order given.
 
     Args:
         inputs: names of pictures, folders of them, or patterns.
+        recursive: whether the folders within folders count too.
+        suffixes: of the files that are taken out of folders.
+        leave_out: None, or a folder that is not looked into where it lies within another.
 
     Returns:
-        list of paths.
+        dict from path to place: the picture's name without suffix, after the folders that it lies in below
+        the one that was given.
 
     Raises:
         FileNotFoundError: if one of them means no picture.
@@ -23,18 +27,24 @@ def find_pictures(inputs):
     for text in inputs:
         path = pathlib.Path(text)
         if path.is_dir():
-            inside = [one for one in sorted(path.iterdir()) if one.suffix.lower() in _SUFFIXES]
+            inside = _inside(path, recursive, suffixes, leave_out)
             if not inside:
-                raise FileNotFoundError(f"A folder of pictures must hold at least one. Received: {text!r}")
-            found += inside
+                hint = "" if recursive else " (folders within it: --recursive)"
+                raise FileNotFoundError(
+                    f"A folder of pictures must hold at least one{hint}. Received: {text!r}"
+                )
+            found += [(one, one.relative_to(path).parent / one.stem) for one in inside]
         elif path.is_file():
-            found.append(path)
+            found.append((path, pathlib.Path(path.stem)))
         else:
             matches = sorted(one for one in glob.glob(text, recursive=True) if os.path.isfile(one))
             if not matches:
                 raise FileNotFoundError(f"INPUT must be a picture, a folder or a pattern. Received: {text!r}")
-            found += map(pathlib.Path, matches)
-    return list({path.resolve(): path for path in found}.values())
+            found += [(pathlib.Path(one), pathlib.Path(pathlib.Path(one).stem)) for one in matches]
+    once = {}
+    for path, place in found:
+        once.setdefault(path.resolve(), (path, place))
+    return dict(once.values())
 
 
 def check_out(out, pictures, made, folders=()):
@@ -42,26 +52,46 @@ def check_out(out, pictures, made, folders=()):
 
     Args:
         out: folder that is written to, a path.
-        pictures: paths of the pictures.
+        pictures: dict from the pictures' paths to their places in `out`, as `find_pictures` gives it.
         made: what is named after them, such as `"masks"`.
         folders: sub-folders of `out` that are written to as well.
 
     Raises:
         FileExistsError: if `out` is a file.
-        ValueError: if a picture would be overwritten, or two pictures have one name.
+        ValueError: if a picture would be overwritten, or two pictures have one place.
     """
     if out.exists() and not out.is_dir():
         raise FileExistsError(f"--out must be a folder. Received: {str(out)!r}")
-    places = {out.resolve(), *((out / folder).resolve() for folder in folders)}
-    by_stem = {}
-    for path in pictures:
-        if path.resolve().parent in places:
-            raise ValueError(
-                f"--out must be another folder than that of the pictures. Received: {str(out)!r}"
-            )
-        if path.stem in by_stem:
-            raise ValueError(
-                f"Pictures must differ in name, since {made} are named after them. "
-                f"Received: {by_stem[path.stem]} and {path}"
-            )
-        by_stem[path.stem] = path
+    by_target = {}
+    for folder in ("", *folders):
+        for path, place in pictures.items():
+            other = by_target.setdefault(out.resolve() / folder / place, path)
+            if other != path:
+                raise ValueError(
+                    f"Pictures must differ in name, since {made} are named after them. "
+                    f"Received: {other} and {path}"
+                )
+    written = {target.parent for target in by_target}
+    if any(path.resolve().parent in written for path in pictures):
+        raise ValueError(f"--out must be another folder than that of the pictures. Received: {str(out)!r}")
+
+
+def _inside(folder, recursive, suffixes, leave_out):
+    found = []
+    for top, folders, files in os.walk(folder, onerror=_raise):
+        here = pathlib.Path(top)
+        # Names with a dot are what systems and programs keep beside pictures, parts of files among them.
+        found += [
+            here / name
+            for name in files
+            if not name.startswith(".") and pathlib.Path(name).suffix.lower() in suffixes
+        ]
+        within = [name for name in folders if not name.startswith(".")]
+        if leave_out is not None:
+            within = [name for name in within if (here / name).resolve() != leave_out.resolve()]
+        folders[:] = sorted(within) if recursive else []
+    return sorted(found)
+
+
+def _raise(error):
+    raise error

@@ -1,38 +1,59 @@
 """`keras-wsseg predict`."""
 
-import io
-import os
+import errno
 import pathlib
 import sys
-
-import numpy as np
+import warnings
 
 from keras_wsseg.cli import console
 from keras_wsseg.cli.options import add_command
-from keras_wsseg.cli.pictures import check_out, find_pictures
+from keras_wsseg.cli.pictures import PICTURES, check_out, find_pictures
+from keras_wsseg.cli.prediction import Tasks, Writer, frame_place, is_video, one_line
 from keras_wsseg.cli.refine import add_crf_options, refined
 from keras_wsseg.cli.segmenters import load_segmenter
+from keras_wsseg.cli.video import VIDEOS
 
 _DESCRIPTION = """
-Segments pictures of any size and writes a mask for each: a PNG of class ids that shows in the colours of the
-classes. It needs a segmenter and pictures; an .onnx file runs without starting TensorFlow.
+Segments pictures and videos of any size and writes a mask for each picture: a PNG of class ids that shows in
+the colours of the classes. It needs a segmenter and pictures; an .onnx file runs without starting TensorFlow.
+A mask lies on the pixels as they are stored: a camera's note that a picture is to be turned (EXIF) is not
+followed. A video needs PyAV: pip install 'keras-wsseg[video]'.
 """
 
 _EXAMPLE = """
 keras-wsseg predict hearts.onnx new/ --out masks --overlay
+keras-wsseg predict hearts.onnx new/ --out masks --recursive --resume       # after Ctrl-C
+keras-wsseg predict streets.onnx drive.mp4 --every 10 --out masks --overlay
 keras-wsseg predict runs/hearts new/ --out masks --crf dense
 """
+
+# Errors of writing that every further picture would meet again.
+_NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def add_to(commands):
     """Adds the command."""
-    parser = add_command(commands, "predict", "segment pictures", _DESCRIPTION, _EXAMPLE)
+    parser = add_command(commands, "predict", "segment pictures and videos", _DESCRIPTION, _EXAMPLE)
     parser.add_argument("segmenter", metavar="SEGMENTER", help="run folder, .keras file or .onnx file")
     parser.add_argument(
-        "inputs", nargs="+", metavar="INPUT", help="pictures, folders of them, or patterns: 'a/*.jpg'"
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="pictures, videos, folders of them, or patterns: 'a/*.jpg'",
     )
     parser.add_argument(
-        "--out", required=True, metavar="DIR", help="folder for the masks, NAME.png for each picture"
+        "--out",
+        required=True,
+        metavar="DIR",
+        help="folder for the masks: NAME.png for each picture, NAME/frame_000000.png, ... for each video",
+    )
+    parser.add_argument(
+        "--recursive",
+        action="store_true",
+        help="take the folders within folders too; the masks lie in the same folders below DIR",
+    )
+    parser.add_argument(
+        "--every", type=int, default=1, metavar="N", help="of a video each N-th frame (default: 1)"
     )
     parser.add_argument(
         "--overlay", action="store_true", help="also DIR/overlay/NAME.png: the mask over its picture"
@@ -42,56 +63,73 @@ def add_to(commands):
         action="store_true",
         help="also DIR/probabilities/NAME.npy: float32 (height, width, classes)",
     )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="keep what an earlier run with the same options has written, where it is newer than its "
+        "picture and than the segmenter",
+    )
     add_crf_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments):
     """Predicts all that can be, then lists the rest."""
+    if arguments.every < 1:
+        raise ValueError(f"--every must be at least 1. Received: {arguments.every}")
     out = pathlib.Path(arguments.out)
-    pictures = find_pictures(arguments.inputs)
-    check_out(out, pictures, "masks", ("overlay",))
+    pictures = find_pictures(arguments.inputs, arguments.recursive, PICTURES + VIDEOS, out)
+    places = {path: frame_place(place, 0) if is_video(path) else place for path, place in pictures.items()}
+    check_out(out, places, "masks", ("overlay",))
     segmenter = refined(load_segmenter(arguments.segmenter), arguments)
     if segmenter.channels not in (1, 3):
         raise ValueError(
             f"The segmenter must take grey or RGB pictures. Received: {segmenter.channels} channels"
         )
     out.mkdir(parents=True, exist_ok=True)
+    since = _written(arguments.segmenter) if arguments.resume else None
+    return _predict_all(pictures, segmenter, out, arguments, since)
+
+
+def _predict_all(pictures, segmenter, out, arguments, since):
+    # Pillow refuses pictures that are too large by far, and says so; that one is merely large is no news.
+    warnings.filterwarnings("ignore", "Image size", module="PIL")
     failed = []
-    for path in console.progress("predicting")(pictures):
-        try:
-            _predict(segmenter, path, out, arguments)
-        except Exception as error:
-            # Whatever a decoder, a backend or its memory says of one picture: the others shall have theirs.
-            failed.append((path, " ".join(str(error).split())))
-    print(f"{len(pictures) - len(failed)} of {len(pictures)} masks in {out}")
+    made = kept = 0
+    tasks = Tasks(pictures, segmenter.channels, arguments.every, failed)
+    writer = Writer(segmenter, out, arguments.probabilities, arguments.overlay)
+    try:
+        for task in console.progress("predicting")(tasks):
+            try:
+                if since is not None and writer.finished(task, since):
+                    kept += 1
+                    continue
+                writer.write(task)
+                made += 1
+            except Exception as error:
+                if getattr(error, "errno", None) in _NO_PLACE:
+                    raise
+                # Whatever a decoder, a backend or its memory says of one: the others shall have theirs.
+                failed.append((task.path, one_line(error)))
+    except KeyboardInterrupt:
+        print(
+            f"\nkeras-wsseg: interrupted with {made + kept} masks in {out}; "
+            "the same command with --resume goes on",
+            file=sys.stderr,
+        )
+        return 130
+    from_before = f", {kept} of them from before" if kept else ""
+    print(f"{made + kept} of {made + kept + len(failed)} masks in {out}{from_before}")
     for path, reason in failed:
         print(f"keras-wsseg: not predicted: {path}: {reason}", file=sys.stderr)
     return 1 if failed else 0
 
 
-def _predict(segmenter, path, out, arguments):
-    from keras_wsseg.annotations import write_label_map
-    from keras_wsseg.data.picture import read_picture
-    from keras_wsseg.visualization import overlay, write_png
+def _written(segmenter):
+    """When a segmenter's file was written, in nanoseconds."""
+    path = pathlib.Path(segmenter)
+    if path.suffix.lower() != ".onnx":
+        from keras_wsseg.training.run_folder import segmenter_file
 
-    picture = read_picture(path, "grey" if segmenter.channels == 1 else "rgb")
-    if arguments.probabilities:
-        probabilities = segmenter.probabilities(picture)
-        mask = np.argmax(probabilities, axis=-1)
-        _write_array(out / "probabilities" / f"{path.stem}.npy", probabilities)
-    else:
-        mask = np.asarray(segmenter(picture))
-    write_label_map(out / f"{path.stem}.png", mask, segmenter.palette)
-    if arguments.overlay:
-        painted = overlay(picture, mask.astype("int64"), segmenter.palette, value_range=segmenter.value_range)
-        write_png(out / "overlay" / f"{path.stem}.png", painted)
-
-
-def _write_array(path, array):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    with io.BytesIO() as whole:
-        np.save(whole, array)
-        partial.write_bytes(whole.getvalue())
-    os.replace(partial, path)
+        path = segmenter_file(path)
+    return path.stat().st_mtime_ns
