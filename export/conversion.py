@@ -11,54 +11,57 @@ import keras
 import onnx
 import tensorflow as tf
 
-from keras_wsseg.export.head import class_logits
 from keras_wsseg.export.source import first_line
 
 
-def convert(segmenter, shape, opset, resize, byte_classes, path):
+def to_bare_onnx(deployment, form, path, opset):
     """Writes the bare graph, picture to probabilities and classes, with the converter's own names.
 
     Args:
-        segmenter: `keras.Model` on the TensorFlow backend, in float32.
-        shape: `PictureShape`.
-        opset: version of the ONNX operators.
-        resize: whether logits must be brought to the size of the picture.
-        byte_classes: whether the class map is uint8 rather than int32.
+        deployment: `Deployment` on the TensorFlow backend, in float32.
+        form: `GraphForm`.
         path: file to write.
+        opset: version of the ONNX operators.
 
     Raises:
         ValueError: if an operation of the segmenter has no counterpart in ONNX.
     """
-    deployed = _Deployed(segmenter, resize, byte_classes)
-    signature = tf.TensorSpec((shape.batch, shape.height, shape.width, shape.channels), tf.float32, "image")
-    try:
-        with _quiet():
-            deployed.export(
-                str(path), format="onnx", verbose=False, input_signature=[signature], opset_version=opset
-            )
-    except Exception as error:
-        raise ValueError(
-            f"`segmenter` cannot be converted to ONNX opset {opset}. "
-            f"Received: {type(error).__name__}: {first_line(error)}"
-        ) from error
+    _export(deployment, form, path, f"ONNX opset {opset}", format="onnx", opset_version=opset)
     _refuse_foreign_operations(onnx.load(path, load_external_data=False))
 
 
 class _Deployed(keras.Model):
-    def __init__(self, segmenter, resize, byte_classes):
+    def __init__(self, deployment, form):
         super().__init__(name="deployed")
-        self.segmenter = segmenter
-        self.resize = resize
-        self.class_dtype = "uint8" if byte_classes else "int32"
-        # All weights are the segmenter's, which is built.
+        # Keras looks for weights in attributes that are layers.
+        self.segmenter, self.refine = deployment.segmenter, deployment.refine
+        self.deployment, self.form = deployment, form
+        # All weights are the segmenter's and the CRF's, which are built.
         self.built = True
 
     def call(self, image):
-        size = tf.unstack(tf.shape(image))[1:3] if self.resize else None
-        logits = class_logits(self.segmenter(image, training=False), size)
+        logits = self.deployment.logits(tf.cast(image, tf.float32))
         # `keras.ops.argmax` views floats as integers first, and ONNX Runtime has no such operation.
-        classes = tf.cast(tf.argmax(logits, axis=-1), self.class_dtype)
+        classes = tf.cast(tf.argmax(logits, axis=-1), tf.uint8 if self.form.byte_classes else tf.int32)
         return keras.ops.softmax(logits, axis=-1), classes
+
+
+def _export(deployment, form, path, goal, **options):
+    shape = form.shape
+    picture = (shape.batch, shape.height, shape.width, shape.channels)
+    try:
+        with _quiet():
+            _Deployed(deployment, form).export(
+                str(path),
+                verbose=False,
+                input_signature=[tf.TensorSpec(picture, form.input, "image")],
+                **options,
+            )
+    except Exception as error:
+        raise ValueError(
+            f"`segmenter` cannot be converted to {goal}. "
+            f"Received: {type(error).__name__}: {first_line(error)}"
+        ) from error
 
 
 def _refuse_foreign_operations(model):

@@ -19,11 +19,12 @@ class ExportReport:
         equal_classes: share of the pixels with the same class, 0 to 1.
         file_size: size of the file in bytes.
         opset: version of the ONNX operators.
+        precision: `float32`, `float16` or `int8`, which is compared with Keras in float32.
 
     Example:
 
     >>> print(ExportReport(pathlib.Path("a.onnx"), ((64, 48),), 2e-6, 1e-7, 1.0, 2_000_000, 15))
-    a.onnx: 2.0 MB, opset 15, as in Keras to 2.0e-06 (mean 1.0e-07), 100.00 % equal classes at 64x48
+    a.onnx: 2.0 MB, float32, opset 15, as in Keras to 2.0e-06 (mean 1.0e-07), 100.00 % equal classes at 64x48
     """
 
     path: pathlib.Path
@@ -33,11 +34,12 @@ class ExportReport:
     equal_classes: float
     file_size: int
     opset: int
+    precision: str = "float32"
 
     def __str__(self):
         sizes = ", ".join(f"{height}x{width}" for height, width in self.sizes)
         return (
-            f"{self.path}: {self.file_size / 1e6:.1f} MB, opset {self.opset}, as in Keras to "
-            f"{self.max_difference:.1e} (mean {self.mean_difference:.1e}), "
+            f"{self.path}: {self.file_size / 1e6:.1f} MB, {self.precision}, opset {self.opset}, as in Keras "
+            f"to {self.max_difference:.1e} (mean {self.mean_difference:.1e}), "
             f"{self.equal_classes:.2%} equal classes at {sizes}".replace("%", " %")
         )

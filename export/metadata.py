@@ -4,6 +4,8 @@ import dataclasses
 import json
 import math
 
+OUTPUTS = ("probabilities", "classes")
+WRITTEN_BY_EXPORT = ("input", "precision", "refine", "tta")
 RESERVED = ("class_names", "palette", "value_range", "channels", "preprocessing", "producer_version")
 
 
@@ -66,8 +68,8 @@ class SegmenterMetadata:
             "value_range": json.dumps([low, high]),
             "channels": str(self.channels),
             "preprocessing": (
-                f"none: give {order} pictures as float32 (batch, height, width, channels) between {low:g} "
-                f"and {high:g}; the graph normalises inside"
+                f"none: give {order} pictures as {self.extra.get('input', 'float32')} (batch, height, width, "
+                f"channels) between {low:g} and {high:g}; the graph normalises inside"
             ),
             "producer_version": producer_version,
             **self.extra,

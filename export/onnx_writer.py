@@ -1,22 +1,25 @@
 """Writes a segmenter as one ONNX file that needs no recipe beside it."""
 
-import math
 import os
 import pathlib
 import tempfile
 
 import keras
 import onnx
+import onnxruntime
 
-import keras_wsseg
-from keras_wsseg.export import parity, source
+from keras_wsseg.export import onnx_graph, parity
+from keras_wsseg.export.calibration import CalibrationPictures
 from keras_wsseg.export.export_report import ExportReport
-from keras_wsseg.export.metadata import SegmenterMetadata
-from keras_wsseg.visualization import class_palette
+from keras_wsseg.export.half_precision import to_float16
+from keras_wsseg.export.limits import limits_of
+from keras_wsseg.export.metadata import OUTPUTS
+from keras_wsseg.export.preparation import prepare
+from keras_wsseg.export.quantization import to_int8
+from keras_wsseg.export.source import first_line
 
 OPSETS = (15, 16, 17, 18)
-# 254 and 255 stay free for what lies outside the picture and what carries no label.
-LARGEST_BYTE_CLASSES = 254
+PRECISIONS = ("float32", "float16", "int8")
 
 
 def to_onnx(
@@ -24,11 +27,21 @@ def to_onnx(
     path,
     class_names=None,
     palette=None,
-    tolerance=1e-4,
+    tolerance=None,
     opset=None,
     value_range=None,
     metadata=None,
     check_sizes=None,
+    refine=None,
+    outputs=OUTPUTS,
+    input="float32",
+    precision="float32",
+    size=None,
+    tta=None,
+    calibration=None,
+    calibration_pictures=100,
+    mean_tolerance=None,
+    min_equal_classes=None,
 ):
     """Writes a trained segmenter as an ONNX file and proves on the spot that it says what Keras says.
 
@@ -85,122 +98,111 @@ def to_onnx(
     """
     path = pathlib.Path(path)
     opset = OPSETS[0] if opset is None else opset
-    _check_arguments(path, tolerance, opset)
-    value_range = _value_range(segmenter, value_range)
-    extra = {**_method(segmenter), **(metadata or {})}
-    segmenter = source.in_float32(source.find_segmenter(segmenter))
-    shape = source.picture_shape(segmenter)
-    sizes = parity.sizes_to_check(shape, check_sizes)
-    reference = parity.run_keras(segmenter, shape, sizes, value_range)
-    about = _describe(reference.classes, class_names, palette, value_range, shape.channels, extra)
-
+    _check_choices(opset, precision, outputs, calibration)
+    limits = limits_of(precision, tolerance, mean_tolerance, min_equal_classes)
+    own_pictures = None if calibration is None else CalibrationPictures(calibration, calibration_pictures)
+    extra = {"value_range": value_range, "metadata": metadata, "check_sizes": check_sizes, "size": size}
+    prepared = prepare(
+        segmenter,
+        path,
+        class_names,
+        palette,
+        refine=refine,
+        input=input,
+        tta=tta,
+        calibration=own_pictures,
+        **extra,
+    )
+    prepared.about.extra.update(precision=precision, input=input)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
         draft = pathlib.Path(folder) / "draft.onnx"
-        # What the device's TF32 needs beside a plain product has no counterpart in ONNX.
-        with parity.full_float32():
-            _convert(segmenter, shape, opset, reference, draft)
-        _finish(draft, shape, reference.classes, about)
-        outputs = parity.run_onnx(draft, reference.pictures)
-        largest, mean, equal = parity.compare(reference, outputs)
-        if not largest <= tolerance:
-            raise ValueError(
-                f"`segmenter` must give the same probabilities in ONNX Runtime as in Keras to within "
-                f"tolerance={tolerance:g}. Received: a difference of {largest:.2g} (mean {mean:.2g}) between "
-                f"logits of up to {reference.largest_logit:.3g}"
-            )
+        _write_graph(prepared, opset, draft)
+        _reduce_precision(draft, precision, prepared.form, prepared.about.value_range, own_pictures)
+        differences = parity.compare(prepared.reference, _run(draft, prepared.reference.pictures))
+        limits.check(differences, f"ONNX Runtime in {precision}", prepared.reference.largest_logit)
+        _keep_outputs(draft, tuple(outputs), prepared.reference.pictures[-1])
         file_size = draft.stat().st_size
         os.replace(draft, path)
-    return ExportReport(path, sizes, largest, mean, equal, file_size, opset)
+    return ExportReport(
+        path,
+        prepared.reference.sizes,
+        differences.largest,
+        differences.mean,
+        differences.equal_classes,
+        file_size,
+        opset,
+        precision,
+    )
 
 
-def _check_arguments(path, tolerance, opset):
+def _check_choices(opset, precision, outputs, calibration):
     if opset not in OPSETS:
         raise ValueError(f"`opset` must be one of {', '.join(map(str, OPSETS))}. Received: opset={opset}")
-    if not tolerance > 0:
-        raise ValueError(f"`tolerance` must be above 0. Received: tolerance={tolerance}")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"`path` must lie in an existing folder. Received: path={path}")
-    if path.is_dir():
-        raise ValueError(f"`path` must be a file. Received: path={path} which is a folder")
-
-
-def _value_range(model, value_range):
-    if value_range is None:
-        value_range = source.find_value_range(model) or (0.0, 255.0)
-    problem = f"`value_range` must be (low, high), low < high. Received: value_range={value_range}"
-    try:
-        low, high = (float(x) for x in value_range)
-    except (TypeError, ValueError) as error:
-        raise ValueError(problem) from error
-    if not -math.inf < low < high < math.inf:
-        raise ValueError(problem)
-    return low, high
-
-
-def _method(model):
-    name = getattr(getattr(model, "loss", None), "name", None)
-    return {"method": name} if isinstance(name, str) and name else {}
-
-
-def _describe(classes, class_names, palette, value_range, channels, extra):
-    if class_names is None:
-        class_names = [f"class {number}" for number in range(classes)]
-    if len(class_names) != classes:
+    if precision not in PRECISIONS:
         raise ValueError(
-            f"`class_names` must name the {classes} classes that the segmenter tells apart. "
-            f"Received: class_names={list(class_names)}"
+            f"`precision` must be one of {', '.join(PRECISIONS)}. Received: precision={precision!r}"
         )
-    if palette is None:
-        colours = class_palette(min(classes, LARGEST_BYTE_CLASSES))
-        palette = [colours[number % len(colours)] for number in range(classes)]
-    palette = tuple(tuple(int(x) for x in colour) for colour in palette)
-    return SegmenterMetadata(tuple(class_names), palette, value_range, channels, extra)
+    is_list = isinstance(outputs, list | tuple)
+    if not is_list or not outputs or len(set(outputs)) != len(outputs) or set(outputs) - set(OUTPUTS):
+        raise ValueError(
+            f"`outputs` must be a list of {' or '.join(OUTPUTS)}, or both. Received: outputs={outputs!r}"
+        )
+    if (precision == "int8") != (calibration is not None):
+        raise ValueError(
+            '`calibration` must be a folder or list of pictures with precision="int8", and None without. '
+            f"Received: precision={precision!r}, calibration={calibration!r}"
+        )
 
 
-def _convert(segmenter, shape, opset, reference, draft):
-    arguments = (segmenter, shape, opset, reference.resize, reference.classes <= LARGEST_BYTE_CLASSES, draft)
-    if keras.backend.backend() == "tensorflow":
-        from keras_wsseg.export.conversion import convert
+def _write_graph(prepared, opset, draft):
+    # What the device's TF32 needs beside a plain product has no counterpart in ONNX.
+    with parity.full_float32():
+        if keras.backend.backend() == "tensorflow":
+            from keras_wsseg.export.conversion import to_bare_onnx
 
-        convert(*arguments)
-    else:
-        from keras_wsseg.export.tensorflow_process import convert_elsewhere
+            to_bare_onnx(prepared.deployment, prepared.form, draft, opset)
+        else:
+            from keras_wsseg.export.tensorflow_process import convert_elsewhere
 
-        convert_elsewhere(*arguments)
-
-
-def _finish(draft, shape, classes, about):
-    """Gives inputs, outputs and dimensions the names that programs read, and adds the metadata."""
+            convert_elsewhere("to_bare_onnx", prepared.deployment, prepared.form, draft, opset=opset)
     model = onnx.load(draft)
-    graph = model.graph
-    names = {old.name: new for old, new in zip(graph.output, ("probabilities", "classes"), strict=True)}
-    names[graph.input[0].name] = "image"
-    for node in graph.node:
-        node.input[:] = [names.get(name, name) for name in node.input]
-        node.output[:] = [names.get(name, name) for name in node.output]
-    for value in (*graph.input, *graph.output):
-        value.name = names[value.name]
-    picture = [shape.batch or "batch", shape.height or "height", shape.width or "width"]
-    _set_dimensions(graph.input[0], [*picture, shape.channels])
-    _set_dimensions(graph.output[0], [*picture, classes])
-    _set_dimensions(graph.output[1], picture)
-    # Shapes inside were inferred under the converter's names for dimensions, and ONNX Runtime infers its own.
-    del graph.value_info[:]
-    graph.name = "segmenter"
-    graph.doc_string = ""
-    model.producer_name = "keras_wsseg"
-    model.producer_version = keras_wsseg.__version__
-    model.doc_string = f"Segmenter of {classes} classes: {', '.join(about.class_names)}"
-    onnx.helper.set_model_props(model, about.to_properties(keras_wsseg.__version__))
+    onnx_graph.finish(model, prepared.form, prepared.about)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, draft)
 
 
-def _set_dimensions(value, dimensions):
-    shape = value.type.tensor_type.shape
-    del shape.dim[:]
-    for dimension in dimensions:
-        if isinstance(dimension, str):
-            shape.dim.add().dim_param = dimension
-        else:
-            shape.dim.add().dim_value = dimension
+def _reduce_precision(draft, precision, form, value_range, own_pictures):
+    if precision == "int8":
+        to_int8(draft, own_pictures.batches(form.shape, value_range, form.input))
+    elif precision == "float16":
+        model = onnx.load(draft)
+        to_float16(model)
+        onnx.save(model, draft)
+
+
+def _keep_outputs(draft, names, picture):
+    """Cuts the other outputs off, once all have been compared with Keras."""
+    if names == OUTPUTS:
+        return
+    model = onnx.load(draft)
+    onnx_graph.keep_outputs(model, names)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, draft)
+    _start(draft).run(list(names), {"image": picture})
+
+
+def _run(draft, pictures):
+    try:
+        session = _start(draft)
+        return [session.run(list(OUTPUTS), {"image": picture}) for picture in pictures]
+    except Exception as error:
+        raise ValueError(
+            "`segmenter` was converted to a file that ONNX Runtime does not run. "
+            f"Received: {type(error).__name__}: {first_line(error)}"
+        ) from error
+
+
+def _start(draft):
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    return onnxruntime.InferenceSession(str(draft), options, providers=["CPUExecutionProvider"])

@@ -5,13 +5,9 @@ import dataclasses
 
 import keras
 import numpy as np
-import onnxruntime
 from keras import ops
 
-from keras_wsseg.export.head import class_logits
 from keras_wsseg.export.source import first_line
-
-FREE_SIZES = ((67, 93), (96, 64))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,165 +15,120 @@ class Reference:
     """Pictures and what Keras makes of them.
 
     Args:
-        pictures: list of `(batch, height, width, channels)` float32 arrays.
+        pictures: list of `(batch, height, width, channels)` arrays.
         probabilities: list of `(batch, height, width, classes)` float32 arrays.
-        resize: whether the logits came at another size than the pictures.
         largest_logit: largest absolute logit: float32 is coarser where numbers are larger.
     """
 
     pictures: list
     probabilities: list
-    resize: bool
     largest_logit: float
 
     @property
-    def classes(self):
-        """Number of classes, two for a segmenter with one logit."""
-        return self.probabilities[0].shape[-1]
+    def sizes(self):
+        """The `(height, width)` of the pictures, each once."""
+        return tuple(dict.fromkeys(picture.shape[1:3] for picture in self.pictures))
 
 
-def sizes_to_check(shape, check_sizes):
-    """The sizes at which to compare: those asked for, else two odd ones, or the one a fixed model takes.
+@dataclasses.dataclass(frozen=True)
+class Differences:
+    """How far a file is from Keras.
 
     Args:
-        shape: `PictureShape` of the segmenter.
-        check_sizes: list of `(height, width)` or None.
-
-    Returns:
-        Tuple of `(height, width)`.
-
-    Raises:
-        ValueError: if a size is not one that the segmenter takes.
+        largest: absolute difference of a probability.
+        mean: absolute difference of the probabilities.
+        equal_classes: share of the pixels with the same class.
     """
-    if check_sizes is None:
-        free = ((shape.height or height, shape.width or width) for height, width in FREE_SIZES)
-        return tuple(dict.fromkeys(free))
-    sizes = tuple(tuple(int(n) for n in size) for size in check_sizes)
-    fixed = (shape.height, shape.width)
-    for size in sizes:
-        fits = len(size) == 2 and all(
-            n > 0 and limit in (None, n) for n, limit in zip(size, fixed, strict=True)
-        )
-        if not fits:
-            raise ValueError(
-                f"`check_sizes` must be (height, width) that the segmenter takes, which are {fixed} where "
-                f"None is any. Received: check_sizes={check_sizes}"
-            )
-    if not sizes:
-        raise ValueError(f"`check_sizes` must name at least one size. Received: check_sizes={check_sizes}")
-    return sizes
+
+    largest: float
+    mean: float
+    equal_classes: float
 
 
-def _picture(generator, shape, value_range):
-    """A random picture of smooth patches, grain and hard edges, as photographs have them.
-
-    White noise would be no fair check of a CRF: where every pixel differs from all others, rounding decides.
-    """
-    batch, height, width, channels = shape
-    coarse = generator.uniform(0, 1, (batch, height // 8 + 2, width // 8 + 2, channels))
-    rows, columns = np.arange(height) / 8, np.arange(width) / 8
-    smooth = 0.0
-    for row, part_y in ((rows.astype(int), 1 - rows % 1), (rows.astype(int) + 1, rows % 1)):
-        for column, part_x in (
-            (columns.astype(int), 1 - columns % 1),
-            (columns.astype(int) + 1, columns % 1),
-        ):
-            smooth = smooth + coarse[:, row][:, :, column] * (part_y[:, None] * part_x)[..., None]
-    picture = smooth + generator.normal(0, 0.02, shape)
-    picture[:, height // 3 :, : width // 2] = 1 - picture[:, height // 3 :, : width // 2]
-    low, high = value_range
-    return (low + (high - low) * np.clip(picture, 0, 1)).astype(np.float32)
-
-
-def run_keras(segmenter, shape, sizes, value_range, seed=0):
-    """Runs the segmenter on made pictures, in full float32 also where the device would take TF32.
+def comes_coarser(segmenter, pictures):
+    """Whether a segmenter gives logits at another size than that of its pictures.
 
     Args:
         segmenter: `keras.Model`.
-        shape: its `PictureShape`.
-        sizes: tuple of `(height, width)`.
-        value_range: `(low, high)` of the pictures.
-        seed: of the random pictures.
+        pictures: list of `(batch, height, width, channels)` arrays.
 
     Returns:
-        `Reference`.
+        True if it does so for any of them.
 
     Raises:
-        ValueError: if it fails on a size, or gives anything but finite logits `(batch, h, w, classes)`.
+        ValueError: if it fails on a size, or gives anything but logits `(batch, h, w, classes)`.
     """
-    generator = np.random.default_rng(seed)
-    pictures, probabilities, resize, largest_logit = [], [], False, 0.0
-    for index, size in enumerate(sizes):
-        batch = shape.batch or (2 if index == 0 else 1)
-        picture = _picture(generator, (batch, *size, shape.channels), value_range)
+    coarser = False
+    for picture in pictures:
+        batch, height, width = picture.shape[:3]
         try:
             with full_float32():
-                logits = segmenter(ops.convert_to_tensor(picture), training=False)
+                logits = segmenter(ops.convert_to_tensor(picture, "float32"), training=False)
         except Exception as error:
             raise ValueError(
-                f"`segmenter` fails on a picture of {size[0]} x {size[1]} pixels; name sizes that it takes "
-                f"in `check_sizes`. Received: {type(error).__name__}: {first_line(error)}"
+                f"`segmenter` fails on a picture of {height} x {width} pixels; name sizes that it takes in "
+                f"`check_sizes`. Received: {type(error).__name__}: {first_line(error)}"
             ) from error
         if not hasattr(logits, "shape") or len(logits.shape) != 4 or logits.shape[0] != batch:
             received = getattr(logits, "shape", type(logits).__name__)
             raise ValueError(
                 f"`segmenter` must give logits (batch, height, width, classes). Received: {received}"
             )
-        differs = tuple(logits.shape[1:3]) != size
-        with full_float32():
-            logits = ops.convert_to_numpy(class_logits(logits, size if differs else None))
-        if not np.isfinite(logits).all():
-            raise ValueError("`segmenter` must give finite logits. Received: logits with NaN or infinity")
-        resize = resize or differs
-        largest_logit = max(largest_logit, float(np.abs(logits).max()))
-        pictures.append(picture)
-        probabilities.append(_softmax(logits))
-    return Reference(pictures, probabilities, resize, largest_logit)
+        coarser = coarser or tuple(logits.shape[1:3]) != (height, width)
+    return coarser
 
 
-def run_onnx(path, pictures):
-    """Runs an exported file on the CPU.
+def run_keras(deployment, pictures):
+    """Runs a deployment, in full float32 also where the device would take TF32.
 
     Args:
-        path: ONNX file.
-        pictures: list of `(batch, height, width, channels)` float32 arrays.
+        deployment: `Deployment`.
+        pictures: list of `(batch, height, width, channels)` arrays.
 
     Returns:
-        List of `(probabilities, classes)`.
+        `Reference`.
 
     Raises:
-        ValueError: if ONNX Runtime does not load or run it.
+        ValueError: if the logits are not finite, or the CRF fails.
     """
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        return [session.run(["probabilities", "classes"], {"image": picture}) for picture in pictures]
-    except Exception as error:
-        raise ValueError(
-            "`segmenter` was converted to a file that ONNX Runtime does not run. "
-            f"Received: {type(error).__name__}: {first_line(error)}"
-        ) from error
+    probabilities, largest_logit = [], 0.0
+    for picture in pictures:
+        try:
+            with full_float32():
+                logits = deployment.logits(ops.convert_to_tensor(picture, "float32"))
+        except Exception as error:
+            raise ValueError(
+                f"`segmenter` fails with what is behind it on a picture of {picture.shape[1]} x "
+                f"{picture.shape[2]} pixels. Received: {type(error).__name__}: {first_line(error)}"
+            ) from error
+        logits = ops.convert_to_numpy(logits)
+        if not np.isfinite(logits).all():
+            raise ValueError("`segmenter` must give finite logits. Received: logits with NaN or infinity")
+        largest_logit = max(largest_logit, float(np.abs(logits).max()))
+        probabilities.append(_softmax(logits))
+    return Reference(pictures, probabilities, largest_logit)
 
 
 def compare(reference, outputs):
-    """How far the file is from Keras.
+    """How far a file is from Keras.
 
     Args:
         reference: `Reference`.
-        outputs: what `run_onnx` gave for its pictures.
+        outputs: `(probabilities, classes)` for each of its pictures.
 
     Returns:
-        `(largest difference, mean difference, share of equal classes)`; a file with NaN is infinitely far.
+        `Differences`; a file with NaN is infinitely far.
     """
-    differences, equal = [], []
+    largest, total, values, equal, pixels = 0.0, 0.0, 0, 0, 0
     for expected, (probabilities, classes) in zip(reference.probabilities, outputs, strict=True):
         if probabilities.shape != expected.shape:
-            return np.inf, np.inf, 0.0
-        differences.append(np.abs(probabilities - expected).ravel())
-        equal.append((classes == expected.argmax(-1)).ravel())
-    differences = np.nan_to_num(np.concatenate(differences), nan=np.inf)
-    return float(differences.max()), float(differences.mean()), float(np.concatenate(equal).mean())
+            return Differences(np.inf, np.inf, 0.0)
+        difference = np.nan_to_num(np.abs(probabilities - expected), nan=np.inf)
+        largest = max(largest, float(difference.max()))
+        total, values = total + float(difference.sum(dtype="float64")), values + difference.size
+        same = classes == expected.argmax(-1)
+        equal, pixels = equal + int(same.sum()), pixels + same.size
+    return Differences(largest, total / values, equal / pixels)
 
 
 def _softmax(logits):

@@ -1,5 +1,6 @@
 """Converts in a process of its own that runs Keras on TensorFlow, for segmenters of any other backend."""
 
+import dataclasses
 import importlib
 import importlib.util
 import json
@@ -8,37 +9,42 @@ import pathlib
 import subprocess
 import sys
 
+from keras_wsseg.export.deployment import Deployment, GraphForm
+from keras_wsseg.export.refinement import as_model
 from keras_wsseg.export.source import PictureShape, all_layers, first_line
 
 
-def convert_elsewhere(segmenter, shape, opset, resize, byte_classes, path):
-    """Does what `conversion.convert` does, wherever Keras does not run on TensorFlow.
+def convert_elsewhere(kind, deployment, form, path, **options):
+    """Does what a function of `conversion` does, wherever Keras does not run on TensorFlow.
 
-    The segmenter travels as a `.keras` file next to `path`; modules that define its layers are imported on
-    the other side, so that registered custom layers load.
+    The segmenter travels as a `.keras` file next to `path`, and so does the CRF behind it; modules that
+    define their layers are imported on the other side, so that registered custom layers load.
 
     Args:
-        segmenter: `keras.Model` in float32.
-        shape: `PictureShape`.
-        opset: version of the ONNX operators.
-        resize: whether logits must be brought to the size of the picture.
-        byte_classes: whether the class map is uint8 rather than int32.
-        path: file to write, in a folder that the caller empties.
+        kind: name of the function in `conversion`.
+        deployment: `Deployment` in float32.
+        form: `GraphForm`.
+        path: file or folder to write, in a folder that the caller empties.
+        **options: further arguments of that function.
 
     Raises:
-        ValueError: if the segmenter does not load there, or an operation has no counterpart in ONNX.
+        ValueError: if the segmenter does not load there, or an operation has no counterpart.
     """
     path = pathlib.Path(path)
-    saved = path.with_suffix(".keras")
-    segmenter.save(saved)
-    modules = {type(layer).__module__ for layer in (segmenter, *all_layers(segmenter))}
+    models = {"segmenter": deployment.segmenter}
+    if deployment.refine is not None:
+        models["refine"] = as_model(deployment.refine)
+    modules = set()
+    for name, model in models.items():
+        model.save(path.with_name(f"{name}.keras"))
+        modules |= {type(layer).__module__ for layer in (model, *all_layers(model))}
     job = {
-        "segmenter": str(saved),
-        "shape": [shape.batch, shape.height, shape.width, shape.channels],
-        "opset": opset,
-        "resize": resize,
-        "byte_classes": byte_classes,
+        "kind": kind,
+        "models": {name: str(path.with_name(f"{name}.keras")) for name in models},
+        "head": {name: getattr(deployment, name) for name in ("resize", "flip", "scales")},
+        "form": dataclasses.asdict(form),
         "path": str(path),
+        "options": options,
         "modules": sorted(name for name in modules if name.split(".")[0] not in ("keras", "__main__")),
     }
     environment = {
@@ -69,15 +75,21 @@ def main():
             # A module that is gone matters only if a layer needs it, and loading says so below.
             if importlib.util.find_spec(name.split(".")[0]):
                 importlib.import_module(name)
-        segmenter = _load(job["segmenter"])
-        from keras_wsseg.export.conversion import convert
+        from keras_wsseg.export import conversion
 
-        shape = PictureShape(*job["shape"])
-        convert(segmenter, shape, job["opset"], job["resize"], job["byte_classes"], job["path"])
+        deployment, form = _unpack(job)
+        getattr(conversion, job["kind"])(deployment, form, path=job["path"], **job["options"])
     except ValueError as error:
         print(first_line(error))
         return 1
     return 0
+
+
+def _unpack(job):
+    models = {name: _load(path) for name, path in job["models"].items()}
+    deployment = Deployment(models["segmenter"], refine=models.get("refine"), **job["head"])
+    shape = PictureShape(**job["form"].pop("shape"))
+    return deployment, GraphForm(shape, **job["form"])
 
 
 def _load(path):

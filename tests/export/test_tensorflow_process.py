@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import json
 import subprocess
@@ -7,7 +8,10 @@ import keras
 import pytest
 
 from keras_wsseg.export import tensorflow_process
+from keras_wsseg.export.deployment import Deployment, GraphForm
 from keras_wsseg.export.source import PictureShape
+
+FORM = GraphForm(PictureShape(None, None, None, 3))
 
 
 def save_with_a_layer_that_is_gone(path):
@@ -22,11 +26,11 @@ def save_with_a_layer_that_is_gone(path):
 def test_a_layer_that_cannot_be_found_is_one_line(tmp_path, monkeypatch, capsys):
     save_with_a_layer_that_is_gone(tmp_path / "a.keras")
     job = {
-        "segmenter": str(tmp_path / "a.keras"),
-        "shape": [None, None, None, 3],
-        "opset": 15,
-        "resize": False,
-        "byte_classes": True,
+        "kind": "to_bare_onnx",
+        "models": {"segmenter": str(tmp_path / "a.keras")},
+        "head": {"resize": False, "flip": False, "scales": [1.0]},
+        "form": dataclasses.asdict(FORM),
+        "options": {"opset": 15},
         "path": str(tmp_path / "a.onnx"),
         "modules": ["a_module_that_is_not_there"],
     }
@@ -46,8 +50,9 @@ def test_a_job_holds_all_that_the_other_side_needs(tiny_segmenter, tmp_path, mon
         return subprocess.CompletedProcess(command, tensorflow_process.main(), "", "")
 
     monkeypatch.setattr(tensorflow_process.subprocess, "run", run_here)
-    shape = PictureShape(None, None, None, 3)
-    tensorflow_process.convert_elsewhere(tiny_segmenter(), shape, 15, True, True, tmp_path / "a.onnx")
+    tensorflow_process.convert_elsewhere(
+        "to_bare_onnx", Deployment(tiny_segmenter(), True), FORM, tmp_path / "a.onnx", opset=15
+    )
     assert (tmp_path / "a.onnx").stat().st_size > 1000
 
 
@@ -59,6 +64,7 @@ def test_what_went_wrong_there_is_raised_here(tiny_segmenter, tmp_path, monkeypa
         return subprocess.CompletedProcess(command, 1, out, err)
 
     monkeypatch.setattr(tensorflow_process.subprocess, "run", fail)
-    shape = PictureShape(None, None, None, 3)
     with pytest.raises(ValueError, match=words):
-        tensorflow_process.convert_elsewhere(tiny_segmenter(), shape, 15, True, True, tmp_path / "a.onnx")
+        tensorflow_process.convert_elsewhere(
+            "to_bare_onnx", Deployment(tiny_segmenter(), True), FORM, tmp_path / "a.onnx", opset=15
+        )

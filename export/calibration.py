@@ -1,0 +1,110 @@
+"""The pictures of one's own that show a quantisation which values occur, read one at a time."""
+
+import os
+import pathlib
+
+import numpy as np
+from keras import ops
+
+from keras_wsseg.export.pictures import to_batch
+from keras_wsseg.ops.resize import resize_antialiased
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+LARGEST_SIDE = 1024
+
+
+class CalibrationPictures:
+    """Pictures of a folder, a list or an array, as a graph takes them.
+
+    Pictures larger than 1024 pixels are cut to their middle, and a graph of fixed size gets them resized.
+
+    Args:
+        calibration: folder of pictures, list of paths or arrays, or an array of several pictures.
+        most: how many to take, evenly over all of them.
+
+    Raises:
+        FileNotFoundError: if the folder does not exist.
+        TypeError, ValueError: if it is none of these, or empty.
+    """
+
+    def __init__(self, calibration, most=100):
+        found = _listed(calibration)
+        if isinstance(most, bool) or not isinstance(most, int) or most < 1:
+            raise ValueError(
+                f"`calibration_pictures` must be an integer of at least 1. "
+                f"Received: calibration_pictures={most}"
+            )
+        steps = np.linspace(0, len(found) - 1, min(most, len(found)))
+        self.found = [found[round(step)] for step in steps]
+
+    def __len__(self):
+        return len(self.found)
+
+    def few(self, count):
+        """The same with at most `count` of the pictures.
+
+        Args:
+            count: pictures.
+
+        Returns:
+            `CalibrationPictures`.
+        """
+        return CalibrationPictures(self.found, count)
+
+    def batches(self, shape, value_range, dtype):
+        """Each picture as a batch for a graph.
+
+        Args:
+            shape: `PictureShape` that the graph takes.
+            value_range: `(low, high)` that it takes.
+            dtype: `float32` or `uint8`.
+
+        Yields:
+            `(batch, height, width, channels)` array, one picture as often as a fixed batch asks.
+
+        Raises:
+            ValueError: if a picture does not fit the segmenter.
+        """
+        for picture in self.found:
+            try:
+                batch = to_batch(picture, shape.channels, value_range)[0][:1]
+            except (TypeError, ValueError) as error:
+                name = str(picture) if isinstance(picture, str | os.PathLike) else "an array"
+                raise ValueError(
+                    "`calibration` must hold pictures that fit the segmenter. "
+                    f"Received: {name}, of which {error}"
+                ) from error
+            batch = _middle(np.asarray(batch, "float32"))
+            size = (shape.height or batch.shape[1], shape.width or batch.shape[2])
+            if size != batch.shape[1:3]:
+                batch = ops.convert_to_numpy(resize_antialiased(ops.convert_to_tensor(batch), size))
+            batch = np.clip(batch, *value_range)
+            batch = (np.rint(batch) if dtype == "uint8" else batch).astype(dtype)
+            yield np.repeat(batch, shape.batch or 1, axis=0)
+
+
+def _listed(calibration):
+    if isinstance(calibration, str | os.PathLike):
+        folder = pathlib.Path(calibration)
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                f"`calibration` must be an existing folder of pictures. Received: calibration={str(folder)!r}"
+            )
+        calibration = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES]
+        if not calibration:
+            raise ValueError(
+                f"`calibration` must be a folder with pictures in it. Received: calibration={str(folder)!r}"
+            )
+    if isinstance(calibration, np.ndarray) and calibration.ndim == 4:
+        calibration = list(calibration)
+    if not isinstance(calibration, list | tuple) or not len(calibration):
+        raise TypeError(
+            "`calibration` must be a folder of pictures, a list of paths or arrays, or an array (pictures, "
+            f"height, width, channels). Received: {type(calibration).__name__}"
+        )
+    return list(calibration)
+
+
+def _middle(batch):
+    top, left = (max(0, (pixels - LARGEST_SIDE) // 2) for pixels in batch.shape[1:3])
+    return batch[:, top : top + LARGEST_SIDE, left : left + LARGEST_SIDE]

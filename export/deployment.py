@@ -1,0 +1,106 @@
+"""What a deployed graph computes and the form it takes, the same in Keras and in the file."""
+
+import dataclasses
+
+from keras import ops
+
+from keras_wsseg.export.source import PictureShape
+from keras_wsseg.ops.resize import resize_bilinear
+
+
+@dataclasses.dataclass(frozen=True)
+class Deployment:
+    """A segmenter with all that comes behind it in a deployed file.
+
+    Args:
+        segmenter: `keras.Model` from picture to logits.
+        resize: whether the logits must be brought to the size of the picture.
+        refine: `layers.MeanFieldCRF` that moves the borders to those of the picture, or None.
+        flip: whether the mirrored picture has a say too.
+        scales: sizes of the picture, 1 for its own, whose probabilities are averaged.
+    """
+
+    segmenter: object
+    resize: bool = False
+    refine: object = None
+    flip: bool = False
+    scales: tuple = (1.0,)
+
+    @property
+    def augmented(self):
+        """Whether more than the picture as it is has a say."""
+        return self.flip or tuple(self.scales) != (1.0,)
+
+    def logits(self, picture):
+        """Logits of the whole deployment at the size of the picture.
+
+        Args:
+            picture: `(batch, height, width, channels)` float32 tensor, its size static or dynamic.
+
+        Returns:
+            `(batch, height, width, max(classes, 2))` float32; with several views of the picture the logarithm
+            of their mean probability.
+        """
+        size = ops.shape(picture)[1:3]
+        if not self.augmented:
+            logits = class_logits(self.segmenter(picture, training=False), size if self.resize else None)
+        else:
+            views = [self._view(picture, size, scale, flipped) for scale, flipped in self._views()]
+            # The smallest probability that keeps its digits: a class that no view knows stays finite.
+            logits = ops.log(ops.maximum(sum(views[1:], views[0]) / len(views), 1e-30))
+        return logits if self.refine is None else self.refine([logits, picture])
+
+    def _views(self):
+        return [(scale, flipped) for scale in self.scales for flipped in (False, True)[: 1 + self.flip]]
+
+    def _view(self, picture, size, scale, flipped):
+        if scale != 1:
+            picture = resize_bilinear(picture, [_scaled(pixels, scale) for pixels in size])
+        if flipped:
+            picture = picture[:, :, ::-1]
+        logits = self.segmenter(picture, training=False)
+        if flipped:
+            logits = logits[:, :, ::-1]
+        return ops.softmax(class_logits(logits, size if self.resize or scale != 1 else None), axis=-1)
+
+
+@dataclasses.dataclass(frozen=True)
+class GraphForm:
+    """What a graph takes and gives.
+
+    Args:
+        shape: `PictureShape` that it takes.
+        input: `float32` or `uint8`.
+        byte_classes: whether the class map is uint8 rather than int32.
+    """
+
+    shape: PictureShape
+    input: str = "float32"
+    byte_classes: bool = True
+
+
+def class_logits(logits, size):
+    """Logits in float32, one channel for each class, at the size of the picture.
+
+    A single channel is the log-odds of the second of two classes: a softmax over `(0, z)` is
+    `(1 - sigmoid(z), sigmoid(z))`.
+
+    Args:
+        logits: `(batch, height, width, classes)`.
+        size: `(height, width)` to bring them to, or None to leave them as they are.
+
+    Returns:
+        `(batch, *size, max(classes, 2))` float32.
+    """
+    logits = ops.cast(logits, "float32")
+    if size is not None:
+        logits = resize_bilinear(logits, size)
+    if logits.shape[-1] == 1:
+        logits = ops.concatenate([ops.zeros_like(logits), logits], axis=-1)
+    return logits
+
+
+def _scaled(pixels, scale):
+    # In hundredths, so that a graph and Python round alike.
+    scaled = (pixels * round(scale * 100) + 50) // 100
+    return max(1, scaled) if isinstance(scaled, int) else ops.maximum(1, scaled)

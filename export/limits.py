@@ -1,0 +1,85 @@
+"""How far an exported file may be from Keras before it is refused."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """How far a file may be from Keras; None is no limit.
+
+    Args:
+        tolerance: largest absolute difference of a probability.
+        mean_tolerance: mean absolute difference of the probabilities.
+        min_equal_classes: share of the pixels whose class stays, 0 to 1.
+    """
+
+    tolerance: float | None
+    mean_tolerance: float | None
+    min_equal_classes: float | None
+
+    def check(self, differences, what, largest_logit):
+        """Refuses a file that is further from Keras.
+
+        Args:
+            differences: `Differences`.
+            what: name of the precision or format, for the sentence.
+            largest_logit: largest absolute logit in Keras.
+
+        Raises:
+            ValueError: if a limit is exceeded.
+        """
+        found = (
+            f"a difference of {differences.largest:.2g} (mean {differences.mean:.2g}) between logits of up "
+            f"to {largest_logit:.3g}, {differences.equal_classes:.2%} equal classes"
+        )
+        for name, value in (("tolerance", differences.largest), ("mean_tolerance", differences.mean)):
+            limit = getattr(self, name)
+            if limit is not None and not value <= limit:
+                raise ValueError(
+                    f"`segmenter` must give the same probabilities in {what} as in Keras to within "
+                    f"{name}={limit:g}. Received: {found}"
+                )
+        limit = self.min_equal_classes
+        if limit is not None and not differences.equal_classes >= limit:
+            raise ValueError(
+                f"`segmenter` must give the same classes in {what} as in Keras for a share of "
+                f"min_equal_classes={limit:g}. Received: {found}"
+            )
+
+
+USUAL_LIMITS = {
+    "float32": Limits(1e-4, None, 0.999),
+    "float16": Limits(0.1, 1e-2, 0.98),
+    "int8": Limits(None, 0.1, 0.9),
+}
+
+
+def limits_of(precision, tolerance=None, mean_tolerance=None, min_equal_classes=None):
+    """The limits that were asked for, completed with those of a precision.
+
+    Args:
+        precision: `float32`, `float16` or `int8`.
+        tolerance: None for that of the precision; likewise the others.
+        mean_tolerance: as in `Limits`.
+        min_equal_classes: as in `Limits`.
+
+    Returns:
+        `Limits`.
+
+    Raises:
+        ValueError: if a limit is not a number within its range.
+    """
+    for name, value in (("tolerance", tolerance), ("mean_tolerance", mean_tolerance)):
+        if value is not None and not value > 0:
+            raise ValueError(f"`{name}` must be above 0. Received: {name}={value}")
+    if min_equal_classes is not None and not 0 <= min_equal_classes <= 1:
+        raise ValueError(
+            f"`min_equal_classes` must be 0 to 1. Received: min_equal_classes={min_equal_classes}"
+        )
+    given = Limits(tolerance, mean_tolerance, min_equal_classes)
+    usual = USUAL_LIMITS[precision]
+    chosen = {
+        field.name: getattr(usual if getattr(given, field.name) is None else given, field.name)
+        for field in dataclasses.fields(Limits)
+    }
+    return Limits(**chosen)

@@ -1,0 +1,203 @@
+"""What every export has in common: the arguments checked, the head put on, and what Keras says of it."""
+
+import dataclasses
+import math
+import pathlib
+
+import numpy as np
+
+from keras_wsseg.export import parity, source
+from keras_wsseg.export.augmentation import describe_augmentation, read_augmentation
+from keras_wsseg.export.check_pictures import made_picture, sizes_to_check
+from keras_wsseg.export.deployment import Deployment, GraphForm
+from keras_wsseg.export.metadata import WRITTEN_BY_EXPORT, SegmenterMetadata
+from keras_wsseg.export.refinement import build_refine, check_refine, describe_refine
+from keras_wsseg.visualization import class_palette
+
+INPUTS = ("float32", "uint8")
+# 254 and 255 stay free for what lies outside the picture and what carries no label.
+LARGEST_BYTE_CLASSES = 254
+# Pictures of one's own on which Keras and a file are compared.
+COMPARED = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Preparation:
+    """All that an export knows before it converts.
+
+    Args:
+        deployment: `Deployment` in float32.
+        form: `GraphForm`.
+        reference: `parity.Reference`.
+        about: `SegmenterMetadata`.
+    """
+
+    deployment: Deployment
+    form: GraphForm
+    reference: parity.Reference
+    about: SegmenterMetadata
+
+
+def prepare(
+    segmenter,
+    path,
+    class_names=None,
+    palette=None,
+    value_range=None,
+    metadata=None,
+    check_sizes=None,
+    refine=None,
+    input="float32",
+    size=None,
+    tta=None,
+    calibration=None,
+):
+    """Checks the arguments of an export and runs the segmenter in Keras.
+
+    Args:
+        segmenter: as in `to_onnx`, and so are the others.
+        path: file or folder to write.
+        class_names: as in `to_onnx`.
+        palette: as in `to_onnx`.
+        value_range: as in `to_onnx`.
+        metadata: as in `to_onnx`.
+        check_sizes: as in `to_onnx`.
+        refine: as in `to_onnx`.
+        input: as in `to_onnx`.
+        size: as in `to_onnx`.
+        tta: as in `to_onnx`.
+        calibration: `CalibrationPictures` to compare on in place of made pictures, or None.
+
+    Returns:
+        `Preparation`.
+
+    Raises:
+        TypeError, ValueError, FileNotFoundError: as in `to_onnx`.
+    """
+    check_place(path)
+    value_range = _value_range(segmenter, value_range)
+    _check_input(input, value_range)
+    flip, scales = read_augmentation(tta)
+    if refine is not None:
+        check_refine(refine, value_range)
+    extra = {**_method(segmenter), **_given(metadata)}
+    segmenter = source.in_float32(source.find_segmenter(segmenter))
+    shape = _at_size(source.picture_shape(segmenter), size, scales)
+    if calibration is None:
+        pictures = _made_pictures(shape, sizes_to_check(shape, check_sizes), value_range, input)
+    else:
+        pictures = list(calibration.few(COMPARED).batches(shape, value_range, input))
+    deployment = Deployment(segmenter, parity.comes_coarser(segmenter, pictures), None, flip, scales)
+    classes = parity.run_keras(deployment, pictures[:1]).probabilities[0].shape[-1]
+    if refine is not None:
+        build_refine(refine, classes, shape.channels)
+        deployment = dataclasses.replace(deployment, refine=refine)
+        extra["refine"] = describe_refine(refine)
+    if deployment.augmented:
+        extra["tta"] = describe_augmentation(flip, scales)
+    about = _describe(classes, class_names, palette, value_range, shape.channels, extra)
+    form = GraphForm(shape, input, classes <= LARGEST_BYTE_CLASSES)
+    return Preparation(deployment, form, parity.run_keras(deployment, pictures), about)
+
+
+def check_place(path):
+    """Refuses a path where nothing can be written.
+
+    Args:
+        path: file to write.
+
+    Raises:
+        FileNotFoundError: if its folder does not exist.
+        ValueError: if it is a folder itself.
+    """
+    path = pathlib.Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"`path` must lie in an existing folder. Received: path={path}")
+    if path.is_dir():
+        raise ValueError(f"`path` must be a file. Received: path={path} which is a folder")
+
+
+def _check_input(input, value_range):
+    if input not in INPUTS:
+        raise ValueError(f"`input` must be one of {', '.join(INPUTS)}. Received: input={input!r}")
+    if input == "uint8" and value_range != (0.0, 255.0):
+        raise ValueError(
+            f'`input="uint8"` needs a segmenter of pictures in (0, 255). Received: value_range={value_range}'
+        )
+
+
+def _given(metadata):
+    for name in WRITTEN_BY_EXPORT:
+        if name in (metadata or {}):
+            raise ValueError(
+                f"`metadata` must not hold {', '.join(WRITTEN_BY_EXPORT)}, which an export writes by itself. "
+                f"Received: metadata={{{name!r}: {metadata[name]!r}}}"
+            )
+    return metadata or {}
+
+
+def _at_size(shape, size, scales):
+    """The shape of the pictures that the graph takes, where the segmenter may take more."""
+    if shape.height and scales != (1.0,):
+        raise ValueError(
+            "`tta` must not scale pictures for a segmenter of a fixed size. "
+            f"Received: scales={scales} and a segmenter of {shape.height} x {shape.width} pixels"
+        )
+    if size is None:
+        return shape
+    sizes = tuple(size) if isinstance(size, list | tuple) else (size, size)
+    whole = len(sizes) == 2 and all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in sizes)
+    if not whole or any(
+        limit not in (None, n) for limit, n in zip((shape.height, shape.width), sizes, strict=True)
+    ):
+        raise ValueError(
+            f"`size` must be None, or pixels or (height, width) that the segmenter takes, which are "
+            f"{(shape.height, shape.width)} where None is any. Received: size={size}"
+        )
+    return dataclasses.replace(shape, height=sizes[0], width=sizes[1])
+
+
+def _made_pictures(shape, sizes, value_range, dtype):
+    generator = np.random.default_rng(0)
+    return [
+        made_picture(
+            generator,
+            (shape.batch or (1 if index else 2), *size, shape.channels),
+            value_range,
+            dtype,
+        )
+        for index, size in enumerate(sizes)
+    ]
+
+
+def _value_range(model, value_range):
+    if value_range is None:
+        value_range = source.find_value_range(model) or (0.0, 255.0)
+    problem = f"`value_range` must be (low, high), low < high. Received: value_range={value_range}"
+    try:
+        low, high = (float(x) for x in value_range)
+    except (TypeError, ValueError) as error:
+        raise ValueError(problem) from error
+    if not -math.inf < low < high < math.inf:
+        raise ValueError(problem)
+    return low, high
+
+
+def _method(model):
+    name = getattr(getattr(model, "loss", None), "name", None)
+    return {"method": name} if isinstance(name, str) and name else {}
+
+
+def _describe(classes, class_names, palette, value_range, channels, extra):
+    if class_names is None:
+        class_names = [f"class {number}" for number in range(classes)]
+    if len(class_names) != classes:
+        raise ValueError(
+            f"`class_names` must name the {classes} classes that the segmenter tells apart. "
+            f"Received: class_names={list(class_names)}"
+        )
+    if palette is None:
+        colours = class_palette(min(classes, LARGEST_BYTE_CLASSES))
+        palette = [colours[number % len(colours)] for number in range(classes)]
+    palette = tuple(tuple(int(x) for x in colour) for colour in palette)
+    return SegmenterMetadata(tuple(class_names), palette, value_range, channels, extra)

@@ -1,0 +1,70 @@
+"""The CRF behind an exported segmenter: whether it can go into a file, and what it is called there."""
+
+import keras
+
+from keras_wsseg.layers import MeanFieldCRF
+
+
+def check_refine(refine, value_range):
+    """Refuses what cannot follow a segmenter inside a file.
+
+    Args:
+        refine: what the caller gave, not None.
+        value_range: `(low, high)` of the segmenter's pictures.
+
+    Raises:
+        TypeError: if it is no `MeanFieldCRF`.
+        ValueError: if it looks at all pixels by their colour, takes probabilities, or sees another range.
+    """
+    if not isinstance(refine, MeanFieldCRF):
+        raise TypeError(
+            "`refine` must be a layers.MeanFieldCRF or None. "
+            f"Received: refine={refine!r} of type {type(refine).__name__}"
+        )
+    if refine.radius is None:
+        raise ValueError(
+            "`refine` must look at a window, such as MeanFieldCRF(radius=5): fully connected kernels have "
+            "operations that ONNX lacks. Received: radius=None"
+        )
+    if not refine.from_logits:
+        raise ValueError("`refine` must take logits, as segmenters give. Received: from_logits=False")
+    if tuple(refine.value_range) != tuple(value_range):
+        raise ValueError(
+            f"`refine` must see the pictures in the segmenter's value_range={tuple(value_range)}. "
+            f"Received: value_range={tuple(refine.value_range)}"
+        )
+
+
+def build_refine(refine, classes, channels):
+    """Builds a CRF that was never called.
+
+    Args:
+        refine: `MeanFieldCRF`.
+        classes: channels of the logits.
+        channels: of the picture.
+
+    Raises:
+        ValueError: if it was built for another number of classes.
+    """
+    try:
+        as_model(refine, classes, channels)
+    except ValueError as error:
+        raise ValueError(f"`refine` must fit a segmenter of {classes} classes. Received: {error}") from error
+
+
+def as_model(refine, classes=None, channels=None):
+    """The layer as a model `[logits, picture]` to logits, which Keras can save."""
+    shapes = refine.get_build_config()["input_shape"] if classes is None else None
+    classes, channels = (shape[-1] for shape in shapes) if shapes else (classes, channels)
+    inputs = [keras.Input((None, None, classes)), keras.Input((None, None, channels))]
+    return keras.Model(inputs, refine(inputs))
+
+
+def describe_refine(refine):
+    """One text for the metadata: window, steps and kernels."""
+    kernels = "; ".join(
+        " ".join(f"{name}={value:g}" for name, value in kernel.get_config().items() if name != "name")
+        for kernel in refine.kernels
+    )
+    side = 2 * refine.radius + 1
+    return f"mean field, {side}x{side} window, {refine.iterations} steps, kernels: {kernels}"
