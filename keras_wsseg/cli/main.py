@@ -14,6 +14,7 @@ from keras_wsseg.cli import (
     predict_command,
     propose_command,
     pseudo_label_command,
+    serve_command,
     sweep_command,
     train_command,
 )
@@ -24,6 +25,7 @@ _COMMANDS = (
     evaluate_command,
     predict_command,
     export_command,
+    serve_command,
     sweep_command,
     class_by_class_command,
     propose_command,

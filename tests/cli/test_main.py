@@ -9,7 +9,7 @@ from keras_wsseg.cli import evaluate_command
 from keras_wsseg.cli.main import main
 from keras_wsseg.training.config import TrainingConfig
 
-COMMANDS = ("train", "evaluate", "predict", "export", "sweep", "pseudo-label", "demo")
+COMMANDS = ("train", "evaluate", "predict", "export", "serve", "sweep", "pseudo-label", "demo")
 
 
 def shown(capsys, *argv):

@@ -1,0 +1,118 @@
+"""`keras-wsseg serve`."""
+
+import os
+import pathlib
+import sys
+
+from keras_wsseg.cli.options import add_command
+from keras_wsseg.serving.limits import ServiceLimits
+
+_DESCRIPTION = """
+Answers pictures sent over HTTP with their masks until it is stopped by Ctrl-C or SIGTERM, when it finishes
+what it has in hand. It needs an .onnx file of `keras-wsseg export`, and the packages of the extra [serve].
+
+  POST /predict   body: a picture (PNG, JPEG, WebP, TIFF, BMP), or a form with one file
+       ?format=mask            PNG of class numbers in the colours of the classes (default)
+       ?format=overlay         PNG of the picture under these colours; &alpha=0.3 for their opacity
+       ?format=rgba            PNG of the colours alone, to lay over the picture; &alpha= too
+       ?format=probabilities   NumPy file, float32 (height, width, classes)
+       ?format=json            pixels of each class
+  GET  /info      classes, colours, limits     /health, /ready     /metrics for Prometheus
+"""
+
+_EXAMPLE = """
+keras-wsseg serve hearts.onnx
+curl --data-binary @scan.png -H 'Content-Type: image/png' localhost:8000/predict -o mask.png
+"""
+
+_LIMITS = (
+    ("workers", int, "pictures worked on at once"),
+    ("queue", int, "pictures that may wait; further ones get a 503 at once"),
+    ("max_bytes", int, "largest body"),
+    ("max_pixels", int, "largest width times height of a picture"),
+    ("timeout", float, "seconds for an answer once the picture is there, else 504"),
+    ("read_timeout", float, "seconds for a client to send a request, and to take in any of an answer"),
+    ("grace", float, "seconds for requests in hand when the service is stopped"),
+)
+_PACKAGES = ("starlette", "uvicorn", "h11", "prometheus_client", "python_multipart", "anyio")
+
+
+def add_to(commands):
+    """Adds the command."""
+    parser = add_command(commands, "serve", "answer pictures over HTTP with masks", _DESCRIPTION, _EXAMPLE)
+    parser.add_argument("segmenter", metavar="SEGMENTER.onnx", help="file of `keras-wsseg export`")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine alone)"
+    )
+    parser.add_argument("--port", type=int, default=8000, metavar="N", help="0 for any (default: 8000)")
+    parser.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="web origin whose pages may call the service, or '*'; can be repeated (default: none)",
+    )
+    parser.add_argument(
+        "--threads",
+        type=int,
+        metavar="N",
+        help="CPU threads for one picture (default: the cores that the other workers leave)",
+    )
+    group = parser.add_argument_group("limits")
+    for name, kind, words in _LIMITS:
+        default = min(ServiceLimits.workers, _cores()) if name == "workers" else getattr(ServiceLimits, name)
+        group.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=kind,
+            default=default,
+            metavar="N" if kind is int else "S",
+            help=f"{words} (default: {default:g})" if kind is float else f"{words} (default: {default})",
+        )
+    parser.set_defaults(run=run)
+
+
+def run(arguments):
+    """Serves; the status is 1 where requests had to be given up at the end."""
+    if pathlib.Path(arguments.segmenter).suffix.lower() != ".onnx":
+        raise ValueError(
+            "A segmenter to serve must be an .onnx file of `keras-wsseg export`. "
+            f"Received: {arguments.segmenter!r}"
+        )
+    _check_packages()
+    from keras_wsseg.export import OnnxSegmenter
+    from keras_wsseg.serving.server import serve
+    from keras_wsseg.serving.service import Service
+
+    limits = ServiceLimits(**{name: getattr(arguments, name) for name, _, _ in _LIMITS})
+    # The workers share the threads of one session, and each brings its own.
+    spare = max(1, _cores() - limits.workers + 1)
+    threads = spare if arguments.threads is None else arguments.threads
+    service = Service(OnnxSegmenter(arguments.segmenter, threads=threads), limits)
+    all_answered = serve(service, arguments.host, arguments.port, arguments.allow_origin, _say)
+    if service.pool.running:
+        # Python would wait for the threads, however long what they were left with takes.
+        sys.stderr.flush()
+        os._exit(0 if all_answered else 1)
+    return 0 if all_answered else 1
+
+
+def _check_packages():
+    try:
+        import keras_wsseg.serving.server  # noqa: F401
+    except ImportError as error:
+        if (error.name or "").split(".")[0] not in _PACKAGES:
+            raise
+        raise ImportError(
+            f"`serve` needs further packages: pip install 'keras-wsseg[serve]'. Received: no {error.name}"
+        ) from error
+
+
+def _say(line):
+    # Who starts a service often reads its lines through a pipe, and waits for the first.
+    print(line, flush=True)
+
+
+def _cores():
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,125 @@
+"""The forms in which a class map goes out."""
+
+import dataclasses
+import io
+import json
+
+import numpy as np
+from PIL import Image
+
+from keras_wsseg.serving.refusal import Refusal
+
+FORMATS = ("mask", "overlay", "rgba", "probabilities", "json")
+MOST_PROBABILITY_BYTES = 512 * 1024 * 1024
+_BLENDED = ("overlay", "rgba")
+# Noise, which photographs are to a PNG, gets hardly smaller by trying harder, only later.
+_FAST = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class AnswerFormat:
+    """What a client asked for.
+
+    Args:
+        name: `"mask"`: PNG of class numbers that shows in the palette's colours; `"overlay"`: PNG of the
+            picture under these colours; `"rgba"`: PNG of the colours alone, to lay over the picture;
+            `"probabilities"`: NumPy file, float32 (height, width, classes); `"json"`: pixels of each class.
+        alpha: opacity of the colours of `"overlay"` and `"rgba"`, 0 to 1.
+
+    Example:
+
+    >>> AnswerFormat.from_query({"format": "rgba", "alpha": "0.3"})
+    AnswerFormat(name='rgba', alpha=0.3)
+    """
+
+    name: str = "mask"
+    alpha: float = 0.5
+
+    @classmethod
+    def from_query(cls, query):
+        """Reads the part of an address behind its question mark.
+
+        Args:
+            query: mapping from name to text.
+
+        Raises:
+            Refusal: 400 if it says anything else than `format=` and `alpha=`.
+        """
+        unknown = sorted(set(query) - {"format", "alpha"})
+        if unknown:
+            raise Refusal(400, f"The query must be format= and alpha= alone. Received: {unknown[0][:100]!r}")
+        name = query.get("format", "mask")
+        if name not in FORMATS:
+            raise Refusal(400, f"format must be one of {', '.join(FORMATS)}. Received: {name[:100]!r}")
+        if "alpha" not in query:
+            return cls(name)
+        if name not in _BLENDED:
+            raise Refusal(400, f"alpha goes with format=overlay and format=rgba. Received: format={name}")
+        try:
+            alpha = float(query["alpha"])
+        except ValueError:
+            alpha = -1.0
+        if not 0 <= alpha <= 1:
+            raise Refusal(400, f"alpha must be 0 to 1. Received: {query['alpha'][:100]!r}")
+        return cls(name, alpha)
+
+    def check_size(self, size, classes):
+        """Raises a `Refusal`, 413, where the answer for a picture of `size` would be too large."""
+        needed = 4 * classes * size[0] * size[1]
+        if self.name == "probabilities" and needed > MOST_PROBABILITY_BYTES:
+            raise Refusal(
+                413,
+                f"Probabilities must have at most {MOST_PROBABILITY_BYTES} bytes: send a smaller picture or "
+                f"ask for another format. Received: {needed} bytes for {size[0]}x{size[1]} pixels",
+            )
+
+    def segment(self, segmenter, picture):
+        """Runs the segmenter for what this format needs: the probabilities, or else the class map."""
+        return segmenter.probabilities(picture) if self.name == "probabilities" else segmenter(picture)
+
+    def encode(self, segmenter, picture, result):
+        """Writes the answer.
+
+        Args:
+            segmenter: `OnnxSegmenter`.
+            picture: array that was segmented.
+            result: what `segment` made of it.
+
+        Returns:
+            `(body, media type)`.
+        """
+        if self.name == "probabilities":
+            with io.BytesIO() as file:
+                np.save(file, result)
+                return file.getvalue(), "application/octet-stream"
+        if self.name == "json":
+            return _counts(segmenter, result), "application/json"
+        if self.name == "overlay":
+            return _png(Image.fromarray(segmenter.overlay(picture, self.alpha, result)), _FAST), "image/png"
+        if self.name == "rgba":
+            return _png(Image.fromarray(segmenter.rgba(result, self.alpha))), "image/png"
+        return _png(_mask(segmenter, result)), "image/png"
+
+
+def _mask(segmenter, mask):
+    if len(segmenter.palette) > 256:
+        return Image.fromarray(mask.astype(np.uint16))
+    picture = Image.fromarray(mask.astype(np.uint8))
+    picture.putpalette(segmenter.palette.tobytes())
+    return picture
+
+
+def _counts(segmenter, mask):
+    counts = np.bincount(mask.ravel(), minlength=len(segmenter.class_names)).tolist()
+    classes = [
+        {"class": number, "name": name, "pixels": count, "share": count / mask.size}
+        for number, (name, count) in enumerate(zip(segmenter.class_names, counts, strict=True))
+    ]
+    said = {"height": mask.shape[0], "width": mask.shape[1], "classes": classes}
+    return json.dumps(said, ensure_ascii=False).encode()
+
+
+def _png(picture, level=6):
+    with io.BytesIO() as file:
+        picture.save(file, format="PNG", compress_level=level)
+        return file.getvalue()

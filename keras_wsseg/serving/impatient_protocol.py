@@ -1,0 +1,68 @@
+"""HTTP with clients that are given so much time and no more."""
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+
+class ImpatientProtocol(H11Protocol):
+    """Closes connections on which nothing moves; uvicorn alone would keep them for ever.
+
+    A client may take `timeout_keep_alive` seconds of uvicorn's configuration to send the headers of a
+    request, as many to send the rest of a body that was refused (to close at once would take the refusal from
+    a client that reads only after it has written), and as many to take in any part of an answer. A body that
+    somebody reads is timed by its reader.
+    """
+
+    _awaited = None
+    _unsent = 0
+    _timer = None
+
+    def connection_made(self, transport):
+        super().connection_made(transport)
+        self._watch()
+
+    def connection_lost(self, exc):
+        super().connection_lost(exc)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def data_received(self, data):
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self):
+        super().on_response_complete()
+        self._watch()
+
+    def _watch(self):
+        awaited = self._what_is_awaited()
+        if awaited == self._awaited:
+            return
+        self._awaited = awaited
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if awaited is None else self._start_timer()
+
+    def _what_is_awaited(self):
+        if self.transport.is_closing() and not self.transport.get_write_buffer_size():
+            return None
+        if self.transport.get_write_buffer_size():
+            return "reader"
+        if self.cycle is not None and not self.cycle.response_complete:
+            return None
+        if self.conn.their_state is h11.SEND_BODY:
+            return "body"
+        return "rest of headers" if self.conn.trailing_data[0] else "request"
+
+    def _start_timer(self):
+        self._unsent = self.transport.get_write_buffer_size()
+        return self.loop.call_later(self.timeout_keep_alive, self._lose_patience)
+
+    def _lose_patience(self):
+        awaited = self._what_is_awaited()
+        if awaited == self._awaited:
+            if awaited != "reader" or self.transport.get_write_buffer_size() >= self._unsent:
+                self.transport.abort()
+                return
+            self._awaited = None
+        self._watch()

@@ -1,0 +1,64 @@
+"""What a service takes on at once, and how large and how slow it may be."""
+
+import dataclasses
+import math
+
+# Pillow refuses pictures of more pixels than this by itself.
+MOST_PIXELS = 178_956_970
+
+
+@dataclasses.dataclass(frozen=True)
+class ServiceLimits:
+    """The bounds within which a service stays, whatever its clients send.
+
+    Args:
+        workers: pictures that are worked on at the same time, at least 1.
+        queue: pictures that may wait for a worker, 0 or more; further ones are refused at once.
+        max_bytes: size of the largest body that is read.
+        max_pixels: width times height of the largest picture that is decoded.
+        timeout: seconds from a request's last byte to its answer.
+        read_timeout: seconds that a client may take to send a request, or to take in any of its answer.
+        grace: seconds that requests in hand are given when the service is told to stop, 0 or more.
+
+    Raises:
+        TypeError: if a count is no integer, or a time no number.
+        ValueError: if one of them is out of range.
+
+    Example:
+
+    >>> ServiceLimits(workers=1, queue=4, max_bytes=1_000_000).most_held
+    5000000
+    """
+
+    workers: int = 2
+    queue: int = 16
+    max_bytes: int = 32 * 1024 * 1024
+    max_pixels: int = 25_000_000
+    timeout: float = 60.0
+    read_timeout: float = 10.0
+    grace: float = 30.0
+
+    def __post_init__(self):
+        for name, low, high in (
+            ("workers", 1, 1024),
+            ("queue", 0, 100_000),
+            ("max_bytes", 1, 2**40),
+            ("max_pixels", 1, MOST_PIXELS),
+        ):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise TypeError(f"`{name}` must be an integer. Received: {name}={value!r}")
+            if not low <= value <= high:
+                raise ValueError(f"`{name}` must be {low} to {high}. Received: {name}={value}")
+        for name in ("timeout", "read_timeout", "grace"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise TypeError(f"`{name}` must be a number of seconds. Received: {name}={value!r}")
+            if not (math.isfinite(value) and (value > 0 or (name == "grace" and value == 0))):
+                wanted = "at least 0" if name == "grace" else "greater than 0"
+                raise ValueError(f"`{name}` must be {wanted} and finite. Received: {name}={value}")
+
+    @property
+    def most_held(self):
+        """Bytes of bodies that are held at once: as many of the largest as there are places."""
+        return (self.workers + self.queue) * self.max_bytes

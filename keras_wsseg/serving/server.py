@@ -1,0 +1,158 @@
+"""Runs a service until it is told to stop, and stops it without losing what it has in hand."""
+
+import asyncio
+import logging
+import socket
+import sys
+import time
+
+import uvicorn
+from PIL import Image
+
+from keras_wsseg.serving.app import build_app
+from keras_wsseg.serving.impatient_protocol import ImpatientProtocol
+from keras_wsseg.serving.service import in_a_line
+
+# What is sent is small or was bounded before: this is for clients that read slowly.
+_SECONDS_TO_SEND = 5
+
+
+class Server(uvicorn.Server):
+    """A web server that takes on no more work after SIGTERM or SIGINT, finishes what it has, and ends.
+
+    Until then it still answers: `/ready` with a 503, so that whoever spreads the load looks elsewhere, and
+    `/predict` with one too. A second signal ends it at once.
+
+    Args:
+        service: `Service`.
+        allow_origins: as of `build_app`.
+        say: called with each line for whoever watches.
+
+    Attributes:
+        abandoned: requests in hand that were given up when the time for stopping was over.
+    """
+
+    def __init__(self, service, allow_origins=(), say=print):
+        # Plug-ins that Pillow loads on first use would be loaded by several threads at once.
+        Image.init()
+        config = uvicorn.Config(
+            build_app(service, allow_origins),
+            http=ImpatientProtocol,
+            loop="asyncio",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=service.limits.read_timeout,
+            timeout_graceful_shutdown=_SECONDS_TO_SEND,
+        )
+        super().__init__(config)
+        self.abandoned = 0
+        self._service = service
+        self._say = say
+        self._deadline = None
+        self._told = False
+
+    def handle_exit(self, sig, frame):
+        """Called with a signal; uvicorn's own would then end the process by that signal, not by returning."""
+        now = time.monotonic()
+        self._deadline = now if self._service.stopping else now + self._service.limits.grace
+        self._service.stopping = True
+
+    async def startup(self, sockets=None):
+        """Begins to answer, and says so."""
+        await super().startup(sockets)
+        segmenter = self._service.segmenter
+        self._say(f"Serving {segmenter.path.name} on {_address(sockets[0])} ({segmenter.provider_note})")
+
+    async def on_tick(self, counter):
+        """Called ten times a second; returns whether to end."""
+        if await super().on_tick(counter):
+            return True
+        if self._deadline is None:
+            return False
+        in_flight = self._service.metrics.in_flight
+        if in_flight and not self._told:
+            self._told = True
+            grace = self._service.limits.grace
+            self._say(f"Stopping: {in_flight} requests in hand get at most {grace:g} seconds")
+        if in_flight and time.monotonic() < self._deadline:
+            return False
+        self.abandoned = in_flight
+        self._service.give_up()
+        return True
+
+
+def serve(service, host, port, allow_origins=(), say=print):
+    """Serves until SIGTERM or SIGINT.
+
+    Args:
+        service: `Service`.
+        host: address to listen on.
+        port: port to listen on; 0 for any that is free.
+        allow_origins: as of `build_app`.
+        say: called with each line for whoever watches.
+
+    Returns:
+        whether all requests in hand got their answers.
+
+    Raises:
+        OSError: if the address cannot be listened on.
+    """
+    server = Server(service, allow_origins, say)
+    _log_in_lines()
+    with listen(host, port) as listener:
+        asyncio.run(server.serve([listener]))
+    service.pool.close()
+    given_up = f"; {server.abandoned} requests were given up" if server.abandoned else ""
+    say(f"Stopped after {service.metrics.pictures} pictures{given_up}")
+    return not server.abandoned
+
+
+def listen(host, port):
+    """A socket that listens.
+
+    Args:
+        host: name or address.
+        port: 0 for any that is free.
+
+    Raises:
+        OSError: if there can be none.
+    """
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except (OSError, OverflowError, UnicodeError) as error:
+        said = getattr(error, "strerror", None) or error
+        raise OSError(
+            f"`host` and `port` must be an address that is free here. Received: {host}:{port}: {said}"
+        ) from error
+
+
+def _address(listener):
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _InLines(logging.Handler):
+    """Writes each record as one line on the error stream of now, without what Python adds to exceptions."""
+
+    def emit(self, record):
+        said = " ".join(record.getMessage().split())
+        if record.exc_info and record.exc_info[1] is not None:
+            said += f": {in_a_line(record.exc_info[1])}"
+        print(f"keras-wsseg: {said}", file=sys.stderr, flush=True)
+
+
+def _log_in_lines():
+    for name, level in (
+        ("uvicorn", logging.ERROR),
+        ("asyncio", logging.ERROR),
+        ("keras_wsseg", logging.INFO),
+    ):
+        logger = logging.getLogger(name)
+        logger.setLevel(level)
+        if not any(isinstance(handler, _InLines) for handler in logger.handlers):
+            logger.addHandler(_InLines())

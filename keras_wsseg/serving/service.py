@@ -1,0 +1,133 @@
+"""A segmenter behind its queue: what becomes of a picture that somebody sends."""
+
+import asyncio
+import functools
+import itertools
+import logging
+import time
+
+from starlette.responses import Response
+
+from keras_wsseg.serving.answer_format import AnswerFormat
+from keras_wsseg.serving.decoding import decode_picture, open_picture
+from keras_wsseg.serving.refusal import Refusal, busy
+from keras_wsseg.serving.service_metrics import ServiceMetrics
+from keras_wsseg.serving.upload_reader import UploadReader
+from keras_wsseg.serving.worker_pool import WorkerPool
+
+_LOG = logging.getLogger(__name__)
+
+
+class Service:
+    """Answers requests for masks, within limits.
+
+    Args:
+        segmenter: `OnnxSegmenter`; its calls come from several threads.
+        limits: `ServiceLimits`.
+
+    Attributes:
+        stopping: set to True when no new work shall be taken on.
+    """
+
+    def __init__(self, segmenter, limits):
+        self.segmenter = segmenter
+        self.limits = limits
+        self.pool = WorkerPool(limits.workers, limits.queue)
+        self.metrics = ServiceMetrics(self.pool)
+        self.stopping = False
+        self._uploads = UploadReader(limits, self.metrics.count_refused)
+        self._in_hand = set()
+        self._given_up = False
+
+    def give_up(self):
+        """Ends all requests in hand with a 503."""
+        self.stopping = self._given_up = True
+        for task in self._in_hand:
+            task.cancel()
+
+    async def predict(self, request):
+        """Answers `POST /predict`.
+
+        Args:
+            request: a Starlette `Request`.
+
+        Returns:
+            the answer.
+
+        Raises:
+            Refusal: if there is to be none.
+        """
+        if self.stopping:
+            raise busy("The service is stopping.")
+        wanted = AnswerFormat.from_query(request.query_params)
+        if self.pool.is_full:
+            raise busy("The service has as much to do as it takes on: try again later.")
+        task = asyncio.current_task()
+        self._in_hand.add(task)
+        try:
+            return await self._answer(request, wanted)
+        except asyncio.CancelledError:
+            if not self._given_up:
+                raise
+            task.uncancel()
+            raise busy("The service is stopping.") from None
+        finally:
+            self._in_hand.discard(task)
+
+    async def _answer(self, request, wanted):
+        async with self._uploads.read(request) as data:
+            work = functools.partial(self._segment, data, wanted, time.perf_counter())
+            body, media_type, pixels, timing = await self._while_wanted(work, request)
+        self.metrics.add_picture(pixels)
+        return Response(body, media_type=media_type, headers={"Server-Timing": timing})
+
+    async def _while_wanted(self, work, request):
+        """The result of the work, as long as somebody waits for it and there is time."""
+        done = asyncio.ensure_future(self.pool.run(work))
+        gone = asyncio.ensure_future(_disconnected(request))
+        try:
+            await asyncio.wait((done, gone), timeout=self.limits.timeout, return_when=asyncio.FIRST_COMPLETED)
+            if done.done():
+                return done.result()
+            if gone.done():
+                raise Refusal(499, "The client went away.")
+            raise Refusal(504, f"The answer was not ready within {self.limits.timeout:g} seconds.")
+        finally:
+            done.cancel()
+            gone.cancel()
+
+    def _segment(self, data, wanted, since):
+        """Decoding, segmenting and encoding, in a thread."""
+        times = [since, time.perf_counter()]
+        picture = open_picture(data, self.limits.max_pixels)
+        width, height = picture.size
+        wanted.check_size((width, height), len(self.segmenter.class_names))
+        array = decode_picture(picture)
+        times.append(time.perf_counter())
+        try:
+            result = wanted.segment(self.segmenter, array)
+            times.append(time.perf_counter())
+            body, media_type = wanted.encode(self.segmenter, array, result)
+        except (TypeError, ValueError) as error:
+            raise Refusal(422, " ".join(str(error).split())) from None
+        except Exception as error:
+            _LOG.error("a picture of %dx%d was not segmented: %s", width, height, in_a_line(error))
+            raise Refusal(500, "The picture was not segmented; the log of the service says why.") from None
+        times.append(time.perf_counter())
+        return body, media_type, width * height, _server_timing(times)
+
+
+async def _disconnected(request):
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def in_a_line(error):
+    """An exception in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _server_timing(times):
+    names = ("queue", "decode", "segment", "encode", "total")
+    taken = [*(end - start for start, end in itertools.pairwise(times)), times[-1] - times[0]]
+    return ", ".join(f"{name};dur={1e3 * one:.1f}" for name, one in zip(names, taken, strict=True))

@@ -1,0 +1,73 @@
+"""What a service counts about itself, for Prometheus to fetch."""
+
+import prometheus_client
+
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class ServiceMetrics:
+    """Counters and gauges of one service, apart from those that others may keep in the same process.
+
+    Args:
+        pool: its `WorkerPool`.
+
+    Example:
+
+    >>> from keras_wsseg.serving.worker_pool import WorkerPool
+    >>> metrics = ServiceMetrics(WorkerPool(1, 4))
+    >>> metrics.add_picture(pixels=480 * 640)
+    >>> b"keras_wsseg_pixels_total 307200.0" in metrics.page()[0]
+    True
+    """
+
+    def __init__(self, pool):
+        self._registry = prometheus_client.CollectorRegistry()
+        prometheus_client.ProcessCollector(registry=self._registry)
+        prefix = {"namespace": "keras_wsseg", "registry": self._registry}
+        counter, gauge = prometheus_client.Counter, prometheus_client.Gauge
+        self._requests = counter("requests", "Requests answered", ("path", "status"), **prefix)
+        self._seconds = prometheus_client.Histogram(
+            "predict_seconds",
+            "Seconds from the headers of a /predict to the end of its answer",
+            buckets=_SECONDS,
+            **prefix,
+        )
+        self._pictures = counter("pictures", "Pictures segmented", **prefix)
+        self._pixels = counter("pixels", "Pixels segmented", **prefix)
+        self._refused = counter("refused_bytes", "Bytes of bodies refused for their size", **prefix)
+        self._in_flight = gauge("in_flight", "Requests to /predict without their answer", **prefix)
+        waiting = gauge("queue_depth", "Pictures that wait for a worker", **prefix)
+        waiting.set_function(lambda: pool.waiting)
+        running = gauge("workers_busy", "Pictures that are worked on", **prefix)
+        running.set_function(lambda: pool.running)
+        self.in_flight = 0
+        self.pictures = 0
+
+    def begin(self):
+        """A request to /predict came in."""
+        self.in_flight += 1
+        self._in_flight.set(self.in_flight)
+
+    def end(self, seconds):
+        """It has its answer, or nobody waits for one any longer."""
+        self.in_flight -= 1
+        self._in_flight.set(self.in_flight)
+        self._seconds.observe(seconds)
+
+    def count_request(self, path, status):
+        """A request was answered."""
+        self._requests.labels(path, status).inc()
+
+    def add_picture(self, pixels):
+        """A picture was segmented."""
+        self.pictures += 1
+        self._pictures.inc()
+        self._pixels.inc(pixels)
+
+    def count_refused(self, count):
+        """A body of `count` bytes or more was too large."""
+        self._refused.inc(count)
+
+    def page(self):
+        """The text for Prometheus, and its media type."""
+        return prometheus_client.generate_latest(self._registry), prometheus_client.CONTENT_TYPE_LATEST

@@ -1,0 +1,127 @@
+"""Takes in the bodies of requests, never more of them than there is room for."""
+
+import asyncio
+import contextlib
+import sys
+
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect, Request
+
+from keras_wsseg.serving.refusal import Refusal, busy
+
+MEDIA_TYPES = ("image/png", "image/jpeg", "image/webp", "image/tiff", "image/bmp")
+# What browsers and tools write for the same five, or where they do not know.
+_OTHER_NAMES = ("image/jpg", "image/x-ms-bmp", "image/x-bmp", "application/octet-stream", "")
+_FORM = "multipart/form-data"
+
+
+class UploadReader:
+    """Reads one picture out of the body of a request: the body itself, or the one file of a form.
+
+    Args:
+        limits: `ServiceLimits`.
+        count_refused: called with the number of bytes of each body that was too large.
+    """
+
+    def __init__(self, limits, count_refused):
+        self.held = 0
+        self._limits = limits
+        self._count_refused = count_refused
+
+    @contextlib.asynccontextmanager
+    async def read(self, request):
+        """The bytes of the picture, which count as held while the context is open.
+
+        Args:
+            request: a Starlette `Request` whose body nobody has read.
+
+        Raises:
+            Refusal: if the body is of another kind, too large, too slow, empty, or no proper form.
+        """
+        media_type = _media_type(request)
+        self._check_length(request)
+        own = _Held()
+        try:
+            counted = Request(request.scope, self._counted(request.receive, own))
+            try:
+                async with asyncio.timeout(self._limits.read_timeout):
+                    data = await (_file_of_form(counted) if media_type == _FORM else counted.body())
+            except TimeoutError:
+                raise Refusal(
+                    408, f"A request must arrive within {self._limits.read_timeout:g} seconds."
+                ) from None
+            except ClientDisconnect:
+                raise Refusal(499, "The client went away while it sent.") from None
+            if not data:
+                raise Refusal(400, "The body must be a picture. Received: an empty body")
+            yield data
+        finally:
+            self.held -= own.count
+
+    def _check_length(self, request):
+        length = request.headers.get("content-length", "0")
+        if int(length) > self._limits.max_bytes:
+            self._refuse(int(length))
+
+    def _counted(self, receive, own):
+        async def counted():
+            message = await receive()
+            size = len(message.get("body", b""))
+            own.count += size
+            self.held += size
+            if own.count > self._limits.max_bytes:
+                self._refuse(own.count)
+            if self.held > self._limits.most_held:
+                raise busy("The service holds as many bytes as it takes on: try again later.")
+            return message
+
+        return counted
+
+    def _refuse(self, count):
+        self._count_refused(count)
+        raise Refusal(
+            413, f"The body must have at most {self._limits.max_bytes} bytes. Received: {count} or more"
+        )
+
+
+class _Held:
+    count = 0
+
+
+class _InMemory(MultiPartParser):
+    # Bodies are bounded already, and a container may have no folder for temporary files.
+    spool_max_size = sys.maxsize
+
+
+def _media_type(request):
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in (*MEDIA_TYPES, *_OTHER_NAMES, _FORM):
+        raise Refusal(
+            415,
+            f"Content-Type must be one of {', '.join((*MEDIA_TYPES, _FORM))}. Received: {media_type[:100]!r}",
+            {"Accept": ", ".join((*MEDIA_TYPES, _FORM))},
+        )
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding != "identity":
+        raise Refusal(
+            415,
+            f"The body must be sent without Content-Encoding. Received: {encoding[:100]!r}",
+            {"Accept-Encoding": "identity"},
+        )
+    return media_type
+
+
+async def _file_of_form(request):
+    parser = _InMemory(request.headers, request.stream(), max_files=1, max_fields=0)
+    try:
+        form = await parser.parse()
+    except (MultiPartException, HTTPException) as error:
+        said = getattr(error, "message", None) or str(error)
+        raise Refusal(400, f"The form must hold one file and nothing else. Received: {said}") from None
+    try:
+        for _, file in form.multi_items():
+            return await file.read()
+    finally:
+        await form.close()
+    raise Refusal(400, "The form must hold one file and nothing else. Received: an empty form")

@@ -1,0 +1,64 @@
+"""A fixed number of threads behind a queue of fixed length."""
+
+import asyncio
+import concurrent.futures
+
+from keras_wsseg.serving.refusal import busy
+
+
+class WorkerPool:
+    """Runs functions in threads, so that the event loop stays free, and refuses what it has no room for.
+
+    The queue is one of coroutines, not of work handed to the threads: who is cancelled while waiting leaves
+    it at once, and a thread that goes on after its request timed out keeps its place until it is done.
+
+    Args:
+        workers: number of threads.
+        queue: functions that may wait for one.
+
+    Example:
+
+    >>> pool = WorkerPool(workers=1, queue=0)
+    >>> asyncio.run(pool.run(lambda: 6 * 7))
+    42
+    """
+
+    def __init__(self, workers, queue):
+        self.queue = queue
+        self.waiting = 0
+        self.running = 0
+        self._free = asyncio.Semaphore(workers)
+        self._threads = concurrent.futures.ThreadPoolExecutor(workers, thread_name_prefix="segmenter")
+
+    @property
+    def is_full(self):
+        """Whether the next function would be refused."""
+        return self.waiting >= self.queue and self._free.locked()
+
+    async def run(self, function):
+        """What `function` returns, called in a thread without arguments.
+
+        Raises:
+            Refusal: 503 if the queue is full; and whatever `function` raises.
+        """
+        if self.is_full:
+            raise busy("The service has as much to do as it takes on: try again later.")
+        self.waiting += 1
+        try:
+            await self._free.acquire()
+        finally:
+            self.waiting -= 1
+        self.running += 1
+        work = asyncio.get_running_loop().run_in_executor(self._threads, function)
+        work.add_done_callback(self._done)
+        return await asyncio.shield(work)
+
+    def close(self):
+        """Lets the threads end; one that is at work is not waited for."""
+        self._threads.shutdown(wait=False)
+
+    def _done(self, work):
+        self.running -= 1
+        self._free.release()
+        # Asking for the error marks it as seen, where the request that it belongs to is gone.
+        work.exception()
