@@ -14,6 +14,7 @@ _HOMES = {
     "ExportReport": "export_report",
     "OnnxSegmenter": "onnx_segmenter",
     "to_onnx": "onnx_writer",
+    "to_web": "web_page",
 }
 
 __all__ = sorted(_HOMES)

@@ -1,0 +1,225 @@
+// Wires the page: pictures in, mask, legend and files out.
+
+import { Legend, percent } from "./legend.js";
+import { decode, readPicture } from "./picture.js";
+import { encodeMask } from "./png.js";
+import { Segmenter } from "./segmenter.js";
+
+const $ = (id) => document.getElementById(id);
+const FAINT = 40;
+
+let about, segmenter, legend, shown;
+// Pictures come faster than masks: only what belongs to the newest one is shown.
+let newest = 0;
+
+$("unserved").remove();
+start();
+
+async function start() {
+  try {
+    const response = await fetch("segmenter.json", { cache: "no-cache" });
+    if (!response.ok) throw new Error(`segmenter.json answers with status ${response.status}.`);
+    about = await response.json();
+    document.title = $("title").textContent = about.title;
+    describe();
+    legend = new Legend(about, paint);
+    segmenter = new Segmenter(about, showProgress);
+    listen();
+    await load();
+  } catch (error) {
+    fail(error.message);
+  }
+}
+
+async function load() {
+  const { version, threads } = await segmenter.load();
+  const provider = `ONNX Runtime Web ${version}, WebAssembly, ${threads === 1 ? "1 thread" : `${threads} threads`}`;
+  if (!newest) idle(`Ready: ${provider}.`);
+  return provider;
+}
+
+function listen() {
+  $("file").addEventListener("change", () => take([...$("file").files]));
+  document.addEventListener("paste", (event) => event.clipboardData.files.length && take([...event.clipboardData.files]));
+  document.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    document.body.classList.add("dragging");
+  });
+  document.addEventListener("dragleave", (event) => event.relatedTarget ?? document.body.classList.remove("dragging"));
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    document.body.classList.remove("dragging");
+    if (event.dataTransfer.files.length) take([...event.dataTransfer.files]);
+    else fail("Only files can be dropped: save the picture first.");
+  });
+  $("opacity").addEventListener("input", showOpacity);
+  $("save-mask").addEventListener("click", () => save("mask", (result) => encodeMask(result, about.palette)));
+  $("save-overlay").addEventListener("click", () => save("overlay", encodeOverlay));
+  $("stage").addEventListener("pointermove", pointAt);
+  $("stage").addEventListener("pointerleave", () => ($("pointer").textContent = ""));
+  showOpacity();
+}
+
+async function take([file, ...more]) {
+  if (!file) return;
+  const turn = ++newest;
+  // The same file chosen again is a change too.
+  $("file").value = "";
+  clear();
+  try {
+    const picture = await readPicture(file, about);
+    if (turn !== newest) return;
+    showPicture(picture);
+    if (more.length) picture.notes.push(`Only the first of ${more.length + 1} files is shown, ${file.name}.`);
+    showNotes(picture.notes);
+    const provider = await load();
+    if (turn !== newest) return;
+    working(`Segmenting ${picture.width} × ${picture.height} pixels`);
+    const made = await segmenter.run(picture);
+    if (turn !== newest) return;
+    showMask(file, picture, made);
+    idle(`${picture.width} × ${picture.height} pixels in ${made.seconds.toFixed(2)} s: ${provider}.`);
+  } catch (error) {
+    if (turn === newest) fail(error.message);
+  }
+}
+
+function showPicture({ image, width, height, fullWidth, fullHeight }) {
+  document.body.classList.add("has-picture");
+  $("drop").querySelector("strong").textContent = "Choose another picture";
+  $("stage").hidden = false;
+  $("stage").style.setProperty("--ratio", fullWidth / fullHeight);
+  for (const canvas of [$("picture"), $("mask")]) Object.assign(canvas, { width, height });
+  $("picture").getContext("2d").putImageData(image, 0, 0);
+}
+
+function showMask(file, { width, height, fullWidth, fullHeight }, { classes, probabilities }) {
+  shown = { file, classes, probabilities, width, height, fullWidth, fullHeight };
+  const counts = new Array(about.class_names.length).fill(0);
+  for (const number of classes) counts[number]++;
+  legend.showShares(counts);
+  $("controls").disabled = false;
+  paint();
+  // For scripts of pages that embed this one.
+  window.segmenterResult = shown;
+}
+
+function paint() {
+  if (!shown) return;
+  const context = $("mask").getContext("2d");
+  context.putImageData(colour(shown), 0, 0);
+}
+
+function colour({ classes, width, height }) {
+  const image = new ImageData(width, height);
+  const colours = new Uint32Array(about.palette.map((rgb, number) => packed(rgb, strength(number))));
+  const pixels = new Uint32Array(image.data.buffer);
+  for (let at = 0; at < pixels.length; at++) pixels[at] = colours[classes[at]];
+  return image;
+}
+
+function strength(number) {
+  if (legend.highlighted !== null) return legend.highlighted === number ? 255 : FAINT;
+  return legend.hidden.has(number) ? 0 : 255;
+}
+
+function packed(rgb, alpha) {
+  return new Uint32Array(Uint8Array.of(...rgb, alpha).buffer)[0];
+}
+
+async function encodeOverlay({ file, fullWidth, fullHeight }) {
+  const picture = await decode(file);
+  const canvas = new OffscreenCanvas(fullWidth, fullHeight);
+  const context = canvas.getContext("2d");
+  context.drawImage(picture, 0, 0);
+  picture.close();
+  context.globalAlpha = $("opacity").value / 100;
+  context.imageSmoothingEnabled = false;
+  context.drawImage($("mask"), 0, 0, fullWidth, fullHeight);
+  return canvas.convertToBlob({ type: "image/png" });
+}
+
+async function save(what, encode) {
+  try {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(await encode(shown));
+    link.download = `${(shown.file.name || "picture").replace(/\.[^.]*$/, "")}_${what}.png`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  } catch (error) {
+    fail(`The ${what} could not be saved: ${error.message}.`);
+  }
+}
+
+// Says what lies under the pointer.
+function pointAt(event) {
+  if (!shown) return;
+  const box = $("mask").getBoundingClientRect();
+  const x = Math.floor(((event.clientX - box.left) / box.width) * shown.width);
+  const y = Math.floor(((event.clientY - box.top) / box.height) * shown.height);
+  if (x < 0 || y < 0 || x >= shown.width || y >= shown.height) return;
+  const pixel = y * shown.width + x;
+  const number = shown.classes[pixel];
+  const probability = shown.probabilities?.[pixel * about.class_names.length + number];
+  const sure = probability === undefined ? "" : `, probability ${percent(probability)}`;
+  $("pointer").textContent = `${about.class_names[number]}${sure}`;
+}
+
+function showOpacity() {
+  const { value } = $("opacity");
+  $("opacity-value").textContent = `${value} %`;
+  $("mask").style.setProperty("--opacity", value / 100);
+}
+
+function showProgress({ what, loaded, total }) {
+  const size = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
+  working(loaded ? `${what}: ${size(loaded)}${total ? ` of ${size(total)}` : ""}` : what);
+  if (total) Object.assign($("progress"), { max: total, value: Math.min(loaded, total) });
+}
+
+function describe() {
+  const { input, value_range: range, channels } = about;
+  const size = `${input.width ?? "any width"} × ${input.height ?? "any height"}`;
+  const facts = {
+    Classes: about.class_names.length,
+    Pictures: `${channels === 1 ? "grey" : "RGB"}, ${input.height || input.width ? size : "of any size"}`,
+    Values: `${input.type}, ${range[0]} to ${range[1]}`,
+    ...about.metadata,
+  };
+  for (const [name, value] of Object.entries(facts)) {
+    $("about").appendChild(document.createElement("dt")).textContent = name;
+    $("about").appendChild(document.createElement("dd")).textContent = value;
+  }
+}
+
+function clear() {
+  shown = window.segmenterResult = undefined;
+  $("controls").disabled = true;
+  $("error").hidden = $("notes").hidden = true;
+  $("stage").hidden = true;
+  $("pointer").textContent = "";
+  working("Reading the picture");
+}
+
+function working(what) {
+  $("status").textContent = what;
+  $("progress").hidden = false;
+  $("progress").removeAttribute("value");
+}
+
+function idle(what) {
+  $("status").textContent = what;
+  $("progress").hidden = true;
+}
+
+function fail(what) {
+  $("error").textContent = what;
+  $("error").hidden = false;
+  idle("");
+}
+
+function showNotes(notes) {
+  const items = notes.map((note) => Object.assign(document.createElement("li"), { textContent: note }));
+  $("notes").replaceChildren(...items);
+  $("notes").hidden = items.length === 0;
+}

@@ -1,0 +1,143 @@
+"""A segmenter as a page that anybody's browser runs."""
+
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+
+from keras_wsseg.export.session import Session
+from keras_wsseg.export.web_runtime import FILES, FOLDER, find_runtime, place_runtime
+
+ASSETS = pathlib.Path(__file__).with_name("web")
+MODEL = "segmenter.onnx"
+DESCRIPTION = "segmenter.json"
+# About a second on one core for a small network, and some 100 MB for 21 classes.
+MAX_PIXELS = 1024 * 1024
+
+
+def to_web(path, folder, runtime="download", title=None, max_pixels=MAX_PIXELS):
+    """Writes a page that runs an exported segmenter in the browser: drop a picture, see its mask.
+
+    It shows a segmenter to people who install nothing, and their pictures never leave their machine. The
+    folder holds all that the page needs, so that any web server serves it, offline too:
+    `python -m http.server --directory FOLDER`. A page opened as a file cannot read its neighbours, so a
+    server there must be; one that sends `Cross-Origin-Opener-Policy: same-origin` and
+    `Cross-Origin-Embedder-Policy: require-corp` lets the page use several cores.
+
+    The file is run by ONNX Runtime Web, as WebAssembly on the CPU. The browser's pictures of 0 to 255 are
+    brought linearly into the segmenter's `value_range`, turned upright as their camera says, seen on white
+    where they are transparent, and made grey for a grey segmenter.
+
+    Args:
+        path: file written by `to_onnx`, for grey or RGB pictures.
+        folder: folder to write, new or empty; a page written before is replaced.
+        runtime: where ONNX Runtime Web comes from. `"download"` (default) takes it from the npm registry,
+            checks it, and keeps it in the user's cache folder; a folder, such as
+            `node_modules/onnxruntime-web`, gives its files; `"cdn"` leaves it to each visitor's browser to
+            fetch it from cdn.jsdelivr.net, so that the page is 14 MB smaller and needs the internet.
+        title: heading of the page; by default the name of the file.
+        max_pixels: pixels of the largest picture that is segmented as it is; a larger one is scaled down to
+            as many, and its mask up again. Time and memory grow with it.
+
+    Returns:
+        Path of the page, `index.html` in the folder.
+
+    Raises:
+        FileNotFoundError: if the file, the folder around `folder` or the runtime does not exist.
+        ValueError: if the file is no segmenter or not one for a browser's pictures, the folder holds
+            something else, an argument does not fit, or the download is not what was published.
+        ConnectionError: if the registry does not answer.
+        ImportError: if a package of the extra `export` is missing.
+
+    Example:
+
+    >>> from keras_wsseg.export import to_onnx
+    >>> image = keras.Input((None, None, 3))
+    >>> report = to_onnx(keras.Model(image, keras.layers.Conv2D(4, 3)(image)), "roads.onnx")
+    >>> page = to_web("roads.onnx", "page", runtime="cdn")
+    >>> sorted(file.name for file in page.parent.glob("*.*"))
+    ['index.html', 'legend.js', 'page.css', 'page.js', 'picture.js', 'png.js', 'segmenter.js',
+     'segmenter.json', 'segmenter.onnx', 'worker.js']
+    """
+    path, folder = pathlib.Path(path), pathlib.Path(folder)
+    if not isinstance(max_pixels, int) or max_pixels < 1:
+        raise ValueError(f"`max_pixels` must be an integer of at least 1. Received: max_pixels={max_pixels}")
+    if not path.is_file():
+        raise FileNotFoundError(f"`path` must be an existing file. Received: path={str(path)!r}")
+    check_web_folder(folder)
+    about = _describe(path, title or path.stem, max_pixels)
+    source = find_runtime(runtime)
+    # In the folder itself where there is one, since the folder around it may be another file system.
+    around = folder if folder.is_dir() else folder.parent
+    with tempfile.TemporaryDirectory(prefix=".page.", dir=around) as hidden:
+        draft = pathlib.Path(hidden) / "page"
+        shutil.copytree(ASSETS, draft, copy_function=shutil.copyfile)
+        about["runtime"] = place_runtime(source, draft)
+        shutil.copyfile(path, draft / MODEL)
+        (draft / DESCRIPTION).write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
+        _publish(draft, folder)
+    return folder / "index.html"
+
+
+def check_web_folder(folder):
+    """Refuses a folder that `to_web` may not write, for those who have long work to do before.
+
+    Args:
+        folder: where the page shall be.
+
+    Raises:
+        FileNotFoundError: if the folder around it does not exist.
+        ValueError: if it is a file, or holds something else than a page.
+    """
+    folder = pathlib.Path(folder)
+    if not folder.absolute().parent.is_dir():
+        raise FileNotFoundError(f"`folder` must lie in an existing folder. Received: folder={str(folder)!r}")
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"`folder` must be a folder. Received: folder={str(folder)!r} which is a file")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / DESCRIPTION).is_file():
+        raise ValueError(
+            "`folder` must be new, empty, or hold a page written before. "
+            f"Received: folder={str(folder)!r} which holds other files"
+        )
+
+
+def _describe(path, title, max_pixels):
+    """What the page must know: a browser's ONNX Runtime does not give the metadata of a file."""
+    session = Session(path, ["CPUExecutionProvider"], threads=1)
+    about, (batch, height, width) = session.about, session.fixed
+    if about.channels not in (1, 3):
+        raise ValueError(
+            f"`path` must be a segmenter for grey or RGB pictures, since a browser reads no others. "
+            f"Received: path={str(path)!r} for {about.channels} channels"
+        )
+    if batch not in (None, 1):
+        raise ValueError(
+            "`path` must be a segmenter that takes one picture at a time. "
+            f"Received: path={str(path)!r} for batches of {batch}"
+        )
+    return {
+        "title": title,
+        "file": MODEL,
+        "class_names": about.class_names,
+        "palette": about.palette,
+        "value_range": about.value_range,
+        "channels": about.channels,
+        "input": {"type": session.dtype.__name__, "height": height, "width": width},
+        "max_pixels": max_pixels,
+        "metadata": about.extra,
+    }
+
+
+def _publish(draft, folder):
+    if not folder.exists():
+        os.replace(draft, folder)
+        return
+    (folder / FOLDER).mkdir(exist_ok=True)
+    # The page itself comes last: whoever opens it finds all that it asks for.
+    files = [file.relative_to(draft) for file in draft.rglob("*") if file.is_file()]
+    for file in sorted(files, key=lambda file: file.name == "index.html"):
+        os.replace(draft / file, folder / file)
+    for name in FILES:
+        if pathlib.Path(FOLDER, name) not in files:
+            (folder / FOLDER / name).unlink(missing_ok=True)

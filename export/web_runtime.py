@@ -1,0 +1,124 @@
+"""Where a page's copy of ONNX Runtime Web comes from: the npm registry, a folder, or a public server."""
+
+import base64
+import hashlib
+import http.client
+import logging
+import os
+import pathlib
+import shutil
+import tarfile
+import tempfile
+import urllib.request
+
+VERSION = "1.30.0"
+# As the registry states it, `npm view onnxruntime-web@1.30.0 dist.integrity`, and of the two files in it.
+TARBALL = "sha512-q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
+MODULE = "ort.wasm.bundle.min.mjs"
+WASM = "ort-wasm-simd-threaded.wasm"
+FILES = {
+    MODULE: "sha512-1KcF8CWAZeqtTcvLgKPtOMXIbkWeh++LDCQpDhQ5ARVxHAL1VNL5rr0OI+MxTbmNIANldE/A/q+O4gSKgSMjWQ==",
+    WASM: "sha512-Gt7e1iIDIZ/PXEhM/OVleqWHVom0kEI/hs8cod0crXcV9jDGM39B23HuQnlOOgDOC3x4k5pxIgtdgzaL9up3MA==",
+}
+REGISTRY = "https://registry.npmjs.org"
+CDN = f"https://cdn.jsdelivr.net/npm/onnxruntime-web@{VERSION}/dist"
+FOLDER = "onnxruntime"
+SECONDS_OF_SILENCE = 30
+
+
+def find_runtime(runtime):
+    """Sees to it that the runtime can be had, downloading it if need be, before anything is written.
+
+    Args:
+        runtime: `download`, `cdn`, or a folder.
+
+    Returns:
+        The folder that holds the `FILES`, or None for `cdn`.
+
+    Raises:
+        FileNotFoundError: if the folder lacks one of them.
+        ConnectionError: if the registry does not answer.
+        ValueError: if what it gives has another checksum.
+        ImportError: if platformdirs is missing.
+    """
+    if runtime == "cdn":
+        return None
+    if runtime == "download":
+        return _cached_or_downloaded()
+    given = pathlib.Path(runtime)
+    for folder in (given, given / "dist"):
+        if all((folder / name).is_file() for name in FILES):
+            return folder
+    raise FileNotFoundError(
+        f"`runtime` must be 'download', 'cdn' or a folder that holds {MODULE} and {WASM}. "
+        f"Received: runtime={os.fspath(runtime)!r}"
+    )
+
+
+def place_runtime(source, page):
+    """Copies the runtime into the folder of a page.
+
+    Args:
+        source: what `find_runtime` gave.
+        page: folder of the page.
+
+    Returns:
+        Dictionary for the page's description: the addresses of the files, and their checksums where they are
+        another server's.
+    """
+    if source is None:
+        addresses = {"module": f"{CDN}/{MODULE}", "wasm": f"{CDN}/{WASM}"}
+        return {**addresses, "integrity": {"module": FILES[MODULE], "wasm": FILES[WASM]}}
+    (page / FOLDER).mkdir(exist_ok=True)
+    for name in FILES:
+        shutil.copyfile(source / name, page / FOLDER / name)
+    return {"module": f"{FOLDER}/{MODULE}", "wasm": f"{FOLDER}/{WASM}"}
+
+
+def _cached_or_downloaded():
+    try:
+        import platformdirs
+    except ImportError as error:
+        raise ImportError(
+            "Downloading ONNX Runtime Web needs platformdirs: `pip install 'keras-wsseg[export]'`"
+        ) from error
+    cache = platformdirs.user_cache_path("keras-wsseg") / f"onnxruntime-web-{VERSION}"
+    if not all((cache / name).is_file() and _integrity(cache / name) == FILES[name] for name in FILES):
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".partial.", dir=cache) as folder:
+            _download(pathlib.Path(folder))
+            for name in FILES:
+                os.replace(pathlib.Path(folder) / name, cache / name)
+    return cache
+
+
+def _download(folder):
+    """Fetches the package from the registry that npm is told to use, and unpacks the files into the folder."""
+    registry = os.environ.get("npm_config_registry") or REGISTRY
+    url = f"{registry.rstrip('/')}/onnxruntime-web/-/onnxruntime-web-{VERSION}.tgz"
+    logging.getLogger("keras_wsseg").info(f"fetching {url}, 33 MB, kept for the next page")
+    tarball = folder / "package.tgz"
+    try:
+        with urllib.request.urlopen(url, timeout=SECONDS_OF_SILENCE) as answer, tarball.open("wb") as file:
+            shutil.copyfileobj(answer, file)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise ConnectionError(
+            "`runtime='download'` needs the npm registry: without it, take runtime='cdn', or a folder with "
+            f"the files of onnxruntime-web/dist. Received: {error} from {url}"
+        ) from error
+    if (received := _integrity(tarball)) != TARBALL:
+        raise ValueError(
+            f"`runtime='download'` must give onnxruntime-web {VERSION} as it was published, {TARBALL}. "
+            f"Received: {received} from {url}"
+        )
+    with tarfile.open(tarball) as archive:
+        for name in FILES:
+            with archive.extractfile(f"package/dist/{name}") as inside, (folder / name).open("wb") as file:
+                shutil.copyfileobj(inside, file)
+
+
+def _integrity(path):
+    """Checksum in the notation of the registry and of browsers."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha512").digest()
+    return f"sha512-{base64.b64encode(digest).decode()}"
