@@ -1,24 +1,17 @@
 """Runs an exported segmenter with numpy and onnxruntime alone."""
 
+import logging
 import os
 import pathlib
 
 import numpy as np
 
-from keras_wsseg.export.metadata import SegmenterMetadata
+from keras_wsseg.export.mask_files import write_layer_png, write_palette_png
+from keras_wsseg.export.painting import colour_layer, paint_over
 from keras_wsseg.export.pictures import read_picture, to_batch
-
-try:
-    import onnxruntime
-except ImportError as error:
-    raise ImportError(
-        "OnnxSegmenter needs ONNX Runtime: `pip install onnxruntime`, or `onnxruntime-gpu` for a GPU"
-    ) from error
-
-CPU = "CPUExecutionProvider"
-# Reserved numbers in a mask show in the colour that Pascal VOC gives to what has no class.
-VOID = (224, 224, 192)
-GPUS = ("CUDAExecutionProvider", "ROCMExecutionProvider", "DmlExecutionProvider")
+from keras_wsseg.export.prediction import run_classes, run_probabilities
+from keras_wsseg.export.session import Session
+from keras_wsseg.export.windows import Windows
 
 
 class OnnxSegmenter:
@@ -29,14 +22,27 @@ class OnnxSegmenter:
     `value_range`; what does not fit is refused, and nothing is converted silently.
 
     A picture is a path, or an array `(height, width, channels)`, or `(height, width)` for a grey segmenter; a
-    batch is an array `(batch, height, width, channels)`; a list holds pictures of any sizes.
+    batch is an array `(batch, height, width, channels)`; a list holds pictures of any sizes. What comes out
+    has the picture's own size. Several threads may call one segmenter at a time.
+
+    Pictures too large for one run are cut into windows that overlap, and the probabilities go over into each
+    other linearly. Windows lie where the network samples the whole picture, so that away from their borders
+    they say what the whole picture does, unless the network looks at the whole (pooling to a single value).
+    A file of fixed size runs every picture in windows of its size, smaller pictures mirrored at their ends.
 
     Args:
         path: file written by `to_onnx`.
-        providers: ONNX Runtime's execution providers in order of preference, as its `InferenceSession` takes
-            them. By default the GPU when there is one, in full float32 (TF32 would move probabilities
-            further than the export allows), else the CPU.
+        providers: ONNX Runtime's execution providers in order of preference: names, short (`"cuda"`,
+            `"cpu"`) or full, or `(name, options)`. By default CUDA, ROCm, DirectML, CoreML or OpenVINO where
+            the installed ONNX Runtime offers one that starts, else the CPU; TensorRT only by name, since it
+            compiles for minutes at each new size of picture. CUDA runs in full float32 unless its options
+            say otherwise (TF32 would move probabilities further than the export allows).
         threads: CPU threads for one picture; by default one for each core.
+        window: size of the windows in pixels, an integer or `(height, width)` of at least 128; `"auto"` takes
+            pictures of up to 2048 x 1024 pixels whole and others in windows of 1280; None takes all whole.
+            Windows come out up to 31 pixels smaller, which keeps them on the network's grid.
+        overlap: pixels that neighbouring windows share at least, up to half a window; by default 256, or a
+            quarter of smaller windows. The middle half is blended.
 
     Attributes:
         class_names: tuple of the classes' names.
@@ -45,42 +51,45 @@ class OnnxSegmenter:
         channels: 1 for grey, 3 for RGB.
         metadata: dictionary of the further texts in the file, such as `method`.
         provider: name of the execution provider that was taken.
+        provider_note: one line that says which one was taken and why; it is also logged.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is not a segmenter written by `to_onnx`, or a provider is unknown here.
+        ValueError: if it is not a segmenter written by `to_onnx`, a provider is unknown here, or another
+            argument does not fit.
         RuntimeError: if none of the `providers` asked for could be started.
 
     Example:
 
-    >>> segmenter = OnnxSegmenter(example)
+    >>> segmenter = OnnxSegmenter(example, providers=["cpu"])
     >>> segmenter
     OnnxSegmenter('segmenter.onnx', 4 classes, 3 channels in [0, 255], CPUExecutionProvider)
     >>> segmenter(np.zeros((48, 65, 3), "uint8")).shape
     (48, 65)
     >>> segmenter.probabilities(np.zeros((2, 48, 65, 3), "uint8")).shape
     (2, 48, 65, 4)
+    >>> segmenter.provider_note
+    'CPUExecutionProvider: asked for'
     """
 
-    def __init__(self, path, providers=None, threads=None):
+    def __init__(self, path, providers=None, threads=None, window="auto", overlap=None):
         self.path = pathlib.Path(path)
+        if self.path.is_dir():
+            raise ValueError(f"`path` must be a file. Received: path={str(path)!r} which is a folder")
         if not self.path.is_file():
             raise FileNotFoundError(f"`path` must be an existing file. Received: path={str(path)!r}")
         if threads is not None and (not isinstance(threads, int) or threads < 1):
             raise ValueError(f"`threads` must be an integer of at least 1. Received: threads={threads}")
-        self._session = _start(self.path, _choose(providers), threads)
-        self.provider = self._session.get_providers()[0]
-        if providers is not None and self.provider not in _names(providers):
-            raise RuntimeError(
-                f"`providers` must hold one that starts on this machine. Received: providers={providers}, of "
-                f"which none did"
-            )
-        about = self._read_metadata()
+        self._session = Session(self.path, providers, threads)
+        self._windows = Windows(window, overlap, self._session.fixed[1:])
+        self.provider, self.provider_note = self._session.provider, self._session.note
+        about = self._session.about
         self.class_names = about.class_names
         self.palette = np.array(about.palette, np.uint8)
         self.value_range = about.value_range
         self.channels = about.channels
         self.metadata = about.extra
+        logging.getLogger("keras_wsseg").info("%s runs on %s", self.path.name, self.provider_note)
 
     def __call__(self, image):
         """The class of every pixel.
@@ -96,8 +105,9 @@ class OnnxSegmenter:
             TypeError: if it is no picture.
             ValueError: if size, channels or values do not fit the segmenter.
             FileNotFoundError: if a path leads nowhere.
+            RuntimeError: if ONNX Runtime cannot run it, out of memory for one.
         """
-        return self._each(image, lambda one: self._run("classes", one))
+        return self._each(image, run_classes)
 
     def probabilities(self, image):
         """The probability of each class at every pixel.
@@ -111,10 +121,16 @@ class OnnxSegmenter:
 
         Raises:
             TypeError: if it is no picture.
-            ValueError: if size, channels or values do not fit the segmenter.
+            ValueError: if size, channels or values do not fit the segmenter, or the file gives classes alone.
             FileNotFoundError: if a path leads nowhere.
+            RuntimeError: if ONNX Runtime cannot run it, out of memory for one.
         """
-        return self._each(image, lambda one: self._run("probabilities", one))
+        if "probabilities" not in self._session.outputs:
+            raise ValueError(
+                "`probabilities` must be an output of the file: export it with `probabilities` among its "
+                f"`outputs`. Received: {self.path.name} with {', '.join(self._session.outputs)} alone"
+            )
+        return self._each(image, run_probabilities)
 
     def overlay(self, image, alpha=0.5, mask=None):
         """The picture with its classes painted over it in the colours of the palette.
@@ -131,8 +147,7 @@ class OnnxSegmenter:
             ValueError: if `alpha` is outside 0 to 1, the mask does not fit, or the segmenter takes neither
                 grey nor RGB pictures.
         """
-        if not 0 <= alpha <= 1:
-            raise ValueError(f"`alpha` must be 0 to 1. Received: alpha={alpha}")
+        _check_alpha(alpha)
         if self.channels not in (1, 3):
             raise ValueError(
                 f"`overlay` needs grey or RGB pictures. Received: a segmenter of {self.channels} channels"
@@ -146,6 +161,32 @@ class OnnxSegmenter:
             )
         return [self._blend(one, alpha, of_one) for one, of_one in zip(image, masks, strict=True)]
 
+    def rgba(self, mask, alpha=0.5, transparent=None):
+        """A class map as a layer of colours that other programs can lay over the picture.
+
+        Args:
+            mask: `(height, width)` integers: classes; reserved numbers beyond them stay transparent.
+            alpha: opacity of the colours, 0 to 1.
+            transparent: names of classes that stay transparent; by default `background`, where there is one.
+
+        Returns:
+            `(height, width, 4)` uint8: red, green, blue and opacity.
+
+        Raises:
+            ValueError: if `alpha` is outside 0 to 1, the mask is no class map, or a name is no class.
+        """
+        _check_alpha(alpha)
+        mask = _class_map(mask)
+        if transparent is None:
+            transparent = [name for name in self.class_names if name == "background"]
+        unknown = [name for name in transparent if name not in self.class_names]
+        if isinstance(transparent, str) or unknown:
+            raise ValueError(
+                f"`transparent` must hold names of classes, {', '.join(self.class_names)}. "
+                f"Received: transparent={transparent!r}"
+            )
+        return colour_layer(mask, self.palette, alpha, [self.class_names.index(name) for name in transparent])
+
     def save_mask(self, path, mask):
         """Writes a class map as a PNG that holds the class numbers and shows in the palette's colours.
 
@@ -155,30 +196,24 @@ class OnnxSegmenter:
 
         Raises:
             ImportError: if Pillow is not installed.
+            FileNotFoundError: if the folder does not exist.
             ValueError: if the mask is not a map of integers 0 to 255.
         """
-        mask = np.asarray(mask)
-        whole = mask.dtype.kind in "iu" and mask.ndim == 2 and mask.size > 0
-        if not whole or mask.min() < 0 or mask.max() > 255:
-            raise ValueError(
-                "`mask` must be a class map (height, width) of integers 0 to 255. "
-                f"Received: shape={mask.shape}, dtype={mask.dtype}"
-            )
-        try:
-            from PIL import Image
-        except ImportError as error:
-            raise ImportError("Writing a mask needs Pillow: `pip install pillow`") from error
-        path = pathlib.Path(path)
-        colours = np.full((256, 3), VOID, np.uint8)
-        colours[: len(self.palette)] = self.palette[:256]
-        picture = Image.fromarray(mask.astype(np.uint8))
-        picture.putpalette(colours.tobytes())
-        draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            picture.save(draft, format="PNG")
-            os.replace(draft, path)
-        finally:
-            draft.unlink(missing_ok=True)
+        write_palette_png(path, _class_map(mask, largest=255), self.palette)
+
+    def save_overlay(self, path, mask, alpha=0.5, transparent=None):
+        """Writes the layer that `rgba` gives as a PNG.
+
+        Args:
+            path: file to write.
+            mask, alpha, transparent: as `rgba` takes them.
+
+        Raises:
+            ImportError: if Pillow is not installed.
+            FileNotFoundError: if the folder does not exist.
+            ValueError: as `rgba`.
+        """
+        write_layer_png(path, self.rgba(mask, alpha, transparent))
 
     def __repr__(self):
         low, high = self.value_range
@@ -187,46 +222,24 @@ class OnnxSegmenter:
             f"channels in [{low:g}, {high:g}], {self.provider})"
         )
 
-    def _read_metadata(self):
-        inputs = [item.name for item in self._session.get_inputs()]
-        outputs = [item.name for item in self._session.get_outputs()]
-        if inputs != ["image"] or outputs != ["probabilities", "classes"]:
-            raise ValueError(
-                "`path` must be a segmenter written by `to_onnx`, from `image` to `probabilities` and "
-                f"`classes`. Received: path={str(self.path)!r} from {inputs} to {outputs}"
-            )
-        try:
-            return SegmenterMetadata.from_properties(self._session.get_modelmeta().custom_metadata_map)
-        except ValueError as error:
-            raise ValueError(
-                f"`path` must be a segmenter written by `to_onnx`. Received: path={str(self.path)!r}: {error}"
-            ) from error
-
     def _each(self, image, run):
         if isinstance(image, list | tuple):
-            return [run(one) for one in image]
-        return run(image)
+            return [self._one(picture, run) for picture in image]
+        return self._one(image, run)
 
-    def _run(self, output, image):
+    def _one(self, image, run):
         if isinstance(image, list | tuple):
             raise TypeError(
                 "`image` must be a picture, a batch, or one list of pictures. Received: a list in a list"
             )
-        pictures, is_batch = to_batch(image, self.channels, self.value_range)
-        fixed = self._session.get_inputs()[0].shape[:3]
-        for axis, limit, size in zip(("batch", "height", "width"), fixed, pictures.shape, strict=False):
-            if isinstance(limit, int) and limit != size:
-                raise ValueError(
-                    f"`image` must have {axis} {limit}, since this segmenter was built for a fixed size. "
-                    f"Received: {axis} {size}"
-                )
-        result = self._session.run([output], {"image": pictures})[0]
+        pictures, is_batch = to_batch(image, self.channels, self.value_range, self._session.dtype)
+        result = run(self._session, self._windows, pictures)
         return result if is_batch else result[0]
 
     def _blend(self, image, alpha, mask):
         if isinstance(image, str | os.PathLike):
             image = read_picture(image)
-        pictures, is_batch = to_batch(image, self.channels, self.value_range)
+        pictures, is_batch = to_batch(image, self.channels, self.value_range, self._session.dtype)
         mask = np.asarray(self(image) if mask is None else mask)
         if mask.shape != pictures.shape[0 if is_batch else 1 : 3] or mask.dtype.kind not in "iu":
             raise ValueError(
@@ -237,43 +250,26 @@ class OnnxSegmenter:
             raise ValueError(
                 f"`mask` must hold classes below {len(self.palette)}. Received: {mask.min()} to {mask.max()}"
             )
-        low, high = self.value_range
-        grey_or_rgb = (pictures if is_batch else pictures[0]) - low
-        blended = (1 - alpha) * grey_or_rgb * (255 / (high - low)) + alpha * self.palette[mask]
-        return np.rint(np.clip(blended, 0, 255)).astype(np.uint8)
+        masks = mask if is_batch else mask[None]
+        painted = [
+            paint_over(picture, of_picture, self.palette, self.value_range, alpha)
+            for picture, of_picture in zip(pictures, masks, strict=True)
+        ]
+        return np.stack(painted) if is_batch else painted[0]
 
 
-def _names(providers):
-    return [item if isinstance(item, str) else item[0] for item in providers]
+def _check_alpha(alpha):
+    if not 0 <= alpha <= 1:
+        raise ValueError(f"`alpha` must be 0 to 1. Received: alpha={alpha}")
 
 
-def _choose(providers):
-    here = onnxruntime.get_available_providers()
-    if providers is None:
-        gpus = [(name, {"use_tf32": "0"} if name == GPUS[0] else {}) for name in GPUS if name in here]
-        return [*gpus, CPU]
-    if isinstance(providers, str) or not providers:
-        raise ValueError(f"`providers` must be a list of names. Received: providers={providers!r}")
-    unknown = [name for name in _names(providers) if name not in here]
-    if unknown:
+def _class_map(mask, largest=None):
+    mask = np.asarray(mask)
+    whole = mask.dtype.kind in "iu" and mask.ndim == 2 and mask.size > 0
+    if not whole or (largest is not None and not 0 <= mask.min() <= mask.max() <= largest):
+        kind = "integers" if largest is None else f"integers 0 to {largest}"
         raise ValueError(
-            f"`providers` must be among those of the installed ONNX Runtime, {', '.join(here)}. "
-            f"Received: {', '.join(unknown)}"
+            f"`mask` must be a class map (height, width) of {kind}. "
+            f"Received: shape={mask.shape}, dtype={mask.dtype}"
         )
-    return list(providers)
-
-
-def _start(path, providers, threads):
-    options = onnxruntime.SessionOptions()
-    # A GPU that is missing or a driver that is too old is answered by `provider`, not by pages of warnings.
-    options.log_severity_level = 4
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=providers)
-    except Exception as error:
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ValueError(
-            "`path` must be a whole ONNX file; this one may be cut off or of another kind. "
-            f"Received: path={str(path)!r}, of which ONNX Runtime says: {said}"
-        ) from error
+    return mask

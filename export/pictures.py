@@ -8,10 +8,13 @@ import numpy as np
 
 
 def read_picture(path):
-    """Reads a picture file as it is: grey stays grey, 16 bits stay 16 bits.
+    """Reads a picture file as it is seen: grey stays grey, 16 bits stay 16 bits.
+
+    A photograph that its camera marks as turned is turned, so that a mask fits what viewers show. Palettes
+    and inks (CMYK) become RGB.
 
     Args:
-        path: file that Pillow reads.
+        path: file that Pillow reads; the first picture of one that holds previews beside it (MPO).
 
     Returns:
         `(height, width)` array for grey, `(height, width, 3)` for colour.
@@ -19,11 +22,11 @@ def read_picture(path):
     Raises:
         ImportError: if Pillow is not installed.
         FileNotFoundError: if there is no such file.
-        ValueError: if it is no picture, or has transparent pixels.
+        ValueError: if it is no whole picture, holds several, or has transparent pixels.
     """
     path = pathlib.Path(path)
     try:
-        from PIL import Image
+        from PIL import Image, ImageOps
     except ImportError as error:
         raise ImportError(
             "Reading a picture from a path needs Pillow: `pip install pillow`, or pass an array. "
@@ -33,29 +36,37 @@ def read_picture(path):
         raise FileNotFoundError(f"`image` must be an existing file. Received: image={str(path)!r}")
     try:
         with Image.open(path) as picture:
-            picture.load()
-            if picture.mode in ("1", "L"):
-                return np.asarray(picture.convert("L"))
-            if picture.mode.startswith(("I", "F")):
-                return np.asarray(picture)
-            if picture.has_transparency_data:
-                _refuse_transparency(picture, path)
-            return np.asarray(picture.convert("L" if picture.mode == "LA" else "RGB"))
-    except OSError as error:
-        raise ValueError(f"`image` must be a readable picture. Received: image={str(path)!r}") from error
+            frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
+            if frames == 1:
+                picture.load()
+                upright = ImageOps.exif_transpose(picture)
+    # Decoders say what they like of a broken file.
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"`image` must be a readable picture. Received: image={str(path)!r}: {reason}"
+        ) from error
+    if frames > 1:
+        raise ValueError(
+            f"`image` must hold one picture: pass the others as arrays. Received: image={str(path)!r} with "
+            f"{frames} frames"
+        )
+    return _as_array(upright, path)
 
 
-def to_batch(image, channels, value_range):
-    """Checks one picture or a batch of equal size and makes it float32 of rank 4.
+def to_batch(image, channels, value_range, dtype=np.float32):
+    """Checks one picture or a batch of equal size and gives it rank 4.
 
     Args:
         image: path; array `(height, width)` of grey, `(height, width, channels)`, or
             `(batch, height, width, channels)`.
         channels: that the graph takes.
         value_range: `(low, high)` that the graph takes.
+        dtype: that the graph takes, float32 or uint8.
 
     Returns:
-        `(batch, is_batch)`: float32 `(batch, height, width, channels)`, and whether a batch came in.
+        `(batch, is_batch)`: `(batch, height, width, channels)` in the array's own dtype, which `dtype` holds
+        without loss, and whether a batch came in.
 
     Raises:
         TypeError: if it is no array of numbers.
@@ -79,37 +90,49 @@ def to_batch(image, channels, value_range):
             f"`image` must be {_kind(channels)} for this segmenter: it is never converted silently. "
             f"Received: {_kind(received)}, shape={array.shape}"
         )
-    _check_values(array, value_range)
+    _check_values(array, value_range, dtype)
     is_batch = array.ndim == 4
     if array.ndim == 2:
         array = array[..., None]
-    return np.ascontiguousarray(array if is_batch else array[None], dtype=np.float32), is_batch
+    return array if is_batch else array[None], is_batch
 
 
-def _check_values(array, value_range):
+def _as_array(picture, path):
+    if picture.mode in ("1", "L"):
+        return np.asarray(picture.convert("L"))
+    if picture.mode.startswith(("I", "F")):
+        return np.asarray(picture)
+    if picture.has_transparency_data:
+        alpha = picture.convert("RGBA").getchannel("A")
+        if alpha.getextrema()[0] < 255:
+            raise ValueError(
+                f"`image` must be opaque: paste it onto a background first. Received: image={str(path)!r} "
+                "with transparent pixels"
+            )
+    return np.asarray(picture.convert("L" if picture.mode == "LA" else "RGB"))
+
+
+def _check_values(array, value_range, dtype):
     low, high = value_range
     darkest, brightest = float(array.min()), float(array.max())
     # NaN compares as False, so it does not pass.
-    slack = 1e-6 * (high - low)
+    slack = 0 if dtype == np.uint8 else 1e-6 * (high - low)
     if not (darkest >= low - slack and brightest <= high + slack):
         raise ValueError(
             f"`image` must have values between {low:g} and {high:g} for this segmenter. "
             f"Received: values from {darkest:g} to {brightest:g}"
         )
-    if array.dtype.kind == "f" and low == 0 and high >= 255 and 0 < brightest <= 1:
+    floats = array.dtype.kind == "f"
+    if floats and dtype == np.uint8 and not np.array_equal(array, np.rint(array)):
+        raise ValueError(
+            "`image` must have whole values for this segmenter, which takes uint8. "
+            f"Received: dtype={array.dtype} with fractions, values from {darkest:g} to {brightest:g}"
+        )
+    if floats and low == 0 and high >= 255 and 0 < brightest <= 1:
         warnings.warn(
             f"The picture's values reach {brightest:g} only, and this segmenter takes 0 to {high:g}: was it "
             "scaled to [0, 1]?",
-            stacklevel=4,
-        )
-
-
-def _refuse_transparency(picture, path):
-    alpha = picture.convert("RGBA").getchannel("A")
-    if alpha.getextrema()[0] < 255:
-        raise ValueError(
-            f"`image` must be opaque: paste it onto a background first. Received: image={str(path)!r} with "
-            "transparent pixels"
+            stacklevel=5,
         )
 
 

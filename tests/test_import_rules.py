@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "export": {"layers", "models", "ops", "visualization"},
 }
 MAY_IMPORT["training"] = {*MAY_IMPORT}
+MAY_IMPORT["serving"] = {"export"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT}
 
 FRAMEWORKS = {"keras", "tensorflow", "jax", "torch"}
@@ -35,9 +36,15 @@ KNOWS_BACKENDS = "keras_wsseg.ops.backend"
 
 RUN_TIME = {
     "keras_wsseg.export",
+    "keras_wsseg.export.mask_files",
     "keras_wsseg.export.metadata",
     "keras_wsseg.export.onnx_segmenter",
+    "keras_wsseg.export.painting",
     "keras_wsseg.export.pictures",
+    "keras_wsseg.export.prediction",
+    "keras_wsseg.export.providers",
+    "keras_wsseg.export.session",
+    "keras_wsseg.export.windows",
 }
 RUN_TIME_NEEDS = {"numpy", "onnxruntime"}
 
@@ -144,11 +151,12 @@ def test_no_relative_imports():
     assert broken == []
 
 
-def test_annotations_need_no_framework():
+@pytest.mark.parametrize("home", ["annotations", "serving"])
+def test_rooms_that_need_no_framework(home):
     broken = [
         f"{module} imports {name}"
         for module, name, _ in all_imports()
-        if room(module) == "annotations" and name.split(".")[0] in FRAMEWORKS
+        if room(module) == home and name.split(".")[0] in FRAMEWORKS
     ]
     assert broken == []
 

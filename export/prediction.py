@@ -1,0 +1,68 @@
+"""Runs pictures of any size through a segmenter's graph, whole or in windows."""
+
+import numpy as np
+
+from keras_wsseg.export.windows import stitch
+
+# Above this many classes a class map is no longer of bytes.
+LARGEST_BYTE_CLASSES = 254
+
+
+def run_probabilities(session, windows, pictures):
+    """The probability of each class at every pixel.
+
+    Args:
+        session: `Session` whose outputs hold `probabilities`.
+        windows: `Windows`.
+        pictures: `(batch, height, width, channels)` with values that the graph takes.
+
+    Returns:
+        `(batch, height, width, classes)` float32.
+    """
+    rows, columns = windows.cut(*pictures.shape[1:3])
+    if _is_whole(rows, columns):
+        return session.run("probabilities", pictures)
+    result = np.empty((*pictures.shape[:3], len(session.about.class_names)), np.float32)
+    for picture, of_picture in zip(pictures, result, strict=True):
+        for *place, piece in _pieces(session, "probabilities", picture, rows, columns):
+            of_picture[tuple(place)] = piece
+    return result
+
+
+def run_classes(session, windows, pictures):
+    """The class of every pixel, without ever holding the probabilities of a large picture.
+
+    Args:
+        session: `Session`.
+        windows: `Windows`.
+        pictures: `(batch, height, width, channels)` with values that the graph takes.
+
+    Returns:
+        `(batch, height, width)` uint8, int32 above 254 classes.
+    """
+    rows, columns = windows.cut(*pictures.shape[1:3])
+    whole = _is_whole(rows, columns)
+    # Windows are blended as probabilities where the file gives them: a class has no in-between.
+    in_classes = "classes" in session.outputs and (whole or "probabilities" not in session.outputs)
+    if whole and in_classes:
+        return session.run("classes", pictures)
+    output = "classes" if in_classes else "probabilities"
+    dtype = np.uint8 if len(session.about.class_names) <= LARGEST_BYTE_CLASSES else np.int32
+    result = np.empty(pictures.shape[:3], dtype)
+    for picture, of_picture in zip(pictures, result, strict=True):
+        for *place, piece in _pieces(session, output, picture, rows, columns):
+            of_picture[tuple(place)] = piece if in_classes else np.argmax(piece, axis=-1)
+    return result
+
+
+def _is_whole(rows, columns):
+    return all(axis.starts == (0,) and axis.size == axis.length for axis in (rows, columns))
+
+
+def _pieces(session, output, picture, rows, columns):
+    def run(top, left):
+        window = picture[top : top + rows.length, left : left + columns.length]
+        missing = [(0, rows.length - window.shape[0]), (0, columns.length - window.shape[1]), (0, 0)]
+        return session.run(output, np.pad(window, missing, mode="reflect")[None])[0]
+
+    return stitch(rows, columns, run, blend=output == "probabilities")

@@ -1,0 +1,190 @@
+"""Starts ONNX Runtime on the best execution provider that a machine has, and says which one and why."""
+
+import contextlib
+import ctypes
+import io
+import pathlib
+import re
+
+try:
+    import onnxruntime
+except ImportError as error:
+    raise ImportError(
+        "OnnxSegmenter needs ONNX Runtime: `pip install onnxruntime`, or `onnxruntime-gpu` for a GPU"
+    ) from error
+
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
+OPENVINO = "OpenVINOExecutionProvider"
+# In the order in which they are tried, with what keeps them in float32: TF32 and bfloat16, which these take
+# by themselves, would move probabilities further than the export allows.
+BY_THEMSELVES = {
+    CUDA: {"use_tf32": "0"},
+    "ROCMExecutionProvider": {},
+    "DmlExecutionProvider": {},
+    "CoreMLExecutionProvider": {},
+    OPENVINO: {"precision": "ACCURACY"},
+}
+# They compile an engine for every new size of picture, for minutes.
+BY_NAME_ALONE = ("TensorrtExecutionProvider", "NvTensorRTRTXExecutionProvider", "MIGraphXExecutionProvider")
+OTHER_NAMES = {"directml": "dml"}
+
+
+def start(path, providers=None, threads=None):
+    """Opens a file with the first provider that starts.
+
+    A provider that is offered needs not start: its driver or its libraries may be missing. The next one is
+    taken then, and the reason is kept.
+
+    Args:
+        path: ONNX file.
+        providers: names in order of preference, `"cuda"` or `"CUDAExecutionProvider"`, or
+            `(name, options)`; by default `BY_THEMSELVES`, then the CPU.
+        threads: CPU threads for one picture; by default one for each core.
+
+    Returns:
+        `(session, note)`: the `InferenceSession`, and one line about what was taken and why.
+
+    Raises:
+        ValueError: if the file cannot be opened, or a provider is not offered here.
+        RuntimeError: if none of the `providers` asked for starts.
+    """
+    offered = onnxruntime.get_available_providers()
+    failed = []
+    for name, options in _wanted(providers, offered):
+        try:
+            return _session(path, name, options, threads, offered), _note(name, providers, offered, failed)
+        except _DidNotStart as error:
+            failed.append(f"{name} is offered but did not start: {error}")
+    raise RuntimeError(
+        f"`providers` must hold one that starts on this machine. Received: {'; '.join(failed)}"
+    )
+
+
+def said(error):
+    """What ONNX Runtime says, without its codes and the places in its sources."""
+    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    text = re.sub(r"\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
+    text = re.sub(r"\S+\.(?:cc|cpp|h|cu):\d+ .*?\)(?: \[with .*?\])? (?=[A-Z])", "", text)
+    return text if len(text) <= 300 else f"{text[:300]}…"
+
+
+class _DidNotStart(Exception):
+    pass
+
+
+def _wanted(providers, offered):
+    if providers is None:
+        return [(name, options) for name, options in BY_THEMSELVES.items() if name in offered] + [(CPU, {})]
+    if isinstance(providers, str):
+        providers = [providers]
+    items = [(item, None) if isinstance(item, str) else item for item in providers]
+    if not items or not all(isinstance(item, tuple | list) and len(item) == 2 for item in items):
+        raise ValueError(
+            f"`providers` must be a list of names, or of (name, options). Received: providers={providers!r}"
+        )
+    named = {_short(name): name for name in offered}
+    unknown = [name for name, _ in items if _short(name) not in named]
+    if unknown:
+        raise ValueError(
+            f"`providers` must be among those of the installed ONNX Runtime, {', '.join(offered)}. "
+            f"Received: {', '.join(map(str, unknown))}"
+        )
+    full = [(named[_short(name)], options) for name, options in items]
+    return [(name, BY_THEMSELVES.get(name, {}) if options is None else options) for name, options in full]
+
+
+def _short(name):
+    short = str(name).lower().removesuffix("executionprovider")
+    return OTHER_NAMES.get(short, short)
+
+
+def _session(path, name, options, threads, offered):
+    problem = _missing_library(name)
+    if problem:
+        raise _DidNotStart(problem)
+    # What TensorRT has no kernel for goes to CUDA, and what neither has to the CPU.
+    helpers = [CUDA] if name in BY_NAME_ALONE and CUDA in offered else []
+    helpers += [] if name == CPU else [CPU]
+    settings = onnxruntime.SessionOptions()
+    # What goes wrong is raised or told by the note, not by pages of warnings.
+    settings.log_severity_level = 4
+    if threads is not None:
+        settings.intra_op_num_threads = threads
+        if name == OPENVINO:
+            options = {"num_of_threads": str(threads), **options}
+    try:
+        # ONNX Runtime's own fallback prints to the standard output, and may swap providers in mid-run.
+        session = onnxruntime.InferenceSession(
+            str(path), settings, providers=[(name, options), *helpers], enable_fallback=0
+        )
+    except Exception as error:
+        _refuse_unreadable(path)
+        raise _DidNotStart(said(error)) from error
+    if session.get_providers()[0] != name:
+        raise _DidNotStart("ONNX Runtime left it out without a reason")
+    return session
+
+
+def _missing_library(name):
+    """Why a provider's own library cannot be loaded, or None.
+
+    ONNX Runtime writes that to the standard error alone. The CUDA libraries that pip installs are found only
+    after `preload_dlls`.
+    """
+    stem = f"onnxruntime_providers_{_short(name)}"
+    folder = pathlib.Path(onnxruntime.__file__).parent / "capi"
+    library = next((path for path in folder.glob(f"*{stem}.*") if path.suffix in (".so", ".dll")), None)
+    if library is None:
+        return None
+    if _load_problem(library) and hasattr(onnxruntime, "preload_dlls"):
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(Exception):
+            onnxruntime.preload_dlls()
+    return _load_problem(library)
+
+
+def _load_problem(library):
+    try:
+        ctypes.CDLL(str(library))
+    except OSError as error:
+        # ONNX Runtime gives its own symbols to the library as it loads it.
+        return None if "undefined symbol" in str(error) else said(error)
+    return None
+
+
+def _refuse_unreadable(path):
+    """Says what is wrong with a file that no provider could open."""
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = 4
+    settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        onnxruntime.InferenceSession(str(path), settings, providers=[CPU], enable_fallback=0)
+    except Exception as error:
+        reason = said(error)
+        if "max supported IR version" in reason or "Current official support" in str(error):
+            expected = (
+                f"a file that ONNX Runtime {onnxruntime.__version__} reads; this one is of a newer kind"
+            )
+        elif "external data" in reason.lower():
+            expected = "one whole file; this one lacks a second file that holds its weights"
+        else:
+            expected = "a whole ONNX file; this one may be cut off or of another kind"
+        raise ValueError(
+            f"`path` must be {expected}. Received: path={str(path)!r}, of which ONNX Runtime says: {reason}"
+        ) from error
+
+
+def _note(name, providers, offered, failed):
+    others = [other for other in offered if other in BY_THEMSELVES or other in BY_NAME_ALONE]
+    if providers is not None:
+        reasons = ["asked for"]
+    elif name != CPU:
+        reasons = [f"the first to start of {', '.join(offered)}, which the installed ONNX Runtime offers"]
+    elif not others:
+        reasons = ["the installed ONNX Runtime offers no other"]
+    else:
+        reasons = []
+    left = [other for other in others if other in BY_NAME_ALONE] if providers is None else []
+    if left:
+        failed = [*failed, f"{' and '.join(left)} must be asked for, compiling for minutes at each new size"]
+    return f"{name}: {'; '.join([*reasons, *failed])}"
