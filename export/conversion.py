@@ -11,6 +11,7 @@ import keras
 import onnx
 import tensorflow as tf
 
+from keras_wsseg.export.deployment import softmax
 from keras_wsseg.export.source import first_line
 
 
@@ -43,7 +44,7 @@ class _Deployed(keras.Model):
         logits = self.deployment.logits(tf.cast(image, tf.float32))
         # `keras.ops.argmax` views floats as integers first, and ONNX Runtime has no such operation.
         classes = tf.cast(tf.argmax(logits, axis=-1), tf.uint8 if self.form.byte_classes else tf.int32)
-        return keras.ops.softmax(logits, axis=-1), classes
+        return softmax(logits), classes
 
 
 def _export(deployment, form, path, goal, **options):

@@ -61,7 +61,7 @@ class Deployment:
         logits = self.segmenter(picture, training=False)
         if flipped:
             logits = logits[:, :, ::-1]
-        return ops.softmax(class_logits(logits, size if self.resize or scale != 1 else None), axis=-1)
+        return softmax(class_logits(logits, size if self.resize or scale != 1 else None))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +98,19 @@ def class_logits(logits, size):
     if logits.shape[-1] == 1:
         logits = ops.concatenate([ops.zeros_like(logits), logits], axis=-1)
     return logits
+
+
+def softmax(logits):
+    """Probabilities by the definition: ONNX Runtime's Softmax takes a third of a small network's whole time.
+
+    Args:
+        logits: `(batch, height, width, classes)`.
+
+    Returns:
+        The same shape; the sum over the classes is 1.
+    """
+    weights = ops.exp(logits - ops.max(logits, axis=-1, keepdims=True))
+    return weights / ops.sum(weights, axis=-1, keepdims=True)
 
 
 def _scaled(pixels, scale):

@@ -50,13 +50,15 @@ def to_onnx(
     values travel in its metadata. `OnnxSegmenter` runs it with numpy and onnxruntime alone, and so does any
     other program that reads ONNX:
 
-    - input `image`: float32 `(batch, height, width, channels)` in `value_range`;
+    - input `image`: float32 or uint8 `(batch, height, width, channels)` in `value_range`;
     - output `probabilities`: float32 `(batch, height, width, classes)`;
     - output `classes`: `(batch, height, width)`, uint8 for up to 254 classes, else int32.
 
-    Logits coarser than the picture are brought to its size bilinearly before the softmax. A single logit is
-    the log-odds of the second of two classes. A segmenter in mixed precision is exported in float32. On
-    another backend than TensorFlow the conversion runs in a process of its own and needs TensorFlow too.
+    Logits coarser than the picture are brought to its size bilinearly before the softmax; then come, where
+    asked for, the mean over several views of the picture and the CRF. A single logit is the log-odds of the
+    second of two classes. A segmenter in mixed precision is exported in float32 unless `precision` says
+    otherwise. On another backend than TensorFlow the conversion runs in a process of its own and needs
+    TensorFlow too.
 
     Args:
         segmenter: `keras.Model` from picture `(batch, height, width, channels)` to logits
@@ -66,9 +68,10 @@ def to_onnx(
         class_names: one text for each class; `class 0`, `class 1`, … by default.
         palette: one `(red, green, blue)` of 0 to 255 for each class; by default the colours in which
             pictures are shown during training, `visualization.class_palette`.
-        tolerance: largest absolute difference allowed between a probability in Keras and in ONNX Runtime. A
-            trained segmenter stays below the default; one with logits in the hundreds, such as a deep
-            network whose batch normalisation never saw data, is beyond what float32 resolves.
+        tolerance: largest absolute difference allowed between a probability in Keras, always in float32, and
+            in ONNX Runtime; by default 1e-4 in float32, 0.1 in float16, and none in int8, where single pixels
+            at a border may tip. A trained segmenter stays below; one with logits in the hundreds, such as a
+            deep network whose batch normalisation never saw data, is beyond what float32 resolves.
         opset: version of the ONNX operators, 15 (default) to 18.
         value_range: `(low, high)` of the pictures; by default what the segmenter or one of its layers
             declares as `value_range`, else (0, 255).
@@ -76,14 +79,36 @@ def to_onnx(
             `method`, the name of the loss that the model was compiled with is written.
         check_sizes: list of `(height, width)` at which Keras and the file are compared on random pictures;
             by default two sizes that no power of two divides both ways, or the size that a fixed model takes.
+            With `calibration` they are compared on four of its pictures instead.
+        refine: `layers.MeanFieldCRF` with a radius to put behind the segmenter inside the file, or None.
+        outputs: names of the outputs, one of `"probabilities"` and `"classes"` or both, in their order. Class
+            maps alone save the memory of the probabilities.
+        input: `"float32"`, or `"uint8"` for pictures in (0, 255): a quarter of the memory, and no conversion
+            in front of the graph.
+        precision: `"float32"`; `"float16"`, half the file, for GPUs: weights and activations of the network
+            in half precision; or `"int8"`, a quarter of the file, for CPUs with VNNI and for accelerators:
+            ONNX Runtime's static quantisation, weights with a scale for each channel. Normalisation, the last
+            layer, all resizing, CRF and softmax stay float32 in each of them.
+        size: None for pictures of any size, or the only one, pixels or `(height, width)`, for run times that
+            want it fixed; the batch stays free.
+        tta: test-time augmentation: None, or `{"flip": True, "scales": (0.75, 1, 1.25)}`, either alone too,
+            for the mean probability over the mirrored picture and the picture at other sizes. It takes as
+            many times longer as there are views.
+        calibration: pictures that show `"int8"` which values occur: a folder, a list of paths or arrays, or
+            an array; from training data, never from those to score on. None for the other precisions.
+        calibration_pictures: how many of them to take, evenly over all.
+        mean_tolerance: largest mean difference of the probabilities; by default none in float32, 0.01 in
+            float16, 0.1 in int8.
+        min_equal_classes: smallest share of the pixels whose class is the same; by default 0.999 in float32,
+            0.98 in float16, 0.9 in int8.
 
     Returns:
         `ExportReport`.
 
     Raises:
         TypeError: if `segmenter` is no `keras.Model`.
-        ValueError: if an argument does not fit, an operation has no counterpart in ONNX, or the file differs
-            by more than `tolerance`; `path` is then left as it was.
+        ValueError: if an argument does not fit, an operation has no counterpart in ONNX, or the file exceeds
+            one of the limits; `path` is then left as it was.
         FileNotFoundError: if the folder of `path` does not exist.
 
     Example:
@@ -101,17 +126,19 @@ def to_onnx(
     _check_choices(opset, precision, outputs, calibration)
     limits = limits_of(precision, tolerance, mean_tolerance, min_equal_classes)
     own_pictures = None if calibration is None else CalibrationPictures(calibration, calibration_pictures)
-    extra = {"value_range": value_range, "metadata": metadata, "check_sizes": check_sizes, "size": size}
     prepared = prepare(
         segmenter,
         path,
         class_names,
         palette,
-        refine=refine,
-        input=input,
-        tta=tta,
-        calibration=own_pictures,
-        **extra,
+        value_range,
+        metadata,
+        check_sizes,
+        refine,
+        input,
+        size,
+        tta,
+        own_pictures,
     )
     prepared.about.extra.update(precision=precision, input=input)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
