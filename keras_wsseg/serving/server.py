@@ -5,6 +5,7 @@ import logging
 import socket
 import sys
 import time
+import warnings
 
 import uvicorn
 from PIL import Image
@@ -103,6 +104,8 @@ def serve(service, host, port, allow_origins=(), say=print):
     """
     server = Server(service, allow_origins, say)
     _log_in_lines()
+    # Pillow has a word for each flaw in each picture that strangers send.
+    warnings.filterwarnings("ignore", module="PIL")
     with listen(host, port) as listener:
         asyncio.run(server.serve([listener]))
     service.pool.close()
@@ -125,7 +128,7 @@ def listen(host, port):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=1024)
     except (OSError, OverflowError, UnicodeError) as error:
-        said = getattr(error, "strerror", None) or error
+        said = str(getattr(error, "strerror", None) or error).partition(" (while")[0]
         raise OSError(
             f"`host` and `port` must be an address that is free here. Received: {host}:{port}: {said}"
         ) from error
@@ -147,12 +150,8 @@ class _InLines(logging.Handler):
 
 
 def _log_in_lines():
-    for name, level in (
-        ("uvicorn", logging.ERROR),
-        ("asyncio", logging.ERROR),
-        ("keras_wsseg", logging.INFO),
-    ):
+    for name in ("uvicorn", "asyncio", "keras_wsseg.serving"):
         logger = logging.getLogger(name)
-        logger.setLevel(level)
+        logger.setLevel(logging.ERROR)
         if not any(isinstance(handler, _InLines) for handler in logger.handlers):
             logger.addHandler(_InLines())

@@ -26,6 +26,9 @@ class Service:
         limits: `ServiceLimits`.
 
     Attributes:
+        pool: its `WorkerPool`.
+        uploads: its `UploadReader`.
+        metrics: its `ServiceMetrics`.
         stopping: set to True when no new work shall be taken on.
     """
 
@@ -35,7 +38,7 @@ class Service:
         self.pool = WorkerPool(limits.workers, limits.queue)
         self.metrics = ServiceMetrics(self.pool)
         self.stopping = False
-        self._uploads = UploadReader(limits, self.metrics.count_refused)
+        self.uploads = UploadReader(limits, self.metrics.count_refused)
         self._in_hand = set()
         self._given_up = False
 
@@ -75,7 +78,7 @@ class Service:
             self._in_hand.discard(task)
 
     async def _answer(self, request, wanted):
-        async with self._uploads.read(request) as data:
+        async with self.uploads.read(request) as data:
             work = functools.partial(self._segment, data, wanted, time.perf_counter())
             body, media_type, pixels, timing = await self._while_wanted(work, request)
         self.metrics.add_picture(pixels)

@@ -1,0 +1,87 @@
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from service_cases import PALETTE, GatedSegmenter, decoded, noise
+
+from keras_wsseg.serving.answer_format import AnswerFormat
+from keras_wsseg.serving.refusal import Refusal
+
+
+def answer(name, segmenter, picture, **options):
+    wanted = AnswerFormat(name, **options)
+    return wanted.encode(segmenter, picture, wanted.segment(segmenter, picture))
+
+
+def test_mask_holds_numbers_and_shows_colours(segmenter):
+    picture = noise()
+    body, media_type = answer("mask", segmenter, picture)
+    assert media_type == "image/png"
+    np.testing.assert_array_equal(decoded(body), segmenter(picture))
+    shown = np.asarray(Image.open(io.BytesIO(body)).convert("RGB"))
+    np.testing.assert_array_equal(shown, np.array(PALETTE)[segmenter(picture)])
+
+
+def test_overlay_and_layer_are_those_of_the_segmenter(segmenter):
+    picture = noise()
+    body, media_type = answer("overlay", segmenter, picture, alpha=0.3)
+    assert media_type == "image/png"
+    np.testing.assert_array_equal(decoded(body), segmenter.overlay(picture, 0.3))
+    body, media_type = answer("rgba", segmenter, picture, alpha=0.3)
+    assert media_type == "image/png"
+    np.testing.assert_array_equal(decoded(body), segmenter.rgba(segmenter(picture), 0.3))
+
+
+def test_probabilities_are_a_numpy_file(segmenter):
+    picture = noise()
+    body, media_type = answer("probabilities", segmenter, picture)
+    assert media_type == "application/octet-stream"
+    np.testing.assert_array_equal(np.load(io.BytesIO(body)), segmenter.probabilities(picture))
+
+
+def test_json_counts_the_pixels_of_each_class(segmenter):
+    body, media_type = answer("json", segmenter, noise())
+    assert media_type == "application/json"
+    said, mask = json.loads(body), segmenter(noise())
+    assert (said["height"], said["width"]) == mask.shape
+    assert [one["name"] for one in said["classes"]] == list(segmenter.class_names)
+    assert [one["pixels"] for one in said["classes"]] == [int((mask == k).sum()) for k in range(4)]
+    assert [one["class"] for one in said["classes"]] == [0, 1, 2, 3]
+    assert sum(one["share"] for one in said["classes"]) == pytest.approx(1)
+
+
+def test_masks_of_many_classes_have_sixteen_bits():
+    many = GatedSegmenter()
+    many.class_names, many.palette = [str(k) for k in range(300)], np.zeros((300, 3), np.uint8)
+    mask = np.array([[0, 299], [255, 256]], np.int32)
+    np.testing.assert_array_equal(decoded(AnswerFormat().encode(many, None, mask)[0]), mask)
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        (
+            {"format": "gif"},
+            "format must be one of mask, overlay, rgba, probabilities, json. Received: 'gif'",
+        ),
+        ({"formt": "mask"}, "The query must be format= and alpha= alone. Received: 'formt'"),
+        ({"alpha": "0.5"}, "alpha goes with format=overlay and format=rgba. Received: format=mask"),
+        ({"format": "rgba", "alpha": "1.5"}, "alpha must be 0 to 1. Received: '1.5'"),
+        ({"format": "rgba", "alpha": "nan"}, "alpha must be 0 to 1. Received: 'nan'"),
+        ({"format": "rgba", "alpha": "x" * 5000}, "alpha must be 0 to 1. Received: 'x{100}'$"),
+    ],
+)
+def test_wrong_queries_are_refused(query, text):
+    with pytest.raises(Refusal, match=text) as refused:
+        AnswerFormat.from_query(query)
+    assert refused.value.status == 400
+
+
+def test_probabilities_too_large_to_send_are_refused():
+    AnswerFormat("probabilities").check_size((4096, 4096), classes=8)
+    AnswerFormat("mask").check_size((4096, 4097), classes=8)
+    with pytest.raises(Refusal, match="at most 536870912 bytes.* 537001984 bytes for 4096x4097") as refused:
+        AnswerFormat("probabilities").check_size((4096, 4097), classes=8)
+    assert refused.value.status == 413

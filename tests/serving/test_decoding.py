@@ -1,0 +1,125 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from service_cases import encoded, noise, png_of_size
+
+from keras_wsseg.serving.decoding import decode_picture, open_picture
+from keras_wsseg.serving.refusal import Refusal
+
+MOST = 50_000
+
+
+def decode(data):
+    return decode_picture(open_picture(data, MOST))
+
+
+def file_of(picture, form="PNG", **options):
+    with io.BytesIO() as file:
+        picture.save(file, form, **options)
+        return file.getvalue()
+
+
+@pytest.mark.parametrize("form", ["PNG", "BMP", "TIFF", "WEBP"])
+def test_lossless_formats_give_the_pixels(form):
+    picture = noise()
+    options = {"lossless": True} if form == "WEBP" else {}
+    np.testing.assert_array_equal(decode(encoded(picture, form, **options)), picture)
+
+
+def test_jpeg_gives_what_pillow_gives():
+    data = encoded(noise(), "JPEG")
+    np.testing.assert_array_equal(decode(data), np.asarray(Image.open(io.BytesIO(data))))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_grey_stays_grey_in_its_depth(dtype):
+    picture = (np.arange(6).reshape(2, 3) * (1 if dtype == "uint8" else 9000)).astype(dtype)
+    found = decode(encoded(picture))
+    np.testing.assert_array_equal(found, picture)
+    assert found.dtype == dtype
+
+
+def test_palettes_inks_and_opaque_alpha_become_rgb():
+    rgb = Image.fromarray(noise())
+    for mode, form in (("P", "PNG"), ("CMYK", "TIFF"), ("RGBA", "PNG")):
+        picture = rgb.convert(mode)
+        np.testing.assert_array_equal(decode(file_of(picture, form)), np.asarray(picture.convert("RGB")))
+    assert decode(file_of(Image.new("LA", (4, 3), (7, 255)))).tolist() == [[7] * 4] * 3
+    assert decode(file_of(Image.new("1", (2, 1), 1))).tolist() == [[255, 255]]
+
+
+def test_photographs_are_turned_as_their_camera_says():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = noise()
+    found = decode(file_of(Image.fromarray(picture), exif=exif))
+    np.testing.assert_array_equal(found, np.rot90(picture, -1))
+
+
+def test_a_photograph_with_a_preview_is_one_picture():
+    first, preview = Image.fromarray(noise()), Image.fromarray(noise(6, 8))
+    data = file_of(first, "MPO", save_all=True, append_images=[preview])
+    assert decode(data).shape == (24, 31, 3)
+
+
+def frames(form):
+    one, two = Image.fromarray(noise()), Image.fromarray(noise(seed=1))
+    return file_of(one, form, save_all=True, append_images=[two])
+
+
+NO_GIF = "must be a picture: PNG, JPEG, WEBP, TIFF, BMP. Received: something else"
+
+
+@pytest.mark.parametrize(
+    ("make", "status", "text"),
+    [
+        (lambda: b"\x00", 422, NO_GIF),
+        (lambda: noise().tobytes(), 422, NO_GIF),
+        (lambda: encoded(noise(), "GIF"), 422, NO_GIF),
+        (lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", 422, NO_GIF),
+        (
+            lambda: encoded(noise())[:700],
+            422,
+            "must be a whole file. Received: one of which its decoder says",
+        ),
+        (lambda: encoded(noise(), "JPEG")[:700], 422, "must be a whole file"),
+        (lambda: encoded(noise(), "TIFF")[:700], 422, "must be a whole file|something else"),
+        (lambda: encoded(noise())[:20], 422, "must be a whole file|something else"),
+        (lambda: png_of_size(251, 200), 413, "at most 50000 pixels. Received: 251x200 pixels"),
+        (lambda: png_of_size(10_000, 10_000), 413, "at most 50000 pixels. Received: 10000x10000 pixels"),
+        (lambda: png_of_size(100_000, 100_000), 413, "at most 50000 pixels. Received: far more"),
+        (lambda: png_of_size(2**31 - 1, 2**31 - 1), 413, "at most 50000 pixels. Received: far more"),
+        (lambda: png_of_size(20, 20), 422, "must be a whole file"),
+        (lambda: png_of_size(0, 20), 422, "must be a whole file|something else"),
+        (lambda: frames("TIFF"), 422, "must hold one picture. Received: 2 pictures"),
+        (lambda: frames("WEBP"), 422, "must hold one picture. Received: 2 pictures"),
+        (lambda: frames("PNG"), 422, "must hold one picture. Received: 2 pictures"),
+        (lambda: file_of(Image.new("RGBA", (4, 3), (1, 2, 3, 254))), 422, "opaque. Received: transparent"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_what_is_no_picture_is_refused(make, status, text):
+    with pytest.raises(Refusal, match=text) as refused:
+        decode(make())
+    assert refused.value.status == status
+
+
+def test_the_largest_picture_passes():
+    assert decode(encoded(noise(200, 250))).shape == (200, 250, 3)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_garbage_of_every_kind_is_refused():
+    rng = np.random.default_rng(0)
+    for form in ("PNG", "JPEG", "WEBP", "TIFF", "BMP"):
+        whole = np.frombuffer(encoded(noise(), form), np.uint8)
+        for _ in range(60):
+            broken = whole.copy()
+            places = rng.integers(0, len(whole), rng.integers(1, 40))
+            broken[places] = rng.integers(0, 256, len(places))
+            try:
+                assert decode(broken.tobytes()).size <= 3 * MOST
+            except Refusal as refusal:
+                assert refusal.status in (413, 422) and "\n" not in str(refusal)

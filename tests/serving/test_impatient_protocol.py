@@ -1,0 +1,74 @@
+import socket
+
+import pytest
+from service_cases import encoded, noise, received, talk, wait_until
+
+PICTURE = encoded(noise())
+HEAD = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\n"
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /hea", b"GET /health HTTP/1.1\r\nHost: a\r\n"])
+def test_who_sends_no_whole_request_is_left(running, sent):
+    assert received(talk(running.port, sent)) == b""
+
+
+def test_who_sends_no_second_request_is_left(running):
+    answer = received(talk(running.port, b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"))
+    assert answer.count(b"HTTP/1.1") == 1 and answer.endswith(b'{"status":"alive"}')
+    answer = received(talk(running.port, b"GET /health HTTP/1.1\r\nHost: a\r\n\r\nGET /hea"))
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+def test_requests_sent_in_one_go_are_answered_in_their_order(running):
+    sent = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\nGET /ready HTTP/1.1\r\nHost: a\r\n\r\n"
+    answer = received(talk(running.port, sent))
+    assert answer.index(b'"alive"') < answer.index(b'"ready"')
+
+
+def test_who_never_ends_a_body_that_was_refused_is_left(running):
+    connection = talk(running.port, HEAD + b"Content-Length: 999999\r\n\r\n" + b"x" * 1000)
+    assert received(connection).startswith(b"HTTP/1.1 413")
+
+
+def test_who_does_not_read_the_answer_is_left(running):
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.connect(("127.0.0.1", running.port))
+    connections = running.server.server_state.connections
+    wait_until(lambda: len(connections) == 1)
+    large = encoded(noise(200, 250))
+    head = HEAD.replace(b"/predict", b"/predict?format=probabilities")
+    request = head + b"Content-Length: %d\r\n\r\n" % len(large) + large
+    for _ in range(8):
+        connection.sendall(request)
+    wait_until(lambda: not connections)
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x00\x01\x02\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: -5\r\n\r\n",
+        b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+        b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        HEAD + b"Transfer-Encoding: gzip\r\n\r\n",
+    ],
+)
+def test_what_is_no_http_is_refused(running, garbage):
+    answer = received(talk(running.port, garbage))
+    assert answer[:9] == b"HTTP/1.1 " and 400 <= int(answer[9:12]) <= 501
+    assert b"Traceback" not in answer
+    assert running.ask("GET", "/health")[0] == 200
+
+
+def test_headers_without_end_are_cut_off(running):
+    connection = talk(running.port, b"GET / HTTP/1.1\r\nHost: a\r\nX: ")
+    with pytest.raises(OSError):
+        while True:
+            connection.sendall(b"y" * 100_000)
+    connection.close()
+    assert running.ask("GET", "/health")[0] == 200

@@ -1,0 +1,152 @@
+import http.client
+
+import pytest
+from service_cases import (
+    PATIENCE,
+    Asking,
+    check_refused,
+    decoded,
+    encoded,
+    noise,
+    received,
+    talk,
+    wait_until,
+)
+
+PICTURE = encoded(noise())
+
+
+def form(*parts, boundary="xyz"):
+    """Body and media type of a form: each part `(name, filename or None, data)`."""
+    lines = []
+    for name, filename, data in parts:
+        more = f'; filename="{filename}"' if filename else ""
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n'
+        lines += [head.encode(), data, b"\r\n"]
+    return b"".join([*lines, f"--{boundary}--\r\n".encode()]), f"multipart/form-data; boundary={boundary}"
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    ["image/png", "IMAGE/PNG", "image/png; name=a.png", "image/jpg", "application/octet-stream", None],
+)
+def test_kinds_of_body_that_are_read(running, segmenter, media_type):
+    status, _, body = running.ask("POST", "/predict", PICTURE, media_type)
+    assert status == 200
+    assert (decoded(body) == segmenter(noise())).all()
+
+
+def test_the_file_of_a_form_is_read(running, segmenter):
+    status, _, body = running.ask("POST", "/predict", *form(("picture", "Straße.png", PICTURE)))
+    assert status == 200
+    assert (decoded(body) == segmenter(noise())).all()
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type", "status", "text"),
+    [
+        (b"", "image/png", 400, "The body must be a picture. Received: an empty body"),
+        (PICTURE, "text/html", 415, "Content-Type must be one of image/png, .*Received: 'text/html'"),
+        (PICTURE, "application/x-www-form-urlencoded", 415, "Content-Type must be one of"),
+        (PICTURE, "x" * 3000, 415, "Received: 'x{100}'$"),
+        (PICTURE, "multipart/form-data", 400, "must hold one file.*Received: Missing boundary"),
+        (
+            PICTURE,
+            "multipart/form-data; boundary=abc",
+            400,
+            "must hold one file and nothing else. Received: ",
+        ),
+        (b"", "multipart/form-data; boundary=abc", 400, "must hold one file and nothing else. Received: "),
+        (*form(), 400, "must hold one file and nothing else. Received: "),
+        (*form(("a", "a.png", b"")), 400, "Received: an empty body"),
+        (*form(("a", None, b"text")), 400, "must hold one file and nothing else. Received: Too many fields"),
+        (
+            *form(("a", "1.png", PICTURE), ("b", "2.png", PICTURE)),
+            400,
+            "nothing else. Received: Too many files",
+        ),
+        (form(("a", "a.png", PICTURE))[0][:-40], form()[1], 400, "must hold one file and nothing else"),
+        (form(("a", "a.png", PICTURE))[0][:30], form()[1], 400, "must hold one file and nothing else"),
+    ],
+)
+def test_other_bodies_are_refused(running, body, media_type, status, text):
+    check_refused(running.ask("POST", "/predict", body, media_type), status, text)
+
+
+def test_packed_bodies_are_refused(running):
+    answer = running.ask("POST", "/predict", PICTURE, headers={"Content-Encoding": "gzip"})
+    check_refused(answer, 415, "must be sent without Content-Encoding. Received: 'gzip'")
+
+
+def test_a_body_that_says_to_be_too_large_is_refused_before_it_is_sent(running):
+    before = running.metric("keras_wsseg_refused_bytes_total")
+    head = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: 100001\r\n\r\n"
+    connection = talk(running.port, head)
+    assert connection.recv(12) == b"HTTP/1.1 413"
+    connection.close()
+    assert running.metric("keras_wsseg_refused_bytes_total") == before + 100_001
+
+
+def test_a_client_that_sends_all_before_it_reads_learns_that_it_was_too_much(running):
+    for body in (b"x" * 5_000_000, iter([b"x" * 50_000] * 100)):
+        answer = running.ask("POST", "/predict", body)
+        check_refused(answer, 413, "must have at most 100000 bytes. Received: [0-9]+ or more")
+
+
+def test_the_rest_of_a_body_that_was_refused_is_no_request(running):
+    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=PATIENCE)
+    connection.request("POST", "/predict", b"GET / HTTP/1.1\r\n\r\n" * 10_000, {"Content-Type": "image/png"})
+    assert connection.getresponse().read().startswith(b'{"error":')
+    connection.request("GET", "/health")
+    assert connection.getresponse().read() == b'{"status":"alive"}'
+    connection.close()
+
+
+def test_the_largest_body_passes(running):
+    # Readers of PNG stop at its end.
+    assert running.ask("POST", "/predict", PICTURE + bytes(100_000 - len(PICTURE)))[0] == 200
+
+
+def test_chunked_bodies_are_read(running):
+    halves = iter([PICTURE[:100], PICTURE[100:]])
+    assert running.ask("POST", "/predict", halves)[0] == 200
+
+
+def test_a_client_that_waits_for_leave_to_send_gets_it_or_not(running):
+    head = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nExpect: 100-continue\r\n"
+    connection = talk(running.port, head + b"Content-Length: %d\r\n\r\n" % len(PICTURE))
+    assert connection.recv(12) == b"HTTP/1.1 100"
+    connection.sendall(PICTURE)
+    assert b"HTTP/1.1 200" in connection.recv(65536) + connection.recv(65536)
+    connection.close()
+    connection = talk(running.port, head + b"Content-Length: 100001\r\n\r\n")
+    assert connection.recv(12) == b"HTTP/1.1 413"
+    connection.close()
+
+
+def test_a_client_that_does_not_send_is_told_so(running):
+    head = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: 99\r\n\r\nabc"
+    answer = received(talk(running.port, head))
+    assert answer.startswith(b"HTTP/1.1 408") and b"must arrive within 1 seconds" in answer
+
+
+def test_a_client_that_goes_away_while_it_sends_leaves_nothing_behind(running):
+    head = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: 99\r\n\r\nabc"
+    talk(running.port, head).close()
+    wait_until(lambda: running.service.metrics.in_flight == 0 and running.service.uploads.held == 0)
+
+
+def test_no_more_bytes_are_held_than_there_are_places_for(gated):
+    server, segmenter = gated(workers=1, queue=1, max_bytes=len(PICTURE))
+    head = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\n"
+    length = b"Content-Length: %d\r\n\r\n" % len(PICTURE)
+    working = Asking(server.port, "POST", "/predict", PICTURE)
+    wait_until(lambda: segmenter.pictures)
+    slow = talk(server.port, head + length + PICTURE[:-1])
+    wait_until(lambda: server.service.uploads.held == 2 * len(PICTURE) - 1)
+    check_refused(server.ask("POST", "/predict", PICTURE), 503, "holds as many bytes as it takes on")
+    slow.close()
+    wait_until(lambda: server.service.uploads.held == len(PICTURE))
+    segmenter.gate.set()
+    assert working.result()[0] == 200
+    wait_until(lambda: server.service.uploads.held == 0)

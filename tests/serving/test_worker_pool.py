@@ -1,0 +1,101 @@
+import asyncio
+import gc
+import threading
+
+import pytest
+from service_cases import PATIENCE
+
+from keras_wsseg.serving.refusal import Refusal
+from keras_wsseg.serving.worker_pool import WorkerPool
+
+
+async def turns(condition):
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+def test_as_many_at_once_as_workers_and_in_the_order_of_their_coming():
+    pool, gate, begun = WorkerPool(2, 10), threading.Event(), []
+
+    def work(number):
+        begun.append(number)
+        assert gate.wait(PATIENCE)
+        return number
+
+    async def main():
+        tasks = []
+        for number in range(6):
+            tasks.append(asyncio.ensure_future(pool.run(lambda number=number: work(number))))
+            await asyncio.sleep(0)
+        await turns(lambda: len(begun) == 2)
+        assert (pool.running, pool.waiting, pool.is_full) == (2, 4, False)
+        gate.set()
+        return await asyncio.gather(*tasks)
+
+    assert asyncio.run(main()) == list(range(6))
+    assert sorted(begun[:2]) == [0, 1] and sorted(begun) == list(range(6))
+    assert (pool.running, pool.waiting) == (0, 0)
+
+
+def test_a_full_queue_refuses_at_once():
+    pool, gate = WorkerPool(1, 1), threading.Event()
+
+    async def main():
+        tasks = [asyncio.ensure_future(pool.run(lambda: gate.wait(PATIENCE))) for _ in range(2)]
+        await turns(lambda: pool.running == 1 and pool.waiting == 1)
+        assert pool.is_full
+        with pytest.raises(Refusal, match="as much to do as it takes on") as refused:
+            await pool.run(lambda: None)
+        assert refused.value.status == 503 and refused.value.headers == {"Retry-After": "1"}
+        gate.set()
+        assert await asyncio.gather(*tasks) == [True, True]
+
+    asyncio.run(main())
+
+
+def test_who_is_cancelled_while_waiting_is_never_worked_on():
+    pool, gate, done = WorkerPool(1, 2), threading.Event(), []
+
+    async def main():
+        first = asyncio.ensure_future(pool.run(lambda: gate.wait(PATIENCE)))
+        await turns(lambda: pool.running == 1)
+        gone, stays = (asyncio.ensure_future(pool.run(lambda name=name: done.append(name))) for name in "ab")
+        await turns(lambda: pool.waiting == 2)
+        gone.cancel()
+        await turns(lambda: pool.waiting == 1)
+        gate.set()
+        await asyncio.gather(first, stays)
+
+    asyncio.run(main())
+    assert done == ["b"]
+
+
+def test_who_is_cancelled_while_running_keeps_the_place_until_the_thread_is_done(caplog):
+    pool, gate = WorkerPool(1, 0), threading.Event()
+
+    def fail():
+        assert gate.wait(PATIENCE)
+        raise RuntimeError("nobody asks")
+
+    async def main():
+        task = asyncio.ensure_future(pool.run(fail))
+        await turns(lambda: pool.running == 1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert pool.running == 1 and pool.is_full
+        gate.set()
+        await turns(lambda: pool.running == 0)
+        assert await pool.run(lambda: "next") == "next"
+        gc.collect()
+
+    asyncio.run(main())
+    assert caplog.records == []
+
+
+def test_errors_come_back():
+    pool = WorkerPool(1, 0)
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(pool.run(lambda: 1 / 0))
+    assert not pool.is_full
