@@ -31,7 +31,7 @@ def to_web(path, folder, runtime="download", title=None, max_pixels=MAX_PIXELS):
 
     Args:
         path: file written by `to_onnx`, for grey or RGB pictures.
-        folder: folder to write, new or empty; a page written before is replaced.
+        folder: folder to write; a page written before is replaced, other files stay.
         runtime: where ONNX Runtime Web comes from. `"download"` (default) takes it from the npm registry,
             checks it, and keeps it in the user's cache folder; a folder, such as
             `node_modules/onnxruntime-web`, gives its files; `"cdn"` leaves it to each visitor's browser to
@@ -45,8 +45,8 @@ def to_web(path, folder, runtime="download", title=None, max_pixels=MAX_PIXELS):
 
     Raises:
         FileNotFoundError: if the file, the folder around `folder` or the runtime does not exist.
-        ValueError: if the file is no segmenter or not one for a browser's pictures, the folder holds
-            something else, an argument does not fit, or the download is not what was published.
+        ValueError: if the file is no segmenter or not one for a browser's pictures, files of
+            somebody else stand in the way, an argument does not fit, or the download is not what was published.
         ConnectionError: if the registry does not answer.
         ImportError: if a package of the extra `export` is missing.
 
@@ -65,14 +65,16 @@ def to_web(path, folder, runtime="download", title=None, max_pixels=MAX_PIXELS):
         raise ValueError(f"`max_pixels` must be an integer of at least 1. Received: max_pixels={max_pixels}")
     if not path.is_file():
         raise FileNotFoundError(f"`path` must be an existing file. Received: path={str(path)!r}")
-    check_web_folder(folder)
     about = _describe(path, title or path.stem, max_pixels)
-    source = find_runtime(runtime)
+    source = prepare_web(path, folder, runtime)
     # In the folder itself where there is one, since the folder around it may be another file system.
     around = folder if folder.is_dir() else folder.parent
     with tempfile.TemporaryDirectory(prefix=".page.", dir=around) as hidden:
         draft = pathlib.Path(hidden) / "page"
-        shutil.copytree(ASSETS, draft, copy_function=shutil.copyfile)
+        for asset in _files(ASSETS):
+            copy = draft / asset.relative_to(ASSETS)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(asset, copy)
         about["runtime"] = place_runtime(source, draft)
         shutil.copyfile(path, draft / MODEL)
         (draft / DESCRIPTION).write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
@@ -80,26 +82,31 @@ def to_web(path, folder, runtime="download", title=None, max_pixels=MAX_PIXELS):
     return folder / "index.html"
 
 
-def check_web_folder(folder):
-    """Refuses a folder that `to_web` may not write, for those who have long work to do before.
+def prepare_web(path, folder, runtime):
+    """Does all of `to_web` that can fail before the segmenter is there, for those who export it only then.
 
     Args:
-        folder: where the page shall be.
+        path, folder, runtime: as `to_web` takes them; the file need not exist.
+
+    Returns:
+        What `web_runtime.place_runtime` copies from.
 
     Raises:
-        FileNotFoundError: if the folder around it does not exist.
-        ValueError: if it is a file, or holds something else than a page.
+        FileNotFoundError, ValueError, ConnectionError, ImportError: as `to_web`.
     """
-    folder = pathlib.Path(folder)
-    if not folder.absolute().parent.is_dir():
+    path, folder = pathlib.Path(path).absolute(), pathlib.Path(folder).absolute()
+    if not folder.parent.is_dir():
         raise FileNotFoundError(f"`folder` must lie in an existing folder. Received: folder={str(folder)!r}")
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"`folder` must be a folder. Received: folder={str(folder)!r} which is a file")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / DESCRIPTION).is_file():
+    names = [file.relative_to(ASSETS) for file in _files(ASSETS)] + [pathlib.Path(MODEL)]
+    others = [str(name) for name in names if (folder / name).exists() and folder / name != path]
+    if others and not (folder / DESCRIPTION).is_file():
         raise ValueError(
-            "`folder` must be new, empty, or hold a page written before. "
-            f"Received: folder={str(folder)!r} which holds other files"
+            "`folder` must be free for a page, or hold one written before. "
+            f"Received: folder={str(folder)!r} which holds {', '.join(sorted(others))} already"
         )
+    return find_runtime(runtime)
 
 
 def _describe(path, title, max_pixels):
@@ -135,9 +142,13 @@ def _publish(draft, folder):
         return
     (folder / FOLDER).mkdir(exist_ok=True)
     # The page itself comes last: whoever opens it finds all that it asks for.
-    files = [file.relative_to(draft) for file in draft.rglob("*") if file.is_file()]
+    files = [file.relative_to(draft) for file in _files(draft)]
     for file in sorted(files, key=lambda file: file.name == "index.html"):
         os.replace(draft / file, folder / file)
     for name in FILES:
         if pathlib.Path(FOLDER, name) not in files:
             (folder / FOLDER / name).unlink(missing_ok=True)
+
+
+def _files(folder):
+    return [file for file in folder.rglob("*") if file.is_file()]

@@ -93,7 +93,7 @@ def _cached_or_downloaded():
 
 
 def _download(folder):
-    """Fetches the package from the registry that npm is told to use, and unpacks the files into the folder."""
+    """Fetches the package from the registry that npm is told to use, and unpacks the files into a folder."""
     registry = os.environ.get("npm_config_registry") or REGISTRY
     url = f"{registry.rstrip('/')}/onnxruntime-web/-/onnxruntime-web-{VERSION}.tgz"
     logging.getLogger("keras_wsseg").info(f"fetching {url}, 33 MB, kept for the next page")

@@ -13,22 +13,18 @@ let about, segmenter, legend, shown;
 let newest = 0;
 
 $("unserved").remove();
-start();
+listen();
+const described = describe();
+described.then(load).catch((error) => fail(error.message));
 
-async function start() {
-  try {
-    const response = await fetch("segmenter.json", { cache: "no-cache" });
-    if (!response.ok) throw new Error(`segmenter.json answers with status ${response.status}.`);
-    about = await response.json();
-    document.title = $("title").textContent = about.title;
-    describe();
-    legend = new Legend(about, paint);
-    segmenter = new Segmenter(about, showProgress);
-    listen();
-    await load();
-  } catch (error) {
-    fail(error.message);
-  }
+async function describe() {
+  const response = await fetch("segmenter.json", { cache: "no-cache" });
+  if (!response.ok) throw new Error(`segmenter.json answers with status ${response.status}.`);
+  about = await response.json();
+  document.title = $("title").textContent = about.title;
+  listFacts();
+  legend = new Legend(about, paint);
+  segmenter = new Segmenter(about, showProgress);
 }
 
 async function load() {
@@ -39,7 +35,11 @@ async function load() {
 }
 
 function listen() {
-  $("file").addEventListener("change", () => take([...$("file").files]));
+  $("file").addEventListener("change", () => {
+    take([...$("file").files]);
+    // The same file chosen again is a change too.
+    $("file").value = "";
+  });
   document.addEventListener("paste", (event) => event.clipboardData.files.length && take([...event.clipboardData.files]));
   document.addEventListener("dragover", (event) => {
     event.preventDefault();
@@ -63,10 +63,9 @@ function listen() {
 async function take([file, ...more]) {
   if (!file) return;
   const turn = ++newest;
-  // The same file chosen again is a change too.
-  $("file").value = "";
   clear();
   try {
+    await described;
     const picture = await readPicture(file, about);
     if (turn !== newest) return;
     showPicture(picture);
@@ -177,7 +176,7 @@ function showProgress({ what, loaded, total }) {
   if (total) Object.assign($("progress"), { max: total, value: Math.min(loaded, total) });
 }
 
-function describe() {
+function listFacts() {
   const { input, value_range: range, channels } = about;
   const size = `${input.width ?? "any width"} × ${input.height ?? "any height"}`;
   const facts = {

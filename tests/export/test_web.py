@@ -1,0 +1,495 @@
+"""The page in headless Chromium: its masks are those of Python, and nobody is left without an answer."""
+
+import functools
+import http.server
+import io
+import os
+import shutil
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+from web_cases import smooth_picture, write_segmenter
+
+from keras_wsseg.export import OnnxSegmenter, to_web
+from keras_wsseg.export.web_runtime import CDN, FILES, find_runtime
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+
+# `--no-sandbox`: containers run as root, where Chromium has no sandbox.
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+)
+DONE = "#save-mask:enabled, #error:not([hidden])"
+DROP = """([name, data, target]) => {
+    const transfer = new DataTransfer();
+    if (data) transfer.items.add(new File([Uint8Array.from(data)], name));
+    const options = { dataTransfer: transfer, clipboardData: transfer, bubbles: true, cancelable: true };
+    const kind = target === "paste" ? ClipboardEvent : DragEvent;
+    document.getElementById("title").dispatchEvent(new kind(target, options));
+}"""
+ALPHA = """(pixel) => {
+    const { width, height } = document.getElementById("mask");
+    const image = document.getElementById("mask").getContext("2d").getImageData(0, 0, width, height);
+    return image.data[4 * pixel + 3];
+}"""
+RESULT = """() => ({
+    classes: Array.from(segmenterResult.classes),
+    probabilities: segmenterResult.probabilities && Array.from(segmenterResult.probabilities),
+})"""
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Serves one folder, isolated from other origins if asked to."""
+
+    def __init__(self, folder, isolated=False):
+        class Handler(http.server.SimpleHTTPRequestHandler):
+            def end_headers(self):
+                if isolated:
+                    self.send_header("Cross-Origin-Opener-Policy", "same-origin")
+                    self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
+                super().end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        super().__init__(("127.0.0.1", 0), functools.partial(Handler, directory=os.fspath(folder)))
+        self.url = f"http://127.0.0.1:{self.server_port}/"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+@pytest.fixture(scope="session")
+def web_runtime():
+    try:
+        return find_runtime("download")
+    except ConnectionError as error:
+        pytest.skip(f"ONNX Runtime Web is neither in the cache nor to be had: {error}")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def show(browser, web_runtime, tmp_path):
+    """Writes a page for a file, serves and opens it; keeps what the page asked for and complained of."""
+    opened = []
+
+    def show(path, isolated=False, runtime=None, change=None, before=None, **options):
+        folder = tmp_path / "page"
+        to_web(path, folder, runtime=runtime or web_runtime, **options)
+        if change is not None:
+            change(folder)
+        server = Server(folder, isolated)
+        context = browser.new_context(viewport={"width": 1000, "height": 700})
+        context.set_default_timeout(60_000)
+        opened.extend([(context.close, ()), (server.shutdown, ()), (server.server_close, ())])
+        page = context.new_page()
+        page.asked, page.complaints = [], []
+        page.on("request", lambda request: page.asked.append(request.url))
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        page.on("console", lambda said: page.complaints.append(said.text))
+        if before is not None:
+            before(page)
+        page.base = server.url
+        page.goto(server.url)
+        return page
+
+    yield show
+    for close, arguments in opened:
+        close(*arguments)
+
+
+def save(path, picture, **options):
+    Image.fromarray(picture).save(path, **options)
+    return path
+
+
+def segment(page, path):
+    """Chooses a picture; returns class map and probabilities, or None, as flat arrays."""
+    page.set_input_files("#file", path)
+    page.locator(DONE).first.wait_for()
+    assert page.locator("#error").is_hidden(), page.inner_text("#error")
+    made = page.evaluate(RESULT)
+    probabilities = made["probabilities"]
+    return np.array(made["classes"]), None if probabilities is None else np.array(probabilities)
+
+
+def complaint(page):
+    page.locator("#error:not([hidden])").wait_for()
+    return page.inner_text("#error")
+
+
+FORMS = {
+    "float32": {},
+    "uint8": {"input": "uint8"},
+    "classes alone": {"outputs": ("classes",), "input": "uint8"},
+    "probabilities alone": {"outputs": ("probabilities",)},
+    "grey": {"channels": 1, "outputs": ("classes", "probabilities")},
+    "grey uint8": {"channels": 1, "input": "uint8", "outputs": ("probabilities",)},
+    "unit range": {"value_range": (0.0, 1.0)},
+    "signed range": {"value_range": (-1.0, 1.0)},
+    "many classes": {"classes": 300, "outputs": ("classes",)},
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_masks_are_those_of_python(show, tmp_path, form):
+    path = write_segmenter(tmp_path / "segmenter.onnx", **form)
+    segmenter = OnnxSegmenter(path)
+    picture = smooth_picture(37, 53, segmenter.channels)
+    page = show(path)
+    classes, probabilities = segment(page, save(tmp_path / "picture.png", picture))
+    low, high = segmenter.value_range
+    values = picture if (low, high) == (0, 255) else picture / np.float32(255) * (high - low) + low
+    assert len(np.unique(classes)) > 1
+    assert np.mean(classes == segmenter(values).ravel()) >= 0.999
+    assert (probabilities is None) == ("probabilities" not in form.get("outputs", "probabilities"))
+    if probabilities is not None:
+        np.testing.assert_allclose(probabilities, segmenter.probabilities(values).ravel(), atol=1e-4)
+    assert page.complaints == []
+
+
+def test_file_out_of_keras(show, onnx_file, tmp_path):
+    picture = smooth_picture(61, 45)
+    page = show(onnx_file)
+    classes, probabilities = segment(page, save(tmp_path / "picture.png", picture))
+    segmenter = OnnxSegmenter(onnx_file)
+    assert np.mean(classes == segmenter(picture).ravel()) >= 0.999
+    np.testing.assert_allclose(probabilities, segmenter.probabilities(picture).ravel(), atol=1e-4)
+
+
+def test_pixels_are_those_that_pillow_reads(show, tmp_path):
+    """Colour profiles and indexed colours, which browsers and Pillow may read in their own ways."""
+    path = write_segmenter(tmp_path / "segmenter.onnx")
+    picture = smooth_picture(30, 40)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    # Red shows as green: whoever applies this profile sees other colours.
+    profile = profile.replace(b"rXYZ", b"....").replace(b"gXYZ", b"rXYZ").replace(b"....", b"gXYZ")
+    indexed = Image.fromarray(picture).quantize(16)
+    indexed.save(tmp_path / "indexed.png")
+    files = [
+        (save(tmp_path / "profile.png", picture, icc_profile=profile), picture),
+        (tmp_path / "indexed.png", np.asarray(indexed.convert("RGB"))),
+        (save(tmp_path / "grey.png", picture[..., 0]), np.dstack([picture[..., 0]] * 3)),
+    ]
+    page = show(path)
+    for file, seen in files:
+        classes, _ = segment(page, file)
+        np.testing.assert_array_equal(classes, OnnxSegmenter(path)(seen).ravel(), err_msg=file.name)
+        assert page.locator("#notes").is_hidden()
+
+
+def test_what_is_changed_is_told(show, tmp_path):
+    colours = write_segmenter(tmp_path / "colours.onnx")
+    picture = smooth_picture(20, 30)
+    glass = np.dstack([picture, np.full((20, 30), 255, "uint8")])
+    glass[:5, :, 3] = 0
+    page = show(colours)
+    classes, _ = segment(page, save(tmp_path / "glass.png", glass))
+    assert page.inner_text("#notes") == "Transparent parts are seen as white."
+    picture[:5] = 255
+    np.testing.assert_array_equal(classes, OnnxSegmenter(colours)(picture).ravel())
+
+
+def test_colours_become_grey_as_in_pillow(show, tmp_path):
+    grey = write_segmenter(tmp_path / "grey.onnx", channels=1)
+    picture = smooth_picture(20, 30)
+    page = show(grey)
+    classes, _ = segment(page, save(tmp_path / "picture.png", picture))
+    assert "the colours were turned into grey" in page.inner_text("#notes")
+    seen = np.asarray(Image.fromarray(picture).convert("L"))
+    np.testing.assert_array_equal(classes, OnnxSegmenter(grey)(seen).ravel())
+
+
+def test_pictures_stand_upright(show, tmp_path):
+    path = write_segmenter(tmp_path / "segmenter.onnx")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = Image.fromarray(smooth_picture(24, 32))
+    picture.save(tmp_path / "phone.png", exif=exif)
+    page = show(path)
+    classes, _ = segment(page, tmp_path / "phone.png")
+    seen = np.asarray(picture.rotate(-90, expand=True))
+    np.testing.assert_array_equal(classes.reshape(32, 24), OnnxSegmenter(path)(seen))
+
+
+@pytest.mark.parametrize(
+    ("form", "limit", "size"),
+    [
+        ({"height": 16, "width": 24}, 10**6, "24 × 16"),
+        ({"height": 16}, 10**6, "25 × 16"),
+        ({"width": 26}, 10**6, "26 × 16"),
+        ({}, 400, "25 × 15"),
+    ],
+    ids=["fixed", "fixed height", "fixed width", "limit"],
+)
+def test_scaled_pictures_give_masks_of_full_size(show, tmp_path, form, limit, size):
+    path = write_segmenter(tmp_path / "segmenter.onnx", **form)
+    page = show(path, max_pixels=limit)
+    picture = np.zeros((37, 60, 3), "uint8")
+    picture[:, 30:] = 255
+    classes, _ = segment(page, save(tmp_path / "picture.png", picture))
+    assert page.inner_text("#notes").startswith(f"Scaled from 60 × 37 to {size} pixels")
+    width, height = map(int, size.split(" × "))
+    mask = saved(page, "#save-mask")
+    assert mask.size == (60, 37)
+    rows, columns = (
+        (2 * np.arange(full) + 1) * small // (2 * full) for full, small in ((37, height), (60, width))
+    )
+    np.testing.assert_array_equal(np.asarray(mask), classes.reshape(height, width)[rows][:, columns])
+    # Away from what the scaling blurs, each half has the class that it has in full.
+    whole = np.full((37, 60, 3), 255, "uint8")
+    assert np.asarray(mask)[18, 50] == OnnxSegmenter(write_segmenter(tmp_path / "any.onnx"))(whole)[18, 50]
+    assert saved(page, "#save-overlay").size == (60, 37)
+
+
+def saved(page, button):
+    with page.expect_download() as download:
+        page.click(button)
+    with open(download.value.path(), "rb") as file:
+        picture = Image.open(io.BytesIO(file.read()))
+    picture.info["name"] = download.value.suggested_filename
+    return picture
+
+
+def test_saved_mask_and_overlay_are_those_of_python(show, tmp_path):
+    path = write_segmenter(tmp_path / "segmenter.onnx")
+    picture = smooth_picture(33, 47)
+    segmenter = OnnxSegmenter(path)
+    page = show(path)
+    segment(page, save(tmp_path / "größe 1.png", picture))
+    mask = saved(page, "#save-mask")
+    segmenter.save_mask(tmp_path / "mask.png", segmenter(picture))
+    with Image.open(tmp_path / "mask.png") as expected:
+        np.testing.assert_array_equal(np.asarray(mask), np.asarray(expected))
+        assert mask.getpalette() == expected.getpalette()
+    assert mask.mode == "P" and mask.info["name"] == "größe 1_mask.png"
+    page.fill("#opacity", "30")
+    overlay = saved(page, "#save-overlay")
+    assert overlay.info["name"] == "größe 1_overlay.png"
+    expected = segmenter.overlay(picture, alpha=0.3).astype(int)
+    assert np.abs(np.asarray(overlay.convert("RGB")).astype(int) - expected).max() <= 2
+
+
+def test_masks_of_many_classes_keep_their_numbers(show, tmp_path):
+    path = write_segmenter(tmp_path / "segmenter.onnx", classes=300, outputs=("classes",))
+    picture = smooth_picture(40, 60)
+    page = show(path)
+    segment(page, save(tmp_path / "picture.png", picture))
+    expected = OnnxSegmenter(path)(picture)
+    assert expected.max() > 255
+    np.testing.assert_array_equal(np.asarray(saved(page, "#save-mask")), expected)
+
+
+def test_legend_tells_shares_and_hides_classes(show, tmp_path):
+    names = ["road", "<b>sky</b>", "tree", "never"]
+    path = write_segmenter(tmp_path / "segmenter.onnx", names=names)
+    picture = smooth_picture(40, 60)
+    page = show(path)
+    classes, _ = segment(page, save(tmp_path / "picture.png", picture))
+    counts = np.bincount(classes, minlength=4)
+    order = [number for number in np.argsort(-counts, kind="stable") if counts[number]]
+    assert page.locator("#classes .name").all_inner_texts() == [names[number] for number in order]
+    assert page.locator("#classes .share").first.inner_text() == f"{counts.max() / classes.size:.1%}".replace(
+        "%", " %"
+    )
+    first = order[0]
+    where = np.flatnonzero(classes == first)[0]
+    other = int(np.flatnonzero(classes == order[1])[0])
+    box = page.get_by_label(names[first])
+    assert page.evaluate(ALPHA, int(where)) == 255
+    box.focus()
+    page.keyboard.press("Space")
+    page.evaluate("document.activeElement.blur()")
+    assert (page.evaluate(ALPHA, int(where)), page.evaluate(ALPHA, other)) == (0, 255)
+    page.get_by_label(names[order[1]]).hover()
+    assert (page.evaluate(ALPHA, int(where)), page.evaluate(ALPHA, other)) == (40, 255)
+    page.mouse.move(1, 1)
+    assert (page.evaluate(ALPHA, int(where)), page.evaluate(ALPHA, other)) == (0, 255)
+
+
+def test_pointer_tells_class_and_probability(show, tmp_path):
+    path = write_segmenter(tmp_path / "segmenter.onnx")
+    picture = smooth_picture(40, 60)
+    page = show(path)
+    segment(page, save(tmp_path / "picture.png", picture))
+    box = page.locator("#mask").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 20.5 / 60, box["y"] + box["height"] * 10.5 / 40)
+    segmenter = OnnxSegmenter(path)
+    number, best = segmenter(picture)[10, 20], segmenter.probabilities(picture)[10, 20].max()
+    assert page.inner_text("#pointer") == f"class {number}, probability {best:.1%}".replace("%", " %")
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("notes.txt", b"no picture"), ("empty.png", b""), ("cut.png", None)],
+    ids=["text", "empty", "cut off"],
+)
+def test_files_that_are_no_pictures(show, tmp_path, name, data):
+    path = write_segmenter(tmp_path / "segmenter.onnx")
+    picture = smooth_picture(20, 30)
+    good = save(tmp_path / "good.png", picture)
+    (tmp_path / name).write_bytes(good.read_bytes()[:60] if data is None else data)
+    page = show(path)
+    segment(page, good)
+    page.set_input_files("#file", tmp_path / name)
+    assert complaint(page) == f"{name} is not a picture that this browser can read."
+    assert page.locator("#stage").is_hidden() and page.locator("#save-mask").is_disabled()
+    segment(page, good)
+    assert page.locator("#stage").is_visible()
+
+
+@pytest.mark.parametrize("target", ["drop", "paste"])
+def test_dropped_and_pasted_pictures(show, tmp_path, target):
+    path = write_segmenter(tmp_path / "segmenter.onnx")
+    picture = smooth_picture(20, 30)
+    good = save(tmp_path / "good.png", picture)
+    page = show(path)
+    page.get_by_text("Ready:").wait_for()
+    page.evaluate(DROP, ["good.png", list(good.read_bytes()), target])
+    page.locator(DONE).first.wait_for()
+    np.testing.assert_array_equal(page.evaluate(RESULT)["classes"], OnnxSegmenter(path)(picture).ravel())
+
+
+def test_dropping_a_text_is_answered(show, tmp_path):
+    page = show(write_segmenter(tmp_path / "segmenter.onnx"))
+    page.get_by_text("Ready:").wait_for()
+    page.evaluate(DROP, ["", None, "drop"])
+    assert complaint(page) == "Only files can be dropped: save the picture first."
+
+
+def test_newest_picture_wins(show, tmp_path):
+    path = write_segmenter(tmp_path / "segmenter.onnx")
+    first, last = smooth_picture(300, 400), smooth_picture(20, 30, seed=1)
+    page = show(path)
+    page.set_input_files("#file", save(tmp_path / "first.png", first))
+    page.set_input_files("#file", save(tmp_path / "last.png", last))
+    page.locator(DONE).first.wait_for()
+    page.get_by_text("30 × 20 pixels in").wait_for()
+    np.testing.assert_array_equal(page.evaluate(RESULT)["classes"], OnnxSegmenter(path)(last).ravel())
+
+
+def test_a_picture_that_fails_leaves_the_page_working(show, tmp_path):
+    from onnx import helper
+
+    # Doubles 8 rows and 8 columns, and fails at any other size.
+    nodes = [
+        helper.make_node("Constant", [], ["eight"], value_ints=[1, 8, 8, 3]),
+        helper.make_node("Reshape", ["float", "eight"], ["eight_by_eight"]),
+    ]
+    path = write_segmenter(tmp_path / "segmenter.onnx", nodes=nodes)
+    picture = smooth_picture(8, 8)
+    page = show(path)
+    page.set_input_files("#file", save(tmp_path / "large.png", smooth_picture(20, 30)))
+    assert complaint(page).startswith("The segmenter failed on this picture of 30 × 20 pixels: ")
+    classes, _ = segment(page, save(tmp_path / "good.png", picture))
+    np.testing.assert_array_equal(classes, OnnxSegmenter(path)(picture).ravel())
+
+
+def test_nothing_is_asked_of_other_servers(show, tmp_path):
+    path = write_segmenter(tmp_path / "segmenter.onnx")
+    page = show(path)
+    page.get_by_text("Ready:").wait_for()
+    page.context.set_offline(True)
+    segment(page, save(tmp_path / "picture.png", smooth_picture(20, 30)))
+    assert page.asked and all(url.startswith((page.base, "data:", "blob:")) for url in page.asked)
+    assert "1 thread." in page.inner_text("#status")
+
+
+def test_threads_where_the_server_isolates_the_page(show, tmp_path):
+    path = write_segmenter(tmp_path / "segmenter.onnx")
+    picture = smooth_picture(20, 30)
+    page = show(path, isolated=True)
+    classes, _ = segment(page, save(tmp_path / "picture.png", picture))
+    cores = page.evaluate("Math.min(navigator.hardwareConcurrency, 8)")
+    assert ("1 thread." if cores == 1 else f"{cores} threads.") in page.inner_text("#status")
+    np.testing.assert_array_equal(classes, OnnxSegmenter(path)(picture).ravel())
+
+
+@pytest.mark.parametrize("isolated", [False, True])
+def test_runtime_from_a_public_server(show, web_runtime, tmp_path, isolated):
+    path = write_segmenter(tmp_path / "segmenter.onnx")
+    picture = smooth_picture(20, 30)
+    page = show(path, isolated, runtime="cdn", before=lambda page: stand_in_for_cdn(page, web_runtime))
+    classes, _ = segment(page, save(tmp_path / "picture.png", picture))
+    np.testing.assert_array_equal(classes, OnnxSegmenter(path)(picture).ravel())
+    assert {url for url in page.asked if url.startswith("https:")} == {f"{CDN}/{name}" for name in FILES}
+
+
+def test_changed_runtime_on_a_public_server(show, web_runtime, tmp_path):
+    path = write_segmenter(tmp_path / "segmenter.onnx")
+    page = show(
+        path, runtime="cdn", before=lambda page: stand_in_for_cdn(page, web_runtime, changed=b"\nalert(1)")
+    )
+    said = complaint(page)
+    assert said.startswith(f"The segmenter could not be loaded: {CDN}/")
+    assert said.endswith("cannot be fetched or is not what it should be.")
+
+
+def stand_in_for_cdn(page, runtime, changed=b""):
+    headers = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
+
+    def answer(route):
+        name = route.request.url.rpartition("/")[2]
+        route.fulfill(body=(runtime / name).read_bytes() + changed, headers=headers)
+
+    page.context.route(f"{CDN}/**", answer)
+
+
+@pytest.mark.parametrize("missing", ["segmenter.onnx", "segmenter.json", "worker.js"])
+def test_page_without_one_of_its_files(show, tmp_path, missing):
+    path = write_segmenter(tmp_path / "segmenter.onnx")
+    page = show(path, change=lambda folder: (folder / missing).unlink())
+    said = complaint(page)
+    assert missing in said and said.endswith(".")
+
+
+def test_truncated_segmenter(show, tmp_path):
+    def cut(folder):
+        whole = (folder / "segmenter.onnx").read_bytes()
+        (folder / "segmenter.onnx").write_bytes(whole[: len(whole) // 2])
+
+    page = show(write_segmenter(tmp_path / "segmenter.onnx"), change=cut)
+    assert complaint(page).startswith("The segmenter could not be loaded: ")
+
+
+def test_page_opened_as_a_file_says_what_to_do(browser, web_runtime, tmp_path):
+    page_file = to_web(write_segmenter(tmp_path / "segmenter.onnx"), tmp_path / "page", runtime=web_runtime)
+    page = browser.new_page()
+    page.goto(page_file.as_uri())
+    page.get_by_text("python -m http.server").wait_for()
+    page.close()
+
+
+def test_page_describes_the_segmenter_and_fits_narrow_screens(show, tmp_path):
+    names = ["a_very_long_name_of_a_class_without_any_space_in_it" * 2, "b", "c", "d"]
+    path = write_segmenter(tmp_path / "segmenter.onnx", names=names, input="uint8", extra={"tta": "flip"})
+    page = show(path, title="Streets & <i>roads</i>")
+    page.set_viewport_size({"width": 320, "height": 600})
+    segment(page, save(tmp_path / "picture.png", smooth_picture(20, 90)))
+    assert page.title() == page.inner_text("#title") == "Streets & <i>roads</i>"
+    page.get_by_text("About this segmenter").click()
+    about = page.inner_text("#about").split()
+    assert {"uint8,", "dense", "flip", "RGB,"} <= set(about)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
+def test_a_picture_chosen_before_the_page_is_ready(show, tmp_path):
+    path = write_segmenter(tmp_path / "segmenter.onnx")
+    picture = smooth_picture(20, 30)
+    held = []
+    page = show(path, before=lambda page: page.route("**/segmenter.json", held.append))
+    page.set_input_files("#file", save(tmp_path / "picture.png", picture))
+    held[0].continue_()
+    page.locator(DONE).first.wait_for()
+    np.testing.assert_array_equal(page.evaluate(RESULT)["classes"], OnnxSegmenter(path)(picture).ravel())
