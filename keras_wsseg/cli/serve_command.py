@@ -53,6 +53,12 @@ def add_to(commands):
         help="web origin whose pages may call the service, or '*'; can be repeated (default: none)",
     )
     parser.add_argument(
+        "--provider",
+        metavar="NAME",
+        help="what ONNX Runtime runs it on: cpu, cuda, tensorrt, openvino, coreml, dml, ... "
+        "(default: a GPU where there is one, else cpu)",
+    )
+    parser.add_argument(
         "--threads",
         type=int,
         metavar="N",
@@ -86,8 +92,16 @@ def run(arguments):
     limits = ServiceLimits(**{name: getattr(arguments, name) for name, _, _ in _LIMITS})
     # The workers share the threads of one session, and each brings its own.
     spare = max(1, _cores() - limits.workers + 1)
-    threads = spare if arguments.threads is None else arguments.threads
-    service = Service(OnnxSegmenter(arguments.segmenter, threads=threads), limits)
+    segmenter = OnnxSegmenter(
+        arguments.segmenter,
+        providers=None if arguments.provider is None else [arguments.provider],
+        threads=spare if arguments.threads is None else arguments.threads,
+    )
+    if segmenter.channels not in (1, 3):
+        raise ValueError(
+            f"The segmenter must take grey or RGB pictures. Received: {segmenter.channels} channels"
+        )
+    service = Service(segmenter, limits)
     all_answered = serve(service, arguments.host, arguments.port, arguments.allow_origin, _say)
     if service.pool.running:
         # Python would wait for the threads, however long what they were left with takes.

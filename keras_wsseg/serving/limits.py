@@ -35,7 +35,7 @@ class ServiceLimits:
     max_bytes: int = 32 * 1024 * 1024
     max_pixels: int = 25_000_000
     timeout: float = 60.0
-    read_timeout: float = 10.0
+    read_timeout: float = 30.0
     grace: float = 30.0
 
     def __post_init__(self):

@@ -167,11 +167,20 @@ def test_wrong_words_are_told_in_a_line(fails, arguments, text):
     assert fails("serve", *arguments).startswith(text)
 
 
-def test_threads_must_be_one_at_least(served, fails):
-    assert (
-        fails("serve", served, "--threads", 0)
-        == "`threads` must be an integer of at least 1. Received: threads=0"
-    )
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--threads", "0"], "`threads` must be an integer of at least 1. Received: threads=0"),
+        (["--provider", "abacus"], "`providers` must be among those of the installed ONNX Runtime"),
+    ],
+)
+def test_how_it_runs_is_checked_by_the_segmenter(served, fails, options, text):
+    assert fails("serve", served, *options).startswith(text)
+
+
+def test_segmenters_of_other_than_grey_and_rgb_pictures_are_refused(tmp_path, fails):
+    path = write_segmenter(tmp_path / "five.onnx", channels=5)
+    assert fails("serve", path) == "The segmenter must take grey or RGB pictures. Received: 5 channels"
 
 
 def test_missing_packages_are_named_with_their_extra(served, fails, monkeypatch):
