@@ -21,6 +21,11 @@ def load_keras():
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     logging.getLogger("absl").setLevel(logging.ERROR)
+    show_choices()
+
+
+def show_choices():
+    """Has the library tell on the error stream what it chose by itself."""
     own = logging.getLogger("keras_wsseg")
     if not own.handlers:
         own.addHandler(_OnErrorStream())

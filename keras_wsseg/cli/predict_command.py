@@ -8,9 +8,9 @@ import warnings
 from keras_wsseg.cli import console
 from keras_wsseg.cli.options import add_command
 from keras_wsseg.cli.pictures import PICTURES, check_out, find_pictures
-from keras_wsseg.cli.prediction import Tasks, Writer, frame_place, is_video, one_line
+from keras_wsseg.cli.prediction import LAYERS, Tasks, Writer, frame_place, is_video
 from keras_wsseg.cli.refine import add_crf_options, refined
-from keras_wsseg.cli.segmenters import load_segmenter
+from keras_wsseg.cli.run_time import add_run_time_options, load_to_run
 from keras_wsseg.cli.video import VIDEOS
 
 _DESCRIPTION = """
@@ -59,6 +59,12 @@ def add_to(commands):
         "--overlay", action="store_true", help="also DIR/overlay/NAME.png: the mask over its picture"
     )
     parser.add_argument(
+        "--rgba",
+        action="store_true",
+        help="also DIR/rgba/NAME.png: the colours alone, half transparent, to lay over the picture; a class "
+        "called background is clear",
+    )
+    parser.add_argument(
         "--probabilities",
         action="store_true",
         help="also DIR/probabilities/NAME.npy: float32 (height, width, classes)",
@@ -70,6 +76,7 @@ def add_to(commands):
         "picture and than the segmenter",
     )
     add_crf_options(parser)
+    add_run_time_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -80,24 +87,26 @@ def run(arguments):
     out = pathlib.Path(arguments.out)
     pictures = find_pictures(arguments.inputs, arguments.recursive, PICTURES + VIDEOS, out)
     places = {path: frame_place(place, 0) if is_video(path) else place for path, place in pictures.items()}
-    check_out(out, places, "masks", ("overlay",))
-    segmenter = refined(load_segmenter(arguments.segmenter), arguments)
+    check_out(out, places, "masks", ("overlay", "rgba"))
+    segmenter = refined(load_to_run(arguments), arguments)
     if segmenter.channels not in (1, 3):
         raise ValueError(
             f"The segmenter must take grey or RGB pictures. Received: {segmenter.channels} channels"
         )
     out.mkdir(parents=True, exist_ok=True)
     since = _written(arguments.segmenter) if arguments.resume else None
-    return _predict_all(pictures, segmenter, out, arguments, since)
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        # Pillow refuses pictures that are too large by far; that one is merely large is no news.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return _predict_all(pictures, segmenter, out, arguments, since)
 
 
 def _predict_all(pictures, segmenter, out, arguments, since):
-    # Pillow refuses pictures that are too large by far, and says so; that one is merely large is no news.
-    warnings.filterwarnings("ignore", "Image size", module="PIL")
-    failed = []
+    tasks = Tasks(pictures, segmenter.channels, arguments.every)
+    writer = Writer(segmenter, out, [layer for layer in LAYERS if getattr(arguments, layer)])
     made = kept = 0
-    tasks = Tasks(pictures, segmenter.channels, arguments.every, failed)
-    writer = Writer(segmenter, out, arguments.probabilities, arguments.overlay)
     try:
         for task in console.progress("predicting")(tasks):
             try:
@@ -110,19 +119,19 @@ def _predict_all(pictures, segmenter, out, arguments, since):
                 if getattr(error, "errno", None) in _NO_PLACE:
                     raise
                 # Whatever a decoder, a backend or its memory says of one: the others shall have theirs.
-                failed.append((task.path, one_line(error)))
+                tasks.fail(task, error)
     except KeyboardInterrupt:
         print(
-            f"\nkeras-wsseg: interrupted with {made + kept} masks in {out}; "
+            f"\nkeras-wsseg: interrupted; masks in {out} so far: {made + kept}; "
             "the same command with --resume goes on",
             file=sys.stderr,
         )
         return 130
     from_before = f", {kept} of them from before" if kept else ""
-    print(f"{made + kept} of {made + kept + len(failed)} masks in {out}{from_before}")
-    for path, reason in failed:
+    print(f"{made + kept} of {made + kept + len(tasks.failed)} masks in {out}{from_before}")
+    for path, reason in tasks.failed.items():
         print(f"keras-wsseg: not predicted: {path}: {reason}", file=sys.stderr)
-    return 1 if failed else 0
+    return 1 if tasks.failed else 0
 
 
 def _written(segmenter):

@@ -10,6 +10,10 @@ import numpy as np
 
 from keras_wsseg.cli.video import VIDEOS, count_frames, read_frames
 
+# What can be written besides the masks, each in a folder of its name, with the suffix of its files.
+LAYERS = {"overlay": ".png", "rgba": ".png", "probabilities": ".npy"}
+_ALPHA = 0.5
+
 
 @dataclasses.dataclass(frozen=True)
 class Task:
@@ -33,14 +37,16 @@ class Tasks:
         pictures: dict from path to place, as `find_pictures` gives it.
         channels: 1 or 3, which the pictures are brought to.
         every: of a video's frames each n-th.
-        failed: list to which `(path, reason)` of a video is added that cannot be read to its end.
+
+    Attributes:
+        failed: dict from the pictures and videos that had no masks, or not all of them, to the reason.
     """
 
-    def __init__(self, pictures, channels, every, failed):
+    def __init__(self, pictures, channels, every=1):
+        self.failed = {}
         self._pictures = pictures
         self._kind = "grey" if channels == 1 else "rgb"
         self._every = every
-        self._failed = failed
 
     def __len__(self):
         """How many there seem to be, by what the videos tell of their length."""
@@ -55,12 +61,19 @@ class Tasks:
             else:
                 yield Task(path, place, functools.partial(read_picture, path, self._kind))
 
+    def fail(self, task, error):
+        """Notes what kept a picture from having a mask; of a video, no further frames are given then."""
+        frame = f"{task.place.name}: " if is_video(task.path) else ""
+        self.failed[task.path] = frame + _one_line(error)
+
     def _frames(self, path, place):
         try:
             for number, frame in read_frames(path, self._every):
                 yield Task(path, frame_place(place, number), functools.partial(_coloured, frame, self._kind))
+                if path in self.failed:
+                    return
         except Exception as error:
-            self._failed.append((path, one_line(error)))
+            self.failed[path] = _one_line(error)
 
 
 class Writer:
@@ -69,15 +82,13 @@ class Writer:
     Args:
         segmenter: as `load_segmenter` gives it.
         out: folder of the masks, a path.
-        probabilities: whether the probabilities are kept too.
-        overlay: whether the masks are laid over their pictures too.
+        layers: which of `LAYERS` are written besides.
     """
 
-    def __init__(self, segmenter, out, probabilities, overlay):
+    def __init__(self, segmenter, out, layers=()):
         self._segmenter = segmenter
         self._out = out
-        self._probabilities = probabilities
-        self._overlay = overlay
+        self._layers = layers
 
     def finished(self, task, since):
         """Whether all files of the task are there, and newer than the picture and than `since`."""
@@ -90,32 +101,41 @@ class Writer:
     def write(self, task):
         """Predicts a picture and writes its files."""
         from keras_wsseg.annotations import write_label_map
-        from keras_wsseg.visualization import overlay, write_png
+        from keras_wsseg.export.mask_files import write_layer_png
+        from keras_wsseg.visualization import write_png
 
         segmenter = self._segmenter
         picture = task.read()
         files = self._files(task.place)
-        if self._probabilities:
+        for path in files.values():
+            path.parent.mkdir(parents=True, exist_ok=True)
+        if "probabilities" in files:
             probabilities = segmenter.probabilities(picture)
             mask = np.argmax(probabilities, axis=-1)
             _write_array(files["probabilities"], probabilities)
         else:
             mask = np.asarray(segmenter(picture))
-        if self._overlay:
-            painted = overlay(
-                picture, mask.astype("int64"), segmenter.palette, value_range=segmenter.value_range
-            )
-            write_png(files["overlay"], painted)
-        files["mask"].parent.mkdir(parents=True, exist_ok=True)
+        if "overlay" in files:
+            write_png(files["overlay"], self._painted(picture, mask))
+        if "rgba" in files:
+            write_layer_png(files["rgba"], self._layer(mask))
         write_label_map(files["mask"], mask, segmenter.palette)
 
+    def _painted(self, picture, mask):
+        from keras_wsseg.export.painting import paint_over
+
+        return paint_over(picture, mask, self._segmenter.palette, self._segmenter.value_range, _ALPHA)
+
+    def _layer(self, mask):
+        from keras_wsseg.export.painting import colour_layer
+
+        names = self._segmenter.class_names
+        clear = [number for number, name in enumerate(names) if name == "background"]
+        return colour_layer(mask, self._segmenter.palette, _ALPHA, clear)
+
     def _files(self, place):
-        files = {"mask": self._out / f"{place}.png"}
-        if self._probabilities:
-            files["probabilities"] = self._out / "probabilities" / f"{place}.npy"
-        if self._overlay:
-            files["overlay"] = self._out / "overlay" / f"{place}.png"
-        return files
+        layers = {layer: self._out / layer / f"{place}{LAYERS[layer]}" for layer in self._layers}
+        return {**layers, "mask": self._out / f"{place}.png"}
 
 
 def is_video(path):
@@ -128,8 +148,7 @@ def frame_place(place, number):
     return place / f"frame_{number:06d}"
 
 
-def one_line(error):
-    """What an error says, in one line."""
+def _one_line(error):
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -142,7 +161,6 @@ def _coloured(frame, kind):
 
 
 def _write_array(path, array):
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("wb") as stream:

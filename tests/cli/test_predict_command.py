@@ -1,8 +1,14 @@
+import errno
+import os
+import re
+import struct
 import subprocess
 import sys
+import zlib
 
 import numpy as np
 import pytest
+from film_cases import cut_off, write_film
 from PIL import Image
 
 from keras_wsseg.annotations import read_label_map
@@ -58,7 +64,7 @@ def test_a_bad_picture_stops_no_other(exported, folder, tmp_path, capsys):
     assert predict(exported, tmp_path / "bad.png", tmp_path / "deep.png", good, "--out", tmp_path / "m") == 1
     said = capsys.readouterr()
     assert said.out == f"1 of 3 masks in {tmp_path / 'm'}\n"
-    bad, deep = said.err.splitlines()
+    _, bad, deep = said.err.splitlines()
     assert bad.startswith(f"keras-wsseg: not predicted: {tmp_path / 'bad.png'}: The picture")
     assert "must have values between 0 and 255" in deep
     assert [path.name for path in (tmp_path / "m").iterdir()] == ["p0.png"]
@@ -102,7 +108,7 @@ def test_wrong_words_are_told(fails, exported, folder, tmp_path):
     assert not out.exists()
 
 
-@pytest.mark.parametrize("option", ["--overlay", "--probabilities"])
+@pytest.mark.parametrize("option", ["--overlay", "--rgba", "--probabilities"])
 def test_an_onnx_file_runs_without_keras(exported, folder, tmp_path, option):
     code = """
 import sys
@@ -112,3 +118,229 @@ assert not {"keras", "tensorflow"} & set(sys.modules)
 """
     words = ["predict", str(exported), str(folder / "images"), "--out", str(tmp_path / "m"), option]
     subprocess.run([sys.executable, "-c", code, *words], check=True)
+
+
+def png_of_size(side):
+    """A PNG that says it is of this size and holds next to nothing."""
+
+    def chunk(kind, content):
+        checked = kind + content
+        return struct.pack(">I", len(content)) + checked + struct.pack(">I", zlib.crc32(checked))
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    parts = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(bytes(100))), chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def files_in(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_all_that_is_wrong_with_pictures_is_listed(exported, folder, tmp_path, capsys):
+    good = (folder / "images" / "p0.png").read_bytes()
+    bad = {
+        "bomb.png": (png_of_size(30_000), "Image size (900000000 pixels) exceeds limit"),
+        "empty.png": (b"", "cannot identify image file"),
+        "large.png": (png_of_size(10_000), "truncated"),
+        "text.png": (b"no picture", "cannot identify image file"),
+        "truncated.png": (good[: len(good) // 2], "truncated"),
+    }
+    source = tmp_path / "in"
+    source.mkdir()
+    for name, (content, _) in bad.items():
+        (source / name).write_bytes(content)
+    (source / "link.png").symlink_to("nowhere.png")
+    (source / "p0.png").write_bytes(good)
+    capsys.readouterr()
+    assert predict(exported, source, "--out", tmp_path / "m", "--overlay") == 1
+    said = capsys.readouterr()
+    assert said.out == f"1 of 7 masks in {tmp_path / 'm'}\n"
+    _, *lines = said.err.splitlines()
+    expected = {**bad, "link.png": (None, "No such file")}
+    assert len(lines) == len(expected)
+    for line, (name, (_, reason)) in zip(lines, sorted(expected.items()), strict=True):
+        assert line.startswith(f"keras-wsseg: not predicted: {source / name}: ") and reason in line
+    assert files_in(tmp_path / "m") == ["overlay/p0.png", "p0.png"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_a_picture_that_may_not_be_read_is_listed(exported, folder, tmp_path, capsys):
+    (tmp_path / "a.png").write_bytes((folder / "images" / "p0.png").read_bytes())
+    (tmp_path / "a.png").chmod(0)
+    assert predict(exported, tmp_path / "a.png", "--out", tmp_path / "m") == 1
+    assert "Permission denied" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("mode", ["1", "LA", "P", "RGBA", "CMYK"])
+def test_pictures_of_all_channels_are_brought_to_those_of_the_segmenter(exported, folder, tmp_path, mode):
+    suffix = ".tif" if mode == "CMYK" else ".png"
+    Image.open(folder / "images" / "p0.png").convert(mode).save(tmp_path / f"a{suffix}")
+    assert predict(exported, tmp_path / f"a{suffix}", "--out", tmp_path / "m") == 0
+    assert read_label_map(tmp_path / "m" / "a.png").shape == (32, 32)
+
+
+def test_a_mask_lies_on_the_pixels_as_stored(exported, tmp_path):
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.new("RGB", (40, 24)).save(tmp_path / "a.jpg", exif=turned)
+    assert predict(exported, tmp_path / "a.jpg", "--out", tmp_path / "m", "--overlay", "--rgba") == 0
+    for name in ("a.png", "overlay/a.png", "rgba/a.png"):
+        assert Image.open(tmp_path / "m" / name).size == (40, 24)
+
+
+def test_folders_within_folders_keep_their_names(exported, folder, tmp_path):
+    for name in ("a.png", "x/a.png", "x/ü/a.png"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_bytes((folder / "images" / "p0.png").read_bytes())
+    out = tmp_path / "in" / "masks"
+    for _ in range(2):
+        assert predict(exported, tmp_path / "in", "--out", out, "--recursive", "--probabilities") == 0
+        names = ["a", "x/a", "x/ü/a"]
+        assert files_in(out) == sorted(
+            [f"{name}.png" for name in names] + [f"probabilities/{name}.npy" for name in names]
+        )
+
+
+def test_layers_of_colour_leave_the_background_clear(exported, folder, tmp_path):
+    assert predict(exported, folder / "images" / "p0.png", "--out", tmp_path, "--rgba") == 0
+    layer = np.asarray(Image.open(tmp_path / "rgba" / "p0.png"))
+    segmenter = OnnxSegmenter(exported)
+    mask = read_label_map(tmp_path / "p0.png")
+    np.testing.assert_array_equal(layer, segmenter.rgba(mask))
+
+
+def test_frames_of_a_video_have_masks(exported, tmp_path, capsys):
+    film = write_film(tmp_path / "film.mp4", frames=7)
+    assert predict(exported, film, "--out", tmp_path / "m", "--every", "3", "--overlay") == 0
+    assert "3 of 3 masks" in capsys.readouterr().out
+    names = [f"film/frame_{number:06d}.png" for number in (0, 3, 6)]
+    assert files_in(tmp_path / "m") == sorted(names + [f"overlay/{name}" for name in names])
+    assert read_label_map(tmp_path / "m" / names[0]).shape == (48, 64)
+
+
+def test_a_film_that_is_cut_off_leaves_masks_and_is_listed(exported, tmp_path, capsys):
+    film = cut_off(write_film(tmp_path / "film.avi", frames=60, size=(120, 160)))
+    Image.new("RGB", (8, 8)).save(tmp_path / "z.png")
+    capsys.readouterr()
+    assert predict(exported, film, tmp_path / "z.png", "--out", tmp_path / "m") == 1
+    said = capsys.readouterr()
+    made = len(files_in(tmp_path / "m" / "film"))
+    assert 5 < made < 60 and (tmp_path / "m" / "z.png").is_file()
+    assert said.out.startswith(f"{made + 1} of {made + 2} masks")
+    assert f"film.avi' is damaged or cut off, with {made} whole frames" in said.err
+
+
+def test_a_frame_that_fails_ends_its_film_alone(exported, tmp_path, capsys, monkeypatch):
+    film = write_film(tmp_path / "film.mp4", frames=5)
+    Image.new("RGB", (8, 8)).save(tmp_path / "z.png")
+    run = OnnxSegmenter.__call__
+
+    def fail_on_large(self, picture):
+        if picture.shape[0] > 8:
+            raise MemoryError("too\nlarge")
+        return run(self, picture)
+
+    monkeypatch.setattr(OnnxSegmenter, "__call__", fail_on_large)
+    capsys.readouterr()
+    assert predict(exported, film, tmp_path / "z.png", "--out", tmp_path / "m") == 1
+    said = capsys.readouterr()
+    assert said.out.startswith("1 of 2 masks")
+    assert said.err.splitlines()[1:] == [f"keras-wsseg: not predicted: {film}: frame_000000: too large"]
+
+
+def test_without_a_decoder_a_video_names_the_extra(exported, tmp_path, capsys, monkeypatch):
+    (tmp_path / "film.mp4").touch()
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert predict(exported, tmp_path / "film.mp4", "--out", tmp_path / "m") == 1
+    said = capsys.readouterr().err
+    assert said.endswith("film.mp4: Reading a video needs PyAV: pip install 'keras-wsseg[video]'\n")
+
+
+@pytest.fixture
+def interrupted(exported, folder, tmp_path, monkeypatch, capsys):
+    """A folder of masks whose making was interrupted at the third of six pictures."""
+    seen = []
+
+    def stop(self, picture):
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        seen.append(picture)
+        return np.zeros(picture.shape[:2], np.uint8)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OnnxSegmenter, "__call__", stop)
+        capsys.readouterr()
+        assert predict(exported, folder / "images", "--out", tmp_path / "m", "--overlay") == 130
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.endswith(
+        f"keras-wsseg: interrupted; masks in {tmp_path / 'm'} so far: 2; "
+        "the same command with --resume goes on\n"
+    )
+    assert files_in(tmp_path / "m") == ["overlay/p0.png", "overlay/p1.png", "p0.png", "p1.png"]
+    return tmp_path / "m"
+
+
+def test_resume_makes_what_is_missing_alone(exported, folder, interrupted, capsys):
+    before = {name: (interrupted / name).stat().st_mtime_ns for name in files_in(interrupted)}
+    assert predict(exported, folder / "images", "--out", interrupted, "--overlay", "--resume") == 0
+    assert capsys.readouterr().out == f"6 of 6 masks in {interrupted}, 2 of them from before\n"
+    assert {name: (interrupted / name).stat().st_mtime_ns for name in before} == before
+    assert len(files_in(interrupted)) == 12
+    assert predict(exported, folder / "images", "--out", interrupted, "--overlay") == 0
+    assert capsys.readouterr().out == f"6 of 6 masks in {interrupted}\n"
+
+
+@pytest.mark.parametrize("change", ["no overlay", "newer picture", "newer segmenter", "more asked for"])
+def test_resume_makes_anew_what_no_longer_holds(exported, folder, tmp_path, capsys, change):
+    source, model, out = tmp_path / "in", tmp_path / "a.onnx", tmp_path / "m"
+    source.mkdir()
+    model.write_bytes(exported.read_bytes())
+    for name in ("p0.png", "p1.png"):
+        (source / name).write_bytes((folder / "images" / name).read_bytes())
+    words = [model, source, "--out", out, "--overlay"]
+    assert predict(*words) == 0
+    later = (out / "p1.png").stat().st_mtime_ns + 10**9
+    if change == "no overlay":
+        (out / "overlay" / "p0.png").unlink()
+    elif change == "newer picture":
+        os.utime(source / "p0.png", ns=(later, later))
+    elif change == "newer segmenter":
+        os.utime(model, ns=(later, later))
+    else:
+        words.append("--rgba")
+    capsys.readouterr()
+    assert predict(*words, "--resume") == 0
+    kept = {"no overlay": ", 1 of them", "newer picture": ", 1 of them"}.get(change, "\n")
+    assert f"2 of 2 masks in {out}{kept}" in capsys.readouterr().out
+
+
+def test_resume_goes_on_within_a_video(trained, exported, tmp_path, capsys):
+    film = write_film(tmp_path / "film.mp4", frames=6)
+    assert predict(exported, film, "--out", tmp_path / "m") == 0
+    (tmp_path / "m" / "film" / "frame_000004.png").unlink()
+    capsys.readouterr()
+    assert predict(trained, film, "--out", tmp_path / "m", "--resume") == 0
+    assert "6 of 6 masks" in (said := capsys.readouterr().out) and "5 of them from before" in said
+
+
+def test_a_mask_stands_for_all_that_was_asked_for(exported, folder, tmp_path, capsys):
+    (tmp_path / "m" / "overlay" / "p0.png").mkdir(parents=True)
+    assert predict(exported, folder / "images" / "p0.png", "--out", tmp_path / "m", "--overlay") == 1
+    assert files_in(tmp_path / "m") == []
+
+
+def test_a_full_disk_ends_the_batch(exported, folder, tmp_path, capsys, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("keras_wsseg.annotations.write_label_map", refuse)
+    capsys.readouterr()
+    assert predict(exported, folder / "images", "--out", tmp_path / "m") == 2
+    _, line = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"keras-wsseg: error: .*No space left on device", line)
+
+
+def test_every_must_be_a_count(fails, exported, folder, tmp_path):
+    text = fails("predict", exported, folder / "images", "--out", tmp_path / "m", "--every", "0")
+    assert text == "--every must be at least 1. Received: 0"
