@@ -25,7 +25,7 @@ from keras_wsseg.serving.service import Service
 CLASS_NAMES = ("road", "sky", "Bäume", "car")
 PALETTE = ((10, 20, 30), (200, 0, 0), (0, 200, 0), (0, 0, 200))
 # Nothing here takes that long, unless it never ends.
-PATIENCE = 60
+PATIENCE = 120
 
 
 def write_segmenter(path, channels=3, depth=0):

@@ -33,9 +33,10 @@ class Process:
             raise AssertionError(self.process.communicate()[1])
         self.port = int(self.first_line.partition("127.0.0.1:")[2].split()[0])
 
-    def metric(self, name):
-        lines = ask(self.port, "GET", "/metrics")[2].decode().splitlines()
-        return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+    def metric(self, *names):
+        """The sum of metrics at one moment."""
+        lines = [line.split() for line in ask(self.port, "GET", "/metrics")[2].decode().splitlines()]
+        return sum(float(line[1]) for line in lines if line[0] in names)
 
     def end(self):
         """`(status, further lines, error stream)` once it ends by itself."""
@@ -63,14 +64,15 @@ def test_all_that_is_in_flight_is_answered_when_it_is_told_to_stop(served, start
     server = start(served, "--workers", 1, "--threads", 1, "--queue", 20)
     assert server.first_line.startswith("Serving a b.onnx on http://127.0.0.1:")
     pictures = [noise(500, 500, seed=k) for k in range(8)]
+    sent = [encoded(picture) for picture in pictures]
     with concurrent.futures.ThreadPoolExecutor(8) as clients:
-        answers = [clients.submit(ask, server.port, "POST", "/predict", encoded(one)) for one in pictures]
-        wait_until(lambda: server.metric("keras_wsseg_queue_depth") >= 4)
-        waiting = server.metric("keras_wsseg_in_flight")
+        answers = [clients.submit(ask, server.port, "POST", "/predict", body) for body in sent]
+        wait_until(lambda: server.metric("keras_wsseg_in_flight", "keras_wsseg_pictures_total") == 8)
+        in_flight = server.metric("keras_wsseg_in_flight")
         server.process.send_signal(number)
         status, out, said = server.end()
         answers = [answer.result() for answer in answers]
-    assert waiting >= 4
+    assert in_flight >= 2
     assert (status, said) == (0, "")
     assert out.splitlines()[-1] == "Stopped after 8 pictures"
     segmenter = OnnxSegmenter(served)
@@ -85,7 +87,7 @@ def test_what_is_not_done_in_time_is_given_up_and_told(served, start):
     answers = []
     asking = [
         threading.Thread(
-            target=lambda: answers.append(ask(server.port, "POST", "/predict", encoded(noise(2000, 2000))))
+            target=lambda: answers.append(ask(server.port, "POST", "/predict", encoded(noise(1200, 1200))))
         )
         for _ in range(2)
     ]
