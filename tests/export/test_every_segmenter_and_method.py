@@ -1,0 +1,159 @@
+"""The matrix: each segmenter and each method of the library, as a file, at sizes that the export never saw."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_wsseg import layers, models
+from keras_wsseg.annotations import simulate_scribbles, write_label_map
+from keras_wsseg.data import synthetic_shapes
+from keras_wsseg.export import OnnxSegmenter, to_onnx
+from keras_wsseg.export.check_pictures import made_picture
+from keras_wsseg.kernels import GaussianKernel
+from keras_wsseg.training import TrainingConfig, train
+from keras_wsseg.training.common_settings import METHODS
+from keras_wsseg.training.run_folder import load_model
+from keras_wsseg.visualization import write_png
+
+UNSEEN = ((37, 61), (64, 64), (101, 75))
+CLASSES = 4
+
+
+def encoder_unet():
+    return models.EncoderUNet(CLASSES, backbone="resnet18", filters=(32, 16, 16, 8, 8))
+
+
+def reliable_regions():
+    small = models.trunk(models.UNet(1, filters=(8, 16, 16)))
+    return models.ReliableRegionMining(CLASSES, backbone=small, dilation=2, crf=False).segmenter
+
+
+SEGMENTERS = {
+    "UNet": lambda: models.UNet(CLASSES, filters=(8, 16, 32)),
+    "UNet, coarse logits": lambda: models.UNet(CLASSES, filters=(8, 16, 32), output_stride=4),
+    "DeepLabV3Plus": lambda: models.DeepLabV3Plus(CLASSES, backbone="resnet18", filters=64),
+    "EncoderUNet": encoder_unet,
+    "UMobileNetV2": lambda: models.UMobileNetV2(CLASSES),
+    "VGG16Skip": lambda: models.VGG16Skip(CLASSES, filters=(32, 16, 16, 16)),
+    "ReliableRegionMining": reliable_regions,
+    "at_working_size": lambda: models.at_working_size(models.UNet(CLASSES, filters=(8, 16)), 48),
+}
+NO_SEGMENTERS = {"WeaklySupervisedModel", "copy_weights", "trunk"}
+
+
+def pictures(channels=3, size=(48, 48), count=4, seed=3):
+    return made_picture(np.random.default_rng(seed), (count, *size, channels), (0, 255))
+
+
+def settled(segmenter):
+    """With the statistics of pictures in its normalisation and logits of up to ten, as after a training."""
+    for layer in segmenter._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+    contrasts = np.linspace(0.2, 1, 12).reshape(-1, 1, 1, 1).astype("float32")
+    many = 255 * contrasts[::-1] * (1 - contrasts) + contrasts * pictures(size=(64, 64), count=12)
+    segmenter(many, training=True)
+    last = [layer for layer in segmenter._flatten_layers() if isinstance(layer, keras.layers.Conv2D)][-1]
+    kernel, *bias = last.get_weights()
+    scale = 10 / np.abs(np.asarray(segmenter(many, training=False))).max()
+    last.set_weights([kernel * scale, *(one * scale for one in bias)])
+    return segmenter
+
+
+def expected(segmenter, picture):
+    """From the definition, with the interpolation of `tf.image.resize`, and none of the library's code."""
+    import tensorflow as tf
+
+    logits = tf.cast(segmenter(picture, training=False), tf.float32)
+    logits = tf.image.resize(logits, picture.shape[1:3], method="bilinear")
+    if logits.shape[-1] == 1:
+        logits = tf.concat([tf.zeros_like(logits), logits], -1)
+    return tf.nn.softmax(logits).numpy()
+
+
+def check(segmenter, path, channels=3):
+    found = OnnxSegmenter(path)
+    for size in UNSEEN:
+        picture = pictures(channels, size, count=2, seed=sum(size))
+        want = expected(segmenter, picture)
+        assert len(np.unique(want.argmax(-1))) > 1, (
+            "a picture of one class proves nothing about the class map"
+        )
+        np.testing.assert_allclose(found.probabilities(picture), want, atol=1e-4)
+        assert (found(picture) == want.argmax(-1)).mean() >= 0.999
+
+
+def test_the_matrix_is_whole():
+    assert {name.split(",")[0] for name in SEGMENTERS} == set(models.__all__) - NO_SEGMENTERS
+
+
+@pytest.mark.parametrize("name", SEGMENTERS)
+def test_every_segmenter(name, tmp_path):
+    keras.utils.set_random_seed(0)
+    segmenter = settled(SEGMENTERS[name]())
+    report = to_onnx(segmenter, tmp_path / "a.onnx")
+    assert report.max_difference <= 1e-4 and report.equal_classes >= 0.999
+    assert not set(report.sizes) & set(UNSEEN)
+    check(segmenter, tmp_path / "a.onnx")
+
+
+@pytest.mark.parametrize("name", ["UNet", "UNet, coarse logits", "EncoderUNet", "at_working_size"])
+def test_segmenters_with_a_crf_behind_it(name, tmp_path):
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(0)
+    segmenter = settled(SEGMENTERS[name]())
+    crf = layers.MeanFieldCRF(radius=2, iterations=2, kernels=[GaussianKernel(weight=1, xy=2, rgb=0.2)])
+    to_onnx(segmenter, tmp_path / "a.onnx", refine=crf)
+    found = OnnxSegmenter(tmp_path / "a.onnx")
+    for size in UNSEEN:
+        picture = pictures(size=size, count=1, seed=sum(size))
+        logits = tf.image.resize(segmenter(picture, training=False), size, method="bilinear")
+        refined = keras.ops.convert_to_numpy(keras.ops.softmax(crf([logits, picture])))
+        assert np.abs(refined - tf.nn.softmax(logits)).max() > 0.01
+        np.testing.assert_allclose(found.probabilities(picture), refined, atol=1e-4)
+        assert (found(picture) == refined.argmax(-1)).mean() >= 0.999
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Six drawn pictures with scribbles, dense labels and, by them, tags."""
+    root = tmp_path_factory.mktemp("drawn")
+    images, labels, names = synthetic_shapes(6, size=32, num_classes=2)
+    for kind in ("images", "scribbles", "labels"):
+        (root / kind).mkdir()
+    for index, (image, label) in enumerate(zip(images, labels, strict=True)):
+        write_png(root / "images" / f"p{index}.png", image)
+        write_label_map(root / "labels" / f"p{index}.png", label)
+        write_label_map(root / "scribbles" / f"p{index}.png", simulate_scribbles(label))
+    (root / "train.txt").write_text("p0\np1\np2\np3\n")
+    (root / "classes.txt").write_text("\n".join(names))
+    return root
+
+
+OF_METHODS = {
+    "single-class": {"annealing_epochs": 1, "normal_epochs": 1, "negative_epochs": 0},
+    "tags-prior": {"tags": "labels"},
+    "rrm": {"tags": "labels", "cam_scales": (1.0,), "mining_crf": "windowed", "dilation": 2},
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method(method, folder, tmp_path):
+    settings = {
+        "filters": (4, 8),
+        "steps": 6,
+        "batch_size": 2,
+        "crop": 32,
+        "epoch_steps": 3,
+        "picture_every": 0,
+        "val_split": None,
+        "method": method,
+    }
+    config = TrainingConfig(data=str(folder), **{**settings, **OF_METHODS.get(method, {})})
+    run = train(config, tmp_path / "run", verbose=0)
+    segmenter = load_model(run.segmenter)
+    channels = segmenter.input_shape[-1]
+    to_onnx(segmenter, tmp_path / "a.onnx", metadata={"method": method})
+    assert OnnxSegmenter(tmp_path / "a.onnx").metadata["method"] == method
+    check(segmenter, tmp_path / "a.onnx", channels)
