@@ -36,10 +36,16 @@ def test_length_is_told_by_the_header(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    "name, options", [("a.mp4", {"movflags": "faststart"}), ("a.avi", {}), ("a.mkv", {})]
+    "name, codec, options",
+    [
+        ("a.mp4", "mpeg4", {"movflags": "faststart"}),
+        ("a.avi", "mpeg4", {}),
+        ("a.avi", "mjpeg", {}),
+        ("a.mkv", "mpeg4", {}),
+    ],
 )
-def test_a_film_that_is_cut_off_gives_its_whole_frames_and_an_error(tmp_path, name, options):
-    path = write_film(tmp_path / name, frames=60, size=(240, 320), **options)
+def test_a_film_that_is_cut_off_gives_its_whole_frames_and_an_error(tmp_path, name, codec, options):
+    path = write_film(tmp_path / name, codec, frames=60, size=(240, 320), **options)
     numbers, frames, error = read(path)
     assert len(numbers) == 60 and error is None
     numbers, cut, error = read(cut_off(path))
@@ -48,19 +54,28 @@ def test_a_film_that_is_cut_off_gives_its_whole_frames_and_an_error(tmp_path, na
     np.testing.assert_array_equal(cut, frames[: len(cut)])
 
 
-def test_frames_after_damage_keep_their_numbers(tmp_path):
+def damage(path, number, share):
+    """Overwrites the end of a frame's packet in an AVI with zeros."""
     import av
 
-    path = write_film(tmp_path / "a.avi", codec="mjpeg", frames=12)
     with av.open(str(path)) as container:
-        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
-    content = bytearray(path.read_bytes())
-    start = content.index(b"\xff\xd8", packets[4][0])
-    content[start : start + packets[4][1] - 8] = bytes(packets[4][1] - 8)
-    path.write_bytes(content)
+        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    content = path.read_bytes()
+    start = content.index(packets[number])
+    lost = int(share * len(packets[number]))
+    end = start + len(packets[number])
+    path.write_bytes(content[: end - lost] + bytes(lost) + content[end:])
+
+
+@pytest.mark.parametrize(
+    "codec, share, reason", [("mjpeg", 1.0, "Invalid data found"), ("mpeg4", 0.3, "a frame with faults")]
+)
+def test_frames_after_damage_keep_their_numbers(tmp_path, codec, share, reason):
+    path = write_film(tmp_path / "a.avi", codec)
+    damage(path, 4, share)
     numbers, frames, error = read(path)
     assert numbers == [number for number in range(12) if number != 4]
-    assert "with 11 whole frames" in error
+    assert f"with 11 whole frames. Received: {reason}" in error
     assert abs(frames[-1].mean() - brightness(11)) < 7
 
 
