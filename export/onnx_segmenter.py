@@ -25,10 +25,12 @@ class OnnxSegmenter:
     batch is an array `(batch, height, width, channels)`; a list holds pictures of any sizes. What comes out
     has the picture's own size. Several threads may call one segmenter at a time.
 
-    Pictures too large for one run are cut into windows that overlap, and the probabilities go over into each
-    other linearly. Windows lie where the network samples the whole picture, so that away from their borders
-    they say what the whole picture does, unless the network looks at the whole (pooling to a single value).
-    A file of fixed size runs every picture in windows of its size, smaller pictures mirrored at their ends.
+    Pictures too large for one run are cut into windows that overlap, and their probabilities go over into
+    each other linearly. Windows lie where the network samples the whole picture, so that away from their
+    borders they say what the whole picture does. They cannot where the network pools the whole picture to
+    one value; and where it stretches coarse logits to a size that its stride does not divide, they are less
+    than a stride apart. A file of fixed size runs every picture in windows of its size, smaller pictures
+    mirrored at their ends.
 
     Args:
         path: file written by `to_onnx`.

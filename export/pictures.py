@@ -40,9 +40,9 @@ def read_picture(path):
             if frames == 1:
                 picture.load()
                 upright = ImageOps.exif_transpose(picture)
-    # Decoders say what they like of a broken file.
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        reason = " ".join(str(error).split())
+    # Decoders raise what they like over a broken file, a TypeError for one.
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(
             f"`image` must be a readable picture. Received: image={str(path)!r}: {reason}"
         ) from error

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx_cases import write_segmenter
 from PIL import Image
 
 from keras_wsseg.export import OnnxSegmenter, onnx_segmenter, to_onnx
@@ -208,6 +209,64 @@ def test_bad_overlays_are_refused(segmenter, tiny_segmenter, tmp_path):
         OnnxSegmenter(tmp_path / "a.onnx").overlay(picture(6, 6, 2))
 
 
+def test_layer_of_colours_hides_the_background(tmp_path):
+    segmenter = OnnxSegmenter(write_segmenter(tmp_path / "a.onnx"))
+    mask = np.array([[0, 1, 2], [3, 254, 255]])
+    layer = segmenter.rgba(mask)
+    np.testing.assert_array_equal(layer[0, 1:], [[200, 0, 0, 128], [0, 200, 0, 128]])
+    np.testing.assert_array_equal(layer[..., 3] > 0, [[False, True, True], [True, False, False]])
+    assert segmenter.rgba(mask, alpha=1, transparent=())[0, 0].tolist() == [10, 20, 30, 255]
+    names = segmenter.rgba(mask, transparent=["class 1", "class 2"])
+    np.testing.assert_array_equal(names[0, :, 3], [128, 0, 0])
+    segmenter.save_overlay(tmp_path / "layer.png", mask, alpha=0.25)
+    with Image.open(tmp_path / "layer.png") as read:
+        np.testing.assert_array_equal(np.asarray(read), segmenter.rgba(mask, alpha=0.25))
+
+
+def test_bad_layers_are_refused(segmenter, tmp_path):
+    assert segmenter.rgba(np.zeros((2, 2), int))[0, 0, 3] == 128, "no class of this one is called background"
+    for call in (
+        segmenter.rgba,
+        lambda *rest, **more: segmenter.save_overlay(tmp_path / "a.png", *rest, **more),
+    ):
+        with pytest.raises(ValueError, match=r"`alpha` must be 0 to 1\. Received: alpha=-1"):
+            call(np.zeros((2, 2), int), alpha=-1)
+        with pytest.raises(
+            ValueError, match=r"class map \(height, width\) of integers\. Received: shape=\(2,\)"
+        ):
+            call(np.zeros(2, int))
+        for wrong in ("road", ["sea"], [1]):
+            with pytest.raises(
+                ValueError, match="names of classes, road, sky, tree, car. Received: transparent="
+            ):
+                call(np.zeros((2, 2), int), transparent=wrong)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_uint8_files_take_whole_numbers(tmp_path):
+    segmenter = OnnxSegmenter(write_segmenter(tmp_path / "a.onnx", dtype="uint8"))
+    same = OnnxSegmenter(write_segmenter(tmp_path / "b.onnx"))
+    image = picture(20, 30, 3)
+    for dtype in ("uint8", "int64", "float64"):
+        np.testing.assert_array_equal(segmenter(image.astype(dtype)), same(image))
+    with pytest.raises(ValueError, match=r"whole values .* Received: dtype=float64 with fractions"):
+        segmenter(image / 2)
+
+
+def test_large_pictures_are_cut_and_keep_their_size(segmenter, tmp_path):
+    image = picture(1100, 2004, 3)
+    mask = segmenter(image)
+    assert mask.shape == (1100, 2004)
+    whole = OnnxSegmenter(segmenter.path, window=None)(image)
+    assert np.mean(mask == whole) > 0.9999
+    Image.fromarray(image).save(tmp_path / "large.png", compress_level=1)
+    np.testing.assert_array_equal(segmenter(tmp_path / "large.png"), mask)
+    with pytest.raises(ValueError, match=r"`window` must be .* Received: window=16"):
+        OnnxSegmenter(segmenter.path, window=16)
+    with pytest.raises(ValueError, match=r"`overlap` must be .* Received: overlap=999"):
+        OnnxSegmenter(segmenter.path, overlap=999)
+
+
 def test_saved_mask_holds_numbers_and_shows_colours(segmenter, tmp_path):
     mask = np.array([[0, 1, 2], [3, 254, 255]])
     segmenter.save_mask(tmp_path / "mask.png", mask)
@@ -230,6 +289,8 @@ def test_bad_masks_leave_no_file(segmenter, tmp_path):
 def test_missing_cut_and_foreign_files_are_one_sentence(onnx_file, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"`path` must be an existing file\. Received: path="):
         OnnxSegmenter(tmp_path / "nowhere.onnx")
+    with pytest.raises(ValueError, match=r"`path` must be a file\. Received: path=.* which is a folder"):
+        OnnxSegmenter(tmp_path)
     content = onnx_file.read_bytes()
     for share in (0.0, 0.1, 0.5, 0.9, 0.99):
         (tmp_path / "cut.onnx").write_bytes(content[: int(len(content) * share)])
