@@ -13,7 +13,9 @@ if __name__ != "keras_wsseg.export":
 _HOMES = {
     "ExportReport": "export_report",
     "OnnxSegmenter": "onnx_segmenter",
+    "to_litert": "litert_writer",
     "to_onnx": "onnx_writer",
+    "to_saved_model": "saved_model_writer",
     "to_web": "web_page",
 }
 

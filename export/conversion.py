@@ -1,17 +1,13 @@
-"""Traces a segmenter with its head in TensorFlow and turns the graph into ONNX."""
+"""Traces a segmenter with its head in TensorFlow and turns the graph into a file or folder."""
 
-import contextlib
-import logging
-import os
-import sys
-import tempfile
-import warnings
+import re
 
 import keras
-import onnx
 import tensorflow as tf
 
 from keras_wsseg.export.deployment import softmax
+from keras_wsseg.export.metadata import OUTPUTS
+from keras_wsseg.export.quiet import quiet
 from keras_wsseg.export.source import first_line
 
 
@@ -28,7 +24,47 @@ def to_bare_onnx(deployment, form, path, opset):
         ValueError: if an operation of the segmenter has no counterpart in ONNX.
     """
     _export(deployment, form, path, f"ONNX opset {opset}", format="onnx", opset_version=opset)
-    _refuse_foreign_operations(onnx.load(path, load_external_data=False))
+    _refuse_foreign_operations(path)
+
+
+def to_bare_saved_model(deployment, form, path):
+    """Writes the bare graph as a SavedModel folder.
+
+    Args:
+        deployment: `Deployment` on the TensorFlow backend, in float32.
+        form: `GraphForm`.
+        path: folder to write.
+
+    Raises:
+        ValueError: if TensorFlow cannot trace the segmenter.
+    """
+    _export(deployment, form, path, "a SavedModel", _Named, format="tf_saved_model")
+
+
+def to_bare_litert(deployment, form, path):
+    """Writes the bare graph as a LiteRT file of built-in operations alone, which every interpreter has.
+
+    Args:
+        deployment: `Deployment` on the TensorFlow backend, in float32.
+        form: `GraphForm`.
+        path: file to write, ending in `.tflite`.
+
+    Raises:
+        ValueError: if an operation of the segmenter has no counterpart in LiteRT.
+    """
+    builtin = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
+    try:
+        _export(deployment, form, path, "LiteRT", _Named, format="litert", target_spec=builtin)
+    except ValueError as error:
+        missing = sorted(set(re.findall(r"'tf\.(\w+)' op is neither", str(error.__cause__))))
+        if not missing:
+            raise
+        fixed = form.shape.height and form.shape.width
+        hint = "" if fixed else "; give `size`, since some exist for pictures of one size only"
+        raise ValueError(
+            f"`segmenter` must consist of operations that LiteRT has built in{hint}. "
+            f"Received: {', '.join(missing)}"
+        ) from error
 
 
 class _Deployed(keras.Model):
@@ -47,12 +83,18 @@ class _Deployed(keras.Model):
         return softmax(logits), classes
 
 
-def _export(deployment, form, path, goal, **options):
+class _Named(_Deployed):
+    def call(self, image):
+        return dict(zip(OUTPUTS, super().call(image), strict=True))
+
+
+def _export(deployment, form, path, goal, model=_Deployed, **options):
     shape = form.shape
     picture = (shape.batch, shape.height, shape.width, shape.channels)
     try:
-        with _quiet():
-            _Deployed(deployment, form).export(
+        # LiteRT's converter says all in its exception, and once more on the terminal.
+        with quiet(unless_it_fails=options["format"] != "litert"):
+            model(deployment, form).export(
                 str(path),
                 verbose=False,
                 input_signature=[tf.TensorSpec(picture, form.input, "image")],
@@ -65,7 +107,11 @@ def _export(deployment, form, path, goal, **options):
         ) from error
 
 
-def _refuse_foreign_operations(model):
+def _refuse_foreign_operations(path):
+    # The other formats come without this package.
+    import onnx
+
+    model = onnx.load(path, load_external_data=False)
     versions = {item.domain: item.version for item in model.opset_import}
     for node in model.graph.node:
         version = versions.get(node.domain, 0)
@@ -74,28 +120,3 @@ def _refuse_foreign_operations(model):
                 "`segmenter` must consist of operations that ONNX has. "
                 f"Received: operation {node.op_type} at {node.name}"
             )
-
-
-@contextlib.contextmanager
-def _quiet():
-    """Keeps what converter and TensorFlow chat about away from the terminal, unless the conversion fails."""
-    logger = logging.getLogger("tf2onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as heard, warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        terminal = os.dup(2)
-        os.dup2(heard.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            sys.stderr.flush()
-            heard.seek(0)
-            os.write(terminal, heard.read())
-            raise
-        finally:
-            sys.stderr.flush()
-            os.dup2(terminal, 2)
-            os.close(terminal)
-            logger.setLevel(level)

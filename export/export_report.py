@@ -8,23 +8,26 @@ import pathlib
 class ExportReport:
     """How closely an exported file follows the Keras model it came from.
 
-    `to_onnx` returns it after it has run both on the same random pictures; `str()` of it is one line for a
-    log.
+    `to_onnx`, `to_saved_model` and `to_litert` return it after they have run both on the same pictures;
+    `str()` of it is one line for a log.
 
     Args:
-        path: the file.
+        path: the file, or the folder of a SavedModel.
         sizes: the `(height, width)` at which both were compared.
         max_difference: largest absolute difference of a probability.
         mean_difference: mean absolute difference of the probabilities.
         equal_classes: share of the pixels with the same class, 0 to 1.
         file_size: size of the file in bytes.
-        opset: version of the ONNX operators.
+        opset: version of the ONNX operators, None for other formats.
         precision: `float32`, `float16` or `int8`, which is compared with Keras in float32.
+        format: `ONNX`, `SavedModel` or `LiteRT`.
 
     Example:
 
     >>> print(ExportReport(pathlib.Path("a.onnx"), ((64, 48),), 2e-6, 1e-7, 1.0, 2_000_000, 15))
     a.onnx: 2.0 MB, float32, opset 15, as in Keras to 2.0e-06 (mean 1.0e-07), 100.00 % equal classes at 64x48
+    >>> print(ExportReport(pathlib.Path("a"), ((64, 48),), 2e-6, 1e-7, 1.0, 2_000_000, format="SavedModel"))
+    a: 2.0 MB, float32, SavedModel, as in Keras to 2.0e-06 (mean 1.0e-07), 100.00 % equal classes at 64x48
     """
 
     path: pathlib.Path
@@ -33,13 +36,15 @@ class ExportReport:
     mean_difference: float
     equal_classes: float
     file_size: int
-    opset: int
+    opset: int | None = None
     precision: str = "float32"
+    format: str = "ONNX"
 
     def __str__(self):
         sizes = ", ".join(f"{height}x{width}" for height, width in self.sizes)
+        form = self.format if self.opset is None else f"opset {self.opset}"
         return (
-            f"{self.path}: {self.file_size / 1e6:.1f} MB, {self.precision}, opset {self.opset}, as in Keras "
+            f"{self.path}: {self.file_size / 1e6:.1f} MB, {self.precision}, {form}, as in Keras "
             f"to {self.max_difference:.1e} (mean {self.mean_difference:.1e}), "
             f"{self.equal_classes:.2%} equal classes at {sizes}".replace("%", " %")
         )

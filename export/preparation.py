@@ -12,6 +12,7 @@ from keras_wsseg.export.check_pictures import made_picture, sizes_to_check
 from keras_wsseg.export.deployment import Deployment, GraphForm
 from keras_wsseg.export.metadata import WRITTEN_BY_EXPORT, SegmenterMetadata
 from keras_wsseg.export.refinement import build_refine, check_refine, describe_refine
+from keras_wsseg.export.saved_model_folder import check_saved_model
 from keras_wsseg.visualization import class_palette
 
 INPUTS = ("float32", "uint8")
@@ -51,6 +52,7 @@ def prepare(
     size=None,
     tta=None,
     calibration=None,
+    folder=False,
 ):
     """Checks the arguments of an export and runs the segmenter in Keras.
 
@@ -67,6 +69,7 @@ def prepare(
         size: as in `to_onnx`.
         tta: as in `to_onnx`.
         calibration: `CalibrationPictures` to compare on in place of made pictures, or None.
+        folder: whether a SavedModel is to be written, which is a folder.
 
     Returns:
         `Preparation`.
@@ -74,7 +77,7 @@ def prepare(
     Raises:
         TypeError, ValueError, FileNotFoundError: as in `to_onnx`.
     """
-    check_place(path)
+    check_place(path, folder)
     value_range = _value_range(segmenter, value_range)
     _check_input(input, value_range)
     flip, scales = read_augmentation(tta)
@@ -100,20 +103,23 @@ def prepare(
     return Preparation(deployment, form, parity.run_keras(deployment, pictures), about)
 
 
-def check_place(path):
+def check_place(path, folder=False):
     """Refuses a path where nothing can be written.
 
     Args:
-        path: file to write.
+        path: file or folder to write.
+        folder: whether a SavedModel is to be written, which is a folder.
 
     Raises:
-        FileNotFoundError: if its folder does not exist.
-        ValueError: if it is a folder itself.
+        FileNotFoundError: if the folder around it does not exist.
+        ValueError: if something of another kind is there.
     """
     path = pathlib.Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"`path` must lie in an existing folder. Received: path={path}")
-    if path.is_dir():
+    if folder:
+        check_saved_model(path)
+    elif path.is_dir():
         raise ValueError(f"`path` must be a file. Received: path={path} which is a folder")
 
 

@@ -1,0 +1,29 @@
+"""The bare graph of a deployment, converted wherever Keras runs on TensorFlow."""
+
+import keras
+
+from keras_wsseg.export import parity
+
+
+def write_bare(kind, prepared, draft, **options):
+    """Writes the bare graph.
+
+    Args:
+        kind: name of the function in `conversion`.
+        prepared: `Preparation`.
+        draft: file or folder to write, in a folder that the caller empties.
+        **options: further arguments of that function.
+
+    Raises:
+        ValueError: if an operation of the segmenter has no counterpart in the format.
+    """
+    # What the device's TF32 needs beside a plain product has no counterpart in other formats.
+    with parity.full_float32():
+        if keras.backend.backend() == "tensorflow":
+            from keras_wsseg.export import conversion
+
+            getattr(conversion, kind)(prepared.deployment, prepared.form, draft, **options)
+        else:
+            from keras_wsseg.export.tensorflow_process import convert_elsewhere
+
+            convert_elsewhere(kind, prepared.deployment, prepared.form, draft, **options)

@@ -1,0 +1,145 @@
+"""Writes a segmenter as one LiteRT file for phones and small boards."""
+
+import os
+import pathlib
+import tempfile
+import zipfile
+
+from keras_wsseg.export import metadata_json, parity
+from keras_wsseg.export.bare_graph import write_bare
+from keras_wsseg.export.export_report import ExportReport
+from keras_wsseg.export.limits import limits_of
+from keras_wsseg.export.metadata import OUTPUTS
+from keras_wsseg.export.preparation import prepare
+from keras_wsseg.export.quiet import quiet
+from keras_wsseg.export.source import first_line
+
+
+def to_litert(
+    segmenter,
+    path,
+    class_names=None,
+    palette=None,
+    tolerance=None,
+    value_range=None,
+    metadata=None,
+    check_sizes=None,
+    refine=None,
+    input="float32",
+    size=None,
+    tta=None,
+    mean_tolerance=None,
+    min_equal_classes=None,
+):
+    """Writes a trained segmenter as a LiteRT file and proves on the spot that it says what Keras says.
+
+    LiteRT, once TensorFlow Lite, runs on Android, iOS and small boards. The file holds LiteRT's built-in
+    operations alone, so that every interpreter runs it as it is, and takes pictures as they are. Its one
+    signature, `serving_default`, has
+
+    - input `image`: float32 or uint8 `(batch, height, width, channels)` in `value_range`;
+    - output `probabilities`: float32 `(batch, height, width, classes)`;
+    - output `classes`: `(batch, height, width)`, uint8 for up to 254 classes, else int32.
+
+    With `size` every segmenter of `models` converts, with CRF and augmentation too, and the batch stays free;
+    accelerators of phones want a fixed size as well. For pictures of any size some operations have no
+    counterpart, among them those of `UNet` at full resolution and of the CRF, which is an error.
+
+    Names, colours, range and method are in `segmenter.json` inside the file, an associated file in the sense
+    of LiteRT's metadata: a ZIP archive behind the graph that interpreters pass over and any ZIP reader opens,
+    so that nothing has to travel beside the file. The parity run needs the extra `litert`. On another backend
+    than TensorFlow the conversion runs in a process of its own.
+
+    Args:
+        segmenter: as in `to_onnx`.
+        path: file to write, `.tflite` by custom; an existing one is replaced once the new one has passed.
+        class_names: as in `to_onnx`, and so are the others.
+        palette: one `(red, green, blue)` of 0 to 255 for each class.
+        tolerance: largest absolute difference allowed between a probability in Keras and in LiteRT; by
+            default 1e-4.
+        value_range: `(low, high)` of the pictures.
+        metadata: further texts by name.
+        check_sizes: list of `(height, width)` at which both are compared.
+        refine: `layers.MeanFieldCRF` with a radius to put behind the segmenter, or None; needs `size`.
+        input: `"float32"` or `"uint8"`.
+        size: the only size of the pictures, pixels or `(height, width)`; None for any size.
+        tta: test-time augmentation.
+        mean_tolerance: largest mean difference of the probabilities; none by default.
+        min_equal_classes: smallest share of the pixels whose class is the same; by default 0.999.
+
+    Returns:
+        `ExportReport`.
+
+    Raises:
+        TypeError: if `segmenter` is no `keras.Model`.
+        ValueError: if an argument does not fit, an operation has no counterpart in LiteRT, or the file
+            exceeds one of the limits; `path` is then left as it was.
+        FileNotFoundError: if the folder of `path` does not exist.
+        ImportError: if the package of the extra `litert` is missing.
+
+    Example:
+
+    >>> image = keras.Input((None, None, 3))
+    >>> segmenter = keras.Model(image, keras.layers.Conv2D(4, 3, strides=4)(image))
+    >>> report = to_litert(segmenter, "segmenter.tflite", size=(64, 96), input="uint8")
+    >>> from ai_edge_litert.interpreter import Interpreter
+    >>> run = Interpreter("segmenter.tflite").get_signature_runner("serving_default")
+    >>> run(image=np.zeros((1, 64, 96, 3), "uint8"))["classes"].shape
+    (1, 64, 96)
+    >>> with zipfile.ZipFile("segmenter.tflite") as archive:
+    ...     print(archive.namelist())
+    ['segmenter.json']
+    """
+    path = pathlib.Path(path)
+    limits = limits_of("float32", tolerance, mean_tolerance, min_equal_classes)
+    interpreter = _interpreter()
+    prepared = prepare(
+        segmenter, path, class_names, palette, value_range, metadata, check_sizes, refine, input, size, tta
+    )
+    prepared.about.extra.update(precision="float32", input=input)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+        draft = pathlib.Path(folder) / "draft.tflite"
+        write_bare("to_bare_litert", prepared, draft)
+        with zipfile.ZipFile(draft, "a") as archive:
+            # Without a date, so that the same segmenter gives the same file.
+            archive.writestr(
+                zipfile.ZipInfo(metadata_json.FILE_NAME), metadata_json.metadata_json(prepared.about)
+            )
+        outputs = _run(interpreter, draft, prepared.reference.pictures)
+        differences = parity.compare(prepared.reference, outputs)
+        limits.check(differences, "LiteRT", prepared.reference.largest_logit)
+        file_size = draft.stat().st_size
+        os.replace(draft, path)
+    return ExportReport(
+        path,
+        prepared.reference.sizes,
+        differences.largest,
+        differences.mean,
+        differences.equal_classes,
+        file_size,
+        format="LiteRT",
+    )
+
+
+def _interpreter():
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError as error:
+        raise ImportError(
+            "`to_litert` needs the package ai-edge-litert, in which the file is compared with Keras: "
+            f"pip install 'keras-wsseg[litert]'. Received: {first_line(error)}"
+        ) from error
+    return Interpreter
+
+
+def _run(interpreter, draft, pictures):
+    try:
+        with quiet():
+            run = interpreter(str(draft)).get_signature_runner("serving_default")
+            found = [run(image=picture) for picture in pictures]
+    except Exception as error:
+        raise ValueError(
+            "`segmenter` was converted to a file that LiteRT does not run. "
+            f"Received: {type(error).__name__}: {first_line(error)}"
+        ) from error
+    return [[outputs[name] for name in OUTPUTS] for outputs in found]

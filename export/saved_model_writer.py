@@ -1,0 +1,136 @@
+"""Writes a segmenter as a SavedModel folder for TensorFlow's own run times."""
+
+import pathlib
+import tempfile
+
+from keras_wsseg.export import metadata_json, parity
+from keras_wsseg.export.bare_graph import write_bare
+from keras_wsseg.export.export_report import ExportReport
+from keras_wsseg.export.limits import limits_of
+from keras_wsseg.export.metadata import OUTPUTS
+from keras_wsseg.export.preparation import prepare
+from keras_wsseg.export.saved_model_folder import replace_folder
+from keras_wsseg.export.source import first_line
+
+# The folder that TensorFlow leaves to other libraries: it copies it along and reads nothing in it.
+METADATA_FOLDER = "assets.extra"
+
+
+def to_saved_model(
+    segmenter,
+    path,
+    class_names=None,
+    palette=None,
+    tolerance=None,
+    value_range=None,
+    metadata=None,
+    check_sizes=None,
+    refine=None,
+    input="float32",
+    size=None,
+    tta=None,
+    mean_tolerance=None,
+    min_equal_classes=None,
+):
+    """Writes a trained segmenter as a SavedModel and proves on the spot that it says what Keras says.
+
+    This is what TensorFlow Serving, TFX and programs in TensorFlow's C++, Java and Go load; for anything else
+    `to_onnx` writes one file. The folder takes pictures as they are, and `tf.saved_model.load` needs neither
+    Keras nor this library. Its signatures `serving_default` and `serve`, which are the same, have
+
+    - input `image`: float32 or uint8 `(batch, height, width, channels)` in `value_range`;
+    - output `probabilities`: float32 `(batch, height, width, classes)`;
+    - output `classes`: `(batch, height, width)`, uint8 for up to 254 classes, else int32.
+
+    Names, colours, range and method are in `assets.extra/segmenter.json`, since a SavedModel has no place of
+    its own for texts. On another backend than TensorFlow the conversion runs in a process of its own. A GPU
+    that multiplies in TF32 changes the fourth digit, of a CRF more;
+    `tf.config.experimental.enable_tensor_float_32_execution(False)` before the first call forbids it.
+
+    Args:
+        segmenter: as in `to_onnx`.
+        path: folder to write; a SavedModel there is replaced once the new one has passed.
+        class_names: as in `to_onnx`, and so are the others.
+        palette: one `(red, green, blue)` of 0 to 255 for each class.
+        tolerance: largest absolute difference allowed between a probability in Keras and in the SavedModel;
+            by default 1e-4.
+        value_range: `(low, high)` of the pictures.
+        metadata: further texts by name.
+        check_sizes: list of `(height, width)` at which both are compared.
+        refine: `layers.MeanFieldCRF` with a radius to put behind the segmenter, or None.
+        input: `"float32"` or `"uint8"`.
+        size: None for pictures of any size, or the only one, pixels or `(height, width)`.
+        tta: test-time augmentation.
+        mean_tolerance: largest mean difference of the probabilities; none by default.
+        min_equal_classes: smallest share of the pixels whose class is the same; by default 0.999.
+
+    Returns:
+        `ExportReport`.
+
+    Raises:
+        TypeError: if `segmenter` is no `keras.Model`.
+        ValueError: if an argument does not fit, `path` holds anything but a SavedModel, TensorFlow cannot
+            trace the segmenter, or a limit is exceeded; `path` is then left as it was.
+        FileNotFoundError: if the folder of `path` does not exist.
+
+    Example:
+
+    >>> image = keras.Input((None, None, 3))
+    >>> segmenter = keras.Model(image, keras.layers.Conv2D(4, 3, strides=4)(image))
+    >>> report = to_saved_model(segmenter, "saved", input="uint8")
+    >>> serve = tf.saved_model.load("saved").signatures["serving_default"]
+    >>> serve(image=tf.zeros((1, 50, 70, 3), tf.uint8))["classes"].shape
+    TensorShape([1, 50, 70])
+    """
+    path = pathlib.Path(path)
+    limits = limits_of("float32", tolerance, mean_tolerance, min_equal_classes)
+    prepared = prepare(
+        segmenter,
+        path,
+        class_names,
+        palette,
+        value_range,
+        metadata,
+        check_sizes,
+        refine,
+        input,
+        size,
+        tta,
+        folder=True,
+    )
+    prepared.about.extra.update(precision="float32", input=input)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+        draft = pathlib.Path(folder) / "draft"
+        write_bare("to_bare_saved_model", prepared, draft)
+        (draft / METADATA_FOLDER).mkdir()
+        about = metadata_json.metadata_json(prepared.about)
+        (draft / METADATA_FOLDER / metadata_json.FILE_NAME).write_text(about, encoding="utf-8")
+        differences = parity.compare(prepared.reference, _run(draft, prepared.reference.pictures))
+        limits.check(differences, "a SavedModel", prepared.reference.largest_logit)
+        file_size = sum(file.stat().st_size for file in draft.rglob("*") if file.is_file())
+        replace_folder(draft, path)
+    return ExportReport(
+        path,
+        prepared.reference.sizes,
+        differences.largest,
+        differences.mean,
+        differences.equal_classes,
+        file_size,
+        format="SavedModel",
+    )
+
+
+def _run(draft, pictures):
+    import tensorflow as tf
+
+    try:
+        # Another framework may hold the GPU, and one that multiplies in TF32 says nothing about the folder.
+        with tf.device("/CPU:0"):
+            serve = tf.saved_model.load(str(draft)).signatures["serving_default"]
+            found = [serve(image=tf.constant(picture)) for picture in pictures]
+            return [[outputs[name].numpy() for name in OUTPUTS] for outputs in found]
+    except Exception as error:
+        raise ValueError(
+            "`segmenter` was converted to a SavedModel that TensorFlow does not run. "
+            f"Received: {type(error).__name__}: {first_line(error)}"
+        ) from error
