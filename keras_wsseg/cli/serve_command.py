@@ -31,7 +31,7 @@ _LIMITS = (
     ("max_bytes", int, "largest body"),
     ("max_pixels", int, "largest width times height of a picture"),
     ("timeout", float, "seconds for an answer once the picture is there, else 504"),
-    ("read_timeout", float, "seconds for a client to send a request, and to take in any of an answer"),
+    ("read_timeout", float, "seconds for a client to send a request, and to begin to read its answer"),
     ("grace", float, "seconds for requests in hand when the service is stopped"),
 )
 _PACKAGES = ("starlette", "uvicorn", "h11", "prometheus_client", "python_multipart", "anyio")

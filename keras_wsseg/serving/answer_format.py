@@ -10,7 +10,7 @@ from PIL import Image
 from keras_wsseg.serving.refusal import Refusal
 
 FORMATS = ("mask", "overlay", "rgba", "probabilities", "json")
-MOST_PROBABILITY_BYTES = 512 * 1024 * 1024
+MOST_PROBABILITY_BYTES = 256 * 1024 * 1024
 _BLENDED = ("overlay", "rgba")
 # Noise, which photographs are to a PNG, gets hardly smaller by trying harder, only later.
 _FAST = 1

@@ -3,14 +3,17 @@
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+# Bytes a second: less than any line carries today, more than it pays to dribble.
+SLOWEST = 16 * 1024
+
 
 class ImpatientProtocol(H11Protocol):
     """Closes connections on which nothing moves; uvicorn alone would keep them for ever.
 
     A client may take `timeout_keep_alive` seconds of uvicorn's configuration to send the headers of a
-    request, as many to send the rest of a body that was refused (to close at once would take the refusal from
-    a client that reads only after it has written), and as many to take in any part of an answer. A body that
-    somebody reads is timed by its reader.
+    request, and as many to send the rest of a body that was refused (to close at once would take the refusal
+    from a client that reads only after it has written). It must take in an answer at no less than `SLOWEST`
+    bytes a second, looked at in steps of as many seconds. A body that is being read is timed by its reader.
     """
 
     _awaited = None
@@ -61,7 +64,8 @@ class ImpatientProtocol(H11Protocol):
     def _lose_patience(self):
         awaited = self._what_is_awaited()
         if awaited == self._awaited:
-            if awaited != "reader" or self.transport.get_write_buffer_size() >= self._unsent:
+            taken = self._unsent - self.transport.get_write_buffer_size()
+            if awaited != "reader" or taken < SLOWEST * self.timeout_keep_alive:
                 self.transport.abort()
                 return
             self._awaited = None

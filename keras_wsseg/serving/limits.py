@@ -17,7 +17,7 @@ class ServiceLimits:
         max_bytes: size of the largest body that is read.
         max_pixels: width times height of the largest picture that is decoded.
         timeout: seconds from a request's last byte to its answer.
-        read_timeout: seconds that a client may take to send a request, or to take in any of its answer.
+        read_timeout: seconds that a client may take to send a request, and to begin to read its answer.
         grace: seconds that requests in hand are given when the service is told to stop, 0 or more.
 
     Raises:

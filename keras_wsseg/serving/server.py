@@ -78,7 +78,7 @@ class Server(uvicorn.Server):
         if in_flight and not self._told:
             self._told = True
             grace = self._service.limits.grace
-            self._say(f"Stopping: {in_flight} requests in hand get at most {grace:g} seconds")
+            self._say(f"Stopping: at most {grace:g} seconds for requests in hand: {in_flight}")
         if in_flight and time.monotonic() < self._deadline:
             return False
         self.abandoned = in_flight
@@ -109,8 +109,8 @@ def serve(service, host, port, allow_origins=(), say=print):
     with listen(host, port) as listener:
         asyncio.run(server.serve([listener]))
     service.pool.close()
-    given_up = f"; {server.abandoned} requests were given up" if server.abandoned else ""
-    say(f"Stopped after {service.metrics.pictures} pictures{given_up}")
+    given_up = f", requests given up: {server.abandoned}" if server.abandoned else ""
+    say(f"Stopped; pictures segmented: {service.metrics.pictures}{given_up}")
     return not server.abandoned
 
 

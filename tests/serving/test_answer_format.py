@@ -80,8 +80,8 @@ def test_wrong_queries_are_refused(query, text):
 
 
 def test_probabilities_too_large_to_send_are_refused():
-    AnswerFormat("probabilities").check_size((4096, 4096), classes=8)
-    AnswerFormat("mask").check_size((4096, 4097), classes=8)
-    with pytest.raises(Refusal, match="at most 536870912 bytes.* 537001984 bytes for 4096x4097") as refused:
-        AnswerFormat("probabilities").check_size((4096, 4097), classes=8)
+    AnswerFormat("probabilities").check_size((4096, 2048), classes=8)
+    AnswerFormat("mask").check_size((4096, 2049), classes=8)
+    with pytest.raises(Refusal, match="at most 268435456 bytes.* 268566528 bytes for 4096x2049") as refused:
+        AnswerFormat("probabilities").check_size((4096, 2049), classes=8)
     assert refused.value.status == 413

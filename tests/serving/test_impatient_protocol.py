@@ -1,8 +1,9 @@
 import socket
+import time
 
 import numpy as np
 import pytest
-from service_cases import encoded, noise, received, talk, wait_until
+from service_cases import RunningServer, encoded, noise, received, talk, wait_until
 
 PICTURE = encoded(noise())
 HEAD = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\n"
@@ -55,6 +56,23 @@ def test_who_does_not_read_the_answer_is_left(running):
     wait_until(lambda: running.metric("keras_wsseg_pictures_total") > before)
     wait_until(lambda: not connections)
     connection.close()
+
+
+def test_who_reads_slowly_gets_all_of_the_answer(segmenter):
+    server = RunningServer(segmenter, read_timeout=0.5)
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    connection.connect(("127.0.0.1", server.port))
+    picture = encoded(np.zeros((1000, 1000, 3), np.uint8))
+    head = HEAD.replace(b"/predict", b"/predict?format=probabilities")
+    connection.sendall(head + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(picture) + picture)
+    count = 0
+    while part := connection.recv(2**20):
+        count += len(part)
+        time.sleep(0.005)
+    connection.close()
+    server.stop()
+    assert count > 16_000_000
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def test_what_is_in_hand_is_finished_and_nothing_more_is_taken_on(gated):
     wait_until(lambda: server.service.pool.waiting == 2)
     server.signal()
     wait_until(lambda: len(server.said) == 2)
-    assert server.said[1] == "Stopping: 3 requests in hand get at most 30 seconds"
+    assert server.said[1] == "Stopping: at most 30 seconds for requests in hand: 3"
     assert server.ask("GET", "/ready")[::2] == (503, b'{"status":"stopping"}')
     assert server.ask("GET", "/health")[0] == 200
     check_refused(server.ask("POST", "/predict", PICTURE), 503, "The service is stopping.")
