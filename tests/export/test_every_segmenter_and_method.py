@@ -1,4 +1,4 @@
-"""The matrix: each segmenter and each method of the library, as a file, at sizes that the export never saw."""
+"""The matrix: each segmenter and each method of the library as a file, at sizes not seen in export."""
 
 import keras
 import numpy as np
@@ -76,9 +76,7 @@ def check(segmenter, path, channels=3):
     for size in UNSEEN:
         picture = pictures(channels, size, count=2, seed=sum(size))
         want = expected(segmenter, picture)
-        assert len(np.unique(want.argmax(-1))) > 1, (
-            "a picture of one class proves nothing about the class map"
-        )
+        assert len(np.unique(want.argmax(-1))) > 1, "a picture of one class proves nothing about class maps"
         np.testing.assert_allclose(found.probabilities(picture), want, atol=1e-4)
         assert (found(picture) == want.argmax(-1)).mean() >= 0.999
 

@@ -1,3 +1,4 @@
+import dataclasses
 import doctest
 import os
 import pathlib
@@ -11,7 +12,9 @@ import onnx
 import onnxruntime
 import pytest
 
-from keras_wsseg.export import ExportReport, OnnxSegmenter, export_report, onnx_writer, to_onnx
+import keras_wsseg
+from keras_wsseg.export import ExportReport, OnnxSegmenter, export_report, onnx_writer, parity, to_onnx
+from keras_wsseg.export.check_pictures import made_picture
 
 
 def run(path, picture):
@@ -138,6 +141,19 @@ def test_fixed_size_and_batch_stay_fixed(tiny_segmenter, tmp_path):
     assert [dim.dim_value for dim in shape.dim] == [1, 16, 24, 3]
 
 
+def test_a_fixed_segmenter_takes_no_other_size(tiny_segmenter, tmp_path):
+    segmenter = tiny_segmenter(size=(16, 24))
+    with pytest.raises(
+        ValueError, match=r"which are \(16, 24\) where None is any\. Received: size=\(16, 16\)"
+    ):
+        to_onnx(segmenter, tmp_path / "a.onnx", size=(16, 16))
+    with pytest.raises(
+        ValueError, match=r"`tta` must not scale .* fixed size\. Received: scales=\(0\.5, 1\.0\)"
+    ):
+        to_onnx(segmenter, tmp_path / "a.onnx", tta={"scales": (0.5, 1)})
+    assert to_onnx(segmenter, tmp_path / "a.onnx", tta={"flip": True}, size=(16, 24)).sizes == ((16, 24),)
+
+
 def test_training_model_is_exported_by_its_segmenter(tiny_segmenter, tmp_path):
     from keras_wsseg import WeaklySupervisedModel, losses
 
@@ -227,6 +243,37 @@ def test_mixed_precision_is_exported_in_float32(tmp_path):
         ({"check_sizes": []}, r"`check_sizes` must name at least one size"),
         ({"check_sizes": [(0, 3)]}, r"`check_sizes` must be .* Received: check_sizes=\[\(0, 3\)\]"),
         ({"check_sizes": [(3,)]}, r"`check_sizes` must be .* Received: check_sizes=\[\(3,\)\]"),
+        (
+            {"outputs": ()},
+            r"`outputs` must be a list of probabilities or classes, or both\. Received: .*\(\)",
+        ),
+        ({"outputs": "classes"}, r"`outputs` must be a list .* Received: outputs='classes'"),
+        (
+            {"outputs": ["classes", "logits"]},
+            r"`outputs` must be a list .* Received: outputs=\['classes', 'l",
+        ),
+        ({"outputs": ["classes", "classes"]}, r"`outputs` must be a list of"),
+        ({"input": "int8"}, r"`input` must be one of float32, uint8\. Received: input='int8'"),
+        (
+            {"input": "uint8", "value_range": (0, 1)},
+            r'`input="uint8"` needs .* in \(0, 255\)\. Received: value_range=\(0\.0, 1\.0\)',
+        ),
+        ({"precision": "int4"}, r"`precision` must be one of .*float16, int8\. Received: precision='int4'"),
+        ({"precision": "int8"}, r"`calibration` must be a folder .* Received: precision=\'int8\', .*None"),
+        (
+            {"calibration": "."},
+            r"`calibration` must be .*None without\. Received: precision='float32', .*'\.'",
+        ),
+        ({"size": 0}, r"`size` must be None, or pixels .* Received: size=0"),
+        ({"size": (8, 8, 3)}, r"`size` must be None, or pixels .* Received: size=\(8, 8, 3\)"),
+        ({"size": 2.5}, r"`size` must be None, or pixels .* Received: size=2\.5"),
+        ({"tta": "flip"}, r"`tta` must be None or a dict .* Received: tta=flip"),
+        (
+            {"metadata": {"precision": "x"}},
+            r"`metadata` must not hold .* Received: metadata=\{'precision': 'x'\}",
+        ),
+        ({"mean_tolerance": 0}, r"`mean_tolerance` must be above 0"),
+        ({"min_equal_classes": 2}, r"`min_equal_classes` must be 0 to 1"),
     ],
 )
 def test_bad_arguments_are_refused(tiny_segmenter, tmp_path, arguments, words):
@@ -285,6 +332,91 @@ def test_a_difference_above_tolerance_leaves_the_old_file(tiny_segmenter, tmp_pa
     assert onnx.load(path).producer_name == "keras_wsseg"
 
 
+@pytest.mark.parametrize("names", [("classes",), ("probabilities",), ("classes", "probabilities")])
+def test_only_the_outputs_asked_for_are_in_the_file(tiny_segmenter, tmp_path, names):
+    path = tmp_path / "a.onnx"
+    report = to_onnx(tiny_segmenter(), path, outputs=names)
+    assert 0 < report.max_difference < 1e-4
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    assert [value.name for value in model.graph.output] == list(names)
+    kinds = {node.op_type for node in model.graph.node}
+    assert ("ArgMax" in kinds, "Exp" in kinds) == ("classes" in names, "probabilities" in names)
+    to_onnx(tiny_segmenter(), tmp_path / "both.onnx")
+    picture = noise(1, 17, 30, 3)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    whole = dict(zip(("probabilities", "classes"), run(tmp_path / "both.onnx", picture), strict=True))
+    for name, found in zip(names, session.run(None, {"image": picture}), strict=True):
+        np.testing.assert_array_equal(found, whole[name])
+
+
+def test_bytes_as_they_are(tiny_segmenter, tmp_path):
+    path = tmp_path / "a.onnx"
+    to_onnx(tiny_segmenter(), path, input="uint8")
+    model = onnx.load(path)
+    assert model.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    properties = {item.key: item.value for item in model.metadata_props}
+    assert properties["input"] == "uint8" and "as uint8" in properties["preprocessing"]
+    assert properties["precision"] == "float32"
+    picture = noise(2, 19, 21, 3).astype("uint8")
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (found,) = session.run(["probabilities"], {"image": picture})
+    want = upsampled_probabilities(tiny_segmenter(), picture.astype("float32"))
+    np.testing.assert_allclose(found, want, atol=1e-4)
+
+
+@pytest.mark.parametrize("size,pixels", [(24, (24, 24)), ((17, 30), (17, 30))])
+def test_a_size_can_be_fixed_and_the_batch_stays_free(tiny_segmenter, tmp_path, size, pixels):
+    report = to_onnx(tiny_segmenter(), tmp_path / "a.onnx", size=size)
+    assert report.sizes == (pixels,)
+    shape = onnx.load(tmp_path / "a.onnx").graph.input[0].type.tensor_type.shape
+    assert [dim.dim_param or dim.dim_value for dim in shape.dim] == ["batch", *pixels, 3]
+    assert run(tmp_path / "a.onnx", noise(3, *pixels, 3))[1].shape == (3, *pixels)
+
+
+def test_all_of_it_in_one_file(tiny_segmenter, tmp_path):
+    """Bytes in, mirrored, scaled and refined, classes out: as Keras does it step by step."""
+    crf = keras_wsseg.layers.MeanFieldCRF(radius=2, iterations=2)
+    segmenter, path = tiny_segmenter(), tmp_path / "a.onnx"
+    to_onnx(
+        segmenter,
+        path,
+        refine=crf,
+        tta={"flip": True, "scales": (0.5, 1)},
+        input="uint8",
+        outputs=["classes"],
+        metadata={"method": "gated CRF"},
+    )
+    picture = made_picture(np.random.default_rng(2), (1, 37, 43, 3), (0, 255), "uint8").astype("float32")
+    views = []
+    for scale in (0.5, 1):
+        for step in (1, -1):
+            small = keras.ops.image.resize(picture, (int(37 * scale + 0.5), int(43 * scale + 0.5)))[
+                :, :, ::step
+            ]
+            logits = segmenter(small)[:, :, ::step]
+            views.append(keras.ops.softmax(keras.ops.image.resize(logits, (37, 43))))
+    mean = keras.ops.log(sum(views) / 4)
+    want = np.asarray(crf([mean, picture])).argmax(-1)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"image": picture.astype("uint8")})
+    assert len(np.unique(want)) > 1 and (found == want).mean() >= 0.999
+    properties = {item.key: item.value for item in onnx.load(path).metadata_props}
+    assert properties["tta"] == "mean probability at scales 0.5, 1, each mirrored too"
+    assert properties["refine"].startswith("mean field, 5x5 window") and properties["method"] == "gated CRF"
+
+
+def test_too_few_equal_classes_leave_no_file(tiny_segmenter, tmp_path, monkeypatch):
+    compare = parity.compare
+    monkeypatch.setattr(
+        parity, "compare", lambda *both: dataclasses.replace(compare(*both), equal_classes=0.9985)
+    )
+    with pytest.raises(ValueError, match=r"min_equal_classes=0\.999\. Received: .*99\.85% equal classes"):
+        to_onnx(tiny_segmenter(), tmp_path / "a.onnx")
+    assert list(tmp_path.iterdir()) == []
+    assert to_onnx(tiny_segmenter(), tmp_path / "a.onnx", min_equal_classes=0.99).equal_classes == 0.9985
+
+
 class Cholesky(keras.layers.Layer):
     def call(self, x):
         square = keras.ops.matmul(x, keras.ops.swapaxes(x, -1, -2)) + 1e6 * keras.ops.eye(8)
@@ -310,13 +442,18 @@ def test_a_good_export_is_silent(tiny_segmenter, tmp_path, capfd):
 
 
 JAX_SCRIPT = """
-import keras, numpy as np, sys
+import keras, numpy as np, pathlib, sys
 from keras_wsseg.export import OnnxSegmenter, to_onnx
+from keras_wsseg.layers import MeanFieldCRF
 image = keras.Input((None, None, 3))
 x = keras.layers.Rescaling(1 / 255)(image)
 x = keras.layers.Conv2D(8, 3, strides=4, padding="same", activation="relu")(x)
 segmenter = keras.Model(image, keras.layers.Conv2D(3, 1)(x))
 assert keras.backend.backend() == "jax"
+crf = MeanFieldCRF(radius=2, iterations=2)
+folded = pathlib.Path(sys.argv[1]).with_name("folded.onnx")
+assert to_onnx(segmenter, folded, refine=crf, tta={"flip": True}, input="uint8").max_difference < 1e-4
+assert "mirrored" in OnnxSegmenter(folded).metadata["tta"]
 assert to_onnx(segmenter, sys.argv[1]).max_difference < 1e-4
 picture = np.random.default_rng(0).uniform(0, 255, (1, 13, 22, 3)).astype("float32")
 logits = keras.ops.image.resize(segmenter(picture), (13, 22), interpolation="bilinear")
@@ -333,7 +470,7 @@ def test_on_jax_the_file_says_what_jax_says(tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["a.onnx"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.onnx", "folded.onnx"]
 
 
 @pytest.mark.parametrize("module", [onnx_writer, export_report])
