@@ -70,7 +70,9 @@ def fails(capsys):
             left = main([str(word) for word in argv])
         except SystemExit as stop:
             left = stop.code
-        said = capsys.readouterr().err
+        # Which provider runs an exported segmenter is told before anything can go wrong with it.
+        lines = capsys.readouterr().err.splitlines(keepends=True)
+        said = "".join(line for line in lines if ".onnx runs on " not in line)
         assert left == status, said
         assert said.startswith("keras-wsseg: ") and said.count("\n") == 1 and said.endswith("\n"), said
         return said.strip().removeprefix("keras-wsseg: error: ")
