@@ -5,6 +5,7 @@ import ctypes
 import io
 import pathlib
 import re
+import sys
 
 try:
     import onnxruntime
@@ -132,24 +133,25 @@ def _missing_library(name):
     """Why a provider's own library cannot be loaded, or None.
 
     ONNX Runtime writes that to the standard error alone. The CUDA libraries that pip installs are found only
-    after `preload_dlls`.
+    after `preload_dlls`. Windows is not asked: there the library would start without ONNX Runtime.
     """
-    stem = f"onnxruntime_providers_{_short(name)}"
-    folder = pathlib.Path(onnxruntime.__file__).parent / "capi"
-    library = next((path for path in folder.glob(f"*{stem}.*") if path.suffix in (".so", ".dll")), None)
-    if library is None:
-        return None
-    if _load_problem(library) and hasattr(onnxruntime, "preload_dlls"):
+    library = (
+        pathlib.Path(onnxruntime.__file__).parent / "capi" / f"libonnxruntime_providers_{_short(name)}.so"
+    )
+    problem = _load_problem(library)
+    if (problem or sys.platform == "win32") and hasattr(onnxruntime, "preload_dlls"):
         with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(Exception):
             onnxruntime.preload_dlls()
-    return _load_problem(library)
+    return problem and _load_problem(library)
 
 
 def _load_problem(library):
+    if not library.is_file():
+        return None
     try:
         ctypes.CDLL(str(library))
     except OSError as error:
-        # ONNX Runtime gives its own symbols to the library as it loads it.
+        # All it needs is there but ONNX Runtime's own symbols, which only ONNX Runtime can give it.
         return None if "undefined symbol" in str(error) else said(error)
     return None
 
