@@ -64,9 +64,11 @@ class Server:
         connection.request("GET", path)
         return connection.getresponse().read().decode()
 
-    def metric(self, name):
-        lines = self.get("/metrics").splitlines()
-        return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+    def progress(self):
+        """Requests in flight and pictures done, at one moment."""
+        lines = (line.split() for line in self.get("/metrics").splitlines() if line[0] != "#")
+        metrics = {line[0]: int(float(line[1])) for line in lines}
+        return metrics["keras_wsseg_in_flight"], metrics["keras_wsseg_pictures_total"]
 
 
 class Client(threading.Thread):
@@ -117,17 +119,18 @@ def load(server, picture, clients, seconds):
 
 
 def stop_under_load(server, picture, clients):
-    """SIGTERM while every client has a picture there; returns whether all got their masks and status 0."""
+    """SIGTERM once the picture of every client is there; returns whether all got masks, and status 0."""
+    _, before = server.progress()
     threads = [Client(server.port, picture, end=0.0) for _ in range(clients)]
-    while server.metric("keras_wsseg_in_flight") < clients and any(thread.is_alive() for thread in threads):
-        time.sleep(0.001)
-    waiting = server.metric("keras_wsseg_in_flight")
+    in_flight, done = server.progress()
+    while in_flight + done < before + clients and any(thread.is_alive() for thread in threads):
+        in_flight, done = server.progress()
     server.process.send_signal(signal.SIGTERM)
     for thread in threads:
         thread.join()
     counts = collections.Counter(status for thread in threads for status, _ in thread.seen)
     status = server.process.wait(60)
-    print(f"SIGTERM with {waiting:.0f} requests in flight: answers {dict(counts)}, exit status {status}")
+    print(f"SIGTERM with {in_flight} requests in flight: answers {dict(counts)}, exit status {status}")
     return set(counts) == {200} and status == 0
 
 
