@@ -1,6 +1,6 @@
 """Frames out of video files."""
 
-VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv")
+VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mts", ".m2ts", ".wmv")
 # Seconds by which the frames of a whole file may fall short of the length that it tells.
 _SLACK = 0.5
 
@@ -21,7 +21,7 @@ def read_frames(path, every=1):
     """Decodes a video from its beginning to its end, leaving out frames with faults.
 
     PyAV decodes because it tells damage from the end of a file, which OpenCV does not. A transport stream
-    (.ts, .mpg) tells no length, so that one that was cut off between frames is as good as a shorter one.
+    (.mts, .mpg) tells no length, so that one that was cut off between frames is as good as a shorter one.
 
     Args:
         path: the file.
@@ -62,7 +62,8 @@ def _open(path):
     except ImportError as error:
         raise ImportError("Reading a video needs PyAV: pip install 'keras-wsseg[video]'") from error
     try:
-        container = av.open(str(path))
+        # Without a scheme, a colon in the name would end one.
+        container = av.open(f"file:{path}")
     except (av.error.FFmpegError, OSError) as error:
         raise ValueError(f"The video {str(path)!r} cannot be read. Received: {_words(error)}") from error
     if not container.streams.video:

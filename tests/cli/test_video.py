@@ -88,6 +88,13 @@ def test_what_is_no_film_is_told(tmp_path):
     assert "none.avi'" in read(tmp_path / "none.avi")[2]
 
 
+def test_any_name_will_do(tmp_path):
+    film = write_film(tmp_path / "film.mp4", frames=2)
+    for name in ("at 12:30 ü%03d.mp4", "concat:x.mp4"):
+        film = film.rename(tmp_path / name)
+        assert read(film)[0] == [0, 1]
+
+
 def test_a_sound_file_has_no_pictures(tmp_path):
     import av
 
