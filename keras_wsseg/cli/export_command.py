@@ -1,83 +1,116 @@
 """`keras-wsseg export`."""
 
+import os
 import pathlib
 import shlex
 
 from keras_wsseg.cli import console
+from keras_wsseg.cli.export_options import add_options, format_of, settings_for
 from keras_wsseg.cli.options import add_command
 from keras_wsseg.cli.segmenters import load_keras_model
 from keras_wsseg.training.run_folder import segmenter_file
 
 _DESCRIPTION = """
-Writes a trained segmenter as one ONNX file that holds its normalisation, class names and colours, and
-compares it with Keras on the spot: a larger difference than --tolerance is an error. It needs a run folder or
-a .keras file, and the packages of the extra [export].
+Writes a trained segmenter as one ONNX file that holds its normalisation, class names and colours, and where
+asked for a CRF and augmentation, and compares it with Keras on the spot: a difference above the limits is an
+error that leaves no file. It needs a run folder or a .keras file, and the packages of the extra [export].
+OUT.tflite is for LiteRT, and a name without an ending becomes a SavedModel folder.
+"""
+
+_EXAMPLE = """
+keras-wsseg export runs/hearts hearts.onnx
+keras-wsseg export runs/hearts hearts.onnx --crf windowed --web page
+keras-wsseg export runs/hearts hearts8.onnx --precision int8 --calibration hearts/images
+keras-wsseg export runs/hearts hearts.tflite --size 160x160
 """
 
 
 def add_to(commands):
     """Adds the command."""
     parser = add_command(
-        commands,
-        "export",
-        "write a segmenter as one ONNX file",
-        _DESCRIPTION,
-        "keras-wsseg export runs/hearts hearts.onnx",
+        commands, "export", "write a segmenter as one ONNX file, or for the browser", _DESCRIPTION, _EXAMPLE
     )
     parser.add_argument("segmenter", metavar="SEGMENTER", help="run folder or .keras file")
-    parser.add_argument("out", metavar="OUT.onnx", help="file to write; an existing one is replaced")
     parser.add_argument(
-        "--class-names", metavar="A,B,...", help="names of the classes (default: those of the training data)"
+        "out",
+        metavar="OUT",
+        help="OUT.onnx, OUT.tflite, or a SavedModel folder; what is there already is replaced",
     )
-    parser.add_argument(
-        "--tolerance",
-        type=float,
-        default=1e-4,
-        metavar="X",
-        help="largest difference of a probability between Keras and ONNX Runtime (default: 0.0001)",
-    )
+    add_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments):
     """Exports and prints the report."""
     out = pathlib.Path(arguments.out)
-    if out.suffix.lower() != ".onnx":
-        raise ValueError(f"OUT.onnx must end in .onnx. Received: {arguments.out!r}")
-    if not arguments.tolerance > 0:
-        raise ValueError(f"--tolerance must be greater than 0. Received: {arguments.tolerance}")
+    kind = format_of(out)
     if pathlib.Path(arguments.segmenter).suffix.lower() == ".onnx":
         raise ValueError(
             f"A segmenter to export must be a run folder or .keras. Received: {arguments.segmenter!r}"
         )
     segmenter_file(arguments.segmenter)
+    settings = settings_for(kind, arguments)
     model, class_names, config = load_keras_model(arguments.segmenter)
-    from keras_wsseg.export import to_onnx
-
     if arguments.class_names is not None:
         class_names = tuple(name.strip() for name in arguments.class_names.split(","))
+    from keras_wsseg.cli.refine import asked_crf
+    from keras_wsseg.export.source import find_value_range
+
     out.parent.mkdir(parents=True, exist_ok=True)
-    report = to_onnx(
+    if arguments.web is not None:
+        _prepare_page(out, arguments)
+    report = _writer(kind)(
         model,
         out,
         class_names=class_names,
-        tolerance=arguments.tolerance,
+        refine=asked_crf(arguments, find_value_range(model) or (0.0, 255.0)),
         metadata={"method": config.method} if config else None,
+        **settings,
     )
-    sizes = ", ".join(f"{width}x{height}" for height, width in report.sizes)
+    _print_report(report)
+    if kind == "onnx":
+        print("Next, run it on pictures of any size:")
+        print(f"  {console.own_command()} predict {shlex.quote(str(out))} PICTURES --out masks --overlay")
+    if arguments.web is not None:
+        _write_page(out, arguments)
+
+
+def _writer(kind):
+    from keras_wsseg import export
+
+    return {"onnx": export.to_onnx, "tflite": export.to_litert, "": export.to_saved_model}[kind]
+
+
+def _print_report(report):
+    rows = [("size", f"{report.file_size / 1e6:.2f} MB")]
+    if report.opset is not None:
+        rows += [("ONNX opset", str(report.opset))]
     console.print_table(
         (str(report.path), ""),
         [
-            ("size", f"{report.file_size / 1e6:.2f} MB"),
-            ("ONNX opset", str(report.opset)),
-            (
-                "largest difference from Keras",
-                f"{report.max_difference:.1e} (allowed: {arguments.tolerance:g})",
-            ),
+            *rows,
+            ("precision", report.precision),
+            ("largest difference from Keras", f"{report.max_difference:.1e}"),
             ("mean difference", f"{report.mean_difference:.1e}"),
             ("pixels of the same class", f"{report.equal_classes:.2%}"),
-            ("compared on pictures of", sizes),
+            ("pixels whose class changes", f"{1 - report.equal_classes:.2%}"),
+            ("compared on pictures of", ", ".join(f"{width}x{height}" for height, width in report.sizes)),
         ],
     )
-    print("Next, run it on pictures of any size:")
-    print(f"  {console.own_command()} predict {shlex.quote(str(out))} PICTURES --out masks --overlay")
+
+
+def _prepare_page(out, arguments):
+    """Finds what stands in the way of a page before the export takes its time."""
+    from keras_wsseg.export.web_page import prepare_web
+
+    pathlib.Path(arguments.web).absolute().parent.mkdir(parents=True, exist_ok=True)
+    prepare_web(out, arguments.web, arguments.web_runtime)
+
+
+def _write_page(out, arguments):
+    from keras_wsseg.export import to_web
+
+    page = to_web(out, arguments.web, runtime=arguments.web_runtime)
+    folder = shlex.quote(os.fspath(page.parent))
+    print("A page for the browser; open it through a web server, as files it cannot read the segmenter:")
+    print(f"  python -m http.server --directory {folder}    # http://localhost:8000")

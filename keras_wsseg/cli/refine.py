@@ -32,14 +32,27 @@ def refined(segmenter, arguments):
     Raises:
         ValueError: if a setting of a CRF was given without one, or is out of its range.
     """
+    crf = asked_crf(arguments, segmenter.value_range)
+    if crf is None:
+        return segmenter
+    from keras_wsseg.training import RefinedSegmenter
+
+    return RefinedSegmenter(segmenter, crf)
+
+
+def asked_crf(arguments, value_range):
+    """The CRF that was asked for, a `layers.MeanFieldCRF`, or None.
+
+    Raises:
+        ValueError: if a setting of a CRF was given without one, or is out of its range.
+    """
     given = {name: getattr(arguments, f"crf_{name}") for name in ("xy", "rgb", "strength", "iterations")}
     given = {name: value for name, value in given.items() if value is not None}
     if arguments.crf == "none":
         for name in given:
             raise ValueError(f"--crf-{name} needs --crf windowed or --crf dense. Received: --crf none")
-        return segmenter
+        return None
     load_keras()
-    from keras_wsseg.training import RefinedSegmenter
     from keras_wsseg.training.refinement import build_crf
 
-    return RefinedSegmenter(segmenter, build_crf(arguments.crf, segmenter.value_range, **given))
+    return build_crf(arguments.crf, value_range, **given)
