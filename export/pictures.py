@@ -132,7 +132,7 @@ def _check_values(array, value_range, dtype):
         warnings.warn(
             f"The picture's values reach {brightest:g} only, and this segmenter takes 0 to {high:g}: was it "
             "scaled to [0, 1]?",
-            stacklevel=5,
+            stacklevel=6,
         )
 
 
