@@ -37,7 +37,7 @@ class Session:
     def __init__(self, path, providers, threads):
         self._path = path
         self._session, self.note = start(path, providers, threads)
-        self.provider = self.note.split(":")[0]
+        self.provider = self._session.get_providers()[0]
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         self.outputs = tuple(item.name for item in outputs)
         kinds = [(item.name, item.type, len(item.shape)) for item in inputs]
