@@ -5,10 +5,14 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 # Bytes a second: less than any line carries today, more than it pays to dribble.
 SLOWEST = 16 * 1024
+# A process has some 1000 files by default; without one left, asyncio complains thousands of times a second.
+MOST_CONNECTIONS = 500
 
 
 class ImpatientProtocol(H11Protocol):
-    """Closes connections on which nothing moves; uvicorn alone would keep them for ever.
+    """Closes connections on which nothing moves, and those beyond `MOST_CONNECTIONS` at once.
+
+    Uvicorn alone would keep them for ever.
 
     A client may take `timeout_keep_alive` seconds of uvicorn's configuration to send the headers of a
     request, and as many to send the rest of a body that was refused (to close at once would take the refusal
@@ -22,6 +26,8 @@ class ImpatientProtocol(H11Protocol):
 
     def connection_made(self, transport):
         super().connection_made(transport)
+        if len(self.connections) > MOST_CONNECTIONS:
+            transport.abort()
         self._watch()
 
     def connection_lost(self, exc):

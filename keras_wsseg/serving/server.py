@@ -16,6 +16,8 @@ from keras_wsseg.serving.service import in_a_line
 
 # What is sent is small or was bounded before: this is for clients that read slowly.
 _SECONDS_TO_SEND = 5
+# Connections that asyncio accepts before it looks at any of them.
+_ACCEPTED_AT_ONCE = 128
 
 
 class Server(uvicorn.Server):
@@ -46,6 +48,7 @@ class Server(uvicorn.Server):
             access_log=False,
             proxy_headers=False,
             server_header=False,
+            backlog=_ACCEPTED_AT_ONCE,
             timeout_keep_alive=service.limits.read_timeout,
             timeout_graceful_shutdown=_SECONDS_TO_SEND,
         )
@@ -126,7 +129,7 @@ def listen(host, port):
     """
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=1024)
+        return socket.create_server((host, port), family=family, backlog=_ACCEPTED_AT_ONCE)
     except (OSError, OverflowError, UnicodeError) as error:
         said = str(getattr(error, "strerror", None) or error).partition(" (while")[0]
         raise OSError(

@@ -3,7 +3,7 @@ import time
 
 import numpy as np
 import pytest
-from service_cases import RunningServer, encoded, noise, received, talk, wait_until
+from service_cases import PATIENCE, RunningServer, encoded, noise, received, talk, wait_until
 
 PICTURE = encoded(noise())
 HEAD = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\n"
@@ -73,6 +73,20 @@ def test_who_reads_slowly_gets_all_of_the_answer(segmenter):
     connection.close()
     server.stop()
     assert count > 16_000_000
+
+
+def test_connections_beyond_the_most_are_closed_at_once(segmenter, monkeypatch):
+    monkeypatch.setattr("keras_wsseg.serving.impatient_protocol.MOST_CONNECTIONS", 3)
+    server = RunningServer(segmenter, read_timeout=PATIENCE)
+    first = [talk(server.port, b"") for _ in range(3)]
+    wait_until(lambda: len(server.server.server_state.connections) == 3)
+    assert received(talk(server.port, b"")) == b""
+    first.pop().close()
+    wait_until(lambda: len(server.server.server_state.connections) == 2)
+    assert server.ask("GET", "/health")[0] == 200
+    server.stop()
+    for connection in first:
+        connection.close()
 
 
 @pytest.mark.parametrize(

@@ -101,8 +101,8 @@ def test_an_answer_that_takes_too_long_is_given_up_and_its_worker_comes_back(gat
     running, waiting = (Asking(server.port, "POST", "/predict", PICTURE) for _ in range(2))
     for asking in (running, waiting):
         check_refused(asking.result(), 504, "not ready within 0.2 seconds")
-    assert server.service.pool.running == 1 and server.service.pool.waiting == 0
-    assert len(segmenter.pictures) == 1
+    wait_until(lambda: server.service.pool.waiting == 0)
+    assert server.service.pool.running == len(segmenter.pictures) == 1
     segmenter.gate.set()
     wait_until(lambda: server.service.pool.running == 0)
     wait_until(lambda: server.ask("POST", "/predict", PICTURE)[0] == 200)
