@@ -101,10 +101,7 @@ def to_litert(
         draft = pathlib.Path(folder) / "draft.tflite"
         write_bare("to_bare_litert", prepared, draft)
         with zipfile.ZipFile(draft, "a") as archive:
-            # Without a date, so that the same segmenter gives the same file.
-            archive.writestr(
-                zipfile.ZipInfo(metadata_json.FILE_NAME), metadata_json.metadata_json(prepared.about)
-            )
+            archive.writestr(metadata_json.FILE_NAME, metadata_json.metadata_json(prepared.about))
         outputs = _run(interpreter, draft, prepared.reference.pictures)
         differences = parity.compare(prepared.reference, outputs)
         limits.check(differences, "LiteRT", prepared.reference.largest_logit)
