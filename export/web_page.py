@@ -12,8 +12,8 @@ from keras_wsseg.export.web_runtime import FILES, FOLDER, find_runtime, place_ru
 ASSETS = pathlib.Path(__file__).with_name("web")
 MODEL = "segmenter.onnx"
 DESCRIPTION = "segmenter.json"
-# About a second on one core for a small network, and some 100 MB for 21 classes.
-MAX_PIXELS = 1024 * 1024
+# Seconds on one core for a network of a few million weights.
+MAX_PIXELS = 500_000
 
 
 def to_web(path, folder, runtime="download", title=None, max_pixels=MAX_PIXELS):
@@ -38,15 +38,15 @@ def to_web(path, folder, runtime="download", title=None, max_pixels=MAX_PIXELS):
             fetch it from cdn.jsdelivr.net, so that the page is 14 MB smaller and needs the internet.
         title: heading of the page; by default the name of the file.
         max_pixels: pixels of the largest picture that is segmented as it is; a larger one is scaled down to
-            as many, and its mask up again. Time and memory grow with it.
+            as many, and its mask up again. Time and memory grow with it; visitors may choose another limit.
 
     Returns:
         Path of the page, `index.html` in the folder.
 
     Raises:
         FileNotFoundError: if the file, the folder around `folder` or the runtime does not exist.
-        ValueError: if the file is no segmenter or not one for a browser's pictures, files of
-            somebody else stand in the way, an argument does not fit, or the download is not what was published.
+        ValueError: if the file is no segmenter or not one for a browser's pictures, files of somebody else
+            stand in the way, an argument does not fit, or the download is not what was published.
         ConnectionError: if the registry does not answer.
         ImportError: if a package of the extra `export` is missing.
 

@@ -25,6 +25,10 @@ export class Legend {
     details.querySelector("summary").textContent = `${gone.length} not in this picture`;
   }
 
+  forgetShares() {
+    for (const { share } of this.rows) share.textContent = "";
+  }
+
   #row(name, number, colour) {
     const item = document.createElement("li");
     const label = item.appendChild(document.createElement("label"));

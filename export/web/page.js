@@ -7,8 +7,9 @@ import { Segmenter } from "./segmenter.js";
 
 const $ = (id) => document.getElementById(id);
 const FAINT = 40;
+const LIMITS = [100_000, 250_000, 500_000, 1_000_000, 2_000_000, 4_000_000, 8_000_000];
 
-let about, segmenter, legend, shown;
+let about, segmenter, legend, file, shown;
 // Pictures come faster than masks: only what belongs to the newest one is shown.
 let newest = 0;
 
@@ -23,6 +24,7 @@ async function describe() {
   about = await response.json();
   document.title = $("title").textContent = about.title;
   listFacts();
+  listLimits();
   legend = new Legend(about, paint);
   segmenter = new Segmenter(about, showProgress);
 }
@@ -52,6 +54,11 @@ function listen() {
     if (event.dataTransfer.files.length) take([...event.dataTransfer.files]);
     else fail("Only files can be dropped: save the picture first.");
   });
+  $("stop").addEventListener("click", stop);
+  $("limit").addEventListener("change", () => {
+    about.max_pixels = Number($("limit").value);
+    if (file) take([file]);
+  });
   $("opacity").addEventListener("input", showOpacity);
   $("save-mask").addEventListener("click", () => save("mask", (result) => encodeMask(result, about.palette)));
   $("save-overlay").addEventListener("click", () => save("overlay", encodeOverlay));
@@ -60,23 +67,26 @@ function listen() {
   showOpacity();
 }
 
-async function take([file, ...more]) {
-  if (!file) return;
+async function take([first, ...more]) {
+  if (!first) return;
   const turn = ++newest;
+  segmenter?.stop();
+  file = first;
   clear();
   try {
     await described;
-    const picture = await readPicture(file, about);
+    const picture = await readPicture(first, about);
     if (turn !== newest) return;
     showPicture(picture);
-    if (more.length) picture.notes.push(`Only the first of ${more.length + 1} files is shown, ${file.name}.`);
+    if (more.length) picture.notes.push(`Only the first of ${more.length + 1} files is shown, ${first.name}.`);
     showNotes(picture.notes);
     const provider = await load();
     if (turn !== newest) return;
     working(`Segmenting ${picture.width} × ${picture.height} pixels`);
+    $("stop").hidden = false;
     const made = await segmenter.run(picture);
     if (turn !== newest) return;
-    showMask(file, picture, made);
+    showMask(picture, made);
     idle(`${picture.width} × ${picture.height} pixels in ${made.seconds.toFixed(2)} s: ${provider}.`);
   } catch (error) {
     if (turn === newest) fail(error.message);
@@ -92,8 +102,8 @@ function showPicture({ image, width, height, fullWidth, fullHeight }) {
   $("picture").getContext("2d").putImageData(image, 0, 0);
 }
 
-function showMask(file, { width, height, fullWidth, fullHeight }, { classes, probabilities }) {
-  shown = { file, classes, probabilities, width, height, fullWidth, fullHeight };
+function showMask({ width, height, fullWidth, fullHeight }, { classes, probabilities }) {
+  shown = { classes, probabilities, width, height, fullWidth, fullHeight };
   const counts = new Array(about.class_names.length).fill(0);
   for (const number of classes) counts[number]++;
   legend.showShares(counts);
@@ -126,7 +136,7 @@ function packed(rgb, alpha) {
   return new Uint32Array(Uint8Array.of(...rgb, alpha).buffer)[0];
 }
 
-async function encodeOverlay({ file, fullWidth, fullHeight }) {
+async function encodeOverlay({ fullWidth, fullHeight }) {
   const picture = await decode(file);
   const canvas = new OffscreenCanvas(fullWidth, fullHeight);
   const context = canvas.getContext("2d");
@@ -142,7 +152,7 @@ async function save(what, encode) {
   try {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(await encode(shown));
-    link.download = `${(shown.file.name || "picture").replace(/\.[^.]*$/, "")}_${what}.png`;
+    link.download = `${(file.name || "picture").replace(/\.[^.]*$/, "")}_${what}.png`;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
   } catch (error) {
@@ -191,8 +201,18 @@ function listFacts() {
   }
 }
 
+function listLimits() {
+  const limits = [...new Set([...LIMITS, about.max_pixels])].sort((one, other) => one - other);
+  for (const limit of limits) {
+    $("limit").add(new Option(limit < 1e5 ? `${limit} pixels` : `${+(limit / 1e6).toFixed(2)} megapixels`, limit));
+  }
+  $("limit").value = about.max_pixels;
+  $("limit-row").hidden = Boolean(about.input.height || about.input.width);
+}
+
 function clear() {
   shown = window.segmenterResult = undefined;
+  legend?.forgetShares();
   $("controls").disabled = true;
   $("error").hidden = $("notes").hidden = true;
   $("stage").hidden = true;
@@ -208,7 +228,13 @@ function working(what) {
 
 function idle(what) {
   $("status").textContent = what;
-  $("progress").hidden = true;
+  $("progress").hidden = $("stop").hidden = true;
+}
+
+function stop() {
+  newest++;
+  segmenter.stop();
+  idle("Stopped.");
 }
 
 function fail(what) {

@@ -5,6 +5,7 @@ export class Segmenter {
   #ready;
   #waiting = new Map();
   #next = 0;
+  #running;
 
   constructor(about, onProgress) {
     this.about = about;
@@ -27,14 +28,22 @@ export class Segmenter {
   // Resolves to { classes, probabilities, seconds } of a picture { pixels, width, height }.
   async run({ pixels, width, height }) {
     await this.load();
+    const worker = (this.#running = this.#worker);
     try {
       return await this.#ask({ kind: "run", pixels, width, height });
     } catch (error) {
-      // A runtime that ran out of memory does not recover, a fresh one does.
-      this.#stop();
+      // WebAssembly gives no memory back, be it all that there is: a fresh runtime starts with little.
+      if (worker === this.#worker) this.#stop();
       const size = `${width} × ${height} pixels`;
       throw new Error(`The segmenter failed on this picture of ${size}: ${error.message}.`, { cause: error });
+    } finally {
+      if (worker === this.#running) this.#running = undefined;
     }
+  }
+
+  // Gives up the picture at work: the runtime knows no other way than to be started afresh.
+  stop() {
+    if (this.#running) this.#stop();
   }
 
   #start() {
@@ -55,7 +64,7 @@ export class Segmenter {
   #stop() {
     this.#worker.terminate();
     this.#ready = undefined;
-    this.#rejectAll("the segmenter was started afresh");
+    this.#rejectAll("it was stopped");
   }
 
   #rejectAll(reason) {

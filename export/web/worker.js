@@ -8,7 +8,7 @@ self.onmessage = async ({ data }) => {
     const answer = kind === "load" ? await load(data.about) : await run(data);
     self.postMessage({ id, answer }, Object.values(answer).flatMap((value) => value?.buffer ?? []));
   } catch (error) {
-    self.postMessage({ id, error: firstLine(error) });
+    self.postMessage({ id, error: inWords(error) });
   }
 };
 
@@ -87,6 +87,8 @@ async function fetchBytes(url, what, integrity = "") {
   return new Uint8Array(await new Blob(parts).arrayBuffer());
 }
 
-function firstLine(error) {
-  return String(error?.message ?? error).trim().split("\n")[0];
+function inWords(error) {
+  const said = String(error?.message ?? error);
+  if (/bad_alloc|out of memory|allocation failed/i.test(said)) return "it takes more memory than the browser has";
+  return said.trim().split("\n")[0].replace(/^.*ERROR_MESSAGE: /, "").replace(/\.+$/, "");
 }

@@ -9,6 +9,7 @@ import threading
 
 import numpy as np
 import pytest
+from onnx import helper
 from PIL import Image, ImageCms
 from web_cases import smooth_picture, write_segmenter
 
@@ -205,10 +206,10 @@ def test_colours_become_grey_as_in_pillow(show, tmp_path):
     grey = write_segmenter(tmp_path / "grey.onnx", channels=1)
     picture = smooth_picture(20, 30)
     page = show(grey)
-    classes, _ = segment(page, save(tmp_path / "picture.png", picture))
+    _, probabilities = segment(page, save(tmp_path / "picture.png", picture))
     assert "the colours were turned into grey" in page.inner_text("#notes")
     seen = np.asarray(Image.fromarray(picture).convert("L"))
-    np.testing.assert_array_equal(classes, OnnxSegmenter(grey)(seen).ravel())
+    np.testing.assert_allclose(probabilities, OnnxSegmenter(grey).probabilities(seen).ravel(), atol=1e-6)
 
 
 def test_pictures_stand_upright(show, tmp_path):
@@ -369,20 +370,25 @@ def test_dropping_a_text_is_answered(show, tmp_path):
 
 
 def test_newest_picture_wins(show, tmp_path):
-    path = write_segmenter(tmp_path / "segmenter.onnx")
-    first, last = smooth_picture(300, 400), smooth_picture(20, 30, seed=1)
-    page = show(path)
+    path = write_segmenter(tmp_path / "segmenter.onnx", classes=20)
+    first, last = smooth_picture(1000, 1500), smooth_picture(20, 30, seed=1)
+    page = show(path, max_pixels=2_000_000)
+    page.evaluate(
+        """() => {
+            window.told = [];
+            const status = document.getElementById("status");
+            new MutationObserver(() => told.push(status.textContent)).observe(status, { childList: true });
+        }"""
+    )
     page.set_input_files("#file", save(tmp_path / "first.png", first))
+    page.get_by_text("Segmenting 1500 × 1000 pixels").wait_for()
     page.set_input_files("#file", save(tmp_path / "last.png", last))
-    page.locator(DONE).first.wait_for()
     page.get_by_text("30 × 20 pixels in").wait_for()
     np.testing.assert_array_equal(page.evaluate(RESULT)["classes"], OnnxSegmenter(path)(last).ravel())
+    assert not any(text.startswith("1500 × 1000 pixels in") for text in page.evaluate("told"))
 
 
 def test_a_picture_that_fails_leaves_the_page_working(show, tmp_path):
-    from onnx import helper
-
-    # Doubles 8 rows and 8 columns, and fails at any other size.
     nodes = [
         helper.make_node("Constant", [], ["eight"], value_ints=[1, 8, 8, 3]),
         helper.make_node("Reshape", ["float", "eight"], ["eight_by_eight"]),
@@ -391,9 +397,44 @@ def test_a_picture_that_fails_leaves_the_page_working(show, tmp_path):
     picture = smooth_picture(8, 8)
     page = show(path)
     page.set_input_files("#file", save(tmp_path / "large.png", smooth_picture(20, 30)))
-    assert complaint(page).startswith("The segmenter failed on this picture of 30 × 20 pixels: ")
+    said = complaint(page)
+    assert said.startswith("The segmenter failed on this picture of 30 × 20 pixels: ") and "ERROR" not in said
+    assert said.endswith(".") and not said.endswith("..")
     classes, _ = segment(page, save(tmp_path / "good.png", picture))
     np.testing.assert_array_equal(classes, OnnxSegmenter(path)(picture).ravel())
+
+
+def test_a_picture_that_takes_too_much_memory(show, tmp_path):
+    # 1431 copies of a picture of 500 x 500: just below the 4 GB that WebAssembly can name.
+    nodes = [
+        helper.make_node("Constant", [], ["times"], value_ints=[1, 1, 1, 1431]),
+        helper.make_node("Constant", [], ["first"], value_ints=[0]),
+        helper.make_node("Constant", [], ["last"], value_ints=[3]),
+        helper.make_node("Constant", [], ["axis"], value_ints=[3]),
+        helper.make_node("Tile", ["float", "times"], ["copies"]),
+        helper.make_node("Slice", ["copies", "first", "last", "axis"], ["one"]),
+    ]
+    path = write_segmenter(tmp_path / "segmenter.onnx", nodes=nodes)
+    page = show(path)
+    page.set_input_files("#file", save(tmp_path / "large.png", smooth_picture(500, 500)))
+    assert complaint(page) == (
+        "The segmenter failed on this picture of 500 × 500 pixels: it takes more memory than the browser has."
+    )
+    page.select_option("#limit", label="0.1 megapixels")
+    page.get_by_text("316 × 316 pixels in").wait_for()
+    assert page.locator("#error").is_hidden()
+
+
+def test_stop_gives_up_a_picture(show, tmp_path):
+    path = write_segmenter(tmp_path / "segmenter.onnx", classes=20)
+    picture = smooth_picture(20, 30)
+    page = show(path, max_pixels=8_000_000)
+    page.set_input_files("#file", save(tmp_path / "large.png", smooth_picture(2000, 3000)))
+    page.click("#stop")
+    assert page.inner_text("#status") == "Stopped."
+    classes, _ = segment(page, save(tmp_path / "good.png", picture))
+    np.testing.assert_array_equal(classes, OnnxSegmenter(path)(picture).ravel())
+    assert page.complaints == []
 
 
 def test_nothing_is_asked_of_other_servers(show, tmp_path):
@@ -488,7 +529,7 @@ def test_a_picture_chosen_before_the_page_is_ready(show, tmp_path):
     path = write_segmenter(tmp_path / "segmenter.onnx")
     picture = smooth_picture(20, 30)
     held = []
-    page = show(path, before=lambda page: page.route("**/segmenter.json", held.append))
+    page = show(path, before=lambda page: page.route("**/segmenter.json", lambda route: held.append(route)))
     page.set_input_files("#file", save(tmp_path / "picture.png", picture))
     held[0].continue_()
     page.locator(DONE).first.wait_for()
