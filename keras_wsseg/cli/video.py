@@ -1,5 +1,7 @@
 """Frames out of video files."""
 
+import numpy as np
+
 VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mts", ".m2ts", ".wmv")
 # Seconds by which the frames of a whole file may fall short of the length that it tells.
 _SLACK = 0.5
@@ -28,7 +30,7 @@ def read_frames(path, every=1):
         every: 1 for all frames, n for each n-th.
 
     Yields:
-        `(number, frame)`: numbers from 0, frames uint8 `(height, width, 3)` as stored, not turned.
+        `(number, frame)`: numbers from 0, frames uint8 `(height, width, 3)`, turned as players show them.
 
     Raises:
         ImportError: if PyAV is not installed.
@@ -45,7 +47,7 @@ def read_frames(path, every=1):
             whole += 1
             end = max(end, (frame.time or 0) + float((frame.duration or 0) * (frame.time_base or 0)))
             if number % every == 0:
-                yield number, frame.to_ndarray(format="rgb24")
+                yield number, upright(frame.to_ndarray(format="rgb24"), frame.rotation)
         told = _told_seconds(stream) if stream.duration is None else None
     if told is not None and end < told - _SLACK:
         damage.append(f"an end at {end:.1f} of {told:.1f} seconds")
@@ -54,6 +56,20 @@ def read_frames(path, every=1):
             f"The video {str(path)!r} is damaged or cut off, with {whole} whole frames. "
             f"Received: {damage[0] if damage else 'no frame'}"
         )
+
+
+def upright(frame, degrees):
+    """A frame turned counterclockwise by quarters, as a phone notes that it was held.
+
+    Args:
+        frame: `(height, width, 3)`.
+        degrees: a multiple of 90; others are left to whoever edits films.
+
+    Returns:
+        The turned frame.
+    """
+    quarters, rest = divmod(degrees, 90)
+    return np.ascontiguousarray(np.rot90(frame, quarters)) if quarters % 4 and not rest else frame
 
 
 def _open(path):

@@ -3,7 +3,8 @@
 import dataclasses
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
+from PIL.ExifTags import Base as Tag
 
 _GREY_8 = ("1", "L", "LA")
 _GREY_16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
@@ -45,10 +46,10 @@ def inspect_picture(path, value_range=None):
     """
     try:
         with Image.open(path) as image:
-            size, mode = image.size[::-1], image.mode
+            size, mode = _upright_size(image), image.mode
             if value_range is None and mode in ("L", "RGB"):
                 # JPEG decodes faster at an eighth of the size, and still reads the whole file.
-                image.draft(mode, (size[1] // 8, size[0] // 8))
+                image.draft(mode, (image.width // 8, image.height // 8))
             image.load()
             array = None if value_range is None and mode not in _GREY_16 else _array(image, False)
     except _UNREADABLE as error:
@@ -68,7 +69,7 @@ def inspect_picture(path, value_range=None):
 
 
 def read_picture(path, channels=None):
-    """Read a picture in its own bit depth.
+    """Read a picture in its own bit depth, turned as its camera says and viewers show it.
 
     Args:
         path: PNG, JPEG, BMP or TIFF; grey of 8 or 16 bits or floating point, or colour of 8 bits.
@@ -83,12 +84,19 @@ def read_picture(path, channels=None):
     try:
         with Image.open(path) as image:
             deep = image.mode in _GREY_16 or image.mode == "F"
+            image = ImageOps.exif_transpose(image)
             if channels == "grey" and not deep:
                 image = image.convert("L")
             array = _array(image, channels == "rgb")
     except _UNREADABLE as error:
         raise ValueError(f"The picture {str(path)!r} cannot be read. Received: {error}") from error
     return array.astype(np.uint16) if deep and array.dtype.kind == "i" else array
+
+
+def _upright_size(image):
+    """`(height, width)` of a picture once it is turned as its camera says."""
+    lies = image.getexif().get(Tag.Orientation, 1) in (5, 6, 7, 8)
+    return image.size if lies else image.size[::-1]
 
 
 def _array(image, colour):

@@ -179,13 +179,13 @@ def test_pictures_of_all_channels_are_brought_to_those_of_the_segmenter(exported
     assert read_label_map(tmp_path / "m" / "a.png").shape == (32, 32)
 
 
-def test_a_mask_lies_on_the_pixels_as_stored(exported, tmp_path):
+def test_a_mask_lies_on_the_picture_as_it_is_seen(exported, tmp_path):
     turned = Image.Exif()
     turned[0x0112] = 6
     Image.new("RGB", (40, 24)).save(tmp_path / "a.jpg", exif=turned)
     assert predict(exported, tmp_path / "a.jpg", "--out", tmp_path / "m", "--overlay", "--rgba") == 0
     for name in ("a.png", "overlay/a.png", "rgba/a.png"):
-        assert Image.open(tmp_path / "m" / name).size == (40, 24)
+        assert Image.open(tmp_path / "m" / name).size == (24, 40)
 
 
 def test_folders_within_folders_keep_their_names(exported, folder, tmp_path):

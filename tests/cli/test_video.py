@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from film_cases import brightness, cut_off, write_film
 
-from keras_wsseg.cli.video import count_frames, read_frames
+from keras_wsseg.cli.video import count_frames, read_frames, upright
 
 
 def read(path, every=1):
@@ -113,3 +113,14 @@ def test_a_missing_decoder_names_its_extra(tmp_path, monkeypatch):
     with pytest.raises(ImportError, match=r"needs PyAV: pip install 'keras-wsseg\[video\]'"):
         next(read_frames(tmp_path / "a.mp4"))
     assert count_frames(tmp_path / "a.mp4") == 1
+
+
+def test_frames_are_turned_as_a_phone_was_held():
+    frame = np.arange(18).reshape(2, 3, 3)
+    assert upright(frame, 0) is frame and upright(frame, 360) is frame and upright(frame, 45) is frame
+    # Held upright, a phone says -90: the stored picture is to be turned clockwise.
+    turned = upright(frame, -90)
+    assert turned.shape == (3, 2, 3) and turned.flags.c_contiguous
+    np.testing.assert_array_equal(turned[0], frame[::-1, 0])
+    np.testing.assert_array_equal(upright(frame, 180), frame[::-1, ::-1])
+    np.testing.assert_array_equal(upright(turned, 90), frame)

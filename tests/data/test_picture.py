@@ -37,6 +37,16 @@ def test_sixteen_bits_as_they_are(tmp_path, name):
     assert np.array_equal(read_picture(path, "grey"), deep[..., None])
 
 
+@pytest.mark.parametrize("orientation,turned", [(1, RAMP), (3, RAMP[::-1, ::-1]), (6, RAMP.T[:, ::-1])])
+def test_photographs_are_turned_as_their_camera_says(tmp_path, orientation, turned):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = saved(tmp_path, RAMP, exif=exif)
+    assert inspect_picture(path) == Picture(turned.shape, False, "uint8")
+    assert np.array_equal(read_picture(path)[..., 0], turned)
+    assert np.array_equal(read_picture(path, "grey")[..., 0], turned)
+
+
 def test_thirty_two_bit_integers_must_fit_sixteen(tmp_path):
     path = saved(tmp_path, RAMP.astype(np.int32) * 1000, "a.tif")
     assert inspect_picture(path).dtype == "uint16"
