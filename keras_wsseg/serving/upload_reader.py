@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import sys
 
-from starlette.exceptions import HTTPException
+from python_multipart.exceptions import FormParserError
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
@@ -116,8 +116,8 @@ async def _file_of_form(request):
     parser = _InMemory(request.headers, request.stream(), max_files=1, max_fields=0)
     try:
         form = await parser.parse()
-    except (MultiPartException, HTTPException) as error:
-        said = getattr(error, "message", None) or str(error)
+    except (FormParserError, MultiPartException) as error:
+        said = " ".join((getattr(error, "message", None) or str(error)).split())
         raise Refusal(400, f"The form must hold one file and nothing else. Received: {said}") from None
     try:
         for _, file in form.multi_items():
