@@ -16,7 +16,8 @@ from keras_wsseg.cli.video import VIDEOS
 _DESCRIPTION = """
 Segments pictures and videos of any size and writes a mask for each picture: a PNG of class ids that shows in
 the colours of the classes. It needs a segmenter and pictures; an .onnx file runs without starting TensorFlow.
-A mask lies on the picture as viewers show it, turned as its camera says. A video needs PyAV: pip install 'keras-wsseg[video]'.
+A mask lies on the picture as viewers show it, turned as its camera says. A video needs PyAV: pip install
+'keras-wsseg[video]'.
 """
 
 _EXAMPLE = """
