@@ -75,14 +75,19 @@ def place_runtime(source, page):
     return {"module": f"{FOLDER}/{MODULE}", "wasm": f"{FOLDER}/{WASM}"}
 
 
-def _cached_or_downloaded():
+def user_cache():
+    """The folder in which this user's machine keeps what can be had again."""
     try:
         import platformdirs
     except ImportError as error:
         raise ImportError(
             "Downloading ONNX Runtime Web needs platformdirs: `pip install 'keras-wsseg[export]'`"
         ) from error
-    cache = platformdirs.user_cache_path("keras-wsseg") / f"onnxruntime-web-{VERSION}"
+    return platformdirs.user_cache_path("keras-wsseg")
+
+
+def _cached_or_downloaded():
+    cache = user_cache() / f"onnxruntime-web-{VERSION}"
     if not all((cache / name).is_file() and _integrity(cache / name) == FILES[name] for name in FILES):
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".partial.", dir=cache) as folder:

@@ -48,9 +48,19 @@ def files_to_ship():
     return files
 
 
+def assets_to_ship():
+    """What the page in a browser is made of, by its place beside the modules."""
+    files = {
+        path.relative_to(ROOT).as_posix() for path in (ROOT / "export" / "web").rglob("*") if path.is_file()
+    }
+    assert {"export/web/index.html", "export/web/onnxruntime/LICENSE"} <= files
+    return {f"keras_wsseg/{name}" for name in files}
+
+
 def test_wheel_holds_every_module_and_nothing_else(built):
     names = set(zipfile.ZipFile(built[1]).namelist())
     assert {name for name in names if name.endswith(".py")} == files_to_ship()
+    assert {name for name in names if name.startswith("keras_wsseg/export/web/")} == assets_to_ship()
     assert {name.split("/")[0].split("-")[0] for name in names} == {"keras_wsseg"}
     assert any(name.endswith("licenses/LICENSE") for name in names)
     (entry_points,) = (name for name in names if name.endswith("entry_points.txt"))
@@ -60,7 +70,7 @@ def test_wheel_holds_every_module_and_nothing_else(built):
 def test_sdist_holds_all_that_a_build_needs(built):
     with tarfile.open(built[0]) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    shipped = {name.replace("keras_wsseg/export/", "export/") for name in files_to_ship()}
+    shipped = {name.replace("keras_wsseg/export/", "export/") for name in files_to_ship() | assets_to_ship()}
     assert shipped | {"pyproject.toml", "setup.cfg", "README.md", "LICENSE"} <= names
 
 
