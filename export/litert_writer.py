@@ -42,8 +42,9 @@ def to_litert(
     - output `classes`: `(batch, height, width)`, uint8 for up to 254 classes, else int32.
 
     With `size` every segmenter of `models` converts, with CRF and augmentation too, and the batch stays free;
-    accelerators of phones want a fixed size as well. For pictures of any size some operations have no
-    counterpart, among them those of `UNet` at full resolution and of the CRF, which is an error.
+    accelerators of phones want a fixed size as well. For pictures of any size `DeepLabV3Plus`, `UNet` with an
+    `output_stride` and `at_working_size` around a `UNet` convert; the others and the CRF hold operations that
+    have no counterpart there, which is an error.
 
     Names, colours, range and method are in `segmenter.json` inside the file, an associated file in the sense
     of LiteRT's metadata: a ZIP archive behind the graph that interpreters pass over and any ZIP reader opens,

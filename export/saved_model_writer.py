@@ -12,7 +12,6 @@ from keras_wsseg.export.preparation import prepare
 from keras_wsseg.export.saved_model_folder import replace_folder
 from keras_wsseg.export.source import first_line
 
-# The folder that TensorFlow leaves to other libraries: it copies it along and reads nothing in it.
 METADATA_FOLDER = "assets.extra"
 
 
@@ -35,17 +34,18 @@ def to_saved_model(
     """Writes a trained segmenter as a SavedModel and proves on the spot that it says what Keras says.
 
     This is what TensorFlow Serving, TFX and programs in TensorFlow's C++, Java and Go load; for anything else
-    `to_onnx` writes one file. The folder takes pictures as they are, and `tf.saved_model.load` needs neither
-    Keras nor this library. Its signatures `serving_default` and `serve`, which are the same, have
+    `to_onnx` writes one file. The folder takes pictures as they are, and whoever loads it needs nothing of
+    this library. Its signatures `serving_default` and `serve`, which are the same, have
 
     - input `image`: float32 or uint8 `(batch, height, width, channels)` in `value_range`;
     - output `probabilities`: float32 `(batch, height, width, classes)`;
     - output `classes`: `(batch, height, width)`, uint8 for up to 254 classes, else int32.
 
-    Names, colours, range and method are in `assets.extra/segmenter.json`, since a SavedModel has no place of
-    its own for texts. On another backend than TensorFlow the conversion runs in a process of its own. A GPU
-    that multiplies in TF32 changes the fourth digit, of a CRF more;
-    `tf.config.experimental.enable_tensor_float_32_execution(False)` before the first call forbids it.
+    Names, colours, range and method are in `assets.extra/segmenter.json`: a SavedModel has no place of its own
+    for texts, and that folder is the one which TensorFlow leaves to others. On another backend than TensorFlow
+    the conversion runs in a process of its own. The parity run is on the CPU; a GPU may multiply in TF32,
+    which is too coarse for a CRF, unless `tf.config.experimental.enable_tensor_float_32_execution(False)`
+    forbids it.
 
     Args:
         segmenter: as in `to_onnx`.
