@@ -41,11 +41,11 @@ def to_saved_model(
     - output `probabilities`: float32 `(batch, height, width, classes)`;
     - output `classes`: `(batch, height, width)`, uint8 for up to 254 classes, else int32.
 
-    Names, colours, range and method are in `assets.extra/segmenter.json`: a SavedModel has no place of its own
-    for texts, and that folder is the one which TensorFlow leaves to others. On another backend than TensorFlow
-    the conversion runs in a process of its own. The parity run is on the CPU; a GPU may multiply in TF32,
-    which is too coarse for a CRF, unless `tf.config.experimental.enable_tensor_float_32_execution(False)`
-    forbids it.
+    Names, colours, range and method are in `assets.extra/segmenter.json`: a SavedModel has no place of its
+    own for texts, and that folder is the one which TensorFlow leaves to others. On another backend than
+    TensorFlow the conversion runs in a process of its own. The parity run is on the CPU; a GPU may multiply in
+    TF32, which is too coarse for a CRF, unless
+    `tf.config.experimental.enable_tensor_float_32_execution(False)` forbids it.
 
     Args:
         segmenter: as in `to_onnx`.
@@ -78,6 +78,7 @@ def to_saved_model(
     >>> image = keras.Input((None, None, 3))
     >>> segmenter = keras.Model(image, keras.layers.Conv2D(4, 3, strides=4)(image))
     >>> report = to_saved_model(segmenter, "saved", input="uint8")
+    >>> import tensorflow as tf
     >>> serve = tf.saved_model.load("saved").signatures["serving_default"]
     >>> serve(image=tf.zeros((1, 50, 70, 3), tf.uint8))["classes"].shape
     TensorShape([1, 50, 70])
