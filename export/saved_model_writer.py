@@ -43,8 +43,8 @@ def to_saved_model(
 
     Names, colours, range and method are in `assets.extra/segmenter.json`: a SavedModel has no place of its
     own for texts, and that folder is the one which TensorFlow leaves to others. On another backend than
-    TensorFlow the conversion runs in a process of its own. The parity run is on the CPU; a GPU may multiply in
-    TF32, which is too coarse for a CRF, unless
+    TensorFlow the conversion runs in a process of its own. The parity run is on the CPU; a GPU may multiply
+    in TF32, which is too coarse for a CRF, unless
     `tf.config.experimental.enable_tensor_float_32_execution(False)` forbids it.
 
     Args:
