@@ -7,7 +7,7 @@ import shutil
 import tempfile
 
 from keras_wsseg.export.session import Session
-from keras_wsseg.export.web_runtime import FILES, FOLDER, find_runtime, place_runtime
+from keras_wsseg.export.web_runtime import PLACES, find_runtime, place_runtime
 
 ASSETS = pathlib.Path(__file__).with_name("web")
 MODEL = "segmenter.onnx"
@@ -132,7 +132,7 @@ def _describe(path, title, max_pixels):
         "channels": about.channels,
         "input": {"type": session.dtype.__name__, "height": height, "width": width},
         "max_pixels": max_pixels,
-        "metadata": about.extra,
+        "metadata": {name: text for name, text in about.extra.items() if name != "input"},
     }
 
 
@@ -140,14 +140,13 @@ def _publish(draft, folder):
     if not folder.exists():
         os.replace(draft, folder)
         return
-    (folder / FOLDER).mkdir(exist_ok=True)
     # The page itself comes last: whoever opens it finds all that it asks for.
     files = [file.relative_to(draft) for file in _files(draft)]
     for file in sorted(files, key=lambda file: file.name == "index.html"):
+        (folder / file).parent.mkdir(exist_ok=True)
         os.replace(draft / file, folder / file)
-    for name in FILES:
-        if pathlib.Path(FOLDER, name) not in files:
-            (folder / FOLDER / name).unlink(missing_ok=True)
+    for place in {*map(pathlib.Path, PLACES.values())} - {*files}:
+        (folder / place).unlink(missing_ok=True)
 
 
 def _files(folder):

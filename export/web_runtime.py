@@ -22,7 +22,8 @@ FILES = {
 }
 REGISTRY = "https://registry.npmjs.org"
 CDN = f"https://cdn.jsdelivr.net/npm/onnxruntime-web@{VERSION}/dist"
-FOLDER = "onnxruntime"
+# Where they lie beside a page; not every web server knows that .mjs is JavaScript.
+PLACES = {MODULE: "onnxruntime/ort.wasm.bundle.min.js", WASM: f"onnxruntime/{WASM}"}
 SECONDS_OF_SILENCE = 30
 
 
@@ -69,10 +70,10 @@ def place_runtime(source, page):
     if source is None:
         addresses = {"module": f"{CDN}/{MODULE}", "wasm": f"{CDN}/{WASM}"}
         return {**addresses, "integrity": {"module": FILES[MODULE], "wasm": FILES[WASM]}}
-    (page / FOLDER).mkdir(exist_ok=True)
-    for name in FILES:
-        shutil.copyfile(source / name, page / FOLDER / name)
-    return {"module": f"{FOLDER}/{MODULE}", "wasm": f"{FOLDER}/{WASM}"}
+    for name, place in PLACES.items():
+        (page / place).parent.mkdir(exist_ok=True)
+        shutil.copyfile(source / name, page / place)
+    return {"module": PLACES[MODULE], "wasm": PLACES[WASM]}
 
 
 def user_cache():

@@ -13,8 +13,9 @@ from onnx import helper
 from PIL import Image, ImageCms
 from web_cases import smooth_picture, write_segmenter
 
-from keras_wsseg.export import OnnxSegmenter, to_web
+from keras_wsseg.export import OnnxSegmenter, to_onnx, to_web
 from keras_wsseg.export.web_runtime import CDN, FILES, find_runtime
+from keras_wsseg.layers import MeanFieldCRF
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
@@ -161,10 +162,22 @@ def test_masks_are_those_of_python(show, tmp_path, form):
 
 
 def test_file_out_of_keras(show, onnx_file, tmp_path):
+    check_probabilities(show(onnx_file), onnx_file, tmp_path)
+
+
+def test_file_with_all_that_comes_behind_the_network(show, tiny_segmenter, tmp_path):
+    path = tmp_path / "segmenter.onnx"
+    refine = MeanFieldCRF(radius=3, iterations=2)
+    to_onnx(tiny_segmenter(), path, refine=refine, tta={"flip": True}, input="uint8")
+    page = show(path)
+    check_probabilities(page, path, tmp_path)
+    assert "mean field, 7x7 window" in page.locator("#about").text_content()
+
+
+def check_probabilities(page, path, folder):
     picture = smooth_picture(61, 45)
-    page = show(onnx_file)
-    classes, probabilities = segment(page, save(tmp_path / "picture.png", picture))
-    segmenter = OnnxSegmenter(onnx_file)
+    classes, probabilities = segment(page, save(folder / "picture.png", picture))
+    segmenter = OnnxSegmenter(path)
     assert np.mean(classes == segmenter(picture).ravel()) >= 0.999
     np.testing.assert_allclose(probabilities, segmenter.probabilities(picture).ravel(), atol=1e-4)
 

@@ -21,7 +21,9 @@ def runtime(tmp_path):
 
 @pytest.fixture
 def segmenter(tmp_path):
-    return write_segmenter(tmp_path / "straßen 1.onnx", names=["Straße", "b", "c", "d"])
+    return write_segmenter(
+        tmp_path / "straßen 1.onnx", names=["Straße", "b", "c", "d"], extra={"input": "float32"}
+    )
 
 
 def contents(folder):
@@ -35,7 +37,7 @@ ASSETS = {
     "onnxruntime/LICENSE",
 }  # fmt: skip
 MADE = {"segmenter.onnx", "segmenter.json"}
-RUNTIME = {f"onnxruntime/{MODULE}", f"onnxruntime/{WASM}"}
+RUNTIME = {"onnxruntime/ort.wasm.bundle.min.js", f"onnxruntime/{WASM}"}
 
 
 def test_folder_holds_all_that_the_page_needs(segmenter, runtime, tmp_path):
@@ -55,7 +57,7 @@ def test_folder_holds_all_that_the_page_needs(segmenter, runtime, tmp_path):
         "input": {"type": "float32", "height": None, "width": None},
         "max_pixels": 500_000,
         "metadata": {"method": "dense"},
-        "runtime": {"module": f"onnxruntime/{MODULE}", "wasm": f"onnxruntime/{WASM}"},
+        "runtime": {"module": "onnxruntime/ort.wasm.bundle.min.js", "wasm": f"onnxruntime/{WASM}"},
     }
     # Nothing but the page is left, and other users' servers may read it.
     assert not list(tmp_path.rglob(".*"))
