@@ -52,7 +52,7 @@ function listen() {
     event.preventDefault();
     document.body.classList.remove("dragging");
     if (event.dataTransfer.files.length) take([...event.dataTransfer.files]);
-    else fail("Only files can be dropped: save the picture first.");
+    else showError("Only files can be dropped: save the picture first.");
   });
   $("stop").addEventListener("click", stop);
   $("limit").addEventListener("change", () => {
@@ -156,7 +156,7 @@ async function save(what, encode) {
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
   } catch (error) {
-    fail(`The ${what} could not be saved: ${error.message}.`);
+    showError(`The ${what} could not be saved: ${error.message}.`);
   }
 }
 
@@ -238,9 +238,13 @@ function stop() {
 }
 
 function fail(what) {
+  showError(what);
+  idle("");
+}
+
+function showError(what) {
   $("error").textContent = what;
   $("error").hidden = false;
-  idle("");
 }
 
 function showNotes(notes) {
