@@ -83,11 +83,11 @@ def keras_runner(segmenter, jit_compile, picture):
     """Keras' compiled predict of segmenter and softmax."""
     import keras
 
-    from keras_wsseg.layers import UpsampleLike
+    from keras_wsseg.layers import ResizeLike
 
     logits = segmenter.output
     if segmenter.compute_output_shape((1, 64, 64, 3))[1] != 64:
-        logits = UpsampleLike()([logits, segmenter.input])
+        logits = ResizeLike()(logits, segmenter.input)
     model = keras.Model(segmenter.input, keras.ops.softmax(logits))
     model.compile(jit_compile=jit_compile)
     return lambda: model.predict_on_batch(picture)

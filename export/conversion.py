@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from keras_wsseg.export.deployment import softmax
 from keras_wsseg.export.metadata import OUTPUTS
+from keras_wsseg.export.native_dilation import native_dilation
 from keras_wsseg.export.quiet import quiet
 from keras_wsseg.export.source import first_line
 
@@ -93,7 +94,7 @@ def _export(deployment, form, path, goal, model=_Deployed, **options):
     picture = (shape.batch, shape.height, shape.width, shape.channels)
     try:
         # LiteRT's converter says all in its exception, and once more on the terminal.
-        with quiet(unless_it_fails=options["format"] != "litert"):
+        with quiet(unless_it_fails=options["format"] != "litert"), native_dilation(deployment.segmenter):
             model(deployment, form).export(
                 str(path),
                 verbose=False,

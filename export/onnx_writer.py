@@ -4,11 +4,11 @@ import os
 import pathlib
 import tempfile
 
-import keras
 import onnx
 import onnxruntime
 
 from keras_wsseg.export import onnx_graph, parity
+from keras_wsseg.export.bare_graph import write_bare
 from keras_wsseg.export.calibration import CalibrationPictures
 from keras_wsseg.export.export_report import ExportReport
 from keras_wsseg.export.half_precision import to_float16
@@ -182,16 +182,7 @@ def _check_choices(opset, precision, outputs, calibration):
 
 
 def _write_graph(prepared, opset, draft):
-    # What the device's TF32 needs beside a plain product has no counterpart in ONNX.
-    with parity.full_float32():
-        if keras.backend.backend() == "tensorflow":
-            from keras_wsseg.export.conversion import to_bare_onnx
-
-            to_bare_onnx(prepared.deployment, prepared.form, draft, opset)
-        else:
-            from keras_wsseg.export.tensorflow_process import convert_elsewhere
-
-            convert_elsewhere("to_bare_onnx", prepared.deployment, prepared.form, draft, opset=opset)
+    write_bare("to_bare_onnx", prepared, draft, opset=opset)
     model = onnx.load(draft)
     onnx_graph.finish(model, prepared.form, prepared.about)
     onnx.checker.check_model(model, full_check=True)
