@@ -52,7 +52,7 @@ $(VENV)/pyvenv.cfg:
 
 $(VENV)/.installed: $(VENV)/pyvenv.cfg pyproject.toml setup.cfg
 	@echo 'Installing keras_wsseg and what it needs into $(VENV): about 800 MB once, some minutes'
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[export]'
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[export,serve]'
 	@touch $@
 
 $(VENV)/.installed-for-tests: $(VENV)/pyvenv.cfg pyproject.toml setup.cfg

@@ -52,6 +52,7 @@ class OnnxSegmenter:
         value_range: `(low, high)` of the pictures.
         channels: 1 for grey, 3 for RGB.
         metadata: dictionary of the further texts in the file, such as `method`.
+        outputs: tuple of what the file gives, `"probabilities"`, `"classes"` or both.
         provider: name of the execution provider that was taken.
         provider_note: one line that says which one was taken and why; it is also logged.
 
@@ -91,6 +92,7 @@ class OnnxSegmenter:
         self.value_range = about.value_range
         self.channels = about.channels
         self.metadata = about.extra
+        self.outputs = tuple(self._session.outputs)
         logging.getLogger("keras_wsseg").info("%s runs on %s", self.path.name, self.provider_note)
 
     def __call__(self, image):

@@ -51,7 +51,38 @@ def read_picture(path):
             f"`image` must hold one picture: pass the others as arrays. Received: image={str(path)!r} with "
             f"{frames} frames"
         )
-    return _as_array(upright, path)
+    if has_transparent_pixels(upright):
+        raise ValueError(
+            f"`image` must be opaque: paste it onto a background first. Received: image={str(path)!r} with "
+            "transparent pixels"
+        )
+    return as_grey_or_rgb(upright)
+
+
+def has_transparent_pixels(picture):
+    """Whether a mask of a picture would cover pixels that nobody sees.
+
+    Args:
+        picture: Pillow's image.
+
+    Returns:
+        bool.
+    """
+    return picture.has_transparency_data and picture.convert("RGBA").getchannel("A").getextrema()[0] < 255
+
+
+def as_grey_or_rgb(picture):
+    """The pixels of a picture: grey stays grey, and 16 bits stay 16 bits.
+
+    Args:
+        picture: Pillow's image, upright.
+
+    Returns:
+        `(height, width)` array for grey, `(height, width, 3)` for colour.
+    """
+    if picture.mode.startswith(("I", "F")):
+        return np.asarray(picture)
+    return np.asarray(picture.convert("L" if picture.mode in ("1", "L", "LA") else "RGB"))
 
 
 def to_batch(image, channels, value_range, dtype=np.float32):
@@ -95,21 +126,6 @@ def to_batch(image, channels, value_range, dtype=np.float32):
     if array.ndim == 2:
         array = array[..., None]
     return array if is_batch else array[None], is_batch
-
-
-def _as_array(picture, path):
-    if picture.mode in ("1", "L"):
-        return np.asarray(picture.convert("L"))
-    if picture.mode.startswith(("I", "F")):
-        return np.asarray(picture)
-    if picture.has_transparency_data:
-        alpha = picture.convert("RGBA").getchannel("A")
-        if alpha.getextrema()[0] < 255:
-            raise ValueError(
-                f"`image` must be opaque: paste it onto a background first. Received: image={str(path)!r} "
-                "with transparent pixels"
-            )
-    return np.asarray(picture.convert("L" if picture.mode == "LA" else "RGB"))
 
 
 def _check_values(array, value_range, dtype):

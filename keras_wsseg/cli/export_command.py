@@ -82,13 +82,12 @@ def _writer(kind):
 
 
 def _print_report(report):
-    rows = [("size", f"{report.file_size / 1e6:.2f} MB")]
-    if report.opset is not None:
-        rows += [("ONNX opset", str(report.opset))]
+    opset = "" if report.opset is None else f", opset {report.opset}"
     console.print_table(
         (str(report.path), ""),
         [
-            *rows,
+            ("format", f"{report.format}{opset}"),
+            ("size", f"{report.file_size / 1e6:.2f} MB"),
             ("precision", report.precision),
             ("largest difference from Keras", f"{report.max_difference:.1e}"),
             ("mean difference", f"{report.mean_difference:.1e}"),

@@ -88,7 +88,14 @@ def run(arguments):
     pictures = find_pictures(arguments.inputs, arguments.recursive, PICTURES + VIDEOS, out)
     places = {path: frame_place(place, 0) if is_video(path) else place for path, place in pictures.items()}
     check_out(out, places, "masks", ("overlay", "rgba"))
-    segmenter = refined(load_to_run(arguments), arguments)
+    segmenter = load_to_run(arguments)
+    for option, asked in (("--probabilities", arguments.probabilities), ("--crf", arguments.crf != "none")):
+        if asked and "probabilities" not in segmenter.outputs:
+            raise ValueError(
+                f"{option} needs a segmenter that was exported with probabilities among its outputs. "
+                f"Received: {arguments.segmenter!r} with {', '.join(segmenter.outputs)} alone"
+            )
+    segmenter = refined(segmenter, arguments)
     if segmenter.channels not in (1, 3):
         raise ValueError(
             f"The segmenter must take grey or RGB pictures. Received: {segmenter.channels} channels"

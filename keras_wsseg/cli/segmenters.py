@@ -68,6 +68,8 @@ class KerasSegmenter:
         TypeError, ValueError: if the model is no segmenter, or has another number of classes.
     """
 
+    outputs = ("probabilities", "classes")
+
     def __init__(self, model, class_names=None):
         from keras_wsseg.export.source import find_segmenter, find_value_range, picture_shape
         from keras_wsseg.visualization import class_palette

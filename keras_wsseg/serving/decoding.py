@@ -2,9 +2,9 @@
 
 import io
 
-import numpy as np
 from PIL import Image, ImageOps
 
+from keras_wsseg.export.pictures import as_grey_or_rgb, has_transparent_pixels
 from keras_wsseg.serving.refusal import Refusal
 
 # Pillow knows some fifty formats; the fewer are open to strangers, the better.
@@ -58,8 +58,8 @@ def decode_picture(picture):
         with picture:
             picture.load()
             upright = ImageOps.exif_transpose(picture)
-            transparent = upright.has_transparency_data and _is_transparent(upright)
-            array = np.asarray(_as_grey_or_rgb(upright))
+            transparent = has_transparent_pixels(upright)
+            array = as_grey_or_rgb(upright)
     except MemoryError:
         raise
     except Exception as error:
@@ -67,16 +67,6 @@ def decode_picture(picture):
     if transparent:
         raise Refusal(422, "The picture must be opaque. Received: transparent pixels")
     return array
-
-
-def _as_grey_or_rgb(picture):
-    if picture.mode.startswith(("I", "F")):
-        return picture
-    return picture.convert("L" if picture.mode in ("1", "L", "LA") else "RGB")
-
-
-def _is_transparent(picture):
-    return picture.convert("RGBA").getchannel("A").getextrema()[0] < 255
 
 
 def _unreadable(error):

@@ -179,6 +179,15 @@ def test_pictures_of_all_channels_are_brought_to_those_of_the_segmenter(exported
     assert read_label_map(tmp_path / "m" / "a.png").shape == (32, 32)
 
 
+@pytest.mark.parametrize("options", [("--probabilities",), ("--crf", "windowed")])
+def test_a_file_of_classes_alone_has_no_probabilities(fails, trained, folder, tmp_path, options):
+    file = tmp_path / "a.onnx"
+    assert main(["export", str(trained), str(file), "--outputs", "classes"]) == 0
+    told = fails("predict", file, folder / "images", "--out", tmp_path / "m", *options)
+    assert told.startswith(f"{options[0]} needs a segmenter that was exported with probabilities")
+    assert predict(file, folder / "images", "--out", tmp_path / "m") == 0
+
+
 def test_a_mask_lies_on_the_picture_as_it_is_seen(exported, tmp_path):
     turned = Image.Exif()
     turned[0x0112] = 6
