@@ -27,7 +27,8 @@ def to_web(path, folder, runtime="download", title=None, max_pixels=MAX_PIXELS):
 
     The file is run by ONNX Runtime Web, as WebAssembly on the CPU. The browser's pictures of 0 to 255 are
     brought linearly into the segmenter's `value_range`, turned upright as their camera says, seen on white
-    where they are transparent, and made grey for a grey segmenter.
+    where they are transparent (`OnnxSegmenter` refuses those), and made grey for a grey segmenter. A file of
+    fixed size runs them in overlapping windows of its size, as `OnnxSegmenter` does.
 
     Args:
         path: file written by `to_onnx`, for grey or RGB pictures.
@@ -58,7 +59,7 @@ def to_web(path, folder, runtime="download", title=None, max_pixels=MAX_PIXELS):
     >>> page = to_web("roads.onnx", "page", runtime="cdn")
     >>> sorted(file.name for file in page.parent.glob("*.*"))
     ['index.html', 'legend.js', 'page.css', 'page.js', 'picture.js', 'png.js', 'segmenter.js',
-     'segmenter.json', 'segmenter.onnx', 'worker.js']
+     'segmenter.json', 'segmenter.onnx', 'windows.js', 'worker.js']
     """
     path, folder = pathlib.Path(path), pathlib.Path(folder)
     if not isinstance(max_pixels, int) or max_pixels < 1:

@@ -27,6 +27,8 @@ export class Legend {
 
   forgetShares() {
     for (const { share } of this.rows) share.textContent = "";
+    this.present.replaceChildren(...this.rows.map(({ item }) => item));
+    this.absent.parentElement.hidden = true;
   }
 
   #row(name, number, colour) {

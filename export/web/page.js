@@ -140,6 +140,9 @@ async function encodeOverlay({ fullWidth, fullHeight }) {
   const picture = await decode(file);
   const canvas = new OffscreenCanvas(fullWidth, fullHeight);
   const context = canvas.getContext("2d");
+  // As the page shows what is transparent.
+  context.fillStyle = "white";
+  context.fillRect(0, 0, fullWidth, fullHeight);
   context.drawImage(picture, 0, 0);
   picture.close();
   context.globalAlpha = $("opacity").value / 100;
@@ -180,10 +183,9 @@ function showOpacity() {
   $("mask").style.setProperty("--opacity", value / 100);
 }
 
-function showProgress({ what, loaded, total }) {
-  const size = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
-  working(loaded ? `${what}: ${size(loaded)}${total ? ` of ${size(total)}` : ""}` : what);
-  if (total) Object.assign($("progress"), { max: total, value: Math.min(loaded, total) });
+function showProgress({ what, done, total }) {
+  working(what);
+  if (total) Object.assign($("progress"), { max: total, value: Math.min(done, total) });
 }
 
 function listFacts() {
@@ -191,7 +193,7 @@ function listFacts() {
   const size = `${input.width ?? "any width"} × ${input.height ?? "any height"}`;
   const facts = {
     Classes: about.class_names.length,
-    Pictures: `${channels === 1 ? "grey" : "RGB"}, ${input.height || input.width ? size : "of any size"}`,
+    Pictures: `${channels === 1 ? "grey" : "RGB"}, ${input.height || input.width ? `in windows of ${size}` : "of any size"}`,
     Values: `${input.type}, ${range[0]} to ${range[1]}`,
     ...about.metadata,
   };
@@ -207,7 +209,7 @@ function listLimits() {
     $("limit").add(new Option(limit < 1e5 ? `${limit} pixels` : `${+(limit / 1e6).toFixed(2)} megapixels`, limit));
   }
   $("limit").value = about.max_pixels;
-  $("limit-row").hidden = Boolean(about.input.height || about.input.width);
+  $("limit-row").hidden = false;
 }
 
 function clear() {
@@ -227,6 +229,8 @@ function working(what) {
 }
 
 function idle(what) {
+  // A hidden button loses the focus, and with it whoever works by keyboard the place on the page.
+  if (document.activeElement === $("stop")) $("file").focus({ preventScroll: true });
   $("status").textContent = what;
   $("progress").hidden = $("stop").hidden = true;
 }

@@ -16,27 +16,23 @@ export async function decode(file) {
 export async function readPicture(file, about) {
   const bitmap = await decode(file);
   const { width: fullWidth, height: fullHeight } = bitmap;
-  const { width, height } = workingSize(fullWidth, fullHeight, about);
+  const { width, height } = workingSize(fullWidth, fullHeight, about.max_pixels);
   const { image, transparent } = draw(bitmap, width, height);
   bitmap.close();
   const notes = [];
   if (width !== fullWidth || height !== fullHeight) {
-    const why = about.input.width || about.input.height ? "the size that this segmenter takes" : "to save time and memory";
-    notes.push(`Scaled from ${fullWidth} × ${fullHeight} to ${width} × ${height} pixels, ${why}; the saved mask has full size.`);
+    const sizes = `${fullWidth} × ${fullHeight} to ${width} × ${height} pixels`;
+    notes.push(`Scaled from ${sizes}, to save time and memory; the saved mask has full size.`);
   }
-  if (transparent) notes.push("Transparent parts are seen as white.");
+  if (transparent) notes.push("Transparent parts are seen as white; OnnxSegmenter in Python refuses such a picture.");
   const pixels = about.channels === 1 ? toGrey(image, notes) : toRgb(image);
   return { image, pixels, width, height, fullWidth, fullHeight, notes };
 }
 
-export function workingSize(fullWidth, fullHeight, { input, max_pixels: most }) {
-  let scale = Math.min(1, Math.sqrt(most / (fullWidth * fullHeight)));
-  if (input.height) scale = input.height / fullHeight;
-  else if (input.width) scale = input.width / fullWidth;
-  return {
-    width: input.width ?? Math.max(1, Math.floor(fullWidth * scale)),
-    height: input.height ?? Math.max(1, Math.floor(fullHeight * scale)),
-  };
+function workingSize(fullWidth, fullHeight, most) {
+  const scale = Math.min(1, Math.sqrt(most / (fullWidth * fullHeight)));
+  const scaled = (size) => Math.max(1, Math.floor(size * scale));
+  return { width: scaled(fullWidth), height: scaled(fullHeight) };
 }
 
 function draw(bitmap, width, height) {

@@ -1,5 +1,7 @@
 // Runs the segmenter beside the page, so that the page stays responsive meanwhile.
 
+import { cut, runWindows } from "./windows.js";
+
 let ort, session, about;
 
 self.onmessage = async ({ data }) => {
@@ -30,11 +32,32 @@ async function load(description) {
 async function run({ pixels, width, height }) {
   const started = performance.now();
   const values = about.input.type === "uint8" ? pixels : scaled(pixels);
-  const image = new ort.Tensor(about.input.type, values, [1, height, width, about.channels]);
-  const made = await session.run({ image });
-  const probabilities = made.probabilities?.data ?? null;
-  const classes = made.classes?.data ?? mostProbable(probabilities, about.class_names.length);
+  const windows = cut(height, width, about.input, session.outputNames.includes("probabilities"));
+  const whole = windows.rows.whole && windows.columns.whole;
+  const made = whole ? await runOnce(values, height, width) : await runInWindows(values, windows);
+  const probabilities = made.probabilities ?? null;
+  const classes = made.classes ?? mostProbable(probabilities, about.class_names.length);
   return { classes, probabilities, seconds: (performance.now() - started) / 1000 };
+}
+
+async function runOnce(values, height, width, outputs = session.outputNames) {
+  const image = new ort.Tensor(about.input.type, values, [1, height, width, about.channels]);
+  const made = await session.run({ image }, outputs);
+  return Object.fromEntries(outputs.map((name) => [name, made[name].data]));
+}
+
+// Probabilities are blended where the file gives them, and the classes are read from what comes out.
+async function runInWindows(values, { rows, columns }) {
+  const blend = session.outputNames.includes("probabilities");
+  const [output, depth] = blend ? ["probabilities", about.class_names.length] : ["classes", 1];
+  const result = new (blend ? Float32Array : Int32Array)(rows.size * columns.size * depth);
+  const total = rows.starts.length * columns.starts.length;
+  let done = 0;
+  await runWindows({ rows, columns }, values, about.channels, result, depth, async (window) => {
+    self.postMessage({ progress: { what: `Segmenting window ${done + 1} of ${total}`, done: done++, total } });
+    return (await runOnce(window, rows.length, columns.length, [output]))[output];
+  });
+  return { [output]: result };
 }
 
 // A browser's pictures have 0 to 255; the segmenter's may have another range.
@@ -82,9 +105,14 @@ async function fetchBytes(url, what, integrity = "") {
     if (done) break;
     parts.push(value);
     loaded += value.length;
-    self.postMessage({ progress: { what: `Loading ${what}`, loaded, total } });
+    const size = total ? `${megabytes(loaded)} of ${megabytes(total)}` : megabytes(loaded);
+    self.postMessage({ progress: { what: `Loading ${what}: ${size}`, done: loaded, total } });
   }
   return new Uint8Array(await new Blob(parts).arrayBuffer());
+}
+
+function megabytes(bytes) {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
 function inWords(error) {

@@ -210,9 +210,18 @@ def test_what_is_changed_is_told(show, tmp_path):
     glass[:5, :, 3] = 0
     page = show(colours)
     classes, _ = segment(page, save(tmp_path / "glass.png", glass))
-    assert page.inner_text("#notes") == "Transparent parts are seen as white."
+    assert page.inner_text("#notes") == (
+        "Transparent parts are seen as white; OnnxSegmenter in Python refuses such a picture."
+    )
     picture[:5] = 255
     np.testing.assert_array_equal(classes, OnnxSegmenter(colours)(picture).ravel())
+    with pytest.raises(ValueError, match="must be opaque"):
+        OnnxSegmenter(colours)(tmp_path / "glass.png")
+    page.fill("#opacity", "30")
+    overlay = np.asarray(saved(page, "#save-overlay").convert("RGBA")).astype(int)
+    expected = OnnxSegmenter(colours).overlay(picture, alpha=0.3).astype(int)
+    assert (overlay[..., 3] == 255).all()
+    assert np.abs(overlay[..., :3] - expected).max() <= 2
 
 
 def test_colours_become_grey_as_in_pillow(show, tmp_path):
@@ -237,24 +246,50 @@ def test_pictures_stand_upright(show, tmp_path):
     np.testing.assert_array_equal(classes.reshape(32, 24), OnnxSegmenter(path)(seen))
 
 
-@pytest.mark.parametrize(
-    ("form", "limit", "size"),
-    [
-        ({"height": 16, "width": 24}, 10**6, "24 × 16"),
-        ({"height": 16}, 10**6, "25 × 16"),
-        ({"width": 26}, 10**6, "26 × 16"),
-        ({}, 400, "25 × 15"),
-    ],
-    ids=["fixed", "fixed height", "fixed width", "limit"],
-)
-def test_scaled_pictures_give_masks_of_full_size(show, tmp_path, form, limit, size):
+WINDOWS = {
+    "overlapping": ({}, (132, 176)),
+    "overlapping classes": ({"outputs": ("classes",)}, (132, 176)),
+    "overlapping probabilities": ({"outputs": ("probabilities",), "channels": 1}, (132, 176)),
+    "uneven": ({"input": "uint8"}, (97, 103)),
+    "of the very size": ({}, (32, 48)),
+    "smaller": ({}, (20, 100)),
+    "mirrored many times": ({"outputs": ("probabilities",)}, (1, 5)),
+    "fixed height": ({"width": "width"}, (70, 53)),
+    "fixed width": ({"height": "height", "outputs": ("classes",)}, (53, 101)),
+}
+
+
+@pytest.mark.parametrize(("form", "size"), WINDOWS.values(), ids=WINDOWS)
+def test_file_of_fixed_size_runs_in_the_windows_of_python(show, tmp_path, form, size):
+    # Each window is seen against its mean, so that it shows in the mask where it begins and ends.
+    nodes = [
+        helper.make_node("Constant", [], ["sides"], value_ints=[1, 2]),
+        helper.make_node("ReduceMean", ["float", "sides"], ["mean"]),
+        helper.make_node("Sub", ["float", "mean"], ["centred"]),
+    ]
+    path = write_segmenter(
+        tmp_path / "segmenter.onnx", **{"height": 32, "width": 48, "batch": 1, "nodes": nodes, **form}
+    )
+    segmenter = OnnxSegmenter(path)
+    picture = smooth_picture(*size, segmenter.channels)
+    page = show(path)
+    classes, probabilities = segment(page, save(tmp_path / "picture.png", picture))
+    assert np.mean(classes == segmenter(picture).ravel()) >= 0.999
+    if probabilities is not None:
+        np.testing.assert_allclose(probabilities, segmenter.probabilities(picture).ravel(), atol=1e-4)
+    assert page.locator("#notes").is_hidden()
+    assert page.complaints == []
+
+
+@pytest.mark.parametrize("form", [{}, {"height": 16, "width": 12}], ids=["any size", "fixed"])
+def test_scaled_pictures_give_masks_of_full_size(show, tmp_path, form):
     path = write_segmenter(tmp_path / "segmenter.onnx", **form)
-    page = show(path, max_pixels=limit)
+    page = show(path, max_pixels=400)
     picture = np.zeros((37, 60, 3), "uint8")
     picture[:, 30:] = 255
     classes, _ = segment(page, save(tmp_path / "picture.png", picture))
-    assert page.inner_text("#notes").startswith(f"Scaled from 60 × 37 to {size} pixels")
-    width, height = map(int, size.split(" × "))
+    assert page.inner_text("#notes").startswith("Scaled from 60 × 37 to 25 × 15 pixels")
+    width, height = 25, 15
     mask = saved(page, "#save-mask")
     assert mask.size == (60, 37)
     rows, columns = (
@@ -350,14 +385,18 @@ def test_pointer_tells_class_and_probability(show, tmp_path):
     ids=["text", "empty", "cut off"],
 )
 def test_files_that_are_no_pictures(show, tmp_path, name, data):
-    path = write_segmenter(tmp_path / "segmenter.onnx")
+    path = write_segmenter(tmp_path / "segmenter.onnx", classes=20)
     picture = smooth_picture(20, 30)
     good = save(tmp_path / "good.png", picture)
     (tmp_path / name).write_bytes(good.read_bytes()[:60] if data is None else data)
     page = show(path)
     segment(page, good)
+    assert page.locator("#absent").is_visible()
     page.set_input_files("#file", tmp_path / name)
     assert complaint(page) == f"{name} is not a picture that this browser can read."
+    assert page.locator("#absent").is_hidden()
+    assert page.locator("#classes .name").all_inner_texts() == [f"class {number}" for number in range(20)]
+    assert set(page.locator("#classes .share").all_inner_texts()) == {""}
     assert page.locator("#stage").is_hidden() and page.locator("#save-mask").is_disabled()
     segment(page, good)
     assert page.locator("#stage").is_visible()
@@ -443,8 +482,10 @@ def test_stop_gives_up_a_picture(show, tmp_path):
     picture = smooth_picture(20, 30)
     page = show(path, max_pixels=8_000_000)
     page.set_input_files("#file", save(tmp_path / "large.png", smooth_picture(2000, 3000)))
-    page.click("#stop")
+    page.locator("#stop:not([hidden])").focus()
+    page.keyboard.press("Enter")
     assert page.inner_text("#status") == "Stopped."
+    assert page.evaluate("document.activeElement.id") == "file"
     classes, _ = segment(page, save(tmp_path / "good.png", picture))
     np.testing.assert_array_equal(classes, OnnxSegmenter(path)(picture).ravel())
     assert page.complaints == []
