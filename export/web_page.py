@@ -48,6 +48,7 @@ def to_web(path, folder, runtime="download", title=None, max_pixels=MAX_PIXELS):
         FileNotFoundError: if the file, the folder around `folder` or the runtime does not exist.
         ValueError: if the file is no segmenter or not one for a browser's pictures, files of somebody else
             stand in the way, an argument does not fit, or the download is not what was published.
+        PermissionError: if `folder` cannot be written.
         ConnectionError: if the registry does not answer.
         ImportError: if a package of the extra `export` is missing.
 
@@ -68,9 +69,7 @@ def to_web(path, folder, runtime="download", title=None, max_pixels=MAX_PIXELS):
         raise FileNotFoundError(f"`path` must be an existing file. Received: path={str(path)!r}")
     about = _describe(path, title or path.stem, max_pixels)
     source = prepare_web(path, folder, runtime)
-    # In the folder itself where there is one, since the folder around it may be another file system.
-    around = folder if folder.is_dir() else folder.parent
-    with tempfile.TemporaryDirectory(prefix=".page.", dir=around) as hidden:
+    with _draft_folder(folder) as hidden:
         draft = pathlib.Path(hidden) / "page"
         for asset in _files(ASSETS):
             copy = draft / asset.relative_to(ASSETS)
@@ -93,7 +92,7 @@ def prepare_web(path, folder, runtime):
         What `web_runtime.place_runtime` copies from.
 
     Raises:
-        FileNotFoundError, ValueError, ConnectionError, ImportError: as `to_web`.
+        FileNotFoundError, PermissionError, ValueError, ConnectionError, ImportError: as `to_web`.
     """
     path, folder = pathlib.Path(path).absolute(), pathlib.Path(folder).absolute()
     if not folder.parent.is_dir():
@@ -107,7 +106,21 @@ def prepare_web(path, folder, runtime):
             "`folder` must be free for a page, or hold one written before. "
             f"Received: folder={str(folder)!r} which holds {', '.join(sorted(others))} already"
         )
+    try:
+        with _draft_folder(folder):
+            pass
+    except OSError as error:
+        raise type(error)(
+            "`folder` must be a place that can be written. "
+            f"Received: folder={str(folder)!r}: {error.strerror}"
+        ) from error
     return find_runtime(runtime)
+
+
+def _draft_folder(folder):
+    # In the folder itself where there is one, since the folder around it may be another file system.
+    around = folder if folder.is_dir() else folder.parent
+    return tempfile.TemporaryDirectory(prefix=".page.", dir=around)
 
 
 def _describe(path, title, max_pixels):

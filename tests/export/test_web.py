@@ -250,7 +250,7 @@ WINDOWS = {
     "overlapping": ({}, (132, 176)),
     "overlapping classes": ({"outputs": ("classes",)}, (132, 176)),
     "overlapping probabilities": ({"outputs": ("probabilities",), "channels": 1}, (132, 176)),
-    "uneven": ({"input": "uint8"}, (97, 103)),
+    "uneven": ({"input": "uint8"}, (101, 103)),
     "of the very size": ({}, (32, 48)),
     "smaller": ({}, (20, 100)),
     "mirrored many times": ({"outputs": ("probabilities",)}, (1, 5)),

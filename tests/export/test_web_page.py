@@ -1,6 +1,7 @@
 import json
 import os
 import stat
+import tempfile
 
 import pytest
 from web_cases import write_segmenter
@@ -133,6 +134,24 @@ def test_folders_that_are_not_for_a_page(segmenter, runtime, tmp_path):
         FileNotFoundError, match="`folder` must lie in an existing folder. Received: .*nowhere"
     ):
         to_web(segmenter, tmp_path / "nowhere" / "page", runtime=runtime)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_folders_that_cannot_be_written_are_refused_before_the_export(runtime, tmp_path, monkeypatch, there):
+    folder = tmp_path / "page"
+    if there:
+        folder.mkdir()
+
+    # Permissions do not keep root from writing.
+    def refuse(suffix, prefix, dir):
+        assert dir == (folder if there else tmp_path)
+        raise PermissionError(13, "Permission denied", f"{dir}/{prefix}")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+    expected = "`folder` must be a place that can be written. Received: folder='.*page': Permission denied$"
+    with pytest.raises(OSError, match=expected):
+        prepare_web(tmp_path / "later.onnx", folder, runtime)
+    assert folder.exists() == there and not list(tmp_path.rglob(".*"))
 
 
 def test_files_that_are_no_segmenter_for_a_browser(runtime, tmp_path):
