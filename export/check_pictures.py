@@ -21,7 +21,13 @@ def sizes_to_check(shape, check_sizes):
     if check_sizes is None:
         free = ((shape.height or height, shape.width or width) for height, width in FREE_SIZES)
         return tuple(dict.fromkeys(free))
-    sizes = tuple(tuple(int(n) for n in size) for size in check_sizes)
+    try:
+        sizes = tuple(tuple(int(n) for n in size) for size in check_sizes)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "`check_sizes` must be a list of (height, width), such as [(64, 64)]. "
+            f"Received: check_sizes={check_sizes}"
+        ) from error
     fixed = (shape.height, shape.width)
     for size in sizes:
         fits = len(size) == 2 and all(

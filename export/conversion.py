@@ -1,6 +1,7 @@
 """Traces a segmenter with its head in TensorFlow and turns the graph into a file or folder."""
 
 import re
+import threading
 
 import keras
 import tensorflow as tf
@@ -10,6 +11,9 @@ from keras_wsseg.export.metadata import OUTPUTS
 from keras_wsseg.export.native_dilation import native_dilation
 from keras_wsseg.export.quiet import quiet
 from keras_wsseg.export.source import first_line
+
+# The error stream is one for all threads, and a model may be exported by several.
+_ALONE = threading.Lock()
 
 
 def to_bare_onnx(deployment, form, path, opset):
@@ -94,7 +98,8 @@ def _export(deployment, form, path, goal, model=_Deployed, **options):
     picture = (shape.batch, shape.height, shape.width, shape.channels)
     try:
         # LiteRT's converter says all in its exception, and once more on the terminal.
-        with quiet(unless_it_fails=options["format"] != "litert"), native_dilation(deployment.segmenter):
+        heard = quiet(unless_it_fails=options["format"] != "litert")
+        with _ALONE, heard, native_dilation(deployment.segmenter):
             model(deployment, form).export(
                 str(path),
                 verbose=False,

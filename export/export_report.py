@@ -46,5 +46,5 @@ class ExportReport:
         return (
             f"{self.path}: {self.file_size / 1e6:.1f} MB, {self.precision}, {form}, as in Keras "
             f"to {self.max_difference:.1e} (mean {self.mean_difference:.1e}), "
-            f"{self.equal_classes:.2%} equal classes at {sizes}".replace("%", " %")
+            f"{100 * self.equal_classes:.2f} % equal classes at {sizes}"
         )

@@ -1,6 +1,7 @@
 """How far an exported file may be from Keras before it is refused."""
 
 import dataclasses
+import numbers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,8 +68,13 @@ def limits_of(precision, tolerance=None, mean_tolerance=None, min_equal_classes=
         `Limits`.
 
     Raises:
-        ValueError: if a limit is not a number within its range.
+        TypeError: if a limit is no number.
+        ValueError: if it is out of its range.
     """
+    given = Limits(tolerance, mean_tolerance, min_equal_classes)
+    for name, value in dataclasses.asdict(given).items():
+        if value is not None and not isinstance(value, numbers.Real):
+            raise TypeError(f"`{name}` must be a number or None. Received: {name}={value!r}")
     for name, value in (("tolerance", tolerance), ("mean_tolerance", mean_tolerance)):
         if value is not None and not value > 0:
             raise ValueError(f"`{name}` must be above 0. Received: {name}={value}")
@@ -76,7 +82,6 @@ def limits_of(precision, tolerance=None, mean_tolerance=None, min_equal_classes=
         raise ValueError(
             f"`min_equal_classes` must be 0 to 1. Received: min_equal_classes={min_equal_classes}"
         )
-    given = Limits(tolerance, mean_tolerance, min_equal_classes)
     usual = USUAL_LIMITS[precision]
     chosen = {
         field.name: getattr(usual if getattr(given, field.name) is None else given, field.name)

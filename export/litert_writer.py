@@ -98,7 +98,7 @@ def to_litert(
         segmenter, path, class_names, palette, value_range, metadata, check_sizes, refine, input, size, tta
     )
     prepared.about.extra.update(precision="float32", input=input)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=".export.", dir=path.parent) as folder:
         draft = pathlib.Path(folder) / "draft.tflite"
         write_bare("to_bare_litert", prepared, draft)
         with zipfile.ZipFile(draft, "a") as archive:

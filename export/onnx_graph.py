@@ -27,6 +27,17 @@ def finish(model, form, about):
     _set_dimensions(graph.input[0], [*picture, shape.channels])
     _set_dimensions(graph.output[0], [*picture, classes])
     _set_dimensions(graph.output[1], picture)
+    sign(model, about)
+
+
+def sign(model, about):
+    """Says in a file what it is and who wrote it, and leaves out what others noted in it.
+
+    Args:
+        model: `onnx.ModelProto`, changed in place.
+        about: `SegmenterMetadata`.
+    """
+    graph, classes = model.graph, len(about.class_names)
     # Shapes inside were inferred under the converter's names for dimensions, and ONNX Runtime infers its own.
     del graph.value_info[:]
     graph.name = "segmenter"
@@ -34,6 +45,7 @@ def finish(model, form, about):
     model.producer_name = "keras_wsseg"
     model.producer_version = keras_wsseg.__version__
     model.doc_string = f"Segmenter of {classes} classes: {', '.join(about.class_names)}"
+    del model.metadata_props[:]
     onnx.helper.set_model_props(model, about.to_properties(keras_wsseg.__version__))
 
 

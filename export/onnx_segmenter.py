@@ -1,6 +1,7 @@
 """Runs an exported segmenter with numpy and onnxruntime alone."""
 
 import logging
+import numbers
 import os
 import pathlib
 
@@ -19,7 +20,9 @@ class OnnxSegmenter:
 
     It is for machines that run a segmenter but never train one: it imports neither Keras nor TensorFlow, and
     Pillow only when a path comes in or a mask goes out to a file. Pictures come as they are, in the range
-    `value_range`; what does not fit is refused, and nothing is converted silently.
+    `value_range`; an array that does not fit is refused, never converted silently. Files are brought to the
+    segmenter's channels, grey to RGB and colour to grey, those of 8 bits to its range, and turned as viewers
+    turn them.
 
     A picture is a path, or an array `(height, width, channels)`, or `(height, width)` for a grey segmenter; a
     batch is an array `(batch, height, width, channels)`; a list holds pictures of any sizes. What comes out
@@ -28,9 +31,9 @@ class OnnxSegmenter:
     Pictures too large for one run are cut into windows that overlap, and their probabilities go over into
     each other linearly. Windows lie where the network samples the whole picture, so that away from their
     borders they say what the whole picture does. They cannot where the network pools the whole picture to
-    one value; and where it stretches coarse logits to a size that its stride does not divide, they are less
-    than a stride apart. A file of fixed size runs every picture in windows of its size, smaller pictures
-    mirrored at their ends.
+    one value, or the file averages over scales (`tta`), whose grids are not the picture's; and where it
+    stretches coarse logits to a size that its stride does not divide, they are less than a stride apart. A
+    file of fixed size runs every picture in windows of its size, smaller pictures mirrored at their ends.
 
     Args:
         path: file written by `to_onnx`.
@@ -81,7 +84,8 @@ class OnnxSegmenter:
             raise ValueError(f"`path` must be a file. Received: path={str(path)!r} which is a folder")
         if not self.path.is_file():
             raise FileNotFoundError(f"`path` must be an existing file. Received: path={str(path)!r}")
-        if threads is not None and (not isinstance(threads, int) or threads < 1):
+        whole = isinstance(threads, numbers.Integral) and not isinstance(threads, bool)
+        if threads is not None and (not whole or threads < 1):
             raise ValueError(f"`threads` must be an integer of at least 1. Received: threads={threads}")
         self._session = Session(self.path, providers, threads)
         self._windows = Windows(window, overlap, self._session.fixed[1:])
@@ -242,7 +246,7 @@ class OnnxSegmenter:
 
     def _blend(self, image, alpha, mask):
         if isinstance(image, str | os.PathLike):
-            image = read_picture(image)
+            image = read_picture(image, self.channels, self.value_range)
         pictures, is_batch = to_batch(image, self.channels, self.value_range, self._session.dtype)
         mask = np.asarray(self(image) if mask is None else mask)
         if mask.shape != pictures.shape[0 if is_batch else 1 : 3] or mask.dtype.kind not in "iu":
@@ -263,7 +267,7 @@ class OnnxSegmenter:
 
 
 def _check_alpha(alpha):
-    if not 0 <= alpha <= 1:
+    if not isinstance(alpha, numbers.Real) or not 0 <= alpha <= 1:
         raise ValueError(f"`alpha` must be 0 to 1. Received: alpha={alpha}")
 
 

@@ -141,10 +141,10 @@ def to_onnx(
         own_pictures,
     )
     prepared.about.extra.update(precision=precision, input=input)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=".export.", dir=path.parent) as folder:
         draft = pathlib.Path(folder) / "draft.onnx"
         _write_graph(prepared, opset, draft)
-        _reduce_precision(draft, precision, prepared.form, prepared.about.value_range, own_pictures)
+        _reduce_precision(draft, precision, prepared, own_pictures)
         differences = parity.compare(prepared.reference, _run(draft, prepared.reference.pictures))
         limits.check(differences, f"ONNX Runtime in {precision}", prepared.reference.largest_logit)
         _keep_outputs(draft, tuple(outputs), prepared.reference.pictures[-1])
@@ -169,8 +169,8 @@ def _check_choices(opset, precision, outputs, calibration):
         raise ValueError(
             f"`precision` must be one of {', '.join(PRECISIONS)}. Received: precision={precision!r}"
         )
-    is_list = isinstance(outputs, list | tuple)
-    if not is_list or not outputs or len(set(outputs)) != len(outputs) or set(outputs) - set(OUTPUTS):
+    is_list = isinstance(outputs, list | tuple) and all(name in OUTPUTS for name in outputs)
+    if not is_list or not outputs or len(set(outputs)) != len(outputs):
         raise ValueError(
             f"`outputs` must be a list of {' or '.join(OUTPUTS)}, or both. Received: outputs={outputs!r}"
         )
@@ -185,17 +185,28 @@ def _write_graph(prepared, opset, draft):
     write_bare("to_bare_onnx", prepared, draft, opset=opset)
     model = onnx.load(draft)
     onnx_graph.finish(model, prepared.form, prepared.about)
-    onnx.checker.check_model(model, full_check=True)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except Exception as error:
+        raise ValueError(
+            "`segmenter` was converted to a file that is no valid ONNX. "
+            f"Received: {type(error).__name__}: {first_line(error)}"
+        ) from error
     onnx.save(model, draft)
 
 
-def _reduce_precision(draft, precision, form, value_range, own_pictures):
+def _reduce_precision(draft, precision, prepared, own_pictures):
+    if precision == "float32":
+        return
     if precision == "int8":
+        form, value_range = prepared.form, prepared.about.value_range
         to_int8(draft, own_pictures.batches(form.shape, value_range, form.input))
-    elif precision == "float16":
-        model = onnx.load(draft)
+    model = onnx.load(draft)
+    if precision == "float16":
         to_float16(model)
-        onnx.save(model, draft)
+    # ONNX Runtime signs what it quantises, and leaves its notes on shapes behind.
+    onnx_graph.sign(model, prepared.about)
+    onnx.save(model, draft)
 
 
 def _keep_outputs(draft, names, picture):

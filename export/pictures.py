@@ -7,14 +7,16 @@ import warnings
 import numpy as np
 
 
-def read_picture(path):
-    """Reads a picture file as it is seen: grey stays grey, 16 bits stay 16 bits.
+def read_picture(path, channels=None, value_range=None):
+    """Reads a picture file as it is seen; 16 bits stay 16 bits.
 
     A photograph that its camera marks as turned is turned, so that a mask fits what viewers show. Palettes
     and inks (CMYK) become RGB.
 
     Args:
         path: file that Pillow reads; the first picture of one that holds previews beside it (MPO).
+        channels: 1 or 3 for what a segmenter takes; any other number, or None, leaves grey files grey.
+        value_range: `(low, high)` that a segmenter takes, see `in_range`; None leaves values as they are.
 
     Returns:
         `(height, width)` array for grey, `(height, width, 3)` for colour.
@@ -36,8 +38,8 @@ def read_picture(path):
         raise FileNotFoundError(f"`image` must be an existing file. Received: image={str(path)!r}")
     try:
         with Image.open(path) as picture:
-            frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
-            if frames == 1:
+            several = has_several_frames(picture)
+            if not several:
                 picture.load()
                 upright = ImageOps.exif_transpose(picture)
     # Decoders raise what they like over a broken file, a TypeError for one.
@@ -46,17 +48,51 @@ def read_picture(path):
         raise ValueError(
             f"`image` must be a readable picture. Received: image={str(path)!r}: {reason}"
         ) from error
-    if frames > 1:
-        raise ValueError(
-            f"`image` must hold one picture: pass the others as arrays. Received: image={str(path)!r} with "
-            f"{frames} frames"
-        )
+    if several:
+        raise ValueError(f"`image` must hold one picture. Received: image={str(path)!r} with several")
     if has_transparent_pixels(upright):
         raise ValueError(
             f"`image` must be opaque: paste it onto a background first. Received: image={str(path)!r} with "
             "transparent pixels"
         )
-    return as_grey_or_rgb(upright)
+    array = as_grey_or_rgb(upright, channels)
+    return array if value_range is None else in_range(array, value_range)
+
+
+def in_range(array, value_range):
+    """Pixels of 8 bits at the same share of a segmenter's range; of any other depth as they are.
+
+    Args:
+        array: what `as_grey_or_rgb` gave.
+        value_range: `(low, high)` that the segmenter takes.
+
+    Returns:
+        Array of the same shape, float32 where it was scaled.
+    """
+    low, high = value_range
+    if array.dtype != np.uint8 or (low, high) == (0, 255):
+        return array
+    return (low + (high - low) / 255 * array).astype(np.float32)
+
+
+def has_several_frames(picture):
+    """Whether a file holds an animation or several pages.
+
+    Args:
+        picture: Pillow's image, before it is loaded; it stays at its first frame.
+
+    Returns:
+        bool; False for photographs with previews behind them (MPO).
+    """
+    if picture.format == "MPO":
+        return False
+    try:
+        # Counting frames would walk through all of a file, of which there may be a million.
+        picture.seek(1)
+    except EOFError:
+        return False
+    picture.seek(0)
+    return True
 
 
 def has_transparent_pixels(picture):
@@ -71,18 +107,22 @@ def has_transparent_pixels(picture):
     return picture.has_transparency_data and picture.convert("RGBA").getchannel("A").getextrema()[0] < 255
 
 
-def as_grey_or_rgb(picture):
-    """The pixels of a picture: grey stays grey, and 16 bits stay 16 bits.
+def as_grey_or_rgb(picture, channels=None):
+    """The pixels of a picture, brought to the channels that a segmenter takes; 16 bits stay 16 bits.
 
     Args:
         picture: Pillow's image, upright.
+        channels: 1 or 3; any other number, or None, leaves grey pictures grey.
 
     Returns:
         `(height, width)` array for grey, `(height, width, 3)` for colour.
     """
     if picture.mode.startswith(("I", "F")):
-        return np.asarray(picture)
-    return np.asarray(picture.convert("L" if picture.mode in ("1", "L", "LA") else "RGB"))
+        array = np.asarray(picture)
+    else:
+        grey = channels == 1 or picture.mode in ("1", "L", "LA")
+        array = np.asarray(picture.convert("L" if grey else "RGB"))
+    return np.repeat(array[..., None], 3, -1) if channels == 3 and array.ndim == 2 else array
 
 
 def to_batch(image, channels, value_range, dtype=np.float32):
@@ -104,7 +144,7 @@ def to_batch(image, channels, value_range, dtype=np.float32):
         ValueError: if shape, channels or values do not fit.
     """
     if isinstance(image, str | os.PathLike):
-        image = read_picture(image)
+        image = read_picture(image, channels, value_range)
     array = np.asarray(image)
     if array.dtype.kind not in "buif":
         raise TypeError(f"`image` must be a path or an array of real numbers. Received: dtype={array.dtype}")

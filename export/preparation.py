@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import numbers
 import pathlib
 
 import numpy as np
@@ -11,7 +12,7 @@ from keras_wsseg.export.augmentation import describe_augmentation, read_augmenta
 from keras_wsseg.export.check_pictures import made_picture, sizes_to_check
 from keras_wsseg.export.deployment import Deployment, GraphForm
 from keras_wsseg.export.metadata import WRITTEN_BY_EXPORT, SegmenterMetadata
-from keras_wsseg.export.refinement import build_refine, check_refine, describe_refine
+from keras_wsseg.export.refinement import built_refine, check_refine, describe_refine
 from keras_wsseg.export.saved_model_folder import check_saved_model
 from keras_wsseg.visualization import class_palette
 
@@ -90,10 +91,11 @@ def prepare(
         pictures = _made_pictures(shape, sizes_to_check(shape, check_sizes), value_range, input)
     else:
         pictures = list(calibration.few(COMPARED).batches(shape, value_range, input))
-    deployment = Deployment(segmenter, parity.comes_coarser(segmenter, pictures), None, flip, scales)
+    resize = parity.comes_coarser(segmenter, pictures) or _comes_coarser_at_odd_sizes(segmenter, shape)
+    deployment = Deployment(segmenter, resize, None, flip, scales)
     classes = parity.run_keras(deployment, pictures[:1]).probabilities[0].shape[-1]
     if refine is not None:
-        build_refine(refine, classes, shape.channels)
+        refine = built_refine(refine, classes, shape.channels)
         deployment = dataclasses.replace(deployment, refine=refine)
         extra["refine"] = describe_refine(refine)
     if deployment.augmented:
@@ -133,6 +135,11 @@ def _check_input(input, value_range):
 
 
 def _given(metadata):
+    if metadata is not None and not isinstance(metadata, dict):
+        raise TypeError(
+            f"`metadata` must be a dict from text to text. Received: metadata={metadata!r} of type "
+            f"{type(metadata).__name__}"
+        )
     for name in WRITTEN_BY_EXPORT:
         if name in (metadata or {}):
             raise ValueError(
@@ -144,7 +151,7 @@ def _given(metadata):
 
 def _at_size(shape, size, scales):
     """The shape of the pictures that the graph takes, where the segmenter may take more."""
-    if shape.height and scales != (1.0,):
+    if (shape.height or shape.width) and scales != (1.0,):
         raise ValueError(
             "`tta` must not scale pictures for a segmenter of a fixed size. "
             f"Received: scales={scales} and a segmenter of {shape.height} x {shape.width} pixels"
@@ -152,7 +159,9 @@ def _at_size(shape, size, scales):
     if size is None:
         return shape
     sizes = tuple(size) if isinstance(size, list | tuple) else (size, size)
-    whole = len(sizes) == 2 and all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in sizes)
+    whole = len(sizes) == 2 and all(
+        isinstance(n, numbers.Integral) and not isinstance(n, bool) and n > 0 for n in sizes
+    )
     if not whole or any(
         limit not in (None, n) for limit, n in zip((shape.height, shape.width), sizes, strict=True)
     ):
@@ -160,7 +169,19 @@ def _at_size(shape, size, scales):
             f"`size` must be None, or pixels or (height, width) that the segmenter takes, which are "
             f"{(shape.height, shape.width)} where None is any. Received: size={size}"
         )
-    return dataclasses.replace(shape, height=sizes[0], width=sizes[1])
+    return dataclasses.replace(shape, height=int(sizes[0]), width=int(sizes[1]))
+
+
+def _comes_coarser_at_odd_sizes(segmenter, shape):
+    """Pictures of one's own may all have sizes that the strides divide, and those to come others."""
+    if shape.height and shape.width:
+        return False
+    try:
+        pictures = _made_pictures(shape, sizes_to_check(shape, None), (0.0, 1.0), "float32")
+        return parity.comes_coarser(segmenter, pictures)
+    except ValueError:
+        # A segmenter that takes no such sizes needs no resizing for them.
+        return False
 
 
 def _made_pictures(shape, sizes, value_range, dtype):
@@ -197,6 +218,11 @@ def _method(model):
 def _describe(classes, class_names, palette, value_range, channels, extra):
     if class_names is None:
         class_names = [f"class {number}" for number in range(classes)]
+    if not isinstance(class_names, list | tuple):
+        raise TypeError(
+            f"`class_names` must be a list of texts. Received: class_names={class_names!r} of type "
+            f"{type(class_names).__name__}"
+        )
     if len(class_names) != classes:
         raise ValueError(
             f"`class_names` must name the {classes} classes that the segmenter tells apart. "
@@ -205,5 +231,5 @@ def _describe(classes, class_names, palette, value_range, channels, extra):
     if palette is None:
         colours = class_palette(min(classes, LARGEST_BYTE_CLASSES))
         palette = [colours[number % len(colours)] for number in range(classes)]
-    palette = tuple(tuple(int(x) for x in colour) for colour in palette)
+    palette = tuple(tuple(int(x) if x == int(x) else x for x in colour) for colour in palette)
     return SegmenterMetadata(tuple(class_names), palette, value_range, channels, extra)

@@ -79,7 +79,8 @@ def _wanted(providers, offered):
         return [(name, options) for name, options in BY_THEMSELVES.items() if name in offered] + [(CPU, {})]
     if isinstance(providers, str):
         providers = [providers]
-    items = [(item, None) if isinstance(item, str) else item for item in providers]
+    listed = isinstance(providers, list | tuple)
+    items = [(item, None) if isinstance(item, str) else item for item in providers] if listed else ()
     if not items or not all(isinstance(item, tuple | list) and len(item) == 2 for item in items):
         raise ValueError(
             f"`providers` must be a list of names, or of (name, options). Received: providers={providers!r}"

@@ -35,19 +35,29 @@ def check_refine(refine, value_range):
         )
 
 
-def build_refine(refine, classes, channels):
-    """Builds a CRF that was never called.
+def built_refine(refine, classes, channels):
+    """The CRF, built, giving float32: a mixed policy belongs to training, not into the file.
 
     Args:
         refine: `MeanFieldCRF`.
         classes: channels of the logits.
         channels: of the picture.
 
+    Returns:
+        The layer itself, or where it gives half precision a copy with the same weights.
+
     Raises:
         ValueError: if it was built for another number of classes.
     """
     try:
+        if refine.compute_dtype != "float32":
+            full = MeanFieldCRF.from_config({**refine.get_config(), "dtype": "float32"})
+            as_model(full, classes, channels)
+            if refine.built:
+                full.set_weights(refine.get_weights())
+            return full
         as_model(refine, classes, channels)
+        return refine
     except ValueError as error:
         raise ValueError(f"`refine` must fit a segmenter of {classes} classes. Received: {error}") from error
 

@@ -100,7 +100,7 @@ def to_saved_model(
         folder=True,
     )
     prepared.about.extra.update(precision="float32", input=input)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=".export.", dir=path.parent) as folder:
         draft = pathlib.Path(folder) / "draft"
         write_bare("to_bare_saved_model", prepared, draft)
         (draft / METADATA_FOLDER).mkdir()

@@ -102,6 +102,11 @@ class Session:
                 f"{pictures.shape[2]} pixels with {self.provider}; a smaller `window` takes less memory. "
                 f"Received: {said(error)}"
             ) from error
+        if result.shape[1:3] != pictures.shape[1:3]:
+            raise RuntimeError(
+                f"{self._path.name} must give its results at the size of the picture. Received: "
+                f"{result.shape[1:3]} for {pictures.shape[1:3]}"
+            )
         return result[:wanted]
 
     def _run_bound(self, output, pictures, device):

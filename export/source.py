@@ -63,7 +63,7 @@ def find_value_range(model):
 
 
 def all_layers(model):
-    """Every layer of a model, those of models inside it included.
+    """Every layer of a model, those inside its models and layers included.
 
     Args:
         model: `keras.Model`.
@@ -71,10 +71,8 @@ def all_layers(model):
     Yields:
         `keras.layers.Layer`.
     """
-    for layer in model.layers:
-        yield layer
-        if hasattr(layer, "layers"):
-            yield from all_layers(layer)
+    # The public `layers` end at a layer of one's own that holds others.
+    yield from model._flatten_layers(include_self=False)
 
 
 def picture_shape(segmenter):
@@ -120,20 +118,26 @@ def in_float32(segmenter):
     Raises:
         ValueError: if it cannot be rebuilt from its configuration.
     """
-    layers = (segmenter, *all_layers(segmenter))
-    if all(layer.compute_dtype not in ("float16", "bfloat16") for layer in layers):
+    if not _halves(segmenter):
         return segmenter
+    policy = keras.config.dtype_policy()
     try:
+        # Layers of one's own make theirs under the policy of the moment, which is still that of the training.
+        keras.config.set_dtype_policy("float32")
         config = keras.saving.serialize_keras_object(segmenter)
         copy = keras.saving.deserialize_keras_object(_with_float32(config), safe_mode=False)
         if not copy.built:
             copy.build(segmenter.get_build_config()["input_shape"])
         copy.set_weights(segmenter.get_weights())
+        if _halves(copy):
+            raise TypeError(f"{', '.join(_halves(copy))} set half precision by themselves")
     except Exception as error:
         raise ValueError(
             "`segmenter` computes in half precision and cannot be rebuilt in float32 from its configuration. "
             f"Received: {type(error).__name__}: {first_line(error)}"
         ) from error
+    finally:
+        keras.config.set_dtype_policy(policy)
     return copy
 
 
@@ -148,6 +152,11 @@ def first_line(error):
     """
     lines = [line.strip() for line in str(error).splitlines()]
     return next((line for line in lines if line), type(error).__name__)
+
+
+def _halves(segmenter):
+    layers = (segmenter, *all_layers(segmenter))
+    return [layer.name for layer in layers if layer.compute_dtype in ("float16", "bfloat16")]
 
 
 def _is_rank_4(shape):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import numbers
 
 import numpy as np
 
@@ -63,7 +64,7 @@ class Windows:
         known = [size for size in sizes if size is not None] or [WINDOW]
         if overlap is None:
             overlap = min(OVERLAP, *(size // 4 for size in known))
-        elif not isinstance(overlap, int) or not 0 <= overlap <= min(known) // 2:
+        elif not _is_whole(overlap) or not 0 <= overlap <= min(known) // 2:
             raise ValueError(
                 f"`overlap` must be 0 to {min(known) // 2} pixels, half a window. "
                 f"Received: overlap={overlap!r}"
@@ -160,13 +161,17 @@ def _pass_on(result, axis, number, received, dimension):
     return result[(*part, slice(settled))], left
 
 
+def _is_whole(size):
+    return isinstance(size, numbers.Integral) and not isinstance(size, bool)
+
+
 def _single(size):
     return Axis(size, size, (0,))
 
 
 def _pair(window, fixed):
-    pair = (window, window) if isinstance(window, int) else window
-    whole = isinstance(pair, tuple | list) and len(pair) == 2 and all(isinstance(x, int) for x in pair)
+    pair = (window, window) if _is_whole(window) else window
+    whole = isinstance(pair, tuple | list) and len(pair) == 2 and all(_is_whole(x) for x in pair)
     if not whole or any(
         size != limit if limit else size < SMALLEST for size, limit in zip(pair, fixed, strict=True)
     ):

@@ -6,6 +6,7 @@ import shlex
 
 from keras_wsseg.cli import console
 from keras_wsseg.cli.export_options import add_options, format_of, settings_for
+from keras_wsseg.cli.folders import made_folders
 from keras_wsseg.cli.options import add_command
 from keras_wsseg.cli.segmenters import load_keras_model
 from keras_wsseg.training.run_folder import segmenter_file
@@ -56,17 +57,18 @@ def run(arguments):
     from keras_wsseg.cli.refine import asked_crf
     from keras_wsseg.export.source import find_value_range
 
-    out.parent.mkdir(parents=True, exist_ok=True)
+    refine = asked_crf(arguments, find_value_range(model) or (0.0, 255.0))
     if arguments.web is not None:
         _prepare_page(out, arguments)
-    report = _writer(kind)(
-        model,
-        out,
-        class_names=class_names,
-        refine=asked_crf(arguments, find_value_range(model) or (0.0, 255.0)),
-        metadata={"method": config.method} if config else None,
-        **settings,
-    )
+    with made_folders(out.parent):
+        report = _writer(kind)(
+            model,
+            out,
+            class_names=class_names,
+            refine=refine,
+            metadata={"method": config.method} if config else None,
+            **settings,
+        )
     _print_report(report)
     if kind == "onnx":
         print("Next, run it on pictures of any size:")

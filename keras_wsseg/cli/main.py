@@ -1,8 +1,11 @@
 """The command line: which commands there are, and what becomes of an error."""
 
 import argparse
+import contextlib
 import os
+import signal
 import sys
+import threading
 
 import keras_wsseg
 from keras_wsseg.cli import (
@@ -59,11 +62,12 @@ def main(argv=None):
 
     Returns:
         The exit status: 0; 1 where some pictures were left out; 2 after an error, told in one line;
-        130 after Ctrl-C.
+        130 after Ctrl-C. SIGTERM ends the process with 143.
     """
     arguments = _parser().parse_args(argv)
     try:
-        return arguments.run(arguments) or 0
+        with _terminated_in_order():
+            return arguments.run(arguments) or 0
     except KeyboardInterrupt:
         print("keras-wsseg: interrupted", file=sys.stderr)
         return 130
@@ -76,6 +80,23 @@ def main(argv=None):
             raise
         print(f"keras-wsseg: error: {_one_line(error)}", file=sys.stderr)
         return 2
+
+
+@contextlib.contextmanager
+def _terminated_in_order():
+    """Lets SIGTERM raise, since by default it ends a process on the spot and leaves half-written files."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(number, frame):
+    raise SystemExit(128 + number)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -1,6 +1,7 @@
 """`keras-wsseg predict`."""
 
 import errno
+import os
 import pathlib
 import sys
 import warnings
@@ -84,6 +85,8 @@ def run(arguments):
     """Predicts all that can be, then lists the rest."""
     if arguments.every < 1:
         raise ValueError(f"--every must be at least 1. Received: {arguments.every}")
+    if not arguments.out:
+        raise ValueError("--out must name a folder. Received: ''")
     out = pathlib.Path(arguments.out)
     pictures = find_pictures(arguments.inputs, arguments.recursive, PICTURES + VIDEOS, out)
     places = {path: frame_place(place, 0) if is_video(path) else place for path, place in pictures.items()}
@@ -95,12 +98,19 @@ def run(arguments):
                 f"{option} needs a segmenter that was exported with probabilities among its outputs. "
                 f"Received: {arguments.segmenter!r} with {', '.join(segmenter.outputs)} alone"
             )
+    if arguments.crf != "none" and "refine" in getattr(segmenter, "metadata", {}):
+        raise ValueError(
+            "--crf must be left out for a file that refines by itself. "
+            f"Received: {arguments.segmenter!r} with a CRF inside: {segmenter.metadata['refine']}"
+        )
     segmenter = refined(segmenter, arguments)
     if segmenter.channels not in (1, 3):
         raise ValueError(
             f"The segmenter must take grey or RGB pictures. Received: {segmenter.channels} channels"
         )
     out.mkdir(parents=True, exist_ok=True)
+    if not os.access(out, os.W_OK):
+        raise PermissionError(f"--out must be a folder that can be written to. Received: {arguments.out!r}")
     since = _written(arguments.segmenter) if arguments.resume else None
     from PIL import Image
 
@@ -111,7 +121,7 @@ def run(arguments):
 
 
 def _predict_all(pictures, segmenter, out, arguments, since):
-    tasks = Tasks(pictures, segmenter.channels, arguments.every)
+    tasks = Tasks(pictures, segmenter.channels, segmenter.value_range, arguments.every)
     writer = Writer(segmenter, out, [layer for layer in LAYERS if getattr(arguments, layer)])
     made = kept = 0
     try:

@@ -36,16 +36,18 @@ class Tasks:
     Args:
         pictures: dict from path to place, as `find_pictures` gives it.
         channels: 1 or 3, which the pictures are brought to.
+        value_range: that pictures of 8 bits are brought to.
         every: of a video's frames each n-th.
 
     Attributes:
         failed: dict from the pictures and videos that had no masks, or not all of them, to the reason.
     """
 
-    def __init__(self, pictures, channels, every=1):
+    def __init__(self, pictures, channels, value_range, every=1):
         self.failed = {}
         self._pictures = pictures
-        self._kind = "grey" if channels == 1 else "rgb"
+        self._channels = channels
+        self._value_range = value_range
         self._every = every
 
     def __len__(self):
@@ -53,13 +55,11 @@ class Tasks:
         return sum(-(-count_frames(path) // self._every) if is_video(path) else 1 for path in self._pictures)
 
     def __iter__(self):
-        from keras_wsseg.data.picture import read_picture
-
         for path, place in self._pictures.items():
             if is_video(path):
                 yield from self._frames(path, place)
             else:
-                yield Task(path, place, functools.partial(read_picture, path, self._kind))
+                yield Task(path, place, functools.partial(_read, path, self._channels, self._value_range))
 
     def fail(self, task, error):
         """Notes what kept a picture from having a mask; of a video, no further frames are given then."""
@@ -69,7 +69,8 @@ class Tasks:
     def _frames(self, path, place):
         try:
             for number, frame in read_frames(path, self._every):
-                yield Task(path, frame_place(place, number), functools.partial(_coloured, frame, self._kind))
+                read = functools.partial(_brought, frame, self._channels, self._value_range)
+                yield Task(path, frame_place(place, number), read)
                 if path in self.failed:
                     return
         except Exception as error:
@@ -152,12 +153,23 @@ def _one_line(error):
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _coloured(frame, kind):
-    if kind == "rgb":
-        return frame
+def _read(path, channels, value_range):
+    from keras_wsseg.export.pictures import read_picture
+
+    try:
+        return np.atleast_3d(read_picture(path, channels, value_range))
+    except (ValueError, FileNotFoundError) as error:
+        # Arguments and names are those of the library; here the name stands before the reason already.
+        words = str(error).replace("`image` must", "The file must").replace(f"image={str(path)!r}", "it")
+        raise ValueError(words) from error
+
+
+def _brought(frame, channels, value_range):
     from PIL import Image
 
-    return np.asarray(Image.fromarray(frame).convert("L"))[..., None]
+    from keras_wsseg.export.pictures import as_grey_or_rgb, in_range
+
+    return np.atleast_3d(in_range(as_grey_or_rgb(Image.fromarray(frame), channels), value_range))
 
 
 def _write_array(path, array):

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -93,6 +96,31 @@ def test_a_page_is_not_written_over_what_is_somebody_elses(fails, trained, tmp_p
     (tmp_path / "index.html").write_text("mine")
     told = fails("export", trained, tmp_path / "a.onnx", "--web", tmp_path, "--web-runtime", "cdn")
     assert "index.html" in told and not (tmp_path / "a.onnx").exists()
+
+
+def test_what_fails_leaves_no_folder(fails, trained, tmp_path):
+    out = tmp_path / "one" / "two" / "a.onnx"
+    assert fails("export", trained, out, "--precision", "int8").startswith("`calibration` must be")
+    assert list(tmp_path.iterdir()) == []
+
+
+INTERRUPTED = """
+import os, signal, sys
+from keras_wsseg.cli.main import main
+from keras_wsseg.export import onnx_writer
+
+def stop(*arguments):
+    os.kill(os.getpid(), signal.SIGTERM)
+
+onnx_writer._reduce_precision = stop
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_sigterm_leaves_nothing(trained, tmp_path):
+    command = [sys.executable, "-c", INTERRUPTED, "export", str(trained), str(tmp_path / "new" / "a.onnx")]
+    assert subprocess.run(command, capture_output=True).returncode == 143
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_other_formats(trained, tmp_path, capsys):

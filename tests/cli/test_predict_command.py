@@ -6,6 +6,7 @@ import subprocess
 import sys
 import zlib
 
+import keras
 import numpy as np
 import pytest
 from film_cases import cut_off, write_film
@@ -13,7 +14,7 @@ from PIL import Image
 
 from keras_wsseg.annotations import read_label_map
 from keras_wsseg.cli.main import main
-from keras_wsseg.export import OnnxSegmenter
+from keras_wsseg.export import OnnxSegmenter, to_onnx
 
 
 def predict(*argv):
@@ -65,7 +66,7 @@ def test_a_bad_picture_stops_no_other(exported, folder, tmp_path, capsys):
     said = capsys.readouterr()
     assert said.out == f"1 of 3 masks in {tmp_path / 'm'}\n"
     _, bad, deep = said.err.splitlines()
-    assert bad.startswith(f"keras-wsseg: not predicted: {tmp_path / 'bad.png'}: The picture")
+    assert bad.startswith(f"keras-wsseg: not predicted: {tmp_path / 'bad.png'}: The file")
     assert "must have values between 0 and 255" in deep
     assert [path.name for path in (tmp_path / "m").iterdir()] == ["p0.png"]
 
@@ -156,7 +157,7 @@ def test_all_that_is_wrong_with_pictures_is_listed(exported, folder, tmp_path, c
     said = capsys.readouterr()
     assert said.out == f"1 of 7 masks in {tmp_path / 'm'}\n"
     _, *lines = said.err.splitlines()
-    expected = {**bad, "link.png": (None, "No such file")}
+    expected = {**bad, "link.png": (None, "must be an existing file")}
     assert len(lines) == len(expected)
     for line, (name, (_, reason)) in zip(lines, sorted(expected.items()), strict=True):
         assert line.startswith(f"keras-wsseg: not predicted: {source / name}: ") and reason in line
@@ -186,6 +187,64 @@ def test_a_file_of_classes_alone_has_no_probabilities(fails, trained, folder, tm
     told = fails("predict", file, folder / "images", "--out", tmp_path / "m", *options)
     assert told.startswith(f"{options[0]} needs a segmenter that was exported with probabilities")
     assert predict(file, folder / "images", "--out", tmp_path / "m") == 0
+
+
+def test_a_file_that_refines_by_itself_is_not_refined_twice(fails, trained, folder, tmp_path):
+    file = tmp_path / "a.onnx"
+    assert main(["export", str(trained), str(file), "--crf", "windowed", "--crf-iterations", "2"]) == 0
+    told = fails("predict", file, folder / "images", "--out", tmp_path / "m", "--crf", "windowed")
+    assert told.startswith("--crf must be left out for a file that refines by itself.") and "2 steps" in told
+
+
+def test_masks_need_a_folder_with_a_name(fails, exported, folder):
+    assert (
+        fails("predict", exported, folder / "images", "--out", "") == "--out must name a folder. Received: ''"
+    )
+
+
+def test_pixels_that_nobody_sees_and_further_pages_are_listed(exported, folder, tmp_path, capsys):
+    whole = Image.open(folder / "images" / "p0.png").convert("RGB")
+    clear = whole.convert("RGBA")
+    clear.putpixel((0, 0), (1, 2, 3, 0))
+    clear.save(tmp_path / "clear.png")
+    whole.save(tmp_path / "pages.tif", save_all=True, append_images=[whole])
+    whole.save(tmp_path / "whole.png")
+    assert predict(exported, tmp_path, "--out", tmp_path / "m") == 1
+    said = capsys.readouterr().err
+    assert (
+        "clear.png: The file must be opaque" in said and "pages.tif: The file must hold one picture" in said
+    )
+    assert [path.name for path in (tmp_path / "m").iterdir()] == ["whole.png"]
+
+
+@pytest.mark.parametrize("name", ["own.keras", "own.onnx"])
+def test_bytes_are_brought_to_the_range_of_the_segmenter(folder, tmp_path, name):
+    image = keras.Input((None, None, 3))
+    scaled = keras.layers.Rescaling(8.0, offset=-4.0)
+    scaled.value_range = (0, 1)
+    keras.utils.set_random_seed(0)
+    segmenter = keras.Model(image, keras.layers.Conv2D(3, 3, padding="same")(scaled(image)))
+    want = np.asarray(segmenter(np.asarray(Image.open(folder / "images" / "p0.png"))[None] / np.float32(255)))
+    if name == "own.onnx":
+        to_onnx(segmenter, tmp_path / name, value_range=(0, 1))
+    else:
+        image = keras.Input((None, None, 3))
+        ranged = keras.Model(image, segmenter(Ranged()(image)))
+        ranged.save(tmp_path / name)
+    assert predict(tmp_path / name, folder / "images" / "p0.png", "--out", tmp_path / "m") == 0
+    mask = read_label_map(tmp_path / "m" / "p0.png")
+    assert len(np.unique(mask)) > 1
+    np.testing.assert_array_equal(mask, want[0].argmax(-1))
+
+
+@keras.saving.register_keras_serializable("tests.cli")
+class Ranged(keras.layers.Layer):
+    """Says which pictures it takes, and gives them on."""
+
+    value_range = (0, 1)
+
+    def call(self, x):
+        return x
 
 
 def test_a_mask_lies_on_the_picture_as_it_is_seen(exported, tmp_path):

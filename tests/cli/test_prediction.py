@@ -34,7 +34,7 @@ def sources(tmp_path):
 
 
 def test_tasks_are_pictures_and_frames(sources):
-    tasks = Tasks(sources, channels=3, every=3)
+    tasks = Tasks(sources, 3, (0, 255), every=3)
     assert len(tasks) == 5
     places = [str(task.place) for task in tasks]
     assert places == ["x/a", "x/b/frame_000000", "x/b/frame_000003", "x/b/frame_000006"]
@@ -44,14 +44,14 @@ def test_tasks_are_pictures_and_frames(sources):
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_pictures_and_frames_come_in_the_channels_asked_for(sources, channels):
-    picture, first, second, *_ = [task.read() for task in Tasks(sources, channels)]
+    picture, first, second, *_ = [task.read() for task in Tasks(sources, channels, (0, 255))]
     assert picture.shape == (4, 6, channels) and first.shape == (48, 64, channels)
     assert picture[0, 0].tolist() == ([76] if channels == 1 else [255, 0, 0])
     assert abs(second.mean() - brightness(1)) < 7
 
 
 def test_a_video_ends_at_a_frame_that_failed(sources):
-    tasks = Tasks(sources, channels=3)
+    tasks = Tasks(sources, 3, (0, 255))
     seen = []
     for task in tasks:
         seen.append(task.place.name)
@@ -62,14 +62,14 @@ def test_a_video_ends_at_a_frame_that_failed(sources):
 
 
 def test_an_error_without_words_has_a_name(sources):
-    tasks = Tasks(sources, channels=3)
+    tasks = Tasks(sources, 3, (0, 255))
     tasks.fail(next(iter(tasks)), MemoryError())
     assert list(tasks.failed.values()) == ["MemoryError"]
 
 
 def test_writer_writes_the_layers_and_knows_what_is_finished(sources, tmp_path):
     out = tmp_path / "out"
-    task = next(iter(Tasks(sources, channels=1)))
+    task = next(iter(Tasks(sources, 1, (0, 255))))
     writer = Writer(Halves(), out, ["overlay", "rgba", "probabilities"])
     assert not writer.finished(task, 0)
     writer.write(task)

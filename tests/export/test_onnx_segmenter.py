@@ -90,16 +90,26 @@ def test_grey_pictures_with_and_without_channel_axis(grey_segmenter, tmp_path):
 
 
 def test_grey_and_rgb_are_never_taken_for_each_other(segmenter, grey_segmenter, tmp_path):
-    Image.fromarray(picture(8, 8)).save(tmp_path / "grey.png")
-    Image.fromarray(picture(8, 8, 3)).save(tmp_path / "rgb.png")
-    for image in (picture(8, 8), picture(8, 8, 1), tmp_path / "grey.png"):
+    for image in (picture(8, 8), picture(8, 8, 1)):
         with pytest.raises(ValueError, match=r"must be RGB \(3 channels\) .* Received: grey \(1 channel\)"):
             segmenter(image)
-    for image in (picture(8, 8, 3), tmp_path / "rgb.png"):
-        with pytest.raises(ValueError, match=r"must be grey \(1 channel\) .* Received: RGB \(3 channels\)"):
-            grey_segmenter(image)
+    with pytest.raises(ValueError, match=r"must be grey \(1 channel\) .* Received: RGB \(3 channels\)"):
+        grey_segmenter(picture(8, 8, 3))
     with pytest.raises(ValueError, match=r"Received: of 4 channels, shape=\(8, 8, 4\)"):
         segmenter(picture(8, 8, 4))
+
+
+def test_files_are_brought_to_the_channels_of_the_segmenter(segmenter, grey_segmenter, tmp_path):
+    grey, colour = picture(8, 8), picture(8, 8, 3)
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    Image.fromarray(colour).save(tmp_path / "colour.png")
+    thrice = np.repeat(grey[..., None], 3, -1)
+    np.testing.assert_array_equal(segmenter(tmp_path / "grey.png"), segmenter(thrice))
+    np.testing.assert_array_equal(
+        segmenter.overlay(tmp_path / "grey.png"), segmenter.overlay(thrice, mask=segmenter(thrice))
+    )
+    luma = np.asarray(Image.fromarray(colour).convert("L"))
+    np.testing.assert_array_equal(grey_segmenter(tmp_path / "colour.png"), grey_segmenter(luma))
 
 
 def test_picture_files_of_other_modes(segmenter, grey_segmenter, tmp_path):

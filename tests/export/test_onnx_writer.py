@@ -1,3 +1,4 @@
+import concurrent.futures
 import dataclasses
 import doctest
 import os
@@ -273,6 +274,12 @@ def test_mixed_precision_is_exported_in_float32(tmp_path):
             r"`metadata` must not hold .* Received: metadata=\{'precision': 'x'\}",
         ),
         ({"mean_tolerance": 0}, r"`mean_tolerance` must be above 0"),
+        (
+            {"check_sizes": (64, 64)},
+            r"`check_sizes` must be a list of \(height, width\).* Received: .*\(64, 64\)",
+        ),
+        ({"outputs": [["classes"]]}, r"`outputs` must be a list of"),
+        ({"palette": [(0.9, 0.2, 0.1)] * 4}, r"`palette` must hold .* of 0 to 255"),
         ({"min_equal_classes": 2}, r"`min_equal_classes` must be 0 to 1"),
     ],
 )
@@ -280,6 +287,29 @@ def test_bad_arguments_are_refused(tiny_segmenter, tmp_path, arguments, words):
     with pytest.raises(ValueError, match=words):
         to_onnx(tiny_segmenter(), tmp_path / "a.onnx", **arguments)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments,words",
+    [
+        ({"tolerance": "0.1"}, r"`tolerance` must be a number or None\. Received: tolerance='0\.1'"),
+        ({"metadata": ["x"]}, r"`metadata` must be a dict from text to text\. Received: .* of type list"),
+        ({"class_names": 7}, r"`class_names` must be a list of texts\. Received: class_names=7 of type int"),
+        ({"class_names": "abcd"}, r"`class_names` must be a list of texts\. Received: .* of type str"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused(tiny_segmenter, tmp_path, arguments, words):
+    with pytest.raises(TypeError, match=words):
+        to_onnx(tiny_segmenter(), tmp_path / "a.onnx", **arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sizes_may_be_those_of_numpy(tiny_segmenter, tmp_path):
+    assert to_onnx(tiny_segmenter(), tmp_path / "a.onnx", size=np.int64(24)).sizes == ((24, 24),)
+
+
+def test_a_name_as_long_as_the_system_allows(tiny_segmenter, tmp_path):
+    assert to_onnx(tiny_segmenter(), tmp_path / f"{'a' * 240} 100%b.onnx").path.is_file()
 
 
 def test_bad_paths_and_models_are_refused(tiny_segmenter, tmp_path):
@@ -350,6 +380,35 @@ def test_only_the_outputs_asked_for_are_in_the_file(tiny_segmenter, tmp_path, na
         np.testing.assert_array_equal(found, whole[name])
 
 
+@pytest.mark.parametrize("settings", [{"check_sizes": [(64, 64)]}, {"precision": "int8"}])
+def test_sizes_that_strides_divide_do_not_hide_that_logits_are_resized(tmp_path, settings):
+    """Down by 4 and up by 4 is the picture's size only where 4 divides it."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((None, None, 3))
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1)(image)
+    x = keras.layers.Conv2D(8, 3, strides=4, padding="same", activation="relu")(x)
+    x = keras.layers.Conv2DTranspose(8, 4, strides=4, padding="same")(x)
+    segmenter = keras.Model(image, keras.layers.Conv2D(4, 1)(x))
+    if "precision" in settings:
+        settings = {**settings, "calibration": noise(2, 64, 64, 3), "min_equal_classes": 0.0}
+    to_onnx(segmenter, tmp_path / "a.onnx", **settings)
+    picture = noise(1, 67, 93, 3)
+    probabilities, classes = run(tmp_path / "a.onnx", picture)
+    assert probabilities.shape == (1, 67, 93, 4) and classes.shape == (1, 67, 93)
+    atol = 0.1 if "precision" in settings else 1e-4
+    np.testing.assert_allclose(probabilities, upsampled_probabilities(segmenter, picture), atol=atol)
+
+
+@pytest.mark.parametrize("precision", ["float16", "int8"])
+def test_files_of_every_precision_say_who_wrote_them(tiny_segmenter, tmp_path, precision):
+    calibration = noise(2, 32, 32, 3) if precision == "int8" else None
+    limits = {"min_equal_classes": 0.0, "mean_tolerance": 1.0, "tolerance": 1.0}
+    to_onnx(tiny_segmenter(), tmp_path / "a.onnx", precision=precision, calibration=calibration, **limits)
+    model = onnx.load(tmp_path / "a.onnx")
+    assert model.producer_name == "keras_wsseg" and not model.graph.value_info
+    assert OnnxSegmenter(tmp_path / "a.onnx").metadata == {"precision": precision, "input": "float32"}
+
+
 def test_bytes_as_they_are(tiny_segmenter, tmp_path):
     path = tmp_path / "a.onnx"
     to_onnx(tiny_segmenter(), path, input="uint8")
@@ -415,6 +474,52 @@ def test_too_few_equal_classes_leave_no_file(tiny_segmenter, tmp_path, monkeypat
         to_onnx(tiny_segmenter(), tmp_path / "a.onnx")
     assert list(tmp_path.iterdir()) == []
     assert to_onnx(tiny_segmenter(), tmp_path / "a.onnx", min_equal_classes=0.99).equal_classes == 0.9985
+
+
+@keras.saving.register_keras_serializable("tests.export")
+class Block(keras.layers.Layer):
+    """Makes a layer of its own, under the policy of the moment."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.inner = keras.layers.Conv2D(8, 3, padding="same", dilation_rate=2, activation="relu")
+
+    def build(self, shape):
+        self.inner.build(shape)
+
+    def call(self, x):
+        return self.inner(x)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_a_mixed_policy_does_not_reach_the_file(tmp_path, policy):
+    """The script that trained exports, and its policy still holds."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        image = keras.Input((None, None, 3))
+        x = Block()(keras.layers.Rescaling(1 / 255)(image))
+        segmenter = keras.Model(image, keras.layers.Conv2D(4, 1, dtype="float32")(x))
+        crf = keras_wsseg.layers.MeanFieldCRF(radius=2, iterations=2)
+        report = to_onnx(segmenter, tmp_path / "a.onnx", refine=crf)
+        assert keras.config.dtype_policy().name == policy
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert report.max_difference < 1e-4
+    graph = onnx.load(tmp_path / "a.onnx").graph
+    casts = [node.attribute[0].i for node in graph.node if node.op_type == "Cast"]
+    assert not {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16} & set(casts)
+    assert not {"SpaceToDepth", "DepthToSpace"} & {node.op_type for node in graph.node}
+
+
+def test_several_threads_may_export_one_model(tmp_path):
+    image = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(4, 3, dilation_rate=2, padding="same")(keras.layers.Rescaling(1 / 255)(image))
+    segmenter = keras.Model(image, keras.layers.Conv2D(3, 1)(x))
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        paths = [tmp_path / f"{number}.onnx" for number in range(3)]
+        reports = list(pool.map(lambda path: to_onnx(segmenter, path), paths))
+    assert all(report.max_difference < 1e-4 for report in reports)
 
 
 class Cholesky(keras.layers.Layer):

@@ -37,6 +37,20 @@ def test_the_description_names_window_steps_and_kernels():
     assert describe_refine(crf()) == words
 
 
+def test_a_crf_of_a_mixed_training_is_full_float32_in_the_file(tiny_segmenter, tmp_path):
+    layer = crf(dtype="mixed_float16", compatibility="trainable")
+    layer([np.zeros((1, 4, 4, 4), "float32"), np.zeros((1, 4, 4, 3), "float32")])
+    matrix = np.linspace(0, 1, 16, dtype="float32").reshape(4, 4)
+    layer.set_weights([matrix])
+    report = to_onnx(tiny_segmenter(stride=1), tmp_path / "a.onnx", refine=layer)
+    assert report.max_difference < 1e-4 and layer.compute_dtype == "float16"
+    full = crf(compatibility=matrix.tolist())
+    want = np.asarray(keras.ops.softmax(full([tiny_segmenter(stride=1)(photograph()), photograph()])))
+    np.testing.assert_allclose(
+        OnnxSegmenter(tmp_path / "a.onnx").probabilities(photograph()), want, atol=1e-4
+    )
+
+
 @pytest.mark.parametrize(
     "refine,error,words",
     [
