@@ -22,11 +22,27 @@ def write_palette_png(path, mask, palette):
         ImportError: if Pillow is not installed.
         FileNotFoundError: if the folder does not exist.
     """
+    _write(palette_picture(mask, palette), path)
+
+
+def palette_picture(mask, palette):
+    """A class map as a picture of class numbers that shows in the palette's colours.
+
+    Args:
+        mask: `(height, width)` integers 0 to 255.
+        palette: `(classes, 3)` uint8.
+
+    Returns:
+        Pillow's image.
+
+    Raises:
+        ImportError: if Pillow is not installed.
+    """
     colours = np.full((256, 3), VOID, np.uint8)
     colours[: len(palette)] = palette[:256]
     picture = _pillow().fromarray(np.ascontiguousarray(mask, np.uint8))
     picture.putpalette(colours.tobytes())
-    _write(picture, path)
+    return picture
 
 
 def write_layer_png(path, layer):

@@ -28,13 +28,14 @@ PALETTE = ((10, 20, 30), (200, 0, 0), (0, 200, 0), (0, 0, 200))
 PATIENCE = 120
 
 
-def write_segmenter(path, channels=3, depth=0):
+def write_segmenter(path, channels=3, depth=0, value_range=(0, 255)):
     """Writes a segmenter of convolutions, built node by node, since TensorFlow would take seconds to start.
 
     Args:
         path: file to write.
         channels: of its pictures.
         depth: further layers of 32 channels, to make it slow.
+        value_range: of its pictures.
     """
     rng = np.random.default_rng(0)
     nodes = [onnx.helper.make_node("Transpose", ["image"], ["x0"], perm=[0, 3, 1, 2])]
@@ -67,7 +68,7 @@ def write_segmenter(path, channels=3, depth=0):
     about = {
         "class_names": json.dumps(CLASS_NAMES),
         "palette": json.dumps(PALETTE),
-        "value_range": "[0, 255]",
+        "value_range": json.dumps(value_range),
         "channels": str(channels),
         "preprocessing": "none",
         "producer_version": "0.1.0",
@@ -84,6 +85,7 @@ class GatedSegmenter:
     path = pathlib.Path("gated.onnx")
     class_names, palette = CLASS_NAMES, np.array(PALETTE, np.uint8)
     value_range, channels, metadata, provider_note = (0.0, 255.0), 3, {}, "none"
+    outputs = ("probabilities", "classes")
 
     def __init__(self):
         self.gate = threading.Event()

@@ -11,13 +11,17 @@ _DESCRIPTION = """
 Answers pictures sent over HTTP with their masks until it is stopped by Ctrl-C or SIGTERM, when it finishes
 what it has in hand. It needs an .onnx file of `keras-wsseg export`, and the packages of the extra [serve].
 
-  POST /predict   body: a picture (PNG, JPEG, WebP, TIFF, BMP), or a form with one file
+  POST /predict   body: a picture (PNG, JPEG, WebP, TIFF, BMP), or a form with one file; grey and colour are
+                  brought to what the segmenter takes, and 8 bits scaled to its value range; deeper pictures
+                  are taken as they are where that range goes beyond 255
        ?format=mask            PNG of class numbers in the colours of the classes (default)
        ?format=overlay         PNG of the picture under these colours; &alpha=0.3 for their opacity
        ?format=rgba            PNG of the colours alone, to lay over the picture; &alpha= too
        ?format=probabilities   NumPy file, float32 (height, width, classes)
        ?format=json            pixels of each class
-  GET  /info      classes, colours, limits     /health, /ready     /metrics for Prometheus
+  GET  /info      classes, colours, limits     /metrics for Prometheus
+  GET  /health    200 as long as it runs       /ready   503 while it stops, or while every worker is held by
+                  a picture that came to its --timeout
 """
 
 _EXAMPLE = """
@@ -50,7 +54,8 @@ def add_to(commands):
         action="append",
         default=[],
         metavar="URL",
-        help="web origin whose pages may call the service, or '*'; can be repeated (default: none)",
+        help="web origin whose pages may call the service, such as https://example.org, or '*'; can be "
+        "repeated (default: none)",
     )
     parser.add_argument(
         "--provider",
@@ -86,10 +91,12 @@ def run(arguments):
         )
     _check_packages()
     from keras_wsseg.export import OnnxSegmenter
+    from keras_wsseg.serving.origins import check_origins
     from keras_wsseg.serving.server import serve
     from keras_wsseg.serving.service import Service
 
     limits = ServiceLimits(**{name: getattr(arguments, name) for name, _, _ in _LIMITS})
+    check_origins(arguments.allow_origin)
     # The workers share the threads of one session, and each brings its own.
     spare = max(1, _cores() - limits.workers + 1)
     segmenter = OnnxSegmenter(

@@ -7,6 +7,7 @@ import json
 import numpy as np
 from PIL import Image
 
+from keras_wsseg.export.mask_files import palette_picture
 from keras_wsseg.serving.refusal import Refusal
 
 FORMATS = ("mask", "overlay", "rgba", "probabilities", "json")
@@ -63,6 +64,14 @@ class AnswerFormat:
             raise Refusal(400, f"alpha must be 0 to 1. Received: {query['alpha'][:100]!r}")
         return cls(name, alpha)
 
+    def check_outputs(self, outputs):
+        """Raises a `Refusal`, 400, where a segmenter of these `outputs` has nothing to answer with."""
+        if self.name == "probabilities" and self.name not in outputs:
+            raise Refusal(
+                400,
+                "format must be another, since this segmenter gives classes alone. Received: probabilities",
+            )
+
     def check_size(self, size, classes):
         """Raises a `Refusal`, 413, where the answer for a picture of `size` would be too large."""
         needed = 4 * classes * size[0] * size[1]
@@ -104,9 +113,7 @@ class AnswerFormat:
 def _mask(segmenter, mask):
     if len(segmenter.palette) > 256:
         return Image.fromarray(mask.astype(np.uint16))
-    picture = Image.fromarray(mask.astype(np.uint8))
-    picture.putpalette(segmenter.palette.tobytes())
-    return picture
+    return palette_picture(mask, segmenter.palette)
 
 
 def _counts(segmenter, mask):

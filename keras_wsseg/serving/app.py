@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 import keras_wsseg
 from keras_wsseg.serving.answer_format import FORMATS
+from keras_wsseg.serving.origins import check_origins
 from keras_wsseg.serving.refusal import Refusal
 from keras_wsseg.serving.upload_reader import MEDIA_TYPES
 
@@ -25,7 +26,11 @@ def build_app(service, allow_origins=()):
 
     Returns:
         a `starlette.applications.Starlette`.
+
+    Raises:
+        ValueError: if one of the origins is none.
     """
+    check_origins(allow_origins)
 
     async def health(request):
         return JSONResponse({"status": "alive"})
@@ -33,6 +38,8 @@ def build_app(service, allow_origins=()):
     async def ready(request):
         if service.stopping:
             return JSONResponse({"status": "stopping"}, 503)
+        if service.pool.is_stuck:
+            return JSONResponse({"status": "stuck"}, 503)
         return JSONResponse({"status": "ready"})
 
     async def info(request):
@@ -122,7 +129,9 @@ def _about(service):
         "metadata": dict(segmenter.metadata),
         "provider": segmenter.provider_note,
         "media_types": list(MEDIA_TYPES),
-        "formats": list(FORMATS),
+        "pictures": "8 bits are scaled to value_range; deeper ones must lie in it; grey and colour become "
+        "channels",
+        "formats": [name for name in FORMATS if name != "probabilities" or name in segmenter.outputs],
         "limits": {
             "bytes": limits.max_bytes,
             "pixels": limits.max_pixels,

@@ -153,6 +153,9 @@ class _InLines(logging.Handler):
 
 
 def _log_in_lines():
+    # What a client sends wrongly is told to the client alone: strangers do not fill the log.
+    for name in ("python_multipart", "multipart"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     for name in ("uvicorn", "asyncio", "keras_wsseg.serving"):
         logger = logging.getLogger(name)
         logger.setLevel(logging.ERROR)

@@ -13,6 +13,7 @@ from keras_wsseg.serving.decoding import decode_picture, open_picture
 from keras_wsseg.serving.refusal import Refusal, busy
 from keras_wsseg.serving.service_metrics import ServiceMetrics
 from keras_wsseg.serving.upload_reader import UploadReader
+from keras_wsseg.serving.value_fit import fit_values
 from keras_wsseg.serving.worker_pool import WorkerPool
 
 _LOG = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class Service:
         if self.stopping:
             raise busy("The service is stopping.")
         wanted = AnswerFormat.from_query(request.query_params)
+        wanted.check_outputs(self.segmenter.outputs)
         if self.pool.is_full:
             raise busy("The service has as much to do as it takes on: try again later.")
         task = asyncio.current_task()
@@ -86,15 +88,15 @@ class Service:
 
     async def _while_wanted(self, work, request):
         """The result of the work, as long as somebody waits for it and there is time."""
-        done = asyncio.ensure_future(self.pool.run(work))
+        done = asyncio.ensure_future(self.pool.run(work, self.limits.timeout))
         gone = asyncio.ensure_future(_disconnected(request))
         try:
-            await asyncio.wait((done, gone), timeout=self.limits.timeout, return_when=asyncio.FIRST_COMPLETED)
-            if done.done():
-                return done.result()
-            if gone.done():
+            await asyncio.wait((done, gone), return_when=asyncio.FIRST_COMPLETED)
+            if not done.done():
                 raise Refusal(499, "The client went away.")
-            raise Refusal(504, f"The answer was not ready within {self.limits.timeout:g} seconds.")
+            return done.result()
+        except TimeoutError:
+            raise Refusal(504, f"The answer was not ready within {self.limits.timeout:g} seconds.") from None
         finally:
             done.cancel()
             gone.cancel()
@@ -105,14 +107,16 @@ class Service:
         picture = open_picture(data, self.limits.max_pixels)
         width, height = picture.size
         wanted.check_size((width, height), len(self.segmenter.class_names))
-        array = decode_picture(picture)
+        array = fit_values(decode_picture(picture, self.segmenter.channels), self.segmenter.value_range)
         times.append(time.perf_counter())
         try:
             result = wanted.segment(self.segmenter, array)
             times.append(time.perf_counter())
             body, media_type = wanted.encode(self.segmenter, array, result)
-        except (TypeError, ValueError) as error:
-            raise Refusal(422, " ".join(str(error).split())) from None
+        except ValueError:
+            raise Refusal(
+                422, "The picture must fit the segmenter, of which /info tells channels and value_range."
+            ) from None
         except Exception as error:
             _LOG.error("a picture of %dx%d was not segmented: %s", width, height, in_a_line(error))
             raise Refusal(500, "The picture was not segmented; the log of the service says why.") from None

@@ -113,10 +113,10 @@ def _media_type(request):
 
 
 async def _file_of_form(request):
-    parser = _InMemory(request.headers, request.stream(), max_files=1, max_fields=0)
     try:
-        form = await parser.parse()
-    except (FormParserError, MultiPartException) as error:
+        form = await _InMemory(request.headers, request.stream(), max_files=1, max_fields=0).parse()
+    # Forms name the encoding of their texts, which may be none or one that reads nothing.
+    except (FormParserError, MultiPartException, ValueError, LookupError) as error:
         said = " ".join((getattr(error, "message", None) or str(error)).split())
         raise Refusal(400, f"The form must hold one file and nothing else. Received: {said}") from None
     try:

@@ -118,6 +118,18 @@ def test_limits_are_those_of_the_options(served, start):
     check_refused(ask(server.port, "POST", "/predict", encoded(noise())), 413, "at most 1000 bytes")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to send")
+def test_what_clients_do_wrong_is_not_logged(served, start):
+    server = start(served)
+    for charset in ("utf-8", "undefined"):
+        media_type = f"multipart/form-data; boundary=x; charset={charset}"
+        check_refused(ask(server.port, "POST", "/predict", b"no form", media_type), 400, "must hold one file")
+    check_refused(ask(server.port, "POST", "/predict", b"garbage"), 422, "must be a picture")
+    check_refused(ask(server.port, "POST", "/predict", encoded(noise(), "TIFF")[:-9]), 422, "a whole file")
+    server.process.terminate()
+    assert server.end()[2] == ""
+
+
 def test_it_starts_no_framework(served):
     code = """
 import os, signal, sys, threading
@@ -159,6 +171,10 @@ def test_a_port_in_use_is_told_in_a_line(served, fails):
         (
             ["absent.onnx", "--timeout", "0"],
             "`timeout` must be greater than 0 and finite. Received: timeout=0.0",
+        ),
+        (
+            ["absent.onnx", "--allow-origin", "example.org"],
+            "`allow_origin` must be '*', or scheme://host or scheme://host:port",
         ),
         ([], "the following arguments are required: SEGMENTER.onnx"),
     ],

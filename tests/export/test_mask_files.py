@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_wsseg.export.mask_files import write_layer_png, write_palette_png
+from keras_wsseg.export.mask_files import palette_picture, write_layer_png, write_palette_png
 
 PALETTE = np.array([[10, 20, 30], [200, 0, 0]], "uint8")
 
@@ -14,6 +14,13 @@ def test_numbers_and_colours_are_in_one_file(tmp_path):
     with Image.open(tmp_path / "Maske ä.png") as read:
         assert read.mode == "P" and np.asarray(read).tolist() == [[0, 1, 255]]
         assert np.asarray(read.convert("RGB")).tolist() == [[[10, 20, 30], [200, 0, 0], [224, 224, 192]]]
+
+
+def test_the_picture_that_is_written_is_there_for_others():
+    picture = palette_picture(np.array([[0, 1, 255]]), PALETTE)
+    assert picture.mode == "P" and np.asarray(picture).tolist() == [[0, 1, 255]]
+    assert len(picture.getpalette()) == 3 * 256
+    assert np.asarray(picture.convert("RGB")).tolist() == [[[10, 20, 30], [200, 0, 0], [224, 224, 192]]]
 
 
 def test_a_layer_keeps_its_opacity(tmp_path):

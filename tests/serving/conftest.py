@@ -14,8 +14,16 @@ def segmenter(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def running(segmenter):
-    """A server with narrow limits and short patience."""
-    server = RunningServer(segmenter, max_bytes=100_000, max_pixels=50_000, read_timeout=1.0, queue=64)
+    """A server with narrow limits."""
+    server = RunningServer(segmenter, max_bytes=100_000, max_pixels=50_000, queue=64)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def impatient(segmenter):
+    """A server that waits for nobody, for those who are to be left."""
+    server = RunningServer(segmenter, max_bytes=100_000, max_pixels=50_000, read_timeout=1.0)
     yield server
     server.stop()
 

@@ -52,6 +52,17 @@ def test_json_counts_the_pixels_of_each_class(segmenter):
     assert sum(one["share"] for one in said["classes"]) == pytest.approx(1)
 
 
+def test_masks_are_those_that_go_to_files(segmenter, tmp_path):
+    picture = noise()
+    segmenter.save_mask(tmp_path / "mask.png", segmenter(picture))
+    with (
+        Image.open(tmp_path / "mask.png") as of_file,
+        Image.open(io.BytesIO(answer("mask", segmenter, picture)[0])) as sent,
+    ):
+        assert sent.getpalette() == of_file.getpalette()
+        assert len(sent.getpalette()) == 3 * 256
+
+
 def test_masks_of_many_classes_have_sixteen_bits():
     many = GatedSegmenter()
     many.class_names, many.palette = [str(k) for k in range(300)], np.zeros((300, 3), np.uint8)
@@ -76,6 +87,14 @@ def test_masks_of_many_classes_have_sixteen_bits():
 def test_wrong_queries_are_refused(query, text):
     with pytest.raises(Refusal, match=text) as refused:
         AnswerFormat.from_query(query)
+    assert refused.value.status == 400
+
+
+def test_probabilities_that_a_segmenter_does_not_give_are_refused():
+    AnswerFormat("probabilities").check_outputs(("classes", "probabilities"))
+    AnswerFormat("mask").check_outputs(("classes",))
+    with pytest.raises(Refusal, match="gives classes alone. Received: probabilities") as refused:
+        AnswerFormat("probabilities").check_outputs(("classes",))
     assert refused.value.status == 400
 
 

@@ -22,13 +22,14 @@ def test_info_says_what_a_client_needs(running, segmenter, path):
     assert said["metadata"] == {"method": "gated CRF"}
     assert said["formats"] == ["mask", "overlay", "rgba", "probabilities", "json"]
     assert "image/png" in said["media_types"]
+    assert said["pictures"].startswith("8 bits are scaled to value_range")
     assert said["limits"] == {
         "bytes": 100_000,
         "pixels": 50_000,
         "workers": 2,
         "queue": 64,
         "seconds": 60.0,
-        "seconds_to_send": 1.0,
+        "seconds_to_send": 30.0,
     }
 
 
@@ -103,6 +104,11 @@ def test_an_error_of_ours_is_told_in_a_sentence(running, monkeypatch, caplog):
     answer = running.ask("POST", "/predict", PICTURE)
     check_refused(answer, 500, "^The service failed; its log says why.$")
     assert 'status="500"' in running.ask("GET", "/metrics")[2].decode()
+
+
+def test_origins_that_are_none_are_refused(running):
+    with pytest.raises(ValueError, match="`allow_origin` must be .*Received: allow_origin='a.example'"):
+        build_app(running.service, ["https://a.example", "a.example"])
 
 
 def test_the_application_can_be_mounted_by_others(running):

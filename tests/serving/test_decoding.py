@@ -1,8 +1,9 @@
 import io
+import struct
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 from service_cases import encoded, noise, png_of_size
 
 from keras_wsseg.serving.decoding import decode_picture, open_picture
@@ -11,8 +12,8 @@ from keras_wsseg.serving.refusal import Refusal
 MOST = 50_000
 
 
-def decode(data):
-    return decode_picture(open_picture(data, MOST))
+def decode(data, channels=3):
+    return decode_picture(open_picture(data, MOST), channels)
 
 
 def file_of(picture, form="PNG", **options):
@@ -34,11 +35,19 @@ def test_jpeg_gives_what_pillow_gives():
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
-def test_grey_stays_grey_in_its_depth(dtype):
+def test_grey_keeps_its_depth(dtype):
     picture = (np.arange(6).reshape(2, 3) * (1 if dtype == "uint8" else 9000)).astype(dtype)
-    found = decode(encoded(picture))
+    found = decode(encoded(picture), channels=1)
     np.testing.assert_array_equal(found, picture)
     assert found.dtype == dtype
+    repeated = decode(encoded(picture), channels=3)
+    np.testing.assert_array_equal(repeated, np.stack([picture] * 3, -1))
+    assert repeated.dtype == dtype
+
+
+def test_colour_becomes_its_luma_for_one_channel():
+    luma = np.asarray(Image.fromarray(noise()).convert("L"))
+    np.testing.assert_array_equal(decode(encoded(noise()), channels=1), luma)
 
 
 def test_palettes_inks_and_opaque_alpha_become_rgb():
@@ -46,8 +55,8 @@ def test_palettes_inks_and_opaque_alpha_become_rgb():
     for mode, form in (("P", "PNG"), ("CMYK", "TIFF"), ("RGBA", "PNG")):
         picture = rgb.convert(mode)
         np.testing.assert_array_equal(decode(file_of(picture, form)), np.asarray(picture.convert("RGB")))
-    assert decode(file_of(Image.new("LA", (4, 3), (7, 255)))).tolist() == [[7] * 4] * 3
-    assert decode(file_of(Image.new("1", (2, 1), 1))).tolist() == [[255, 255]]
+    assert decode(file_of(Image.new("LA", (4, 3), (7, 255))), channels=1).tolist() == [[7] * 4] * 3
+    assert decode(file_of(Image.new("1", (2, 1), 1)), channels=1).tolist() == [[255, 255]]
 
 
 def test_photographs_are_turned_as_their_camera_says():
@@ -67,6 +76,75 @@ def test_a_photograph_with_a_preview_is_one_picture():
 def frames(form):
     one, two = Image.fromarray(noise()), Image.fromarray(noise(seed=1))
     return file_of(one, form, save_all=True, append_images=[two])
+
+
+def tiff_of_frames(count):
+    """A grey TIFF of one pixel to a page."""
+    tags = ((256, 1), (257, 1), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (278, 1), (279, 1))
+    size = 2 + 12 * len(tags) + 4
+    pages = []
+    for number in range(count):
+        following = 12 + (number + 1) * size if number + 1 < count else 0
+        entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+        pages.append(struct.pack("<H", len(tags)) + entries + struct.pack("<I", following))
+    return struct.pack("<4sI4x", b"II*\0", 12) + b"".join(pages)
+
+
+def test_pages_are_not_counted(monkeypatch):
+    assert decode(tiff_of_frames(1)).shape == (1, 1, 3)
+    read = []
+    seek = TiffImagePlugin.TiffImageFile._seek
+    monkeypatch.setattr(
+        TiffImagePlugin.TiffImageFile, "_seek", lambda self, frame: read.append(frame) or seek(self, frame)
+    )
+    with pytest.raises(Refusal, match=r"must hold one picture\. Received: several pictures") as refused:
+        open_picture(tiff_of_frames(20_000), MOST)
+    assert refused.value.status == 422
+    assert max(read) == 1 and len(read) <= 4
+
+
+def jpeg_of_scans(count, **options):
+    """A JPEG whose last scan comes again and again."""
+    whole = encoded(noise(), "JPEG", progressive=True, **options)
+    last = whole.rindex(b"\xff\xda")
+    return whole[:last] + whole[last:-2] * (count - whole.count(b"\xff\xda") + 1) + whole[-2:]
+
+
+def test_a_jpeg_of_far_too_many_scans_is_refused():
+    assert decode(jpeg_of_scans(100)).shape == (24, 31, 3)
+    text = r"^A JPEG file must have at most 100 scans\. Received: 101 scans$"
+    with pytest.raises(Refusal, match=text) as refused:
+        open_picture(jpeg_of_scans(101), MOST)
+    assert refused.value.status == 422
+
+
+def test_so_is_one_with_previews():
+    first, preview = Image.fromarray(noise()), Image.fromarray(noise(6, 8))
+    data = file_of(first, "MPO", save_all=True, append_images=[preview])
+    assert open_picture(data + b"\xff\xda" * 90, MOST).format == "MPO"
+    with pytest.raises(Refusal, match="at most 100 scans"):
+        open_picture(data + b"\xff\xda" * 101, MOST)
+
+
+def test_other_formats_may_hold_these_bytes():
+    picture = np.tile(np.array([0xFF, 0xDA, 0], np.uint8), (20, 20, 1))
+    for form in ("TIFF", "BMP"):
+        np.testing.assert_array_equal(decode(encoded(picture, form)), picture)
+
+
+def test_a_jpeg_of_far_too_many_scans_in_a_tiff_is_refused(capfd):
+    grey = encoded(noise(channels=1), "JPEG", progressive=True)
+    last = grey.rindex(b"\xff\xda")
+    scans = grey[:last] + grey[last:-2] * 200 + grey[-2:]
+    tags = (
+        *((256, 31), (257, 24), (258, 8), (259, 7), (262, 1)),
+        *((273, 8 + 2 + 12 * 9 + 4), (277, 1), (278, 24), (279, len(scans))),
+    )
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    head = struct.pack("<4sIH", b"II*\0", 8, len(tags))
+    with pytest.raises(Refusal, match="must be a whole file") as refused:
+        decode(head + entries + bytes(4) + scans)
+    assert refused.value.status == 422
 
 
 NO_GIF = "must be a picture: PNG, JPEG, WEBP, TIFF, BMP. Received: something else"
@@ -93,9 +171,9 @@ NO_GIF = "must be a picture: PNG, JPEG, WEBP, TIFF, BMP. Received: something els
         (lambda: png_of_size(2**31 - 1, 2**31 - 1), 413, "at most 50000 pixels. Received: far more"),
         (lambda: png_of_size(20, 20), 422, "must be a whole file"),
         (lambda: png_of_size(0, 20), 422, "must be a whole file|something else"),
-        (lambda: frames("TIFF"), 422, "must hold one picture. Received: 2 pictures"),
-        (lambda: frames("WEBP"), 422, "must hold one picture. Received: 2 pictures"),
-        (lambda: frames("PNG"), 422, "must hold one picture. Received: 2 pictures"),
+        (lambda: frames("TIFF"), 422, "must hold one picture. Received: several pictures"),
+        (lambda: frames("WEBP"), 422, "must hold one picture. Received: several pictures"),
+        (lambda: frames("PNG"), 422, "must hold one picture. Received: several pictures"),
         (lambda: file_of(Image.new("RGBA", (4, 3), (1, 2, 3, 254))), 422, "opaque. Received: transparent"),
     ],
 )

@@ -1,8 +1,11 @@
 import concurrent.futures
+import io
+import json
 import logging
 
 import numpy as np
 import pytest
+from PIL import Image
 from service_cases import (
     Asking,
     RunningServer,
@@ -47,7 +50,12 @@ def test_the_time_of_each_step_is_told(running):
         ("/predict", noise().tobytes(), 422, "must be a picture: PNG.* Received: something else"),
         ("/predict", PICTURE[:900], 422, "must be a whole file"),
         ("/predict", png_of_size(9000, 9000), 413, "at most 50000 pixels. Received: 9000x9000 pixels"),
-        ("/predict", encoded(noise(channels=1)), 422, "`image` must be RGB .*Received: grey"),
+        (
+            "/predict",
+            encoded(noise(channels=1).astype("uint16")),
+            422,
+            "must have 8 bits for each channel, since this segmenter takes values up to 255. Received: 16",
+        ),
         ("/predict?format=gif", PICTURE, 400, "format must be one of"),
         ("/predict?alpha=0.5", PICTURE, 400, "alpha goes with"),
     ],
@@ -57,16 +65,52 @@ def test_what_does_not_fit_is_refused_in_a_sentence(running, path, body, status,
     check_refused(running.ask("POST", path, body), status, text)
 
 
-def test_a_grey_segmenter_takes_grey_pictures_alone(tmp_path):
-    segmenter = OnnxSegmenter(write_segmenter(tmp_path / "grey.onnx", channels=1), threads=1)
+@pytest.mark.parametrize(
+    ("channels", "value_range"), [(1, (0, 255)), (3, (0, 255)), (1, (0, 1)), (3, (-1, 1)), (1, (0, 4095))]
+)
+def test_grey_and_colour_are_brought_to_what_the_segmenter_takes(tmp_path, channels, value_range):
+    path = write_segmenter(tmp_path / "a.onnx", channels=channels, value_range=value_range)
+    segmenter = OnnxSegmenter(path, threads=1)
     server = RunningServer(segmenter)
+    low, high = value_range
     try:
-        status, _, body = server.ask("POST", "/predict", encoded(noise(channels=1)))
-        assert status == 200
-        np.testing.assert_array_equal(decoded(body), segmenter(noise(channels=1)))
-        check_refused(server.ask("POST", "/predict", PICTURE), 422, "`image` must be grey .*Received: RGB")
+        for picture in (noise(), noise(channels=1)):
+            seen = np.asarray(Image.fromarray(picture).convert("L" if channels == 1 else "RGB"))
+            given = (low + (high - low) / 255 * seen).astype("float32")
+            status, _, body = server.ask("POST", "/predict?format=probabilities", encoded(picture))
+            assert status == 200
+            np.testing.assert_array_equal(np.load(io.BytesIO(body)), segmenter.probabilities(given))
+            status, _, body = server.ask("POST", "/predict?format=overlay&alpha=0", encoded(picture))
+            assert status == 200
+            np.testing.assert_array_equal(decoded(body), np.asarray(Image.fromarray(seen).convert("RGB")))
     finally:
         server.stop()
+
+
+def test_deep_pictures_are_taken_as_they_are_where_the_segmenter_takes_them(tmp_path):
+    path = write_segmenter(tmp_path / "deep.onnx", channels=1, value_range=(0, 4095))
+    segmenter = OnnxSegmenter(path, threads=1)
+    server = RunningServer(segmenter)
+    picture = (16 * noise(channels=1).astype("uint16")) + 7
+    try:
+        status, _, body = server.ask("POST", "/predict?format=probabilities", encoded(picture))
+        assert status == 200
+        np.testing.assert_array_equal(np.load(io.BytesIO(body)), segmenter.probabilities(picture))
+        answer = server.ask("POST", "/predict", encoded(16 * picture))
+        check_refused(answer, 422, "must have values from 0 to 4095, .*Received: values from ")
+    finally:
+        server.stop()
+
+
+def test_what_the_segmenter_refuses_is_told_without_its_own_words(gated):
+    server, segmenter = gated()
+    segmenter.gate.wait = lambda timeout: (_ for _ in ()).throw(ValueError("`image` must be otherwise"))
+    answer = server.ask("POST", "/predict", PICTURE)
+    check_refused(answer, 422, "^The picture must fit the segmenter, of which /info tells channels and")
+    segmenter.outputs = ("classes",)
+    check_refused(server.ask("POST", "/predict?format=probabilities", PICTURE), 400, "gives classes alone")
+    assert "probabilities" not in json.loads(server.ask("GET", "/info")[2])["formats"]
+    del segmenter.gate.wait
 
 
 def test_further_pictures_than_the_queue_holds_are_refused_at_once(gated):
@@ -103,8 +147,11 @@ def test_an_answer_that_takes_too_long_is_given_up_and_its_worker_comes_back(gat
         check_refused(asking.result(), 504, "not ready within 0.2 seconds")
     wait_until(lambda: server.service.pool.waiting == 0)
     assert server.service.pool.running == len(segmenter.pictures) == 1
+    assert server.ask("GET", "/ready")[::2] == (503, b'{"status":"stuck"}')
+    assert server.ask("GET", "/health")[0] == 200
     segmenter.gate.set()
     wait_until(lambda: server.service.pool.running == 0)
+    assert server.ask("GET", "/ready")[0] == 200
     wait_until(lambda: server.ask("POST", "/predict", PICTURE)[0] == 200)
 
 

@@ -26,6 +26,11 @@ def form(*parts, boundary="xyz"):
     return b"".join([*lines, f"--{boundary}--\r\n".encode()]), f"multipart/form-data; boundary={boundary}"
 
 
+def in_charset(charset):
+    body, media_type = form(("ä..", "Straße.png", PICTURE))
+    return body, f"{media_type}; charset={charset}"
+
+
 @pytest.mark.parametrize(
     "media_type",
     ["image/png", "IMAGE/PNG", "image/png; name=a.png", "image/jpg", "application/octet-stream", None],
@@ -40,6 +45,11 @@ def test_the_file_of_a_form_is_read(running, segmenter):
     status, _, body = running.ask("POST", "/predict", *form(("picture", "Straße.png", PICTURE)))
     assert status == 200
     assert (decoded(body) == segmenter(noise())).all()
+
+
+@pytest.mark.parametrize("charset", ["ascii", "no-such-charset", "hex"])
+def test_names_of_files_do_not_matter(running, charset):
+    assert running.ask("POST", "/predict", *in_charset(charset))[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -67,6 +77,7 @@ def test_the_file_of_a_form_is_read(running, segmenter):
         ),
         (form(("a", "a.png", PICTURE))[0][:-40], form()[1], 400, "must hold one file and nothing else"),
         (form(("a", "a.png", PICTURE))[0][:30], form()[1], 400, "must hold one file and nothing else"),
+        (*in_charset("undefined"), 400, "must hold one file and nothing else. Received: "),
     ],
 )
 def test_other_bodies_are_refused(running, body, media_type, status, text):
@@ -124,9 +135,9 @@ def test_a_client_that_waits_for_leave_to_send_gets_it_or_not(running):
     connection.close()
 
 
-def test_a_client_that_does_not_send_is_told_so(running):
+def test_a_client_that_does_not_send_is_told_so(impatient):
     head = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: 99\r\n\r\nabc"
-    answer = received(talk(running.port, head))
+    answer = received(talk(impatient.port, head))
     assert answer.startswith(b"HTTP/1.1 408") and b"must arrive within 1 seconds" in answer
 
 
