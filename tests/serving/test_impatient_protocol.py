@@ -22,8 +22,8 @@ def test_who_sends_no_second_request_is_left(impatient):
 
 
 def test_requests_sent_in_one_go_are_answered_in_their_order(running):
-    sent = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\nGET /ready HTTP/1.1\r\nHost: a\r\n\r\n"
-    answer = received(talk(running.port, sent))
+    sent = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\nGET /ready HTTP/1.1\r\nHost: a\r\n"
+    answer = received(talk(running.port, sent + b"Connection: close\r\n\r\n"))
     assert answer.index(b'"alive"') < answer.index(b'"ready"')
 
 
