@@ -72,7 +72,7 @@ def in_range(array, value_range):
     low, high = value_range
     if array.dtype != np.uint8 or (low, high) == (0, 255):
         return array
-    return (low + (high - low) / 255 * array).astype(np.float32)
+    return (low + (high - low) / 255 * np.arange(256)).astype(np.float32)[array]
 
 
 def has_several_frames(picture):
