@@ -1,7 +1,8 @@
 """From a trained segmenter to one ONNX file, and from that file to masks without Keras or TensorFlow.
 
-`to_onnx` writes the file and compares it with Keras on the spot; `OnnxSegmenter` runs it with numpy and
-onnxruntime alone. Both load on first use, so that a deployment never pays for the half it does not need.
+`to_onnx` writes the file and compares it with Keras on the spot, `to_saved_model` and `to_litert` do so for
+other run times, and `to_web` puts the file on a page; `OnnxSegmenter` runs it with numpy and onnxruntime
+alone. All load on first use, so that a deployment never pays for the half it does not need.
 """
 
 import importlib
