@@ -104,3 +104,9 @@ def test_log_records_are_lines(capsys):
     assert capsys.readouterr().err == (
         "keras-wsseg: Went wrong 7: RuntimeError: first second\nkeras-wsseg: Plain\n"
     )
+
+
+def test_a_body_does_not_wait_for_the_headers_before_it():
+    with listen("127.0.0.1", 0) as listener:
+        with socket.create_connection(listener.getsockname()), listener.accept()[0] as connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
