@@ -48,3 +48,27 @@ class ExportReport:
             f"to {self.max_difference:.1e} (mean {self.mean_difference:.1e}), "
             f"{100 * self.equal_classes:.2f} % equal classes at {sizes}"
         )
+
+
+def report_of(path, reference, differences, file_size, **kind):
+    """The report of an export that was compared with Keras.
+
+    Args:
+        path: the file or folder.
+        reference: `parity.Reference`.
+        differences: `parity.Differences`.
+        file_size: in bytes.
+        **kind: `opset`, `precision` and `format` of `ExportReport`.
+
+    Returns:
+        `ExportReport`.
+    """
+    return ExportReport(
+        path,
+        reference.sizes,
+        differences.largest,
+        differences.mean,
+        differences.equal_classes,
+        file_size,
+        **kind,
+    )

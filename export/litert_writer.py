@@ -7,7 +7,7 @@ import zipfile
 
 from keras_wsseg.export import metadata_json, parity
 from keras_wsseg.export.bare_graph import write_bare
-from keras_wsseg.export.export_report import ExportReport
+from keras_wsseg.export.export_report import report_of
 from keras_wsseg.export.limits import limits_of
 from keras_wsseg.export.metadata import OUTPUTS
 from keras_wsseg.export.preparation import prepare
@@ -108,15 +108,7 @@ def to_litert(
         limits.check(differences, "LiteRT", prepared.reference.largest_logit)
         file_size = draft.stat().st_size
         os.replace(draft, path)
-    return ExportReport(
-        path,
-        prepared.reference.sizes,
-        differences.largest,
-        differences.mean,
-        differences.equal_classes,
-        file_size,
-        format="LiteRT",
-    )
+    return report_of(path, prepared.reference, differences, file_size, format="LiteRT")
 
 
 def _interpreter():

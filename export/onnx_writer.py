@@ -10,7 +10,7 @@ import onnxruntime
 from keras_wsseg.export import onnx_graph, parity
 from keras_wsseg.export.bare_graph import write_bare
 from keras_wsseg.export.calibration import CalibrationPictures
-from keras_wsseg.export.export_report import ExportReport
+from keras_wsseg.export.export_report import report_of
 from keras_wsseg.export.half_precision import to_float16
 from keras_wsseg.export.limits import limits_of
 from keras_wsseg.export.metadata import OUTPUTS
@@ -150,16 +150,7 @@ def to_onnx(
         _keep_outputs(draft, tuple(outputs), prepared.reference.pictures[-1])
         file_size = draft.stat().st_size
         os.replace(draft, path)
-    return ExportReport(
-        path,
-        prepared.reference.sizes,
-        differences.largest,
-        differences.mean,
-        differences.equal_classes,
-        file_size,
-        opset,
-        precision,
-    )
+    return report_of(path, prepared.reference, differences, file_size, opset=opset, precision=precision)
 
 
 def _check_choices(opset, precision, outputs, calibration):

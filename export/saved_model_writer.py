@@ -5,7 +5,7 @@ import tempfile
 
 from keras_wsseg.export import metadata_json, parity
 from keras_wsseg.export.bare_graph import write_bare
-from keras_wsseg.export.export_report import ExportReport
+from keras_wsseg.export.export_report import report_of
 from keras_wsseg.export.limits import limits_of
 from keras_wsseg.export.metadata import OUTPUTS
 from keras_wsseg.export.preparation import prepare
@@ -110,15 +110,7 @@ def to_saved_model(
         limits.check(differences, "a SavedModel", prepared.reference.largest_logit)
         file_size = sum(file.stat().st_size for file in draft.rglob("*") if file.is_file())
         replace_folder(draft, path)
-    return ExportReport(
-        path,
-        prepared.reference.sizes,
-        differences.largest,
-        differences.mean,
-        differences.equal_classes,
-        file_size,
-        format="SavedModel",
-    )
+    return report_of(path, prepared.reference, differences, file_size, format="SavedModel")
 
 
 def _run(draft, pictures):
