@@ -17,6 +17,7 @@ import numpy as np
 
 from keras_wsseg import WeaklySupervisedModel, losses, models, targets
 from keras_wsseg.data import SegmentationFolder
+from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
 
 BETA_SQUARED = 0.3
 PAPER = {
@@ -33,7 +34,7 @@ class Snapshots(keras.callbacks.Callback):
         super().__init__()
         low, high = value_range
         self.segmenter, self.pictures, self.labels, self.measured = segmenter, pictures, labels, measured
-        unlabelled = np.where(labels == targets.OUTSIDE, targets.OUTSIDE, targets.UNLABELLED)
+        unlabelled = np.where(labels == OUTSIDE, OUTSIDE, UNLABELLED)
         self.packed = targets.pack(unlabelled, (pictures - low) / (high - low))
         self.steps, self.hard, self.rows = set(steps), hard, []
 
@@ -51,7 +52,7 @@ class Snapshots(keras.callbacks.Callback):
 
 def f_measure(labels, logits):
     """Mean over the pictures of F of the more probable label."""
-    known = labels < targets.OUTSIDE
+    known = labels < OUTSIDE
     true, found = (labels == 1) & known, (logits[..., 1] > logits[..., 0]) & known
     hits, true, found = (mask.sum(axis=(1, 2)) for mask in (true & found, true, found))
     return float(np.mean((1 + BETA_SQUARED) * hits / np.maximum(BETA_SQUARED * true + found, 1)))

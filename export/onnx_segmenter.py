@@ -7,12 +7,14 @@ import pathlib
 
 import numpy as np
 
-from keras_wsseg.export.mask_files import write_layer_png, write_palette_png
-from keras_wsseg.export.painting import colour_layer, paint_over
-from keras_wsseg.export.pictures import read_picture, to_batch
+from keras_wsseg.export.pictures import to_batch
 from keras_wsseg.export.prediction import run_classes, run_probabilities
 from keras_wsseg.export.session import Session
 from keras_wsseg.export.windows import Windows
+from keras_wsseg.imaging.label_map import write_label_map
+from keras_wsseg.imaging.overlay import check_opacity, colour_layer, overlay
+from keras_wsseg.imaging.read_picture import read_picture
+from keras_wsseg.imaging.write_png import write_png
 
 
 class OnnxSegmenter:
@@ -155,7 +157,7 @@ class OnnxSegmenter:
             ValueError: if `alpha` is outside 0 to 1, the mask does not fit, or the segmenter takes neither
                 grey nor RGB pictures.
         """
-        _check_alpha(alpha)
+        check_opacity(alpha)
         if self.channels not in (1, 3):
             raise ValueError(
                 f"`overlay` needs grey or RGB pictures. Received: a segmenter of {self.channels} channels"
@@ -183,7 +185,7 @@ class OnnxSegmenter:
         Raises:
             ValueError: if `alpha` is outside 0 to 1, the mask is no class map, or a name is no class.
         """
-        _check_alpha(alpha)
+        check_opacity(alpha)
         mask = _class_map(mask)
         if transparent is None:
             transparent = [name for name in self.class_names if name == "background"]
@@ -199,29 +201,28 @@ class OnnxSegmenter:
         """Writes a class map as a PNG that holds the class numbers and shows in the palette's colours.
 
         Args:
-            path: file to write.
+            path: the PNG to write.
             mask: `(height, width)` integers: class numbers, or reserved ones up to 255.
 
         Raises:
             ImportError: if Pillow is not installed.
             FileNotFoundError: if the folder does not exist.
-            ValueError: if the mask is not a map of integers 0 to 255.
+            TypeError, ValueError: if the mask is not a map of integers 0 to 255, or the path is not a .png.
         """
-        write_palette_png(path, _class_map(mask, largest=255), self.palette)
+        write_label_map(path, mask, self.palette)
 
     def save_overlay(self, path, mask, alpha=0.5, transparent=None):
         """Writes the layer that `rgba` gives as a PNG.
 
         Args:
-            path: file to write.
+            path: file to write; missing folders are made.
             mask, alpha, transparent: as `rgba` takes them.
 
         Raises:
             ImportError: if Pillow is not installed.
-            FileNotFoundError: if the folder does not exist.
             ValueError: as `rgba`.
         """
-        write_layer_png(path, self.rgba(mask, alpha, transparent))
+        write_png(path, self.rgba(mask, alpha, transparent))
 
     def __repr__(self):
         low, high = self.value_range
@@ -260,24 +261,17 @@ class OnnxSegmenter:
             )
         masks = mask if is_batch else mask[None]
         painted = [
-            paint_over(picture, of_picture, self.palette, self.value_range, alpha)
+            overlay(picture, of_picture, self.palette, alpha, self.value_range)
             for picture, of_picture in zip(pictures, masks, strict=True)
         ]
         return np.stack(painted) if is_batch else painted[0]
 
 
-def _check_alpha(alpha):
-    if not isinstance(alpha, numbers.Real) or not 0 <= alpha <= 1:
-        raise ValueError(f"`alpha` must be 0 to 1. Received: alpha={alpha}")
-
-
-def _class_map(mask, largest=None):
+def _class_map(mask):
     mask = np.asarray(mask)
-    whole = mask.dtype.kind in "iu" and mask.ndim == 2 and mask.size > 0
-    if not whole or (largest is not None and not 0 <= mask.min() <= mask.max() <= largest):
-        kind = "integers" if largest is None else f"integers 0 to {largest}"
+    if mask.dtype.kind not in "iu" or mask.ndim != 2 or not mask.size:
         raise ValueError(
-            f"`mask` must be a class map (height, width) of {kind}. "
+            "`mask` must be a class map (height, width) of integers. "
             f"Received: shape={mask.shape}, dtype={mask.dtype}"
         )
     return mask

@@ -3,9 +3,7 @@
 import numpy as np
 
 from keras_wsseg.export.windows import stitch
-
-# Above this many classes a class map is no longer of bytes.
-LARGEST_BYTE_CLASSES = 254
+from keras_wsseg.imaging.labels import MOST_CLASSES
 
 
 def run_probabilities(session, windows, pictures):
@@ -38,7 +36,7 @@ def run_classes(session, windows, pictures):
         pictures: `(batch, height, width, channels)` with values that the graph takes.
 
     Returns:
-        `(batch, height, width)` uint8, int32 above 254 classes.
+        `(batch, height, width)` uint8, int32 where there are more classes than a label map tells apart.
     """
     rows, columns = windows.cut(*pictures.shape[1:3])
     whole = _is_whole(rows, columns)
@@ -47,7 +45,7 @@ def run_classes(session, windows, pictures):
     if whole and in_classes:
         return session.run("classes", pictures)
     output = "classes" if in_classes else "probabilities"
-    dtype = np.uint8 if len(session.about.class_names) <= LARGEST_BYTE_CLASSES else np.int32
+    dtype = np.uint8 if len(session.about.class_names) <= MOST_CLASSES else np.int32
     result = np.empty(pictures.shape[:3], dtype)
     for picture, of_picture in zip(pictures, result, strict=True):
         for *place, piece in _pieces(session, output, picture, rows, columns):

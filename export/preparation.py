@@ -14,11 +14,10 @@ from keras_wsseg.export.deployment import Deployment, GraphForm
 from keras_wsseg.export.metadata import WRITTEN_BY_EXPORT, SegmenterMetadata
 from keras_wsseg.export.refinement import built_refine, check_refine, describe_refine
 from keras_wsseg.export.saved_model_folder import check_saved_model
-from keras_wsseg.visualization import class_palette
+from keras_wsseg.imaging.labels import MOST_CLASSES
+from keras_wsseg.imaging.palette import class_palette
 
 INPUTS = ("float32", "uint8")
-# 254 and 255 stay free for what lies outside the picture and what carries no label.
-LARGEST_BYTE_CLASSES = 254
 # Pictures of one's own on which Keras and a file are compared.
 COMPARED = 4
 
@@ -101,7 +100,7 @@ def prepare(
     if deployment.augmented:
         extra["tta"] = describe_augmentation(flip, scales)
     about = _describe(classes, class_names, palette, value_range, shape.channels, extra)
-    form = GraphForm(shape, input, classes <= LARGEST_BYTE_CLASSES)
+    form = GraphForm(shape, input, classes <= MOST_CLASSES)
     return Preparation(deployment, form, parity.run_keras(deployment, pictures), about)
 
 
@@ -229,7 +228,7 @@ def _describe(classes, class_names, palette, value_range, channels, extra):
             f"Received: class_names={list(class_names)}"
         )
     if palette is None:
-        colours = class_palette(min(classes, LARGEST_BYTE_CLASSES))
+        colours = class_palette(min(classes, MOST_CLASSES))
         palette = [colours[number % len(colours)] for number in range(classes)]
     palette = tuple(tuple(int(x) if x == int(x) else x for x in colour) for colour in palette)
     return SegmenterMetadata(tuple(class_names), palette, value_range, channels, extra)

@@ -10,12 +10,6 @@ import contextvars
 
 from keras import ops
 
-UNLABELLED = 255
-"""A pixel of the image that carries no annotation."""
-
-OUTSIDE = 254
-"""A pixel that is not part of the image: crop padding, a rotated corner, a hole of the sensor."""
-
 TAGS = "tags"
 """The name of the tags among the modalities of a guide."""
 

@@ -2,11 +2,6 @@ import numpy as np
 import pytest
 
 from keras_wsseg import targets
-from keras_wsseg.annotations import labels
-
-
-def test_both_rooms_mean_the_same_values():
-    assert (targets.UNLABELLED, targets.OUTSIDE) == (labels.UNLABELLED, labels.OUTSIDE)
 
 
 @pytest.mark.parametrize("last_axis", (False, True))

@@ -3,8 +3,8 @@
 import numpy as np
 
 from keras_wsseg.annotations.components import components
-from keras_wsseg.annotations.label_map import check_label_map
-from keras_wsseg.annotations.labels import OUTSIDE, UNLABELLED
+from keras_wsseg.imaging.label_map import check_label_map
+from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
 
 
 def enlarge_clicks(labels, size):

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
-from keras_wsseg.annotations.labels import OUTSIDE
+from keras_wsseg.imaging.labels import OUTSIDE
 
 EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
 

@@ -3,8 +3,8 @@
 import numpy as np
 from scipy import ndimage
 
-from keras_wsseg.annotations.label_map import check_label_map
-from keras_wsseg.annotations.labels import OUTSIDE, UNLABELLED
+from keras_wsseg.imaging.label_map import check_label_map
+from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
 
 # The numbers behind OpenCV's five Gaussians of three colours.
 _MODEL_SIZE = 65

@@ -5,9 +5,9 @@ from scipy import ndimage, sparse
 from scipy.sparse import csgraph
 
 from keras_wsseg.annotations.components import EIGHT_NEIGHBOURS, components
-from keras_wsseg.annotations.label_map import check_label_map
-from keras_wsseg.annotations.labels import OUTSIDE, UNLABELLED
 from keras_wsseg.annotations.pixel_pairs import pixel_pairs
+from keras_wsseg.imaging.label_map import check_label_map
+from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
 
 # A stroke bends far less often than once per pixel: its course is searched on so many points at most.
 _MAX_NODES = 900

@@ -4,9 +4,9 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
 
-from keras_wsseg.annotations.label_map import check_label_map
-from keras_wsseg.annotations.labels import OUTSIDE, UNLABELLED
 from keras_wsseg.annotations.pixel_pairs import pixel_pairs
+from keras_wsseg.imaging.label_map import check_label_map
+from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
 
 
 def shorten_scribbles(labels, ratio, seed=0):

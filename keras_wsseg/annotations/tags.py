@@ -7,8 +7,8 @@ import pathlib
 
 import numpy as np
 
-from keras_wsseg.annotations.label_map import check_label_map
-from keras_wsseg.annotations.labels import OUTSIDE
+from keras_wsseg.imaging.label_map import check_label_map
+from keras_wsseg.imaging.labels import OUTSIDE
 
 BACKGROUND = "background"
 

@@ -4,13 +4,13 @@ import keras
 import numpy as np
 from PIL import Image
 
+from keras_wsseg.arguments import check_value_range
 from keras_wsseg.callbacks.given_pictures import GivenPictures, stated_range
 from keras_wsseg.callbacks.per_step import check_trained
+from keras_wsseg.imaging.write_png import write_png
 from keras_wsseg.kernels.annealable import Annealable
 from keras_wsseg.visualization.annealing_sheet import annealing_column, annealing_film, checked_kind
 from keras_wsseg.visualization.checked_integer import checked_integer
-from keras_wsseg.visualization.rgb import checked_range
-from keras_wsseg.visualization.write_png import write_png
 
 
 class AnnealingPictures(keras.callbacks.Callback):
@@ -89,7 +89,7 @@ class AnnealingPictures(keras.callbacks.Callback):
         self.every = checked_integer("every", every, 1)
         self.object_class = checked_integer("object_class", object_class, 0)
         self.kind = checked_kind(kind)
-        self.value_range = None if value_range is None else checked_range(value_range)
+        self.value_range = None if value_range is None else check_value_range(value_range)
         self.from_logits = from_logits
         self.cell = checked_integer("cell", cell, 32)
 

@@ -2,11 +2,11 @@ import pathlib
 
 import keras
 
+from keras_wsseg.arguments import check_value_range
 from keras_wsseg.callbacks.given_pictures import GivenPictures, stated_range
+from keras_wsseg.imaging.palette import as_palette
+from keras_wsseg.imaging.write_png import write_png
 from keras_wsseg.visualization.checked_integer import checked_integer
-from keras_wsseg.visualization.palette import as_palette
-from keras_wsseg.visualization.rgb import checked_range
-from keras_wsseg.visualization.write_png import write_png
 
 
 class EpochSheets(keras.callbacks.Callback):
@@ -42,7 +42,7 @@ class EpochSheets(keras.callbacks.Callback):
         self.class_names = class_names
         self.palette = as_palette(palette)
         self.tensorboard = tensorboard
-        self.value_range = None if value_range is None else checked_range(value_range)
+        self.value_range = None if value_range is None else check_value_range(value_range)
         self.from_logits = from_logits
         self._writer = None
 

@@ -1,10 +1,10 @@
 import numpy as np
 from keras import ops
 
+from keras_wsseg.imaging.overlay import checked_labels
+from keras_wsseg.imaging.rgb import checked_image
 from keras_wsseg.ops.resize import resize_bilinear
 from keras_wsseg.visualization.checked_integer import checked_integer
-from keras_wsseg.visualization.overlay import checked_labels
-from keras_wsseg.visualization.rgb import checked_image
 
 # As many pixels as a small batch of training has: what could be trained on can then be predicted too.
 _PIXELS = 16 * 128 * 128

@@ -140,11 +140,10 @@ def _settings(method, config):
 
 
 def _paint(segmenter, loss, path, labels, classes, arguments, caption):
-    from keras_wsseg.annotations import read_label_map
-    from keras_wsseg.data.picture import read_picture
-    from keras_wsseg.visualization import gradient_sheet, write_png
+    from keras_wsseg.imaging import read_label_map, read_picture, write_png
+    from keras_wsseg.visualization import gradient_sheet
 
-    picture = read_picture(path, "grey" if segmenter.channels == 1 else "rgb")
+    picture = read_picture(path, segmenter.channels, segmenter.value_range)
     annotation = None if labels is None else read_label_map(labels / f"{path.stem}.png")
     prediction, from_logits = _prediction(segmenter, picture)
     sheet = gradient_sheet(

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import os
 import pathlib
 import typing
 
@@ -101,9 +100,7 @@ class Writer:
 
     def write(self, task):
         """Predicts a picture and writes its files."""
-        from keras_wsseg.annotations import write_label_map
-        from keras_wsseg.export.mask_files import write_layer_png
-        from keras_wsseg.visualization import write_png
+        from keras_wsseg.imaging import write_label_map, write_png
 
         segmenter = self._segmenter
         picture = task.read()
@@ -119,16 +116,16 @@ class Writer:
         if "overlay" in files:
             write_png(files["overlay"], self._painted(picture, mask))
         if "rgba" in files:
-            write_layer_png(files["rgba"], self._layer(mask))
+            write_png(files["rgba"], self._layer(mask))
         write_label_map(files["mask"], mask, segmenter.palette)
 
     def _painted(self, picture, mask):
-        from keras_wsseg.export.painting import paint_over
+        from keras_wsseg.imaging import overlay
 
-        return paint_over(picture, mask, self._segmenter.palette, self._segmenter.value_range, _ALPHA)
+        return overlay(picture, mask, self._segmenter.palette, _ALPHA, self._segmenter.value_range)
 
     def _layer(self, mask):
-        from keras_wsseg.export.painting import colour_layer
+        from keras_wsseg.imaging.overlay import colour_layer
 
         names = self._segmenter.class_names
         clear = [number for number, name in enumerate(names) if name == "background"]
@@ -154,29 +151,24 @@ def _one_line(error):
 
 
 def _read(path, channels, value_range):
-    from keras_wsseg.export.pictures import read_picture
+    from keras_wsseg.imaging import PictureError, read_picture
 
     try:
-        return np.atleast_3d(read_picture(path, channels, value_range))
-    except (ValueError, FileNotFoundError) as error:
-        # Arguments and names are those of the library; here the name stands before the reason already.
-        words = str(error).replace("`image` must", "The file must").replace(f"image={str(path)!r}", "it")
-        raise ValueError(words) from error
+        return read_picture(path, channels, value_range)
+    except PictureError as error:
+        # The name stands before the reason already.
+        raise PictureError(error.reason) from error
 
 
 def _brought(frame, channels, value_range):
-    from PIL import Image
+    from keras_wsseg.imaging.decoding import as_channels
+    from keras_wsseg.imaging.value_fit import fit_values
 
-    from keras_wsseg.export.pictures import as_grey_or_rgb, in_range
-
-    return np.atleast_3d(in_range(as_grey_or_rgb(Image.fromarray(frame), channels), value_range))
+    return fit_values(as_channels(frame, channels), value_range)
 
 
 def _write_array(path, array):
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as stream:
-            np.save(stream, array)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    from keras_wsseg.imaging.replaced import replaced
+
+    with replaced(path) as draft:
+        np.save(draft, array)

@@ -197,8 +197,8 @@ def _open(root, tags, split, files, segmenter):
     """The tagged pictures that can be read, and `(path, reason)` of the others."""
     from keras_wsseg.data import TagFolder
     from keras_wsseg.data.listing import listed_names
-    from keras_wsseg.data.picture import inspect_picture
     from keras_wsseg.data.picture_format import inspect_files
+    from keras_wsseg.imaging.read_picture import inspect_picture
 
     def reason(path):
         try:

@@ -2,10 +2,7 @@
 
 import numpy as np
 
-from keras_wsseg.annotations.labels import OUTSIDE
-
-# What a picture of an integer type may hold.
-VALUE_RANGES = {"uint8": (0, 255), "uint16": (0, 65535)}
+from keras_wsseg.imaging.labels import OUTSIDE
 
 
 def positive_integer(name, value):
@@ -59,35 +56,6 @@ def crop_pair(crop_size):
             f"Received: crop_size={crop_size!r}"
         ) from error
     return height, width
-
-
-def check_value_range(value_range):
-    """`value_range` as a pair of numbers, low before high.
-
-    Args:
-        value_range: a pair of numbers.
-
-    Returns:
-        the pair.
-
-    Raises:
-        ValueError: it is none.
-
-    Example:
-
-    >>> check_value_range([0, 1])
-    (0, 1)
-    """
-    try:
-        low, high = value_range
-        valid = low < high and np.isfinite(low) and np.isfinite(high)
-    except (TypeError, ValueError):
-        valid = False
-    if not valid:
-        raise ValueError(
-            f"`value_range` must be a pair (low, high) with low < high. Received: value_range={value_range!r}"
-        )
-    return low, high
 
 
 def resolve_classes(num_classes, class_names, largest):

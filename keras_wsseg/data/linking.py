@@ -4,6 +4,8 @@ import os
 import pathlib
 import shutil
 
+from keras_wsseg.imaging.replaced import replaced
+
 
 def link_file(source, target):
     """A second name for a file, or a copy where the file system has no such thing.
@@ -31,9 +33,5 @@ def link_file(source, target):
     try:
         os.link(source, target)
     except OSError:
-        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-        try:
-            shutil.copy2(source, partial)
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
+        with replaced(target) as draft:
+            shutil.copy2(source, draft)

@@ -2,12 +2,17 @@
 
 import concurrent.futures
 import filecmp
+import logging
 import typing
 
 import numpy as np
 
-from keras_wsseg.data.arguments import VALUE_RANGES, check_value_range
-from keras_wsseg.data.picture import inspect_picture, read_picture
+from keras_wsseg.arguments import check_value_range
+from keras_wsseg.imaging.read_picture import inspect_picture, read_picture
+from keras_wsseg.imaging.value_fit import VALUE_RANGES
+
+# Twelve bits of sixteen are a sixteenth; a dark scene in all of its bits fills more.
+_SMALL_PART = 1 / 4
 
 
 class PictureFormat(typing.NamedTuple):
@@ -29,8 +34,8 @@ class PictureFormat(typing.NamedTuple):
     value_range: tuple
 
     def read(self, path):
-        """The picture of a file as `(height, width, channels)`."""
-        return read_picture(path, "grey" if self.channels == 1 else "rgb")
+        """The picture of a file as `(height, width, channels)` within the range."""
+        return read_picture(path, self.channels, self.value_range)
 
 
 def check_format(channels, value_range):
@@ -65,7 +70,8 @@ def common_format(paths, pictures, channels, value_range):
         paths: the files.
         pictures: what `inspect_picture` says of each.
         channels: `"grey"` or `"rgb"` to convert to, or None: grey if all pictures are, else rgb.
-        value_range: lowest and highest value, or None for that of the integer type.
+        value_range: lowest and highest value, which 8 bits are brought to, or None for that of the integer
+            type.
 
     Returns:
         a `PictureFormat`.
@@ -87,8 +93,32 @@ def common_format(paths, pictures, channels, value_range):
         )
     if channels is None:
         channels = "rgb" if any(picture.colour for picture in pictures) else "grey"
-    value_range = VALUE_RANGES[dtype] if value_range is None else value_range
+    if value_range is None:
+        value_range = VALUE_RANGES[dtype]
+    _warn_of_small_part(pictures, dtype, value_range)
+    if dtype == "uint8" and tuple(value_range) != VALUE_RANGES[dtype]:
+        dtype = "float32"
     return PictureFormat(3 if channels == "rgb" else 1, np.dtype(dtype), value_range)
+
+
+def _warn_of_small_part(pictures, dtype, value_range):
+    """Tells of pictures that fill little of their range, whose colours no kernel would tell apart."""
+    if dtype == "uint8":
+        return
+    low, high = value_range
+    darkest = min(picture.extremes[0] for picture in pictures)
+    brightest = max(picture.extremes[1] for picture in pictures)
+    if brightest - darkest > _SMALL_PART * (high - low):
+        return
+    proposal = (darkest, brightest)
+    if dtype == "uint16":
+        proposal = (0, 2 ** max(8, brightest.bit_length()) - 1)
+    logging.getLogger("keras_wsseg").warning(
+        "the pictures hold values from %g to %g, a small part of the value range of %g to %g: if that is all "
+        "they can hold, say so (value_range=(%g, %g) in Python, --value-range %g,%g on the command line), or "
+        "losses and CRFs that compare colours see hardly any difference",
+        *(darkest, brightest, low, high, *proposal, *proposal),
+    )
 
 
 def inspect_copies(copies, channels, value_range):

@@ -7,9 +7,9 @@ import typing
 import numpy as np
 import tensorflow as tf
 
-from keras_wsseg.annotations.labels import OUTSIDE, UNLABELLED
 from keras_wsseg.data.resampling import cut_image, cut_labels, resize_image, resize_labels
 from keras_wsseg.data.uniform_pictures import fill
+from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
 
 # scale, place of the crop (2), flip, brightness, contrast, saturation: one number each, from [0, 1).
 _DRAWS = 7

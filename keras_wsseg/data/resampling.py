@@ -4,7 +4,7 @@ import functools
 
 import tensorflow as tf
 
-from keras_wsseg.annotations.labels import OUTSIDE
+from keras_wsseg.imaging.labels import OUTSIDE
 
 
 def source_index(offset, window, scaled, size):

@@ -3,8 +3,10 @@
 import numpy as np
 
 from keras_wsseg.annotations import OUTSIDE, UNLABELLED, check_label_map
-from keras_wsseg.data.arguments import VALUE_RANGES, check_value_range, resolve_classes
+from keras_wsseg.arguments import check_value_range
+from keras_wsseg.data.arguments import resolve_classes
 from keras_wsseg.data.segmentation_dataset import SegmentationDataset
+from keras_wsseg.imaging.value_fit import VALUE_RANGES
 
 
 class SegmentationArrays(SegmentationDataset):

@@ -1,5 +1,6 @@
 """A folder of pictures with a folder of annotations beside it."""
 
+import logging
 import pathlib
 import threading
 import zlib
@@ -10,12 +11,19 @@ from keras_wsseg.annotations import (
     OUTSIDE,
     UNLABELLED,
     enlarge_clicks,
-    read_label_map,
     shorten_scribbles,
     simulate_clicks,
     simulate_scribbles,
 )
 from keras_wsseg.data.arguments import resolve_classes
+from keras_wsseg.data.label_files import (
+    LabelReader,
+    check_depths,
+    check_ids,
+    check_meaning,
+    classes_without_pixel,
+)
+from keras_wsseg.data.label_values import resolve_values
 from keras_wsseg.data.listing import (
     IMAGE_SUFFIXES,
     files_by_stem,
@@ -23,10 +31,10 @@ from keras_wsseg.data.listing import (
     select_names,
     select_unlabelled,
 )
-from keras_wsseg.data.picture import inspect_picture
 from keras_wsseg.data.picture_format import check_format, common_format, inspect_files
 from keras_wsseg.data.segmentation_dataset import SegmentationDataset
 from keras_wsseg.data.uniform_pictures import UniformPictures
+from keras_wsseg.imaging.read_picture import inspect_picture
 
 # JPEG alters ids, so annotations are not looked for in it.
 _LABEL_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
@@ -44,6 +52,7 @@ class SegmentationFolder(SegmentationDataset):
     ```
 
     Annotations are single-channel or palette images of class ids; 255 is unlabelled, 254 outside the image.
+    Where they hold other values, such as masks of 0 and 255, `values` says what these mean.
 
     Args:
         root: the folder.
@@ -55,8 +64,10 @@ class SegmentationFolder(SegmentationDataset):
         num_classes: number of classes; by default that of the names, else the largest id found plus one.
         class_names: names of the classes; by default the lines of `classes.txt`, else their numbers.
         channels: `"grey"` or `"rgb"` to convert to; by default grey if all pictures are, else rgb.
-        value_range: lowest and highest value that a picture may have; by default (0, 255) for 8 bits and
-            (0, 65535) for 16, required for floating point.
+        value_range: lowest and highest value that a picture may have, required for floating point; by
+            default (0, 255) for 8 bits and (0, 65535) for 16. Pictures of 8 bits are brought to another one.
+        values: what the values in the annotation files mean, a dict from each of them to the name of a class,
+            "unlabelled" or "outside": `{0: "background", 255: "cell"}`. None: they are ids.
         ignore_values: ids in the annotation files that mean unlabelled.
         click_size: side of the clicks in pixels, odd; for `"clicks"` and `"simulated_clicks"`.
         stuff_classes: ids or names of classes whose components under 256 pixels get no simulated click.
@@ -73,8 +84,9 @@ class SegmentationFolder(SegmentationDataset):
     Raises:
         FileNotFoundError: a folder, list or file is missing.
         ValueError: an argument is out of range or without effect here, a list is empty, a file is
-            unreadable, an image and its annotation differ in size, or an id is no class. Errors name the
-            file.
+            unreadable, an image and its annotation differ in size, an id is no class, only one class is
+            annotated, ids have a gap that nothing explains, or label maps differ in their bits a pixel.
+            Errors name the file.
 
     Example:
 
@@ -107,10 +119,10 @@ class SegmentationFolder(SegmentationDataset):
         seed=0,
         labelled_share=1.0,
         unlabelled_split=None,
+        values=None,
     ):
         value_range = check_format(channels, value_range)
         self.root, self.annotation = pathlib.Path(root), annotation
-        self._ignored = _ids(ignore_values)
         if not 0 < labelled_share <= 1:
             raise ValueError(
                 f"`labelled_share` must be above 0 and at most 1. Received: labelled_share={labelled_share!r}"
@@ -132,18 +144,26 @@ class SegmentationFolder(SegmentationDataset):
                     f"`num_classes` must be the number of lines of {str(self.root / 'classes.txt')!r}, "
                     f"{len(class_names)}. Received: num_classes={num_classes!r}"
                 )
-        pictures, present = self._inspect(value_range)
+        values, class_names = resolve_values(values, class_names)
+        self._labels = LabelReader(values, _ids(ignore_values))
+        pictures, infos = self._inspect(value_range)
         kept = self._keep(labelled_share, seed)
-        largest = [max((ids for ids in found if ids < OUTSIDE), default=-1) for found in present]
-        if max(largest[index] for index in kept) < 0:
+        # All annotations count, so that the share does not change the classes.
+        paths = [path for _, path in self._files[: len(infos)]]
+        check_depths(paths, infos)
+        found = [np.flatnonzero(info.counts[:OUTSIDE]) for info in infos]
+        if not any(found[index].size for index in kept):
             raise ValueError(
                 f"At least one pixel must be annotated in the {len(kept)} files of "
                 f"{str(self.root / labels)!r}. Received: only 254 and 255"
             )
-        # All annotations count, so that the share does not change the classes.
-        largest = max(largest)
+        if values is None:
+            known = class_names if num_classes is None else class_names or range(num_classes)
+            check_meaning(repr(str(self.root / labels)), infos, known, dense=labels == "labels")
+        largest = max(int(ids.max(initial=0)) for ids in found)
         self.num_classes, self.class_names = resolve_classes(num_classes, class_names, largest)
-        self._check_ids(present)
+        check_ids(paths, infos, self.num_classes)
+        self._warn_of_missing(classes_without_pixel(infos, self.class_names), str(self.root / labels))
         self._stuff_classes = self._stuff(stuff_classes)
         self._format = common_format([image for image, _ in self._files], pictures, channels, value_range)
         self.channels, self.dtype, self.value_range = self._format
@@ -162,7 +182,7 @@ class SegmentationFolder(SegmentationDataset):
             ValueError: a file has become unreadable since the folder was opened.
         """
         image_file, label_file = self._files[index]
-        image, labels = self._format.read(image_file), self._read_labels(label_file)
+        image, labels = self._format.read(image_file), self._labels.read(label_file)
         if self.annotation == "simulated_clicks":
             labels = simulate_clicks(labels, self._click_size, self._stuff_classes)
             return image, labels
@@ -177,12 +197,6 @@ class SegmentationFolder(SegmentationDataset):
         elif self._click_size > 1:
             labels = enlarge_clicks(labels, self._click_size)
         return image, labels
-
-    def _read_labels(self, path):
-        labels = read_label_map(path)
-        if self._ignored:
-            labels = np.where(np.isin(labels, self._ignored), np.uint8(UNLABELLED), labels)
-        return labels
 
     def _check_simulation(self, click_size, stuff_classes, scribble_length, scribble_width, seed, seeded):
         given = {
@@ -210,21 +224,14 @@ class SegmentationFolder(SegmentationDataset):
         self._scribble_length, self._scribble_width = scribble_length, scribble_width
 
     def _inspect(self, value_range):
-        """All files read once: the pictures' formats, and the ids present in each annotation."""
+        """All files read once: what the pictures hold, and what the annotations that are there do."""
 
         def check(files):
             picture = inspect_picture(files[0], value_range)
-            if files[1] is None:
-                return picture, []
-            labels = self._read_labels(files[1])
-            if labels.shape != picture.size:
-                raise ValueError(
-                    f"The annotation {str(files[1])!r} must be as large as its picture, "
-                    f"{picture.size[1]}x{picture.size[0]}. Received: {labels.shape[1]}x{labels.shape[0]}"
-                )
-            return picture, np.flatnonzero(np.bincount(labels.ravel(), minlength=256)).tolist()
+            return picture, None if files[1] is None else self._labels.inspect(files[1], picture.size)
 
-        return zip(*inspect_files(check, self._files), strict=True)
+        pictures, infos = zip(*inspect_files(check, self._files), strict=True)
+        return pictures, [info for info in infos if info is not None]
 
     def _keep(self, share, seed):
         """Positions, ascending, of the pictures that keep their annotation."""
@@ -242,19 +249,19 @@ class SegmentationFolder(SegmentationDataset):
                 [names[index] for index in others],
                 [self._files[index] for index in others],
                 UNLABELLED,
-                self._read_labels,
+                self._labels.read,
             )
         self.names = tuple(names[index] for index in kept)
         self._files = [self._files[index] for index in kept]
 
-    def _check_ids(self, present):
-        for (_, path), found in zip(self._files, present, strict=True):
-            wrong = [ids for ids in found if self.num_classes <= ids < OUTSIDE]
-            if wrong:
-                raise ValueError(
-                    f"The annotation {str(path)!r} must hold class ids 0 to {self.num_classes - 1}, 254 or "
-                    f"255. Received: {', '.join(map(str, wrong))}"
-                )
+    @staticmethod
+    def _warn_of_missing(names, place):
+        if names:
+            logging.getLogger("keras_wsseg").warning(
+                "no pixel of the label maps of %s is of class %s: nothing can be learned or scored of it",
+                place,
+                ", ".join(names),
+            )
 
     def _stuff(self, stuff_classes):
         known = {name: number for number, name in enumerate(self.class_names)}

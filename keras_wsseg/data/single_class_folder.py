@@ -2,10 +2,10 @@
 
 import pathlib
 
-from keras_wsseg.annotations.labels import UNLABELLED
 from keras_wsseg.data.listing import files_of_folders, folder_list, listed_names, require_files
 from keras_wsseg.data.picture_format import check_format, inspect_copies
 from keras_wsseg.data.uniform_pictures import UniformPictures
+from keras_wsseg.imaging.labels import UNLABELLED
 
 _BACKGROUND = 0
 

@@ -7,6 +7,7 @@ import numpy as np
 from keras_wsseg.annotations import OUTSIDE, UNLABELLED, multi_hot, read_label_map, read_tags, tags_of_labels
 from keras_wsseg.annotations.tags import BACKGROUND, check_class_names, check_least
 from keras_wsseg.data.arguments import resolve_classes
+from keras_wsseg.data.label_files import LabelReader, check_depths, check_ids
 from keras_wsseg.data.listing import (
     IMAGE_SUFFIXES,
     files_by_stem,
@@ -18,9 +19,9 @@ from keras_wsseg.data.listing import (
     require_files,
     select_names,
 )
-from keras_wsseg.data.picture import inspect_picture
 from keras_wsseg.data.picture_format import check_format, common_format, inspect_copies, inspect_files
 from keras_wsseg.data.uniform_pictures import UniformPictures
+from keras_wsseg.imaging.read_picture import inspect_picture
 
 _FOLDERS = "folders"
 
@@ -195,23 +196,18 @@ def _of_label_maps(root, folder, names, class_names, least, channels, value_rang
     names = select_names(root, None, names, images, maps, folder)
     files = [(images[name], maps[name]) for name in names]
 
-    def check(pair):
-        picture, labels = inspect_picture(pair[0], value_range), read_label_map(pair[1])
-        if labels.shape != picture.size:
-            raise ValueError(
-                f"The label map {str(pair[1])!r} must be as large as its picture, "
-                f"{picture.size[1]}x{picture.size[0]}. Received: {labels.shape[1]}x{labels.shape[0]}"
-            )
-        largest = int(labels[labels < OUTSIDE].max(initial=0))
-        return picture, tags_of_labels(labels, OUTSIDE, least), largest
+    reader = LabelReader()
 
-    pictures, rows, largest = zip(*inspect_files(check, files), strict=True)
-    num_classes, class_names = resolve_classes(None, class_names, max(largest))
-    for (_, path), highest in zip(files, largest, strict=True):
-        if highest >= num_classes:
-            raise ValueError(
-                f"The label map {str(path)!r} must hold class ids 0 to {num_classes - 1}, 254 or 255. "
-                f"Received: {highest}"
-            )
+    def check(pair):
+        picture = inspect_picture(pair[0], value_range)
+        info = reader.inspect(pair[1], picture.size)
+        return picture, info, tags_of_labels(reader.read(pair[1]), OUTSIDE, least)
+
+    pictures, infos, rows = zip(*inspect_files(check, files), strict=True)
+    paths = [path for _, path in files]
+    check_depths(paths, infos)
+    largest = max(int(np.flatnonzero(info.counts[:OUTSIDE]).max(initial=0)) for info in infos)
+    num_classes, class_names = resolve_classes(None, class_names, largest)
+    check_ids(paths, infos, num_classes)
     picture_format = common_format([image for image, _ in files], pictures, channels, value_range)
     return names, files, [row[:num_classes] for row in rows], class_names, picture_format

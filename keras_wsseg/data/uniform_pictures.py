@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from keras_wsseg.annotations.labels import OUTSIDE
 from keras_wsseg.data.segmentation_dataset import SegmentationDataset
+from keras_wsseg.imaging.labels import OUTSIDE
 
 
 class UniformPictures(SegmentationDataset):

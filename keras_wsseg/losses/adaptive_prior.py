@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_wsseg import targets
+from keras_wsseg.imaging.labels import OUTSIDE
 from keras_wsseg.losses.loss_grid import whole_cells
 from keras_wsseg.losses.object_loss import chosen_mean
 from keras_wsseg.losses.segmentation_loss import SegmentationLoss
@@ -80,7 +81,7 @@ class AdaptivePriorLoss(SegmentationLoss):
         height, width, classes = ops.shape(y_pred)[1:]
         labels, _ = targets.unpack(y_true)
         tags = targets.read_tags(y_true, classes)
-        inside = whole_cells(labels != targets.OUTSIDE, height, width)
+        inside = whole_cells(labels != OUTSIDE, height, width)
         q = self.estimate(y_pred, tags, inside)
         y = ops.cast(y_pred, "float32")
         log_p = ops.log_softmax(y, axis=-1) if self.from_logits else ops.log(ops.clip(y, 1e-7, 1.0))

@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from keras_wsseg import targets
+from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
 from keras_wsseg.losses.dense_regularizer import DenseRegularizer
 from keras_wsseg.ops.backend import mean_over_replicas
 from keras_wsseg.ops.dense_energy import dense_energy
@@ -95,7 +95,7 @@ class DenseEnergyLoss(DenseRegularizer):
 
     def _gate(self, labels, y, height, width):
         """S, `(batch, pixels, 1)`: how far a cell is still open to what others say."""
-        is_class = ops.logical_and(labels != targets.UNLABELLED, labels != targets.OUTSIDE)
+        is_class = ops.logical_and(labels != UNLABELLED, labels != OUTSIDE)
         share = self._averaged(ops.cast(is_class, "float32")[..., None], height, width)
         share = ops.reshape(share, (-1, height * width, 1))
         return 1.0 - share * ops.max(y, axis=-1, keepdims=True)

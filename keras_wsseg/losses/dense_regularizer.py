@@ -1,6 +1,7 @@
 from keras import ops
 
 from keras_wsseg import targets
+from keras_wsseg.imaging.labels import OUTSIDE
 from keras_wsseg.losses.loss_grid import scaled_size, whole_cells
 from keras_wsseg.losses.segmentation_loss import SegmentationLoss
 from keras_wsseg.ops.dense_gaussian import check_dense, dense_gaussian_kernel
@@ -81,7 +82,7 @@ class DenseRegularizer(SegmentationLoss):
 
     def _mask(self, labels, height, width):
         """`(batch, pixels, 1)`, 1 where the cell lies wholly inside the picture."""
-        return _flat(whole_cells(labels != targets.OUTSIDE, height, width)[..., None])
+        return _flat(whole_cells(labels != OUTSIDE, height, width)[..., None])
 
     def _kernel(self, guide, labels, mask, height, width, sigma_rgb=None, sigma_xy=None):
         """The operator over all pixels of the grid, with this loss's widths unless others are given."""

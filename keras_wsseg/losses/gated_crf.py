@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from keras_wsseg import targets
+from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
 from keras_wsseg.kernels.gaussian_kernel import GaussianKernel, as_kernels
 from keras_wsseg.losses.loss_grid import scaled_size, whole_cells
 from keras_wsseg.losses.segmentation_loss import SegmentationLoss
@@ -146,11 +147,11 @@ class GatedCRFLoss(SegmentationLoss):
         return ops.divide_no_nan(energy, mean_over_replicas(norm))
 
     def _masks(self, labels, height, width):
-        inside = labels != targets.OUTSIDE
+        inside = labels != OUTSIDE
         source = whole_cells(inside, height, width) if self.gate_source else None
         if not self.gate_destination:
             return source, source
-        receives = labels == targets.UNLABELLED
+        receives = labels == UNLABELLED
         if not self.gate_source:
             receives = ops.logical_or(receives, ops.logical_not(inside))
         return source, whole_cells(receives, height, width)

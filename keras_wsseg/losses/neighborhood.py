@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from keras_wsseg import targets
+from keras_wsseg.imaging.labels import OUTSIDE
 from keras_wsseg.kernels.gaussian_kernel import GaussianKernel, as_kernels, of_guide
 from keras_wsseg.losses.loss_grid import whole_cells
 from keras_wsseg.losses.segmentation_loss import SegmentationLoss
@@ -120,7 +121,7 @@ class NeighborhoodLoss(SegmentationLoss):
             log_y = ops.log(ops.clip(y, 1e-7, 1.0))
         y = ops.exp(log_y)
         height, width = ops.shape(y)[1:3]
-        mask = whole_cells(labels != targets.OUTSIDE, height, width)
+        mask = whole_cells(labels != OUTSIDE, height, width)
         guide = targets.split_guide(guide)
         log_neighbors, found = neighborhood_distribution(
             y if self.through_neighbors else ops.stop_gradient(y),

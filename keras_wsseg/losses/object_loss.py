@@ -3,6 +3,7 @@ import dataclasses
 from keras import ops
 
 from keras_wsseg import targets
+from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
 from keras_wsseg.losses.loss_grid import whole_cells
 from keras_wsseg.losses.segmentation_loss import SegmentationLoss
 from keras_wsseg.ops.backend import sum_over_replicas
@@ -52,8 +53,8 @@ class ObjectLoss(SegmentationLoss):
         labels, guide = targets.unpack(y_true)
         y = ops.cast(y_pred, "float32")
         x = (ops.softmax(y, axis=-1) if self.from_logits else y)[..., self.object_class]
-        inside = labels != targets.OUTSIDE
-        unlabelled = labels == targets.UNLABELLED
+        inside = labels != OUTSIDE
+        unlabelled = labels == UNLABELLED
         may_hold = ops.any(ops.logical_or(unlabelled, labels == self.object_class), axis=(1, 2))
         known = ops.any(ops.logical_and(inside, ops.logical_not(unlabelled)), axis=(1, 2))
         height, width = ops.shape(x)[1:3]

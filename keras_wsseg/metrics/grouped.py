@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from keras_wsseg.annotations.labels import OUTSIDE, UNLABELLED
+from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
 from keras_wsseg.metrics.beta import checked_beta_squared
 from keras_wsseg.metrics.classes import class_count
 

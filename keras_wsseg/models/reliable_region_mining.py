@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from keras_wsseg import targets
+from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
 from keras_wsseg.layers import ClassActivationMap, ReliableRegions, ResizeLike
 from keras_wsseg.losses import BalancedCrossEntropy, DenseEnergyLoss
 from keras_wsseg.models.blocks import check_at_least, check_one_of, conv, coupled_l2
@@ -187,13 +188,13 @@ class ReliableRegionMining(WeaklySupervisedModel):
             reliable, 254 outside the picture.
         """
         if labels is None:
-            labels = ops.full(ops.shape(pictures)[:3], targets.UNLABELLED, "int32")
+            labels = ops.full(ops.shape(pictures)[:3], UNLABELLED, "int32")
         labels = ops.cast(labels, "int32")
-        inside = ops.cast(labels != targets.OUTSIDE, "float32")
+        inside = ops.cast(labels != OUTSIDE, "float32")
         tags = ops.cast(tags, "float32")
         maps = self._maps([pictures, tags, inside])
         mined = self._regions([maps, pictures, tags, inside])
-        return maps, ops.where(labels == targets.UNLABELLED, mined, labels)
+        return maps, ops.where(labels == UNLABELLED, mined, labels)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         if y is None or not len(getattr(x, "shape", ())) == 4:

@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from keras_wsseg import targets
+from keras_wsseg.imaging.labels import UNLABELLED
 from keras_wsseg.losses.loss_sum import LossSum
 from keras_wsseg.losses.segmentation_loss import SegmentationLoss, record_terms
 from keras_wsseg.models.range_guard import RangeGuard, parse_value_range
@@ -196,7 +197,7 @@ def labels_and_tags(y, picture):
     if tags is not None:
         tags = ops.convert_to_tensor(tags)
     if labels is None:
-        labels = ops.full(ops.shape(picture)[:3], targets.UNLABELLED, "int32")
+        labels = ops.full(ops.shape(picture)[:3], UNLABELLED, "int32")
     return ops.convert_to_tensor(labels), tags
 
 

@@ -5,11 +5,7 @@ import numbers
 
 from keras import ops
 
-UNLABELLED = 255
-"""A pixel whose class is left open."""
-
-OUTSIDE = 254
-"""A pixel that is not part of the image."""
+from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
 
 DIGIT = 256
 """Numbers are ranked by the digits of their bits to this base."""

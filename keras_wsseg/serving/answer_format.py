@@ -7,7 +7,7 @@ import json
 import numpy as np
 from PIL import Image
 
-from keras_wsseg.export.mask_files import palette_picture
+from keras_wsseg.imaging.label_map import label_picture
 from keras_wsseg.serving.refusal import Refusal
 
 FORMATS = ("mask", "overlay", "rgba", "probabilities", "json")
@@ -113,7 +113,7 @@ class AnswerFormat:
 def _mask(segmenter, mask):
     if len(segmenter.palette) > 256:
         return Image.fromarray(mask.astype(np.uint16))
-    return palette_picture(mask, segmenter.palette)
+    return label_picture(mask, segmenter.palette)
 
 
 def _counts(segmenter, mask):

@@ -2,9 +2,9 @@
 
 import io
 
-from PIL import Image, ImageOps
-
-from keras_wsseg.export.pictures import as_grey_or_rgb, has_several_frames, has_transparent_pixels
+from keras_wsseg.imaging.decoding import as_channels, check_single, decode, open_picture
+from keras_wsseg.imaging.picture_error import PictureError, UnknownPictureError
+from keras_wsseg.imaging.value_fit import fit_values
 from keras_wsseg.serving.refusal import Refusal
 
 # Pillow knows some fifty formats; the fewer are open to strangers, the better.
@@ -14,7 +14,7 @@ MOST_SCANS = 100
 _SCAN = b"\xff\xda"
 
 
-def open_picture(data, max_pixels):
+def open_upload(data, max_pixels):
     """Reads the header alone.
 
     Args:
@@ -29,62 +29,44 @@ def open_picture(data, max_pixels):
             scans.
     """
     try:
-        picture = Image.open(io.BytesIO(data), formats=FORMATS)
-    except Image.DecompressionBombError:
-        raise Refusal(413, f"A picture must have at most {max_pixels} pixels. Received: far more") from None
-    except Exception as error:
-        raise _unreadable(error) from None
-    width, height = picture.size
-    if width * height > max_pixels:
-        raise Refusal(
-            413, f"A picture must have at most {max_pixels} pixels. Received: {width}x{height} pixels"
-        )
-    _check_scans(picture, data)
-    try:
-        several = has_several_frames(picture)
-    except Exception as error:
-        raise _unreadable(error) from None
-    if several:
-        raise Refusal(422, "The file must hold one picture. Received: several pictures")
+        picture = open_picture(io.BytesIO(data), FORMATS)
+        width, height = picture.size
+        if width * height > max_pixels:
+            raise Refusal(
+                413, f"The picture must have at most {max_pixels} pixels. Received: {width}x{height} pixels"
+            )
+        _check_scans(picture, data)
+        check_single(picture)
+    except UnknownPictureError:
+        kinds = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+        raise Refusal(422, f"The picture must be a {kinds} file. Received: something else") from None
+    except PictureError as error:
+        raise Refusal(422, str(error)) from None
     return picture
 
 
-def decode_picture(picture, channels):
-    """The pixels as they are seen: 16 bits stay 16 bits, turned photographs are turned.
+def decode_upload(picture, channels, value_range):
+    """The pixels as the segmenter takes them, by the rule that files follow everywhere.
 
     Args:
-        picture: what `open_picture` returned.
+        picture: what `open_upload` returned.
         channels: 1 or 3, which grey and colour are brought to.
+        value_range: `(low, high)` of the segmenter.
 
     Returns:
-        `(height, width)` for 1 channel, `(height, width, 3)` for 3.
+        `(height, width, channels)`.
 
     Raises:
-        Refusal: 422 if the file is damaged or has transparent pixels.
+        Refusal: 422 if the file is damaged, has transparent pixels, or values beyond the range.
     """
     try:
         with picture:
-            picture.load()
-            upright = ImageOps.exif_transpose(picture)
-            transparent = has_transparent_pixels(upright)
-            array = as_grey_or_rgb(upright, channels)
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise _unreadable(error) from None
-    if transparent:
-        raise Refusal(422, "The picture must be opaque. Received: transparent pixels")
-    return array
+            return fit_values(as_channels(decode(picture), channels), value_range)
+    except PictureError as error:
+        raise Refusal(422, str(error)) from None
 
 
 def _check_scans(picture, data):
     # What is packed never holds these bytes. The decoder of JPEG in TIFF stops after 100 scans by itself.
     if picture.format in ("JPEG", "MPO") and (scans := data.count(_SCAN)) > MOST_SCANS:
         raise Refusal(422, f"A JPEG file must have at most {MOST_SCANS} scans. Received: {scans} scans")
-
-
-def _unreadable(error):
-    if isinstance(error, Image.UnidentifiedImageError):
-        return Refusal(422, f"The body must be a picture: {', '.join(FORMATS)}. Received: something else")
-    said = " ".join(str(error).split()) or type(error).__name__
-    return Refusal(422, f"The picture must be a whole file. Received: one of which its decoder says: {said}")

@@ -9,11 +9,10 @@ import time
 from starlette.responses import Response
 
 from keras_wsseg.serving.answer_format import AnswerFormat
-from keras_wsseg.serving.decoding import decode_picture, open_picture
+from keras_wsseg.serving.decoding import decode_upload, open_upload
 from keras_wsseg.serving.refusal import Refusal, busy
 from keras_wsseg.serving.service_metrics import ServiceMetrics
 from keras_wsseg.serving.upload_reader import UploadReader
-from keras_wsseg.serving.value_fit import fit_values
 from keras_wsseg.serving.worker_pool import WorkerPool
 
 _LOG = logging.getLogger(__name__)
@@ -104,10 +103,10 @@ class Service:
     def _segment(self, data, wanted, since):
         """Decoding, segmenting and encoding, in a thread."""
         times = [since, time.perf_counter()]
-        picture = open_picture(data, self.limits.max_pixels)
+        picture = open_upload(data, self.limits.max_pixels)
         width, height = picture.size
         wanted.check_size((width, height), len(self.segmenter.class_names))
-        array = fit_values(decode_picture(picture, self.segmenter.channels), self.segmenter.value_range)
+        array = decode_upload(picture, self.segmenter.channels, self.segmenter.value_range)
         times.append(time.perf_counter())
         try:
             result = wanted.segment(self.segmenter, array)

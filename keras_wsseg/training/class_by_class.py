@@ -11,7 +11,7 @@ from keras_wsseg.annotations import read_label_map, write_label_map
 from keras_wsseg.data import ClassFolders
 from keras_wsseg.data.linking import link_file
 from keras_wsseg.data.listing import IMAGE_SUFFIXES, files_by_stem, read_lines
-from keras_wsseg.data.picture import read_picture
+from keras_wsseg.imaging.read_picture import read_picture
 from keras_wsseg.training.build import build_loss, build_segmenter
 from keras_wsseg.training.config import TrainingConfig
 from keras_wsseg.training.evaluation import check_groups, class_map
@@ -218,7 +218,7 @@ def _write_dataset(run, classes, validation, progress):
             net = keras.saving.load_model(run.net(class_name).segmenter, compile=False)
             loaded = (class_name, net)
         channels = loaded[1].input_shape[-1]
-        picture = read_picture(path, "grey" if channels == 1 else "rgb")
+        picture = read_picture(path, channels, classes.value_range)
         labels = class_map(loaded[1], picture) * (1 + classes.class_names.index(class_name))
         write_label_map(run.dataset / PSEUDO / f"{stem}.png", labels)
     for _, _, path in pictures:

@@ -2,10 +2,10 @@
 
 import dataclasses
 import json
-import os
 import pathlib
 import shutil
 
+from keras_wsseg.imaging.replaced import replaced
 from keras_wsseg.training.config import TrainingConfig
 
 
@@ -114,9 +114,8 @@ class RunFolder:
 
     def write_segmenter(self, segmenter):
         """Saves the segmenter, whole or not at all."""
-        partial = self.segmenter.with_name("partial.keras")
-        segmenter.save(partial)
-        os.replace(partial, self.segmenter)
+        with replaced(self.segmenter) as draft:
+            segmenter.save(draft)
 
     def write_scores(self, scores):
         """Saves the scores."""
@@ -182,6 +181,5 @@ def load_model(path, called=None):
 
 def write_text(path, text):
     """Writes a text file, whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    os.replace(partial, path)
+    with replaced(path) as draft:
+        draft.write_text(text, encoding="utf-8")

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from keras_wsseg.annotations.labels import UNLABELLED
+from keras_wsseg.imaging.labels import UNLABELLED
+from keras_wsseg.imaging.overlay import checked_labels, overlay
+from keras_wsseg.imaging.rgb import rgb_picture
 from keras_wsseg.visualization.checked_integer import checked_integer
 from keras_wsseg.visualization.contact_sheet import contact_sheet
 from keras_wsseg.visualization.film_strip import film_strip
 from keras_wsseg.visualization.neighbour_weights import checked_sigma, neighbour_weights_picture
-from keras_wsseg.visualization.overlay import checked_labels, overlay
-from keras_wsseg.visualization.rgb import rgb_picture
 
 KINDS = ("probability", "mask")
 

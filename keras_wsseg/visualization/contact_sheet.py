@@ -3,8 +3,8 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from keras_wsseg.imaging.palette import as_palette
 from keras_wsseg.visualization.checked_integer import checked_integer
-from keras_wsseg.visualization.palette import as_palette
 
 PAPER = (255, 255, 255)
 INK = (32, 33, 36)

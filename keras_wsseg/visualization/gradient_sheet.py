@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_wsseg.imaging.overlay import overlay
+from keras_wsseg.imaging.rgb import rgb_picture
 from keras_wsseg.visualization.contact_sheet import contact_sheet
 from keras_wsseg.visualization.loss_gradient import (
     as_probabilities,
@@ -9,8 +11,6 @@ from keras_wsseg.visualization.loss_gradient import (
     paint_gradient,
     scaled_gradient,
 )
-from keras_wsseg.visualization.overlay import overlay
-from keras_wsseg.visualization.rgb import rgb_picture
 
 
 def gradient_sheet(

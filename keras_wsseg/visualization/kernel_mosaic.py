@@ -4,7 +4,7 @@ import operator
 
 import numpy as np
 
-from keras_wsseg.visualization.rgb import checked_image, unit_values
+from keras_wsseg.imaging.rgb import checked_image, unit_values
 
 
 def kernel_mosaic(image, xy=12.0, rgb=0.1, radius=15, value_range=(0, 255)):

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from keras_wsseg.annotations.labels import UNLABELLED
-from keras_wsseg.visualization.overlay import checked_labels
-from keras_wsseg.visualization.rgb import checked_image, rgb_picture, unit_values
+from keras_wsseg.imaging.labels import UNLABELLED
+from keras_wsseg.imaging.overlay import checked_labels
+from keras_wsseg.imaging.rgb import checked_image, rgb_picture, unit_values
 
 KINDS = ("gradient", "change")
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from keras_wsseg.visualization.rgb import checked_image, unit_values
+from keras_wsseg.imaging.rgb import checked_image, unit_values
 
 
 def neighbour_weights_picture(image, sigma, value_range=(0, 255)):

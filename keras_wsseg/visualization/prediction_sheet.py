@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from keras_wsseg.annotations.labels import OUTSIDE, UNLABELLED
+from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
+from keras_wsseg.imaging.overlay import checked_labels, overlay
+from keras_wsseg.imaging.rgb import rgb_picture
 from keras_wsseg.visualization.contact_sheet import contact_sheet
-from keras_wsseg.visualization.overlay import checked_labels, overlay
-from keras_wsseg.visualization.rgb import rgb_picture
 from keras_wsseg.visualization.uncertainty import uncertainty_picture
 
 # Strokes cover a few percent of a picture and clicks hardly anything: both have to be drawn larger than they

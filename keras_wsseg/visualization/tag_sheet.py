@@ -3,12 +3,12 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from keras_wsseg.annotations.labels import OUTSIDE, UNLABELLED
+from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
+from keras_wsseg.imaging.overlay import checked_labels, overlay
+from keras_wsseg.imaging.palette import as_palette
+from keras_wsseg.imaging.rgb import rgb_picture
 from keras_wsseg.visualization.checked_integer import checked_integer
 from keras_wsseg.visualization.contact_sheet import INK, PAPER, contact_sheet
-from keras_wsseg.visualization.overlay import checked_labels, overlay
-from keras_wsseg.visualization.palette import as_palette
-from keras_wsseg.visualization.rgb import rgb_picture
 
 # Dark red through orange to pale yellow, which no grey picture under it can be taken for.
 _HEAT = np.array([(90, 0, 20), (190, 20, 30), (245, 90, 20), (255, 190, 40), (255, 250, 170)], np.float32)

@@ -128,7 +128,7 @@ def test_wrong_files_are_told(root):
     ):
         ClassFolders(root)
     (root / "positives" / "dog" / "b.png").write_bytes(b"no picture")
-    with pytest.raises(ValueError, match=r"The picture '.*dog.b.png' cannot be read"):
+    with pytest.raises(ValueError, match=r"The picture '.*dog.b.png' must be a picture file"):
         ClassFolders(root)
 
 

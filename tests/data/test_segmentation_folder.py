@@ -119,7 +119,7 @@ def test_drawn_scribbles_are_shortened_by_name(root):
 def test_clicks_from_files_are_enlarged(root):
     (root / "clicks").mkdir()
     clicks = np.full((24, 30), UNLABELLED, np.uint8)
-    clicks[9, 9] = 1
+    clicks[9, 9], clicks[20, 20] = 1, 0
     write_label_map(root / "clicks" / "a.png", clicks)
     assert (SegmentationFolder(root, "clicks").load(0)[1] == 1).sum() == 1
     assert (SegmentationFolder(root, "clicks", click_size=5).load(0)[1] == 1).sum() == 25
@@ -144,9 +144,7 @@ def test_sixteen_bits_reach_the_batches(root):
     assert SegmentationFolder(root, names=["a"], value_range=(0, 4095)).value_range == (0, 4095)
     image, _ = next(iter(folder.train(2, 16)))
     assert image.shape == (2, 16, 16, 1) and image.numpy().max() > 3000
-    with pytest.raises(
-        ValueError, match=r"a.png' must lie within `value_range` \(0, 1000\). Received: values"
-    ):
+    with pytest.raises(ValueError, match=r"a.png' must have values from 0 to 1000, .* Received: values"):
         SegmentationFolder(root, names=["a"], value_range=(0, 1000))
     with pytest.raises(
         ValueError, match=r"must have the uint16 values of '.*a.png'. Received: uint8 in '.*b.png'"
@@ -214,7 +212,7 @@ def test_two_files_of_one_name(root):
 def test_damaged_files_are_named(root):
     whole = (root / "images" / "b.png").read_bytes()
     (root / "images" / "b.png").write_bytes(whole[:200])
-    with pytest.raises(ValueError, match=r"The picture '.*images.b.png' cannot be read. Received: "):
+    with pytest.raises(ValueError, match=r"The picture '.*images.b.png' must be a whole file. Received: "):
         SegmentationFolder(root)
     (root / "images" / "b.png").write_bytes(whole)
     (root / "scribbles" / "c.png").write_bytes(b"")
@@ -261,8 +259,8 @@ def test_nothing_annotated(root):
         ({"num_classes": 4, "class_names": "ab"}, r"must name all 4 classes. Received: 2 names"),
         ({"num_classes": 255, "class_names": "ab"}, r"from 1 to 254. Received: num_classes=255"),
         ({"num_classes": 2.5, "class_names": "ab"}, r"must be an integer. Received: num_classes=2.5"),
-        ({"value_range": (1, 0)}, r"low < high. Received: value_range=\(1, 0\)"),
-        ({"value_range": 255}, r"low < high. Received: value_range=255"),
+        ({"value_range": (1, 0)}, r"two finite numbers, .* Received: value_range=\(1, 0\)"),
+        ({"value_range": 255}, r"two finite numbers, .* Received: value_range=255"),
         ({"ignore_values": (256,)}, r"ids from 0 to 255. Received: ignore_values=\(256,\)"),
         ({"ignore_values": "all"}, r"Received: ignore_values='all'"),
         ({"click_size": 3}, r"`click_size` has an effect on clicks and simulated_clicks only"),

@@ -192,7 +192,7 @@ def test_wrong_batches_are_told(root):
 def test_all_files_are_read_before_training(root):
     whole = (root / "streets" / "s2.png").read_bytes()
     (root / "streets" / "s2.png").write_bytes(whole[:40])
-    with pytest.raises(ValueError, match=r"The picture '.*streets.s2.png' cannot be read. Received: "):
+    with pytest.raises(ValueError, match=r"The picture '.*s2.png' must be a picture file. Received: "):
         SingleClassFolder(root, "horses", negatives="streets")
     assert len(SingleClassFolder(root, "horses")) == 7
     (root / "streets" / "s2.png").write_bytes(whole)
@@ -261,7 +261,7 @@ def test_files_of_one_name_must_be_one_picture(root):
         ({"object_name": "background"}, ValueError, r"of the background. Received: object_name='background'"),
         ({"object_name": ""}, ValueError, r"Received: object_name=''"),
         ({"channels": 3}, ValueError, r'`channels` must be None, "grey" or "rgb". Received: channels=3'),
-        ({"value_range": 1}, ValueError, r"low < high. Received: value_range=1"),
+        ({"value_range": 1}, ValueError, r"two finite numbers, .* Received: value_range=1"),
     ],
 )
 def test_arguments_are_checked(root, arguments, error, text):

@@ -304,7 +304,7 @@ def test_wrong_files_are_told(root):
     ):
         TagFolder(root / "sorted", "folders")
     (root / "images" / "p0.png").write_bytes(b"none")
-    with pytest.raises(ValueError, match=r"The picture '.*p0.png' cannot be read"):
+    with pytest.raises(ValueError, match=r"The picture '.*p0.png' must be a picture file"):
         TagFolder(root, "labels")
 
 

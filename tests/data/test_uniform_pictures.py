@@ -192,7 +192,7 @@ def test_wrong_lists_are_told(root):
 
 def test_unlabelled_pictures_are_checked_like_the_others(root):
     (root / "images" / "p12.png").write_bytes(b"no picture")
-    with pytest.raises(ValueError, match=r"The picture '.*p12.png' cannot be read"):
+    with pytest.raises(ValueError, match=r"The picture '.*p12.png' must be a picture file"):
         SegmentationFolder(root, unlabelled_split="more")
     Image.fromarray(np.full((16, 20), 1000, np.uint16)).save(root / "images" / "p12.png")
     with pytest.raises(ValueError, match=r"must have the uint8 values .* Received: uint16 in '.*p12.png'"):

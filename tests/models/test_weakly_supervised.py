@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from keras_wsseg import callbacks, losses, metrics, targets
+from keras_wsseg.imaging.labels import OUTSIDE
 from keras_wsseg.models import WeaklySupervisedModel
 
 
@@ -54,7 +55,7 @@ class TagsOfTheMean(losses.SegmentationLoss):
     """Squared distance of the tags and the mean prediction over the pixels inside."""
 
     def energy(self, y_true, y_pred):
-        inside = keras.ops.cast(targets.unpack(y_true)[0] != targets.OUTSIDE, "float32")[..., None]
+        inside = keras.ops.cast(targets.unpack(y_true)[0] != OUTSIDE, "float32")[..., None]
         mean = keras.ops.sum(y_pred * inside, axis=(1, 2)) / keras.ops.sum(inside, axis=(1, 2))
         return keras.ops.sum((mean - targets.read_tags(y_true, y_pred.shape[-1])) ** 2, axis=-1)
 

@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_wsseg import targets
-from keras_wsseg.ops import agreeing_labels, confident_labels, reliable_regions
+from keras_wsseg.ops import agreeing_labels, confident_labels
 
 SHARES = (0.1, 0.4, 1 / 3, 1.0)
 
@@ -95,11 +94,6 @@ def test_agreement():
     out = np.array(agreeing_labels(labels.astype("uint8"), others))
     assert out.dtype == "int32"
     np.testing.assert_array_equal(out, mining_oracles.agreeing(labels, others))
-
-
-def test_words_are_those_of_the_targets():
-    assert reliable_regions.UNLABELLED == targets.UNLABELLED
-    assert reliable_regions.OUTSIDE == targets.OUTSIDE
 
 
 def test_eager_graph_and_xla_agree():

@@ -5,3 +5,6 @@ UNLABELLED = 255
 
 OUTSIDE = 254
 """A pixel that is not part of the image: crop padding, a rotated corner, a hole of the sensor."""
+
+MOST_CLASSES = OUTSIDE
+"""How many classes the ids below the reserved ones tell apart."""

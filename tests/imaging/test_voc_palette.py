@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_wsseg.annotations import voc_palette
+from keras_wsseg.imaging import voc_palette
 
 
 def test_first_and_last_colours_of_the_voc_palette():

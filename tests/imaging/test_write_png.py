@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_wsseg.visualization import write_png
+from keras_wsseg.imaging import write_png
 
 
-@pytest.mark.parametrize("shape", [(4, 5), (4, 5, 3)])
+@pytest.mark.parametrize("shape", [(4, 5), (4, 5, 3), (4, 5, 4)])
 def test_round_trip_into_a_new_folder(tmp_path, shape):
     picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     path = tmp_path / "new" / "a.png"
@@ -31,7 +31,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
 
 
-@pytest.mark.parametrize("picture", [np.zeros((2, 2)), np.zeros((2, 2, 4), np.uint8), np.zeros(3, np.uint8)])
+@pytest.mark.parametrize("picture", [np.zeros((2, 2)), np.zeros((2, 2, 2), np.uint8), np.zeros(3, np.uint8)])
 def test_bad_picture(tmp_path, picture):
     with pytest.raises(ValueError, match=r"`picture` must be uint8 of shape .* Received: shape="):
         write_png(tmp_path / "a.png", picture)

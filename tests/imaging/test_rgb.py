@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_wsseg.visualization import rgb_picture
+from keras_wsseg.imaging import rgb_picture
 
 
 def test_eight_bit_colour_stays_and_is_a_copy():
@@ -36,8 +36,12 @@ def test_rounding_past_the_range_is_clipped():
         (np.zeros((0, 2)), (0, 255), r"Received: shape=\(0, 2\)$"),
         (np.array([[0, 300]]), (0, 255), r"value_range=\(0, 255\). Received: values from 0 to 300$"),
         (np.array([[0.0, np.nan]]), (0, 1), r"Received: values from nan to nan$"),
-        (np.zeros((2, 2)), (1, 1), r"`value_range` must rise. Received: value_range=\(1, 1\)$"),
-        (np.zeros((2, 2)), 255, r"`value_range` must be two numbers. Received: value_range=255$"),
+        (
+            np.zeros((2, 2)),
+            (1, 1),
+            r"`value_range` must be two .* Received: value_range=\(1, 1\)$",
+        ),
+        (np.zeros((2, 2)), 255, r"`value_range` must be two finite numbers, .* Received: value_range=255$"),
     ],
 )
 def test_bad_input(image, value_range, message):

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_wsseg.arguments import check_value_range
+
 # A resized picture passes its range by rounding; more than this fraction of the range is a wrong range.
 _TOLERANCE = 1e-3
 
@@ -25,7 +27,7 @@ def rgb_picture(image, value_range=(0, 255)):
     >>> rgb_picture(np.array([[0.0, 0.5, 1.0]]), value_range=(0, 1))[0, :, 0].tolist()
     [0, 128, 255]
     """
-    low, high = checked_range(value_range)
+    low, high = check_value_range(value_range)
     image = checked_image(image)
     if image.dtype == np.uint8 and (low, high) == (0, 255):
         picture = image
@@ -36,7 +38,7 @@ def rgb_picture(image, value_range=(0, 255)):
 
 def unit_values(image, value_range):
     """`image` scaled to float32 in [0, 1], black to white."""
-    low, high = checked_range(value_range)
+    low, high = check_value_range(value_range)
     values = (np.asarray(image).astype(np.float32) - low) / np.float32(high - low)
     # The comparison is turned round so that NaN fails it too.
     if values.size and not (values.min() >= -_TOLERANCE and values.max() <= 1 + _TOLERANCE):
@@ -57,16 +59,3 @@ def checked_image(image):
             f"Received: shape={array.shape}"
         )
     return picture
-
-
-def checked_range(value_range):
-    """`value_range` as two floats, the first below the second."""
-    try:
-        low, high = (float(v) for v in value_range)
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"`value_range` must be two numbers. Received: value_range={value_range!r}"
-        ) from None
-    if not low < high:
-        raise ValueError(f"`value_range` must rise. Received: value_range={value_range!r}")
-    return low, high

@@ -2,9 +2,11 @@ import os
 
 import numpy as np
 import pytest
+from picture_files import png_of_few_bits
 from PIL import Image
 
-from keras_wsseg.annotations import check_label_map, read_label_map, voc_palette, write_label_map
+from keras_wsseg.imaging import check_label_map, read_label_map, voc_palette, write_label_map
+from keras_wsseg.imaging.label_map import label_picture, read_label_file
 
 
 def test_every_id_survives_a_round_trip(tmp_path):
@@ -42,8 +44,8 @@ def test_grey_sixteen_bit_and_binary_files_hold_ids(tmp_path, mode, array):
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     write_label_map(tmp_path / "a.png", np.array([[7]]))
 
-    def fail(self, stream, **_):
-        stream.write(b"half")
+    def fail(self, path, **_):
+        path.write_bytes(b"half")
         raise OSError("disk full")
 
     monkeypatch.setattr(Image.Image, "save", fail)
@@ -58,7 +60,7 @@ def test_files_that_are_no_label_maps_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"Received: path='.*none.png'"):
         read_label_map(tmp_path / "none.png")
     (tmp_path / "text.png").write_text("hello")
-    with pytest.raises(ValueError, match=r"text.png' cannot be read. Received: "):
+    with pytest.raises(ValueError, match=r"text.png' must be a picture file. Received: "):
         read_label_map(tmp_path / "text.png")
     Image.new("RGB", (2, 2)).save(tmp_path / "colour.png")
     with pytest.raises(ValueError, match=r"colour.png' must have one channel .* Received: mode 'RGB'"):
@@ -75,7 +77,7 @@ def test_a_truncated_file_is_named(tmp_path):
     write_label_map(tmp_path / "a.png", np.random.default_rng(0).integers(0, 256, (64, 64)))
     whole = (tmp_path / "a.png").read_bytes()
     (tmp_path / "a.png").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match=r"a.png' cannot be read. Received: .*truncated"):
+    with pytest.raises(ValueError, match=r"a.png' must be a whole file. Received: .*truncated"):
         read_label_map(tmp_path / "a.png")
 
 
@@ -94,8 +96,72 @@ def test_arguments_of_writing(tmp_path):
     labels = np.zeros((2, 2), np.uint8)
     with pytest.raises(ValueError, match=r"must end in .png. Received: path='.*a.jpg'"):
         write_label_map(tmp_path / "a.jpg", labels)
-    with pytest.raises(ValueError, match=r"shape \(up to 256, 3\). Received: palette.shape=\(3,\)"):
+    with pytest.raises(ValueError, match=r"shape \(classes, 3\). Received: shape=\(3,\)"):
         write_label_map(tmp_path / "a.png", labels, palette=[1, 2, 3])
-    with pytest.raises(ValueError, match=r"integers from 0 to 255. Received: palette=\[\[0, 0, 256\]\]"):
+    with pytest.raises(ValueError, match=r"must hold values of 0 to 255. Received: 0 to 256"):
         write_label_map(tmp_path / "a.png", labels, palette=[[0, 0, 256]])
     assert os.listdir(tmp_path) == []
+
+
+def test_every_file_shows_the_reserved_ids_in_one_colour(tmp_path):
+    for palette in (None, [[10, 20, 30], [200, 0, 0]]):
+        picture = label_picture(np.array([[0, 1, 254, 255]]), palette)
+        assert picture.mode == "P" and np.asarray(picture).tolist() == [[0, 1, 254, 255]]
+        assert len(picture.getpalette()) == 3 * 256
+        shown = np.asarray(picture.convert("RGB"))[0].tolist()
+        assert shown == [*(palette or [[0, 0, 0], [128, 0, 0]]), voc_palette()[254].tolist(), [224, 224, 192]]
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_a_label_map_is_turned_by_its_own_tag(tmp_path, orientation, name):
+    seen = np.arange(12).reshape(3, 4).astype(np.uint8)
+    stored = {3: seen[::-1, ::-1], 6: np.rot90(seen), 8: np.rot90(seen, -1)}[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / name, exif=exif)
+    assert np.array_equal(read_label_map(tmp_path / name), seen)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_grey_of_few_bits_holds_ids_as_they_are(tmp_path, bits):
+    labels = np.arange(2**bits).reshape(2, -1)
+    (tmp_path / "a.png").write_bytes(png_of_few_bits(labels, bits))
+    read, found = read_label_file(tmp_path / "a.png")
+    assert found == bits and np.array_equal(read, labels)
+
+
+def test_depths_are_told(tmp_path):
+    for bits, labels in ((8, np.zeros((2, 2), np.uint8)), (16, np.zeros((2, 2), np.uint16))):
+        Image.fromarray(labels).save(tmp_path / "a.png")
+        assert read_label_file(tmp_path / "a.png")[1] == bits
+    Image.fromarray(np.zeros((2, 2), np.uint8)).quantize(2).save(tmp_path / "p.png", bits=1)
+    assert read_label_file(tmp_path / "p.png")[1] == 8
+
+
+@pytest.mark.parametrize("array", [np.array([[0, 1], [254, 255]]), np.array([[True, False]])])
+def test_numpy_files_hold_ids(tmp_path, array):
+    np.save(tmp_path / "a.npy", array)
+    assert np.array_equal(read_label_map(tmp_path / "a.npy"), array)
+
+
+def test_numpy_files_of_anything_else_are_named(tmp_path):
+    for array, text in ((np.zeros((2, 2)), "hold integers"), (np.zeros((2, 2, 3), int), "have shape")):
+        np.save(tmp_path / "a.npy", array)
+        with pytest.raises(ValueError, match=rf"The label map '.*a.npy' must {text}"):
+            read_label_map(tmp_path / "a.npy")
+
+
+def test_stacks_are_no_label_maps(tmp_path):
+    pages = [Image.fromarray(np.full((2, 2), number, np.uint8)) for number in range(2)]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(ValueError, match=r"The label map '.*a.tif' must be one: .* Received: several"):
+        read_label_map(tmp_path / "a.tif")
+
+
+def test_values_are_given_a_meaning(tmp_path):
+    Image.fromarray(np.array([[0, 65535], [9, 0]], np.uint16)).save(tmp_path / "a.png")
+    read = read_label_map(tmp_path / "a.png", {0: 0, 65535: 1, 9: 255})
+    assert read.dtype == np.uint8 and read.tolist() == [[0, 1], [255, 0]]
+    with pytest.raises(ValueError, match=r"a.png' must hold no other values than 0, 9, .* Received: 65535"):
+        read_label_map(tmp_path / "a.png", {0: 0, 9: 1})

@@ -1,7 +1,10 @@
+import sys
+
 import numpy as np
 import pytest
 
-from keras_wsseg.visualization import overlay
+from keras_wsseg.imaging import overlay
+from keras_wsseg.imaging.overlay import colour_layer
 
 PALETTE = [[0, 0, 0], [200, 100, 0], [0, 0, 250]]
 
@@ -52,12 +55,55 @@ def test_enlarging_stops_at_other_classes_the_outside_and_the_border():
         ({"labels": np.zeros((3, 2), int)}, ValueError, r"image, \(2, 2\). Received: shape=\(3, 2\)$"),
         ({"labels": np.full((2, 2), 256)}, ValueError, "ids from 0 to 255. Received: ids from 256 to 256$"),
         ({"labels": np.full((2, 2), 3)}, ValueError, "`palette` must have .* class 3 and 3 colours$"),
-        ({"alpha": 1.5}, ValueError, r"`alpha` must be 0 to 1. Received: alpha=1.5$"),
-        ({"enlarge": -1}, ValueError, r"`enlarge` must be at least 0. Received: enlarge=-1$"),
-        ({"enlarge": 1.5}, TypeError, r"`enlarge` must be an integer. Received: enlarge=1.5$"),
+        ({"alpha": 1.5}, ValueError, r"`alpha` must be a number from 0 to 1. Received: alpha=1.5$"),
+        ({"enlarge": -1}, ValueError, r"`enlarge` must be an integer of at least 0. Received: enlarge=-1$"),
+        ({"enlarge": 1.5}, ValueError, r"`enlarge` must be an integer of at least 0. Received: enlarge=1.5$"),
     ],
 )
 def test_bad_input(change, error, message):
     arguments = {"image": np.zeros((2, 2), np.uint8), "labels": np.zeros((2, 2), int), "palette": PALETTE}
     with pytest.raises(error, match=message):
         overlay(**{**arguments, **change})
+
+
+COLOURS = np.array([[10, 20, 30], [200, 0, 0], [0, 0, 201]], "uint8")
+MASK = np.array([[0, 1, 2], [2, 1, 0], [1, 1, 1]])
+
+
+@pytest.mark.parametrize("band", [1, 2, 256])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_colours_are_mixed_with_the_picture(monkeypatch, band, channels):
+    monkeypatch.setattr(sys.modules["keras_wsseg.imaging.overlay"], "_BAND", band)
+    picture = np.random.default_rng(0).uniform(-1, 1, (3, 3, channels))
+    painted = overlay(picture, MASK, COLOURS, 0.25, (-1, 1))
+    assert painted.dtype == np.uint8 and painted.shape == (3, 3, 3)
+    np.testing.assert_allclose(painted, 0.75 * (picture + 1) * 127.5 + 0.25 * COLOURS[MASK], atol=0.51)
+
+
+def test_a_palette_of_all_bytes_paints_what_is_else_reserved():
+    palette = np.arange(768, dtype="uint32").astype("uint8").reshape(256, 3)
+    assert overlay(np.zeros((1, 2), np.uint8), np.array([[254, 255]]), palette, 1.0)[0].tolist() == [
+        palette[254].tolist(),
+        palette[255].tolist(),
+    ]
+
+
+@pytest.mark.parametrize("band", [1, 2, 256])
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "int64"])
+def test_a_layer_shows_classes_and_hides_the_rest(monkeypatch, band, dtype):
+    monkeypatch.setattr(sys.modules["keras_wsseg.imaging.overlay"], "_BAND", band)
+    mask = MASK.astype(dtype)
+    mask[2, 0], mask[2, 1] = 255, 3
+    if dtype != "uint8":
+        mask[2, 2] = -1
+    layer = colour_layer(mask, COLOURS, 0.5, [2])
+    assert layer.dtype == np.uint8 and layer.shape == (3, 3, 4)
+    assert layer[0].tolist() == [[10, 20, 30, 128], [200, 0, 0, 128], [0, 0, 0, 0]]
+    hidden = layer[2] if dtype != "uint8" else layer[2, :2]
+    assert not hidden.any()
+
+
+def test_a_palette_of_all_bytes_hides_nothing():
+    palette = np.arange(768, dtype="uint32").astype("uint8").reshape(256, 3)
+    layer = colour_layer(np.array([[255, 0]], "uint8"), palette, 1, [])
+    assert layer[0, 0].tolist() == [*palette[255].tolist(), 255]

@@ -1,8 +1,11 @@
-"""Colours for classes laid over a picture."""
+"""The colours of classes: over pictures, and in the files of label maps."""
 
 import colorsys
 
 import numpy as np
+
+from keras_wsseg.arguments import check_integer
+from keras_wsseg.imaging.labels import MOST_CLASSES
 
 # Class 0 is the background more often than not: grey, which shows on black and on white pictures alike and
 # leaves the colours to the things.
@@ -51,13 +54,67 @@ def class_palette(num_classes):
     >>> class_palette(2).tolist()
     [[150, 150, 158], [230, 57, 70]]
     """
-    if not 1 <= num_classes <= 254:
-        raise ValueError(f"`num_classes` must be 1 to 254. Received: num_classes={num_classes}")
+    check_integer("num_classes", num_classes, low=1, high=MOST_CLASSES)
     more = [_spread_colour(i) for i in range(num_classes - len(_FIRST))]
     return np.array([*_FIRST, *more][:num_classes], dtype=np.uint8)
 
 
-def as_palette(palette, num_classes=254):
+def voc_palette(n=256):
+    """Colours of the PASCAL VOC palette, which most tools expect in label PNGs.
+
+    Bit `k` of the red, green and blue value comes from bits `3k`, `3k+1` and `3k+2` of the id, so that
+    neighbouring ids get colours far apart and any number of classes has one.
+
+    Args:
+        n: number of colours, 1 to 256.
+
+    Returns:
+        uint8 array of shape `(n, 3)`, red, green, blue.
+
+    Raises:
+        ValueError: `n` is not an integer from 1 to 256.
+
+    Example:
+
+    >>> voc_palette(3).tolist()
+    [[0, 0, 0], [128, 0, 0], [0, 128, 0]]
+
+    Source: the VOC development kit (`VOClabelcolormap`).
+    """
+    ids = np.arange(check_integer("n", n, low=1, high=256))
+    colours = np.zeros((len(ids), 3), np.uint8)
+    for bit in range(3):
+        for channel in range(3):
+            colours[:, channel] |= (((ids >> (3 * bit + channel)) & 1) << (7 - bit)).astype(np.uint8)
+    return colours
+
+
+def file_palette(palette=None):
+    """The 256 colours in which a file of ids is shown.
+
+    Args:
+        palette: colours of the first ids, integers `(classes, 3)` from 0 to 255, or None.
+
+    Returns:
+        uint8 `(256, 3)`: those colours, and behind them, those of 254 and 255 included, the colours of
+        `voc_palette`.
+
+    Raises:
+        ValueError: if `palette` holds no colours.
+
+    Example:
+
+    >>> file_palette([[1, 2, 3]])[[0, 1, 255]].tolist()
+    [[1, 2, 3], [128, 0, 0], [224, 224, 192]]
+    """
+    colours = voc_palette()
+    if palette is not None:
+        given = as_palette(palette)[: len(colours)]
+        colours[: len(given)] = given
+    return colours
+
+
+def as_palette(palette, num_classes=MOST_CLASSES):
     """`palette` as a uint8 array `(colours, 3)`, or the default one where it is None."""
     if palette is None:
         return class_palette(num_classes)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from keras_wsseg.visualization import class_palette
-from keras_wsseg.visualization.palette import as_palette
+from keras_wsseg.imaging import class_palette
+from keras_wsseg.imaging.palette import as_palette
 
 
 def test_colours_are_distinct_and_stable():
@@ -20,7 +20,7 @@ def test_first_colours_are_far_apart():
 
 @pytest.mark.parametrize("count", [0, 255])
 def test_number_of_colours(count):
-    with pytest.raises(ValueError, match=f"`num_classes` must be 1 to 254. Received: num_classes={count}$"):
+    with pytest.raises(ValueError, match=f"integer from 1 to 254. Received: num_classes={count}$"):
         class_palette(count)
 
 

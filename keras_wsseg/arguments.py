@@ -1,0 +1,99 @@
+"""Arguments that many functions take, checked one way."""
+
+import math
+import numbers
+import operator
+
+
+def check_integer(name, value, low=None, high=None):
+    """`value` as an int.
+
+    Args:
+        name: of the argument.
+        value: what was given; NumPy's integers count.
+        low, high: smallest and largest allowed, or None.
+
+    Raises:
+        ValueError: if it is no integer, a bool, or out of range.
+
+    Example:
+
+    >>> check_integer("radius", 5, low=1)
+    5
+    """
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or not _within(number, low, high):
+        raise ValueError(f"`{name}` must be an integer{_limits(low, high)}. Received: {name}={value!r}")
+    return number
+
+
+def check_number(name, value, low=None, high=None, above=None, below=None):
+    """`value`, a finite real number.
+
+    Args:
+        name: of the argument.
+        value: what was given.
+        low, high: smallest and largest allowed, or None.
+        above, below: what it must be above and below, or None.
+
+    Raises:
+        ValueError: if it is no number, not finite, a bool, or out of range.
+
+    Example:
+
+    >>> check_number("alpha", 0.5, low=0, high=1)
+    0.5
+    """
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or not _within(value, low, high) or not _strictly_within(value, above, below):
+        raise ValueError(
+            f"`{name}` must be a number{_limits(low, high, above, below)}. Received: {name}={value!r}"
+        )
+    return value
+
+
+def check_value_range(value_range, name="value_range"):
+    """`value_range` as a pair of finite numbers, low before high.
+
+    Args:
+        value_range: the values of black and of white.
+        name: of the argument.
+
+    Raises:
+        ValueError: if it is no such pair.
+
+    Example:
+
+    >>> check_value_range([0, 1])
+    (0, 1)
+    """
+    try:
+        low, high = value_range
+        valid = math.isfinite(low) and math.isfinite(high) and low < high
+    except (TypeError, ValueError):
+        valid = False
+    if not valid:
+        raise ValueError(
+            f"`{name}` must be two finite numbers, the first below the second. "
+            f"Received: {name}={value_range!r}"
+        )
+    return low, high
+
+
+def _within(value, low, high):
+    return (low is None or value >= low) and (high is None or value <= high)
+
+
+def _strictly_within(value, above, below):
+    return (above is None or value > above) and (below is None or value < below)
+
+
+def _limits(low, high, above=None, below=None):
+    if low is not None and high is not None:
+        return f" from {low} to {high}"
+    words = {"of at least": low, "of at most": high, "above": above, "below": below}
+    said = " and ".join(f"{word} {limit}" for word, limit in words.items() if limit is not None)
+    return f" {said}" if said else ""

@@ -1,0 +1,83 @@
+"""What the values in label maps mean, where they are not the ids of classes."""
+
+import numpy as np
+
+from keras_wsseg.imaging.labels import MOST_CLASSES, OUTSIDE, UNLABELLED
+
+_RESERVED = {"unlabelled": UNLABELLED, "outside": OUTSIDE}
+
+
+def resolve_values(values, class_names):
+    """The ids that values stand for, and the names of the classes.
+
+    Args:
+        values: dict from a value in the files, a non-negative integer, to the name of a class, or to
+            "unlabelled" or "outside"; or None.
+        class_names: names of the classes, or None: those of `values` in their order.
+
+    Returns:
+        `(ids, class_names)`: dict from value to id, or None where `values` is None.
+
+    Raises:
+        TypeError: `values` is no such dict.
+        ValueError: a value is none, or a name is no class.
+
+    Example:
+
+    >>> resolve_values({0: "background", 255: "cell", 128: "unlabelled"}, None)
+    ({0: 0, 255: 1, 128: 255}, ('background', 'cell'))
+    """
+    if values is None:
+        return None, class_names
+    if (
+        not isinstance(values, dict)
+        or not values
+        or not all(isinstance(name, str) for name in values.values())
+    ):
+        raise TypeError(
+            "`values` must be a dict from values to names of classes: {0: 'background', 255: 'cell'}. "
+            f"Received: values={values!r}"
+        )
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+            raise ValueError(f"`values` must be of non-negative integers. Received: {value!r} in `values`")
+    if class_names is None:
+        class_names = tuple(dict.fromkeys(name for name in values.values() if name not in _RESERVED))
+    class_names = tuple(class_names)
+    known = {name: number for number, name in enumerate(class_names[:MOST_CLASSES])} | _RESERVED
+    for name in values.values():
+        if name not in known:
+            raise ValueError(
+                f"`values` must name classes, {', '.join(class_names)}, or unlabelled or outside. "
+                f"Received: {name!r}"
+            )
+    return {int(value): known[name] for value, name in values.items()}, class_names
+
+
+def parse_values(texts):
+    """`values` out of what is typed.
+
+    Args:
+        texts: sequence of texts such as `"255=cell"`; empty for None.
+
+    Returns:
+        dict from value to name, or None.
+
+    Raises:
+        ValueError: a text is none of these, or a value is there twice.
+
+    Example:
+
+    >>> parse_values(("0=background", "255=cell"))
+    {0: 'background', 255: 'cell'}
+    """
+    values = {}
+    for text in texts:
+        value, equals, name = text.partition("=")
+        if not equals or not value.strip().isdecimal() or not name.strip() or int(value) in values:
+            raise ValueError(
+                "values must be of the form 0=background,255=cell, each value once. "
+                f"Received: {','.join(texts)}"
+            )
+        values[int(value)] = name.strip()
+    return values or None

@@ -1,0 +1,229 @@
+"""From an opened picture file to its pixels, by the one rule that all roads follow."""
+
+import contextlib
+import threading
+import warnings
+
+import numpy as np
+
+from keras_wsseg.imaging.picture_error import PictureError, UnknownPictureError
+
+_ORIENTATION, _BITS, _SAMPLES = 0x0112, 258, 277
+_DEEP_GREY = ("I;16", "I;16B", "I;16L", "I;16N", "I")
+_GREY = ("1", "L", "LA", "La", *_DEEP_GREY, "F")
+# Rows brought over at once, so that a large picture does not need many times its memory.
+_BAND = 1024
+_LIMIT = threading.Lock()
+
+
+def open_picture(source, formats=None):
+    """Reads the header of a picture file, whatever its size.
+
+    Args:
+        source: binary stream. Not a path: from files that it knows by name Pillow maps some into memory, and
+            turns grey TIFFs that lie on their side into noise.
+        formats: names of Pillow's formats to try; by default all.
+
+    Returns:
+        Pillow's image, not decoded.
+
+    Raises:
+        ImportError: if Pillow is not installed.
+        PictureError: if it is no picture.
+    """
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise ImportError(
+            "Picture files need Pillow: `pip install pillow`, or pass an array. Received: a file"
+        ) from error
+    try:
+        # Pillow's limit is one for the process, and meant for files of strangers.
+        with _LIMIT, warnings.catch_warnings():
+            limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            try:
+                return Image.open(source, formats=formats)
+            finally:
+                Image.MAX_IMAGE_PIXELS = limit
+    # Decoders raise what they like over a broken file, a TypeError for one.
+    except Exception as error:
+        raise unreadable(error) from error
+
+
+def check_single(picture):
+    """Raises `PictureError` where a file holds an animation, several pages or more channels than are seen.
+
+    Args:
+        picture: what `open_picture` gave; it stays at its first frame. Previews behind a photograph (MPO) are
+            no pages.
+    """
+    with _decoding():
+        several = picture.format != "MPO" and _has_second_frame(picture)
+    if several:
+        raise PictureError("must be one: split animations, stacks and pages. Received: several")
+    channels = getattr(picture, "tag_v2", {}).get(_SAMPLES, 0)
+    if picture.mode == "RGBX" or channels > len(picture.getbands()):
+        raise PictureError(
+            "must have one channel of grey or three of colour, and at most one of opacity beside them. "
+            f"Received: {max(channels, 4)} channels"
+        )
+
+
+def decode(picture):
+    """The pixels of a picture file, as they are seen.
+
+    Args:
+        picture: what `open_picture` gave and `check_single` let pass.
+
+    Returns:
+        `(height, width, 1)` of grey or `(height, width, 3)` of colour: uint8, uint16 where the file has more
+        than 8 bits a channel, float32 where it has floating point. A picture that its camera marks as turned
+        is turned, palettes and inks (CMYK) become RGB, opacity is dropped.
+
+    Raises:
+        ImportError: if the picture has 16 bits of colour and imagecodecs is not installed.
+        PictureError: if it is damaged, has transparent pixels or values beyond 16 bits.
+    """
+    if _is_deep_colour(picture):
+        return _decode_deep_colour(picture)
+    with _decoding():
+        from PIL import ImageOps
+
+        picture.load()
+        upright = ImageOps.exif_transpose(picture)
+        if upright.has_transparency_data:
+            _check_opaque(np.asarray(upright.convert("RGBA").getchannel("A")), 255)
+        if upright.mode in (*_DEEP_GREY, "F"):
+            array = np.asarray(upright)
+        else:
+            array = _eight_bits(upright)
+    if array.dtype.kind == "i":
+        if not 0 <= array.min() <= array.max() <= 65535:
+            raise PictureError(
+                f"must have at most 16 bits a pixel. Received: values from {array.min()} to {array.max()}"
+            )
+        array = array.astype(np.uint16)
+    return _with_channels(array)
+
+
+def as_channels(array, channels):
+    """Pixels brought to the channels that a segmenter takes.
+
+    Args:
+        array: `(height, width, 1 or 3)`, as `decode` gives it.
+        channels: 1 or 3; any other number, or None, leaves them as they are.
+
+    Returns:
+        `(height, width, channels)` of the same type: grey repeated, or the luma of colour (ITU-R 601).
+    """
+    if channels == 3 and array.shape[-1] == 1:
+        return np.repeat(array, 3, axis=-1)
+    if channels == 1 and array.shape[-1] == 3:
+        return _luma(array)
+    return array
+
+
+def unreadable(error):
+    """The `PictureError` for what a decoder said, in one line."""
+    if type(error).__name__ == "UnidentifiedImageError":
+        return UnknownPictureError("must be a picture file. Received: something that no decoder knows")
+    return PictureError(
+        f"must be a whole file. Received: {' '.join(str(error).split()) or type(error).__name__}"
+    )
+
+
+@contextlib.contextmanager
+def _decoding():
+    try:
+        yield
+    except (PictureError, MemoryError, ImportError):
+        raise
+    except Exception as error:
+        raise unreadable(error) from error
+
+
+def _has_second_frame(picture):
+    try:
+        # Counting frames would walk through all of a file, of which there may be a million.
+        picture.seek(1)
+    except EOFError:
+        return False
+    return True
+
+
+def _check_opaque(opacity, opaque):
+    if opacity.size and opacity.min() < opaque:
+        raise PictureError("must be opaque: paste it onto a background first. Received: transparent pixels")
+
+
+def _eight_bits(picture):
+    """The pixels of a picture that Pillow brings to 8 bits, without holding them three times."""
+    mode = "L" if picture.mode in _GREY else "RGB"
+    array = np.empty((picture.height, picture.width, len(mode)), np.uint8)
+    for first in range(0, picture.height, _BAND):
+        last = min(first + _BAND, picture.height)
+        band = picture if picture.height <= _BAND else picture.crop((0, first, picture.width, last))
+        array[first:last] = _with_channels(np.asarray(band.convert(mode)))
+    return array
+
+
+def _is_deep_colour(picture):
+    """Whether it has 16 bits of colour, or of grey with opacity, which Pillow would cut to 8."""
+    if picture.format == "PNG":
+        return any(str(tile.args).endswith(";16B") for tile in picture.tile) and picture.mode != "I;16"
+    bits = getattr(picture, "tag_v2", {}).get(_BITS, ())
+    return len(bits) > 1 and max(bits) > 8
+
+
+def _decode_deep_colour(picture):
+    try:
+        import imagecodecs
+    except ImportError as error:
+        raise ImportError(
+            "Pictures with 16 bits of colour need imagecodecs: `pip install imagecodecs`. Received: one"
+        ) from error
+    if picture.mode == "CMYK":
+        raise PictureError("must have 8 bits for each ink (CMYK). Received: 16")
+    with _decoding():
+        picture.fp.seek(0)
+        data = picture.fp.read()
+        # Of a PNG this may decode the picture, which closes the file.
+        turned = picture.getexif().get(_ORIENTATION, 1)
+        array = imagecodecs.png_decode(data) if picture.format == "PNG" else imagecodecs.tiff_decode(data)
+    array = _with_channels(array)
+    if array.dtype != np.uint16 or sorted(array.shape[:2]) != sorted(picture.size):
+        raise PictureError(f"must have 8 or 16 bits a channel. Received: {array.dtype} of {array.shape}")
+    if array.shape[-1] in (2, 4):
+        _check_opaque(array[..., -1], 65535)
+        array = array[..., :-1]
+    elif "transparency" in picture.info:
+        _check_opaque(np.any(array != picture.info["transparency"], axis=-1), True)
+    return np.ascontiguousarray(_turned(array, turned))
+
+
+def _turned(array, orientation):
+    """Pixels turned as the tag of a camera says; what is no orientation leaves them."""
+    if orientation in (5, 6, 7, 8):
+        array = array.swapaxes(0, 1)
+    rows, columns = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}.get(
+        orientation, (1, 1)
+    )
+    return array[::rows, ::columns]
+
+
+def _with_channels(array):
+    array = array if array.ndim == 3 else array[..., None]
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+
+
+def _luma(array):
+    """Rec. 601 in the integers of Pillow's `convert("L")`."""
+    grey = np.empty((*array.shape[:2], 1), array.dtype)
+    for first in range(0, len(array), _BAND):
+        band = array[first : first + _BAND]
+        if array.dtype.kind == "f":
+            grey[first : first + _BAND] = band @ np.array([[0.299], [0.587], [0.114]], array.dtype)
+        else:
+            red, green, blue = np.moveaxis(band.astype(np.uint32), -1, 0)
+            grey[first : first + _BAND, :, 0] = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
+    return grey

@@ -1,0 +1,198 @@
+"""Label maps as arrays and as files."""
+
+import pathlib
+
+import numpy as np
+
+from keras_wsseg.imaging.decoding import check_single, open_picture, unreadable
+from keras_wsseg.imaging.palette import file_palette
+from keras_wsseg.imaging.picture_error import PictureError
+from keras_wsseg.imaging.replaced import replaced
+
+_DEPTHS = {"1": 1, "L": 8, "P": 8, "I;16": 16, "I;16B": 16, "I;16L": 16, "I;16N": 16, "I": 32}
+# Grey of 2 and 4 bits, which Pillow spreads over 0 to 255, and what it multiplies by.
+_SPREAD = {"L;2": (2, 85), "L;4": (4, 17)}
+
+
+def check_label_map(labels, name="labels"):
+    """The label map as a uint8 array, or an error that says what is wrong with it.
+
+    Args:
+        labels: integer array `(height, width)` of ids from 0 to 255.
+        name: what the error calls it.
+
+    Returns:
+        uint8 array `(height, width)`; a copy only where the type had to change.
+
+    Raises:
+        TypeError: the array does not hold integers.
+        ValueError: not two-dimensional, empty, or an id outside 0 to 255.
+
+    Example:
+
+    >>> check_label_map([[0, 255]]).dtype
+    dtype('uint8')
+    """
+    array = np.asarray(labels)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"`{name}` must hold integers. Received: {name}.dtype={array.dtype}")
+    if array.ndim != 2 or array.size == 0:
+        raise ValueError(f"`{name}` must have shape (height, width). Received: {name}.shape={array.shape}")
+    if array.dtype != np.uint8:
+        low, high = int(array.min()), int(array.max())
+        if low < 0 or high > 255:
+            raise ValueError(f"`{name}` must hold ids from 0 to 255. Received: ids from {low} to {high}")
+        array = array.astype(np.uint8)
+    return array
+
+
+def read_label_map(path, values=None):
+    """Reads class ids from a file of one channel, or of a palette.
+
+    Use it for scribbles, clicks and dense labels alike: in a palette image the index is the id, the colour
+    is only for the eye.
+
+    Args:
+        path: file of ids: PNG, BMP, TIFF or another lossless format that Pillow reads, turned as its own
+            orientation tag says; or a NumPy file (.npy) of integers `(height, width)`.
+        values: what the values in the file mean, a dict from each of them to an id from 0 to 255, such as
+            `{0: 0, 255: 1}` for a mask of black and white; None where they are ids.
+
+    Returns:
+        uint8 array `(height, width)`; 255 is unlabelled, 254 outside the image.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is not a readable image, has colours instead of ids, several pages, is a JPEG
+            (which alters ids), holds an id above 255, or a value that is not among `values`.
+
+    Example:
+
+    >>> import tempfile, os
+    >>> path = os.path.join(tempfile.mkdtemp(), "a.png")
+    >>> write_label_map(path, np.array([[0, 1], [254, 255]]))
+    >>> read_label_map(path).tolist()
+    [[0, 1], [254, 255]]
+    """
+    return read_label_file(path, values)[0]
+
+
+def read_label_file(path, values=None):
+    """`read_label_map`, and the bits a pixel that the file has, by which the files of a folder are compared.
+
+    Args:
+        path, values: as of `read_label_map`.
+
+    Returns:
+        `(labels, bits)`; the indices of a palette count as 8 bits.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read_label_map`.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"`path` must name a label map. Received: path={str(path)!r}")
+    try:
+        array, bits = _from_numpy(path) if path.suffix.lower() == ".npy" else _from_picture(path)
+    except PictureError as error:
+        raise ValueError(f"The label map {str(path)!r} {error.reason}") from error
+    if values is not None:
+        return _translated(array, values, path), bits
+    try:
+        return check_label_map(array), bits
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"The label map {str(path)!r} is not usable: {error}; `values` can give other values than "
+            "ids a meaning"
+        ) from error
+
+
+def write_label_map(path, labels, palette=None):
+    """Writes class ids as a palette PNG, whole or not at all.
+
+    Any viewer shows it in colours, and `read_label_map` gives the same ids back.
+
+    Args:
+        path: the PNG to write; its folder must exist.
+        labels: integer array `(height, width)`, ids from 0 to 255.
+        palette: colours, integers `(classes, 3)` from 0 to 255; ids beyond it have those of `voc_palette`.
+
+    Raises:
+        ImportError: if Pillow is not installed.
+        FileNotFoundError: if the folder does not exist.
+        TypeError, ValueError: labels or palette are not as above, or the suffix is not `.png`.
+
+    Example:
+
+    >>> import tempfile, os
+    >>> from PIL import Image
+    >>> path = os.path.join(tempfile.mkdtemp(), "a.png")
+    >>> write_label_map(path, np.array([[0, 1]]), palette=[[0, 0, 0], [255, 0, 0]])
+    >>> Image.open(path).convert("RGB").getpixel((1, 0))
+    (255, 0, 0)
+    """
+    path = pathlib.Path(path)
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"`path` must end in .png. Received: path={str(path)!r}")
+    picture = label_picture(labels, palette)
+    with replaced(path) as draft:
+        picture.save(draft, format="PNG")
+
+
+def label_picture(labels, palette=None):
+    """Class ids as Pillow's palette image; arguments and errors as of `write_label_map`."""
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise ImportError("Writing a label map needs Pillow: `pip install pillow`") from error
+    picture = Image.fromarray(np.ascontiguousarray(check_label_map(labels)))
+    # A palette of fewer colours would make Pillow store fewer bits, too few for 254 and 255.
+    picture.putpalette(file_palette(palette).tobytes())
+    return picture
+
+
+def _from_picture(path):
+    with path.open("rb") as stream, open_picture(stream) as picture:
+        if picture.format in ("JPEG", "MPO"):
+            raise PictureError("must be lossless, since JPEG alters ids. Received: JPEG")
+        check_single(picture)
+        if picture.mode not in _DEPTHS:
+            raise PictureError(f"must have one channel of ids or a palette. Received: mode {picture.mode!r}")
+        stored = picture.tile[0].args if picture.tile else ""
+        stored = stored if isinstance(stored, str) else (stored or ("",))[0]
+        bits, spread = _SPREAD.get(stored, (_DEPTHS[picture.mode], 1))
+        try:
+            from PIL import ImageOps
+
+            picture.load()
+            array = np.asarray(ImageOps.exif_transpose(picture))
+        except Exception as error:
+            raise unreadable(error) from error
+    return (array.astype(np.uint8) if bits == 1 else array // spread if spread > 1 else array), bits
+
+
+def _from_numpy(path):
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise PictureError(
+            f"must be a NumPy file of integers. Received: {' '.join(str(error).split())}"
+        ) from error
+    if array.dtype.kind not in "iub":
+        raise PictureError(f"must hold integers. Received: {array.dtype}")
+    array = array[..., 0] if array.ndim == 3 and array.shape[-1] == 1 else array
+    if array.ndim != 2 or not array.size:
+        raise PictureError(f"must have shape (height, width). Received: shape {array.shape}")
+    return (array.astype(np.uint8) if array.dtype.kind == "b" else array), 8 * array.dtype.itemsize
+
+
+def _translated(array, values, path):
+    found, places = np.unique(array, return_inverse=True)
+    unknown = [value for value in found.tolist() if value not in values]
+    if unknown:
+        raise ValueError(
+            f"The label map {str(path)!r} must hold no other values than {', '.join(map(str, values))}, "
+            f"those in `values`. Received: {', '.join(map(str, unknown[:5]))}"
+        )
+    ids = np.array([values[value] for value in found.tolist()], np.uint8)
+    return ids[places].reshape(array.shape)

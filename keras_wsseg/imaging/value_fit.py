@@ -1,0 +1,41 @@
+"""From the values of a picture file to those that a segmenter takes."""
+
+import numpy as np
+
+from keras_wsseg.imaging.picture_error import PictureError
+
+VALUE_RANGES = {"uint8": (0, 255), "uint16": (0, 65535)}
+"""What a picture of an integer type may hold."""
+
+
+def fit_values(array, value_range):
+    """Brings 8 bits to a range by their share of it; deeper pictures are taken as they are.
+
+    Args:
+        array: pixels, uint8, uint16 or float32.
+        value_range: `(low, high)` that the segmenter takes.
+
+    Returns:
+        array of the same shape, within `value_range`, float32 where it was scaled.
+
+    Raises:
+        PictureError: if a picture of more than 8 bits has values beyond the range.
+
+    Example:
+
+    >>> fit_values(np.array([[0, 51, 255]], np.uint8), (0.0, 5.0)).tolist()
+    [[0.0, 1.0, 5.0]]
+    """
+    low, high = value_range
+    if array.dtype == np.uint8:
+        if (low, high) == (0, 255):
+            return array
+        return (low + (high - low) / 255 * np.arange(256)).astype(np.float32)[array]
+    darkest, brightest = float(array.min()), float(array.max())
+    # NaN compares as False, so it does not pass.
+    if not (low <= darkest and brightest <= high):
+        raise PictureError(
+            f"must have values from {low:g} to {high:g}, since it has more than 8 bits a channel. "
+            f"Received: values from {darkest:g} to {brightest:g}"
+        )
+    return array

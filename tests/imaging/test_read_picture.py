@@ -1,0 +1,315 @@
+import builtins
+import io
+import warnings
+
+import numpy as np
+import pytest
+from picture_files import png_of_sixteen_bits, tiff_of
+from PIL import Image
+
+from keras_wsseg.imaging import PictureError, read_picture
+from keras_wsseg.imaging.read_picture import PictureInfo, inspect_picture
+
+
+def saved(tmp_path, array, name="a.png", mode=None, **options):
+    image = Image.fromarray(array)
+    (image if mode is None else image.convert(mode)).save(tmp_path / name, **options)
+    return tmp_path / name
+
+
+def pixels(*shape, seed=0, dtype="uint8"):
+    return np.random.default_rng(seed).integers(0, np.iinfo(dtype).max + 1, shape, dtype=dtype)
+
+
+RAMP = np.arange(48, dtype=np.uint8).reshape(6, 8)
+COLOUR = np.stack([RAMP, RAMP + 50, RAMP + 100], axis=-1)
+BYTES = (0, 255)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tif", "a.webp"])
+def test_eight_bits_as_they_are(tmp_path, name):
+    options = {"lossless": True} if name == "a.webp" else {}
+    colour = saved(tmp_path, COLOUR, "c" + name, **options)
+    assert inspect_picture(colour) == PictureInfo((6, 8), True, "uint8", BYTES)
+    assert np.array_equal(read_picture(colour), COLOUR)
+    np.testing.assert_array_equal(
+        read_picture(colour, 1)[..., 0], np.asarray(Image.fromarray(COLOUR).convert("L"))
+    )
+    if name != "a.webp":
+        grey = saved(tmp_path, RAMP, "g" + name)
+        assert inspect_picture(grey) == PictureInfo((6, 8), False, "uint8", BYTES)
+        assert np.array_equal(read_picture(grey), RAMP[..., None])
+        assert np.array_equal(read_picture(grey, 3), np.repeat(RAMP[..., None], 3, -1))
+
+
+def test_large_pictures_are_brought_over_in_bands(tmp_path):
+    tall = pixels(2500, 3, 3)
+    path = saved(tmp_path, tall)
+    assert np.array_equal(read_picture(path), tall)
+    np.testing.assert_array_equal(
+        read_picture(path, 1)[..., 0], np.asarray(Image.fromarray(tall).convert("L"))
+    )
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_sixteen_bits_of_grey_as_they_are(tmp_path, name):
+    deep = RAMP.astype(np.uint16) * 1300
+    path = saved(tmp_path, deep, name)
+    assert inspect_picture(path) == PictureInfo((6, 8), False, "uint16", (0, 61100))
+    read = read_picture(path)
+    assert read.dtype == np.uint16 and read.dtype.isnative and np.array_equal(read[..., 0], deep)
+    assert np.array_equal(read_picture(path, 3), np.repeat(deep[..., None], 3, -1))
+    assert np.array_equal(read_picture(path, 1), deep[..., None])
+
+
+@pytest.mark.parametrize("write", [png_of_sixteen_bits, tiff_of])
+def test_sixteen_bits_of_colour_as_they_are(tmp_path, write):
+    deep = pixels(6, 8, 3, dtype="uint16")
+    path = tmp_path / "a.file"
+    path.write_bytes(write(deep))
+    assert inspect_picture(path) == PictureInfo((6, 8), True, "uint16", (deep.min(), deep.max()))
+    read = read_picture(path)
+    assert read.dtype == np.uint16 and np.array_equal(read, deep)
+    luma = read_picture(path, 1)
+    assert luma.dtype == np.uint16
+    np.testing.assert_allclose(luma[..., 0], deep @ [0.299, 0.587, 0.114], atol=1)
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_sixteen_bits_with_opacity(tmp_path, channels):
+    deep = pixels(6, 8, channels, dtype="uint16")
+    deep[..., -1] = 65535
+    path = tmp_path / "a.png"
+    path.write_bytes(png_of_sixteen_bits(deep))
+    assert np.array_equal(read_picture(path), deep[..., :-1])
+    deep[2, 3, -1] = 65534
+    path.write_bytes(png_of_sixteen_bits(deep))
+    with pytest.raises(PictureError, match=r"a\.png' must be opaque: .* Received: transparent pixels"):
+        read_picture(path)
+
+
+def test_a_colour_of_sixteen_bits_that_stands_for_transparent_is_seen(tmp_path):
+    deep = pixels(6, 8, 3, dtype="uint16")
+    path = tmp_path / "a.png"
+    path.write_bytes(png_of_sixteen_bits(deep, transparent=(1, 2, 3)))
+    assert np.array_equal(read_picture(path), deep)
+    path.write_bytes(png_of_sixteen_bits(deep, transparent=deep[5, 7]))
+    with pytest.raises(PictureError, match=r"must be opaque"):
+        read_picture(path)
+
+
+def test_sixteen_bits_of_colour_say_what_they_need(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    path.write_bytes(png_of_sixteen_bits(pixels(6, 8, 3, dtype="uint16")))
+    found = builtins.__import__
+
+    def without(name, *rest):
+        if name == "imagecodecs":
+            raise ImportError(name)
+        return found(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ImportError, match="16 bits of colour need imagecodecs: `pip install imagecodecs`"):
+        read_picture(path)
+
+
+def turned(seen, orientation):
+    """The pixels that a file stores, whose tag makes viewers show `seen`."""
+    stored = {
+        1: seen,
+        2: seen[:, ::-1],
+        3: seen[::-1, ::-1],
+        4: seen[::-1],
+        5: seen.swapaxes(0, 1),
+        6: np.rot90(seen),
+        7: np.rot90(seen, 2).swapaxes(0, 1),
+        8: np.rot90(seen, -1),
+    }[orientation]
+    return np.ascontiguousarray(stored)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photograph_is_turned_as_viewers_turn_it(tmp_path, orientation):
+    seen = pixels(6, 10, 3)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for name in ("a.png", "a.tif"):
+        for picture in (seen, seen[..., 0]):
+            path = saved(tmp_path, turned(picture, orientation), name, exif=exif)
+            assert inspect_picture(path).size == (6, 10)
+            np.testing.assert_array_equal(read_picture(path), picture.reshape(6, 10, -1))
+    path = saved(tmp_path, turned(np.full((6, 10, 3), 90, np.uint8), orientation), "a.jpg", exif=exif)
+    assert inspect_picture(path) == PictureInfo((6, 10), True, "uint8", BYTES)
+    assert read_picture(path).shape == (6, 10, 3)
+    deep = pixels(6, 10, 3, dtype="uint16")
+    path.write_bytes(tiff_of(turned(deep, orientation), orientation))
+    np.testing.assert_array_equal(read_picture(path), deep)
+
+
+def test_thirty_two_bit_integers_must_fit_sixteen(tmp_path):
+    path = saved(tmp_path, RAMP.astype(np.int32) * 1000, "a.tif")
+    assert inspect_picture(path).dtype == "uint16"
+    assert read_picture(path).dtype == np.uint16 and read_picture(path)[5, 7, 0] == 47000
+    path = saved(tmp_path, RAMP.astype(np.int32) * 10000, "b.tif")
+    with pytest.raises(ValueError, match=r"b.tif' must have at most 16 bits.* values from 0 to 470000"):
+        inspect_picture(path)
+
+
+def test_floating_point(tmp_path):
+    path = saved(tmp_path, RAMP.astype(np.float32) / 8, "a.tif")
+    assert inspect_picture(path) == PictureInfo((6, 8), False, "float32", (0, 5.875))
+    assert np.array_equal(read_picture(path)[..., 0], RAMP.astype(np.float32) / 8)
+    for function in (inspect_picture, lambda path, value_range: read_picture(path, 1, value_range)):
+        with pytest.raises(ValueError, match=r"a.tif' must have values from 0 to 1, .* from 0 to 5.875"):
+            function(path, (0, 1))
+        nan = saved(tmp_path, np.full((2, 2), np.nan, np.float32), "n.tif")
+        with pytest.raises(ValueError, match=r"n.tif' must have values from 0 to 1"):
+            function(nan, (0, 1))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32", ">u2", "float64"])
+@pytest.mark.parametrize("shape", [(4, 6), (4, 6, 1), (4, 6, 3)])
+def test_numpy_files(tmp_path, dtype, shape):
+    array = (100 * np.random.default_rng(0).random(shape)).astype(dtype)
+    np.save(tmp_path / "a.npy", array)
+    read = read_picture(tmp_path / "a.npy")
+    assert read.dtype.name == (
+        "float32" if array.dtype.kind == "f" else np.dtype(dtype).newbyteorder("=").name
+    )
+    np.testing.assert_array_equal(read, array.reshape(4, 6, -1).astype(read.dtype))
+
+
+@pytest.mark.parametrize(
+    ("array", "text"),
+    [
+        (np.zeros((4, 6, 4), "uint8"), r"must have shape \(height, width\) .* Received: shape \(4, 6, 4\)"),
+        (np.zeros((4, 6), "int64"), "must be uint8, uint16 or floating point. Received: int64"),
+        (np.array([{}]), "must be a NumPy file of numbers. Received: .*allow_pickle"),
+    ],
+)
+def test_numpy_files_of_anything_else_are_refused(tmp_path, array, text):
+    np.save(tmp_path / "a.npy", array, allow_pickle=True)
+    with pytest.raises(PictureError, match=rf"a\.npy' {text}"):
+        read_picture(tmp_path / "a.npy")
+
+
+def test_inks_palettes_and_opaque_layers_become_rgb(tmp_path):
+    colours = Image.fromarray(pixels(8, 8, 3))
+    for number, picture in enumerate((colours.convert("CMYK"), colours.quantize(7), colours.convert("RGBA"))):
+        path = tmp_path / f"{number}.tiff"
+        picture.save(path)
+        assert inspect_picture(path).colour
+        np.testing.assert_array_equal(read_picture(path), np.asarray(picture.convert("RGB")))
+    assert read_picture(saved(tmp_path, RAMP, mode="LA"))[..., 0].tolist() == RAMP.tolist()
+    assert read_picture(saved(tmp_path, RAMP > 9, "b.png"))[..., 0].tolist() == (255 * (RAMP > 9)).tolist()
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.webp", "a.tiff"])
+def test_transparent_pixels_are_refused(tmp_path, name):
+    glass = pixels(4, 4, 4)
+    glass[..., 3] = 254
+    path = saved(tmp_path, glass, name)
+    for function in (read_picture, inspect_picture):
+        with pytest.raises(ValueError, match=rf"{name}' must be opaque: .* Received: transparent pixels"):
+            function(path)
+    palette = Image.fromarray(glass[..., :3]).quantize(5)
+    palette.save(tmp_path / "p.png", transparency=2)
+    with pytest.raises(PictureError, match="must be opaque"):
+        read_picture(tmp_path / "p.png")
+
+
+@pytest.mark.parametrize("samples", [2, 4, 5])
+def test_bands_are_never_dropped(tmp_path, samples):
+    path = tmp_path / "a.tif"
+    path.write_bytes(tiff_of(pixels(6, 8, samples), extra=[0] * (samples - (1 if samples < 3 else 3))))
+    for function in (read_picture, inspect_picture):
+        with pytest.raises(PictureError, match=r"a\.tif' must (have one channel|be a picture)"):
+            function(path)
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.png", "a.tiff", "a.webp"])
+def test_several_frames_are_refused_rather_than_all_but_one_forgotten(tmp_path, name):
+    frames = [Image.fromarray(pixels(8, 8, 3, seed=seed)) for seed in range(3)]
+    frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
+    for function in (read_picture, inspect_picture):
+        with pytest.raises(ValueError, match=r"must be one: split animations.* Received: several"):
+            function(tmp_path / name)
+
+
+def test_a_preview_beside_a_photograph_is_not_looked_at(tmp_path):
+    photograph, preview = (Image.fromarray(pixels(size, size, 3)) for size in (16, 8))
+    photograph.save(tmp_path / "a.mpo", save_all=True, append_images=[preview])
+    (tmp_path / "a.mpo").rename(tmp_path / "a.jpg")
+    assert read_picture(tmp_path / "a.jpg").shape == (16, 16, 3)
+    assert inspect_picture(tmp_path / "a.jpg").size == (16, 16)
+
+
+def test_pictures_beyond_the_limit_of_pillow_are_read(tmp_path, monkeypatch):
+    path = saved(tmp_path, COLOUR)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.array_equal(read_picture(path), COLOUR)
+        assert inspect_picture(path).size == (6, 8)
+    assert Image.MAX_IMAGE_PIXELS == 10
+    with pytest.raises(Image.DecompressionBombError):
+        Image.open(path)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+@pytest.mark.parametrize("name", ["ä.png", "a.jpg", "a.gif", "a.tiff", "a.bmp", "a.webp"])
+def test_a_cut_or_empty_file_is_one_sentence(tmp_path, name):
+    path = tmp_path / name
+    Image.fromarray(pixels(64, 64, 3)).save(path)
+    content = path.read_bytes()
+    for length in (0, 1, 20, len(content) // 3, len(content) // 2):
+        path.write_bytes(content[:length])
+        for function in (read_picture, inspect_picture):
+            with pytest.raises(
+                ValueError, match=rf"{name}' must be a (whole file|picture file)\. Received: "
+            ) as caught:
+                function(path)
+            assert "\n" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_so_is_one_of_sixteen_bits_of_colour(tmp_path):
+    path = tmp_path / "a.file"
+    for write in (png_of_sixteen_bits, tiff_of):
+        content = write(pixels(64, 64, 3, dtype="uint16"))
+        for length in (len(content) // 3, len(content) // 2, len(content) - 40):
+            path.write_bytes(content[:length])
+            with pytest.raises(PictureError, match=r"a\.file' must be a (whole|picture) file\. Received: "):
+                read_picture(path)
+
+
+def test_garbage_in_a_picture_never_says_anything_else(tmp_path):
+    generator = np.random.default_rng(0)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    contents = []
+    for form in ("JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP"):
+        with io.BytesIO() as file:
+            Image.fromarray(pixels(32, 32, 3)).save(file, form, exif=exif)
+            contents.append(file.getvalue())
+    contents += [write(pixels(16, 16, 3, dtype="uint16")) for write in (png_of_sixteen_bits, tiff_of)]
+    path = tmp_path / "a.file"
+    for content in contents:
+        content = np.frombuffer(content, "uint8")
+        for _ in range(60):
+            broken = content.copy()
+            broken[generator.integers(0, min(len(broken), 300), 4)] = generator.integers(0, 256, 4)
+            path.write_bytes(broken.tobytes())
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                try:
+                    read_picture(path)
+                except PictureError as error:
+                    assert str(error).startswith("The picture ")
+
+
+def test_a_folder_and_a_missing_file_are_told(tmp_path):
+    for path in (tmp_path, tmp_path / "nowhere.png", tmp_path / "nowhere.jpg"):
+        for function in (read_picture, inspect_picture):
+            with pytest.raises(FileNotFoundError, match=r"A picture must be an existing file\. Received: "):
+                function(path)
