@@ -139,7 +139,7 @@ def every_segmenter(rounds, xla):
 def every_precision(rounds, folder, run):
     """Prints the second table."""
     from keras_wsseg.export import OnnxSegmenter, to_onnx
-    from keras_wsseg.training.refinement import build_crf
+    from keras_wsseg.layers import crf_preset
 
     if run:
         from keras_wsseg.training.run_folder import load_model, segmenter_file
@@ -154,7 +154,7 @@ def every_precision(rounds, folder, run):
     print("|---" * 10 + "|")
     with tempfile.TemporaryDirectory() as place:
         files, reports = {}, {}
-        for crf in (None, build_crf("windowed", (0, 255))):
+        for crf in (None, crf_preset("windowed", (0, 255))):
             for precision in ("float32", "float16", "int8"):
                 key = precision, "windowed" if crf else "–"
                 files[key] = pathlib.Path(place) / f"{'-'.join(key)}.onnx"

@@ -11,7 +11,7 @@ from keras_wsseg.export.pictures import to_batch
 from keras_wsseg.export.prediction import run_classes, run_probabilities
 from keras_wsseg.export.session import Session
 from keras_wsseg.export.windows import Windows
-from keras_wsseg.imaging.label_map import write_label_map
+from keras_wsseg.imaging.label_map import check_label_map, write_label_map
 from keras_wsseg.imaging.overlay import check_opacity, colour_layer, overlay
 from keras_wsseg.imaging.read_picture import read_picture
 from keras_wsseg.imaging.write_png import write_png
@@ -209,7 +209,7 @@ class OnnxSegmenter:
             FileNotFoundError: if the folder does not exist.
             TypeError, ValueError: if the mask is not a map of integers 0 to 255, or the path is not a .png.
         """
-        write_label_map(path, mask, self.palette)
+        write_label_map(path, check_label_map(mask, "mask"), self.palette)
 
     def save_overlay(self, path, mask, alpha=0.5, transparent=None):
         """Writes the layer that `rgba` gives as a PNG.

@@ -48,6 +48,11 @@ def add_settings(parser, leave_out=()):
         _add_setting(groups[title], field)
 
 
+def add_setting(parser, name):
+    """Adds the option for one field of `TrainingConfig` to a command that is no training."""
+    _add_setting(parser, next(field for field in fields() if field.name == name))
+
+
 def fields():
     """The fields of `TrainingConfig` that are options, in the order of their groups."""
     return [field for field in dataclasses.fields(TrainingConfig) if field.name != "data"]

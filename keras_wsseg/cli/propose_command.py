@@ -8,7 +8,7 @@ import numpy as np
 from keras_wsseg.cli import console
 from keras_wsseg.cli.data_folder import check_data_folder
 from keras_wsseg.cli.label_folder import label_folder, say_how_to_train
-from keras_wsseg.cli.options import add_command
+from keras_wsseg.cli.options import add_command, add_setting
 
 _DESCRIPTION = """
 Grows scribbles or clicks into dense label maps by GrabCut, once: the baseline that trains on such proposals
@@ -56,6 +56,8 @@ def add_to(commands):
         metavar="ID",
         help="pixels that no class claims: 255, unlabelled, or the id of a background class (default: 255)",
     )
+    add_setting(parser, "values")
+    add_setting(parser, "value_range")
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="seed of the colour models (default: 0)"
     )
@@ -71,8 +73,15 @@ def run(arguments):
     out = label_folder(arguments.data, arguments.out, (arguments.annotation,), arguments.force)
     console.load_keras()
     from keras_wsseg.data import SegmentationFolder
+    from keras_wsseg.imaging.label_values import parse_values
 
-    data = SegmentationFolder(arguments.data, annotation=arguments.annotation, split=arguments.split)
+    data = SegmentationFolder(
+        arguments.data,
+        annotation=arguments.annotation,
+        split=arguments.split,
+        values=parse_values(getattr(arguments, "values", ())),
+        value_range=getattr(arguments, "value_range", ()) or None,
+    )
     if arguments.unclaimed not in (*range(data.num_classes), 255):
         raise ValueError(
             f"--unclaimed must be 255 or the id of one of the {data.num_classes} classes. "

@@ -53,6 +53,6 @@ def asked_crf(arguments, value_range):
             raise ValueError(f"--crf-{name} needs --crf windowed or --crf dense. Received: --crf none")
         return None
     load_keras()
-    from keras_wsseg.training.refinement import build_crf
+    from keras_wsseg.layers import crf_preset
 
-    return build_crf(arguments.crf, value_range, **given)
+    return crf_preset(arguments.crf, value_range, **given)

@@ -23,7 +23,6 @@ from keras_wsseg.data.label_files import (
     check_meaning,
     classes_without_pixel,
 )
-from keras_wsseg.data.label_values import resolve_values
 from keras_wsseg.data.listing import (
     IMAGE_SUFFIXES,
     files_by_stem,
@@ -34,6 +33,7 @@ from keras_wsseg.data.listing import (
 from keras_wsseg.data.picture_format import check_format, common_format, inspect_files
 from keras_wsseg.data.segmentation_dataset import SegmentationDataset
 from keras_wsseg.data.uniform_pictures import UniformPictures
+from keras_wsseg.imaging.label_values import resolve_values
 from keras_wsseg.imaging.read_picture import inspect_picture
 
 # JPEG alters ids, so annotations are not looked for in it.

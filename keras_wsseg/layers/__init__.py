@@ -1,6 +1,7 @@
 """Layers that segmenters are built from."""
 
 from keras_wsseg.layers.class_activation_map import ClassActivationMap
+from keras_wsseg.layers.crf_preset import CRF_PRESETS, PUBLISHED_STRENGTH, crf_preset
 from keras_wsseg.layers.crop_to_stride import CropToStride
 from keras_wsseg.layers.mean_field_crf import MeanFieldCRF
 from keras_wsseg.layers.pad_to_multiple import PadToMultiple
@@ -12,8 +13,10 @@ from keras_wsseg.layers.standardize import IMAGENET_MEAN, IMAGENET_STD, Standard
 from keras_wsseg.layers.upsample_like import UpsampleLike
 
 __all__ = [
+    "CRF_PRESETS",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "PUBLISHED_STRENGTH",
     "ClassActivationMap",
     "CropToStride",
     "MeanFieldCRF",
@@ -24,4 +27,5 @@ __all__ = [
     "ResizeTo",
     "Standardize",
     "UpsampleLike",
+    "crf_preset",
 ]

@@ -13,7 +13,6 @@ _HOMES = {
     "Scores": "evaluation",
     "SweepRow": "sweeper",
     "TrainingConfig": "config",
-    "build_crf": "refinement",
     "class_map": "evaluation",
     "evaluate": "evaluation",
     "sweep": "sweeper",

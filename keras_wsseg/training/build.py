@@ -9,7 +9,8 @@ from keras_wsseg import callbacks, losses, models
 from keras_wsseg.data import SegmentationFolder, SingleClassFolder, TagFolder
 from keras_wsseg.data.listing import read_lines
 from keras_wsseg.export.source import all_layers
-from keras_wsseg.layers import MeanFieldCRF
+from keras_wsseg.imaging.label_values import parse_values
+from keras_wsseg.layers import PUBLISHED_STRENGTH, crf_preset
 from keras_wsseg.optimizers import LearningRateMultipliers
 from keras_wsseg.training.run_folder import load_model
 
@@ -34,9 +35,15 @@ def build_training_data(config):
             negatives=config.negatives if config.negative_epochs else (),
             split=config.train_split,
             object_name=_object_name(config),
+            value_range=config.value_range or None,
         )
     if config.from_tags:
-        return TagFolder(config.data, tags=config.tags, split=config.train_split)
+        return TagFolder(
+            config.data,
+            tags=config.tags,
+            split=config.train_split,
+            value_range=config.value_range or None,
+        )
     simulated = {}
     if config.label_source in ("clicks", "simulated_clicks"):
         simulated["click_size"] = config.click_size
@@ -50,6 +57,8 @@ def build_training_data(config):
         split=config.train_split,
         labelled_share=config.labelled_share,
         unlabelled_split=config.unlabelled_split,
+        value_range=config.value_range or None,
+        values=parse_values(config.values_of_annotation),
         **simulated,
     )
     if not config.regularised:
@@ -82,6 +91,7 @@ def build_validation_data(config, like):
         class_names=like.class_names,
         channels="grey" if like.channels == 1 else "rgb",
         value_range=like.value_range,
+        values=parse_values(config.values_of_labels),
     )
 
 
@@ -122,11 +132,7 @@ def build_model(config, data, started=True):
 def _mining_crf(kind, value_range):
     if kind != "windowed":
         return None if kind == "dense" else False
-    kernels = [
-        losses.GaussianKernel(weight=3.0, xy=3.0),
-        losses.GaussianKernel(weight=10.0, xy=6.0, rgb=13 / 255),
-    ]
-    return MeanFieldCRF(5, kernels, iterations=10, value_range=value_range, from_logits=False)
+    return crf_preset(kind, value_range, strength=PUBLISHED_STRENGTH, iterations=10, from_logits=False)
 
 
 def build_segmenter(config, data, started=True):

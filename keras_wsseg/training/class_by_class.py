@@ -103,7 +103,7 @@ def train_class_by_class(nets, final, folder, resume=False, verbose="auto", prog
     run = ClassByClassFolder(folder)
     nets, final = _settings(run, nets, final, resume)
     say = on_stage or (lambda line: None)
-    classes = ClassFolders(nets.data)
+    classes = ClassFolders(nets.data, value_range=nets.value_range or None)
     labelled = {stem: class_name for class_name, stem, _ in classes.single_class_pictures()}
     for name in classes.class_names:
         if name not in labelled.values():

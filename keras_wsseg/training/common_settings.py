@@ -38,6 +38,21 @@ class CommonSettings:
     val_split: str | None = option(
         DATA, "val", "list of the pictures to score on, which have dense labels in labels/; none: no scores"
     )
+    value_range: tuple[float, ...] = option(
+        DATA,
+        (),
+        "lowest and highest value that a picture may have, such as 0,4095 for 12 bits in files of 16; needed "
+        "for floating point; none: what the files' bits can hold",
+    )
+    values: tuple[str, ...] = option(
+        DATA,
+        (),
+        "what the values in the annotation files mean, where they are not ids: 0=background,255=cell; "
+        "unlabelled and outside are names too",
+    )
+    label_values: tuple[str, ...] = option(
+        DATA, (), "the same of the files in labels/; none: as values, where the training reads labels/ too"
+    )
     click_size: int = option(
         DATA, 1, "side of clicks in pixels, odd; for clicks and simulated_clicks", least=1
     )

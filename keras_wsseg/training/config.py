@@ -6,6 +6,8 @@ import os
 import pathlib
 import typing
 
+from keras_wsseg.arguments import check_value_range
+from keras_wsseg.imaging.label_values import parse_values
 from keras_wsseg.training.method_settings import MethodSettings
 from keras_wsseg.training.setting import check, check_group_by
 
@@ -68,6 +70,10 @@ class TrainingConfig(MethodSettings):
                 f"Received: cut_sigma_xy={self.cut_sigma_xy}, cut_sigma_rgb={self.cut_sigma_rgb}"
             )
         self._check_annotation()
+        if self.value_range:
+            check_value_range(self.value_range)
+        for texts in (self.values, self.label_values):
+            parse_values(texts)
         if self.group_by is not None:
             check_group_by(self.group_by)
 
@@ -182,6 +188,20 @@ class TrainingConfig(MethodSettings):
     def label_source(self):
         """The annotation that is trained on: `labels` for full supervision."""
         return "labels" if self.method == "full" else self.annotation
+
+    @property
+    def values_of_annotation(self):
+        """What the values in the files that are trained on mean."""
+        return self.values_of_labels if self._trains_on_labels else self.values
+
+    @property
+    def values_of_labels(self):
+        """What the values in labels/ mean."""
+        return self.label_values or (self.values if self._trains_on_labels else ())
+
+    @property
+    def _trains_on_labels(self):
+        return self.label_source in ("labels", "simulated_clicks", "simulated_scribbles")
 
     def replace(self, **changes):
         """A copy with some settings changed."""

@@ -114,7 +114,11 @@ class MethodSettings(CommonSettings):
         RRM, (0.5, 1.0, 1.5, 2.0), "scales of the picture at which class activation is read"
     )
     mining_crf: str = option(
-        RRM, "dense", "the CRF with which reliable labels agree; windowed is much faster", CRFS
+        RRM,
+        "dense",
+        "the CRF with which reliable labels agree, of the published strength 10 and 10 steps; windowed is "
+        "much faster",
+        CRFS,
     )
     classification_weight: float = option(RRM, 1.0, "weight of the tags' own cross entropy", least=0)
     dilation: int = option(RRM, 12, "of the convolutions of the segmenter's branch", least=1)

@@ -6,11 +6,12 @@ import importlib.util
 import keras
 
 from keras_wsseg import callbacks
+from keras_wsseg.layers import crf_preset
 from keras_wsseg.training import build
 from keras_wsseg.training.batches import training_batches, training_length
 from keras_wsseg.training.checkpoint import Checkpoint
 from keras_wsseg.training.evaluation import check_groups, evaluate
-from keras_wsseg.training.refinement import RefinedSegmenter, build_crf
+from keras_wsseg.training.refinement import RefinedSegmenter
 from keras_wsseg.training.run_folder import RunFolder
 
 
@@ -51,7 +52,7 @@ def train(config, folder, resume=False, verbose="auto", progress=None):
     if validation is not None:
         scores = evaluate(segmenter, validation, config.group_by, progress)
         if config.score_crf != "none":
-            refined = RefinedSegmenter(segmenter, build_crf(config.score_crf, data.value_range))
+            refined = RefinedSegmenter(segmenter, crf_preset(config.score_crf, data.value_range))
             refined_scores = evaluate(refined, validation, config.group_by, progress)
             scores = dataclasses.replace(scores, refined=refined_scores)
         run.write_scores(scores)

@@ -13,7 +13,8 @@ from keras_wsseg.cli.main import main
 from keras_wsseg.cli.segmenters import load_segmenter
 from keras_wsseg.data import SegmentationFolder, TagFolder
 from keras_wsseg.export import to_onnx
-from keras_wsseg.training import RefinedSegmenter, RunFolder, TrainingConfig, build_crf
+from keras_wsseg.layers import crf_preset
+from keras_wsseg.training import RefinedSegmenter, RunFolder, TrainingConfig
 from keras_wsseg.training.build import build_training_data
 
 NAMES = ("background", "cat", "dog")
@@ -115,7 +116,7 @@ def test_a_crf_sees_the_tagged_classes_alone(finished, data, kind):
     changed = 0
     for name, labels in labels_in(data / "pseudo").items():
         restricted = types.SimpleNamespace(probabilities=lambda _, name=name: np.float32(probabilities(name)))
-        crf = build_crf(kind, (0, 255), xy=4.0, strength=2.0, iterations=3)
+        crf = crf_preset(kind, (0, 255), xy=4.0, strength=2.0, iterations=3)
         expected = RefinedSegmenter(restricted, crf).probabilities(picture(name)[..., None])
         sure = expected.max(-1)
         expected = np.where(sure < 0.6, 255, expected.argmax(-1))

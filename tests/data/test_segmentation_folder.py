@@ -216,7 +216,9 @@ def test_damaged_files_are_named(root):
         SegmentationFolder(root)
     (root / "images" / "b.png").write_bytes(whole)
     (root / "scribbles" / "c.png").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"The label map '.*scribbles.c.png' cannot be read. Received: "):
+    with pytest.raises(
+        ValueError, match=r"The label map '.*scribbles.c.png' must be a picture file. Received: "
+    ):
         SegmentationFolder(root)
 
 

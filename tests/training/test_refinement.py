@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_wsseg.layers import MeanFieldCRF
-from keras_wsseg.training import RefinedSegmenter, RunFolder, build_crf, evaluate, train
+from keras_wsseg.layers import MeanFieldCRF, crf_preset
+from keras_wsseg.training import RefinedSegmenter, RunFolder, evaluate, train
 from keras_wsseg.training.build import build_training_data, build_validation_data
 
 
@@ -28,7 +28,7 @@ def picture():
 
 @pytest.mark.parametrize("kind", ("windowed", "dense"))
 def test_noise_goes_and_the_border_stays(kind):
-    refined = RefinedSegmenter(Noisy(), build_crf(kind, (0, 255), strength=3))
+    refined = RefinedSegmenter(Noisy(), crf_preset(kind, (0, 255), strength=3))
     want = (picture()[..., 0] > 0).astype(int)
     assert (Noisy().probabilities(picture()).argmax(-1) != want).mean() > 0.05
     np.testing.assert_array_equal(refined(picture()), want)
@@ -40,17 +40,17 @@ def test_a_keras_model_is_refined_from_its_logits_at_any_stride():
     net = keras.Sequential(
         [keras.Input((None, None, 3)), keras.layers.Conv2D(2, 3, strides=2, padding="same")]
     )
-    assert RefinedSegmenter(net, build_crf("windowed", (0, 255)))(picture()).shape == (24, 30)
+    assert RefinedSegmenter(net, crf_preset("windowed", (0, 255)))(picture()).shape == (24, 30)
 
 
 def test_settings_of_the_crf():
-    crf = build_crf("dense", (0, 1), xy=40, rgb=0.1, strength=5, iterations=3)
+    crf = crf_preset("dense", (0, 1), xy=40, rgb=0.1, strength=5, iterations=3)
     assert isinstance(crf, MeanFieldCRF) and crf.radius is None and crf.iterations == 3
     assert [kernel.weight for kernel in crf.kernels] == [pytest.approx(1.5), 5]
     assert (crf.kernels[1].xy, crf.kernels[1].rgb) == (40, pytest.approx(0.1))
-    assert build_crf("windowed", (0, 255)).radius == 5
-    with pytest.raises(ValueError, match="kind must be one of .*'dense'.* Received: kind='none'"):
-        build_crf("none", (0, 255))
+    assert crf_preset("windowed", (0, 255)).radius == 5
+    with pytest.raises(ValueError, match="`name` must be one of windowed, dense. Received: name='none'"):
+        crf_preset("none", (0, 255))
 
 
 def test_a_training_scores_with_and_without(small_config, tmp_path):
@@ -59,7 +59,7 @@ def test_a_training_scores_with_and_without(small_config, tmp_path):
     assert scores["refined"]["pictures"] == scores["pictures"] == 2
     run = RunFolder(tmp_path / "run")
     segmenter = keras.saving.load_model(run.segmenter, compile=False)
-    refined = RefinedSegmenter(segmenter, build_crf("windowed", (0, 255)))
+    refined = RefinedSegmenter(segmenter, crf_preset("windowed", (0, 255)))
     validation = build_validation_data(config, build_training_data(config))
     assert scores["refined"] == dataclasses.asdict(evaluate(refined, validation))
     assert scores["refined"]["iou"] != scores["iou"] and run.finished
@@ -68,11 +68,11 @@ def test_a_training_scores_with_and_without(small_config, tmp_path):
 def test_one_logit_is_two_classes():
     net = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(1, 1)])
     net.layers[0].set_weights([np.zeros((1, 1, 3, 1)), np.array([5.0])])
-    assert RefinedSegmenter(net, build_crf("windowed", (0, 255)))(picture()).all()
+    assert RefinedSegmenter(net, crf_preset("windowed", (0, 255)))(picture()).all()
 
 
 def test_a_picture_in_another_range_is_an_error():
-    refined = RefinedSegmenter(Noisy(), build_crf("windowed", (0, 1)))
+    refined = RefinedSegmenter(Noisy(), crf_preset("windowed", (0, 1)))
     with pytest.raises(
         ValueError, match="between 0 and 1, the value_range of the CRF. Received: values from 0 to"
     ):

@@ -11,8 +11,8 @@ def resolve_values(values, class_names):
     """The ids that values stand for, and the names of the classes.
 
     Args:
-        values: dict from a value in the files, a non-negative integer, to the name of a class, or to
-            "unlabelled" or "outside"; or None.
+        values: dict from a value in the files, a non-negative integer, to the name or number of a class, as
+            text, or to "unlabelled" or "outside"; or None.
         class_names: names of the classes, or None: those of `values` in their order.
 
     Returns:
@@ -44,7 +44,8 @@ def resolve_values(values, class_names):
     if class_names is None:
         class_names = tuple(dict.fromkeys(name for name in values.values() if name not in _RESERVED))
     class_names = tuple(class_names)
-    known = {name: number for number, name in enumerate(class_names[:MOST_CLASSES])} | _RESERVED
+    known = {str(number): number for number in range(len(class_names[:MOST_CLASSES]))}
+    known |= {name: number for number, name in enumerate(class_names[:MOST_CLASSES])} | _RESERVED
     for name in values.values():
         if name not in known:
             raise ValueError(
