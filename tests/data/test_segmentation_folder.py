@@ -217,7 +217,7 @@ def test_damaged_files_are_named(root):
     (root / "images" / "b.png").write_bytes(whole)
     (root / "scribbles" / "c.png").write_bytes(b"")
     with pytest.raises(
-        ValueError, match=r"The label map '.*scribbles.c.png' must be a picture file. Received: "
+        ValueError, match=r"label map '.*scribbles.c.png' must be a picture file. Received: "
     ):
         SegmentationFolder(root)
 
