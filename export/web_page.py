@@ -25,10 +25,12 @@ def to_web(path, folder, runtime="download", title=None, max_pixels=MAX_PIXELS):
     server there must be; one that sends `Cross-Origin-Opener-Policy: same-origin` and
     `Cross-Origin-Embedder-Policy: require-corp` lets the page use several cores.
 
-    The file is run by ONNX Runtime Web, as WebAssembly on the CPU. The browser's pictures of 0 to 255 are
-    brought linearly into the segmenter's `value_range`, turned upright as their camera says, seen on white
-    where they are transparent (`OnnxSegmenter` refuses those), and made grey for a grey segmenter. A file of
-    fixed size runs them in overlapping windows of its size, as `OnnxSegmenter` does.
+    The file is run by ONNX Runtime Web, as WebAssembly on the CPU. PNG, JPEG, WebP, GIF and BMP files give
+    the pixels that `OnnxSegmenter` reads from them: turned upright as their camera says, made grey for a grey
+    segmenter and colour for another, 0 to 255 brought linearly into its `value_range`. Transparent pixels
+    and several pictures in a file are refused, as there, and so is what a browser does not give exactly: 16
+    bits a channel, and inks (CMYK). A file of fixed size runs pictures in overlapping windows of its size, as
+    `OnnxSegmenter` does.
 
     Args:
         path: file written by `to_onnx`, for grey or RGB pictures.
@@ -59,8 +61,8 @@ def to_web(path, folder, runtime="download", title=None, max_pixels=MAX_PIXELS):
     >>> report = to_onnx(keras.Model(image, keras.layers.Conv2D(4, 3)(image)), "roads.onnx")
     >>> page = to_web("roads.onnx", "page", runtime="cdn")
     >>> sorted(file.name for file in page.parent.glob("*.*"))
-    ['index.html', 'legend.js', 'page.css', 'page.js', 'picture.js', 'png.js', 'segmenter.js',
-     'segmenter.json', 'segmenter.onnx', 'windows.js', 'worker.js']
+    ['header.js', 'index.html', 'legend.js', 'orientation.js', 'page.css', 'page.js', 'picture.js', 'png.js',
+     'segmenter.js', 'segmenter.json', 'segmenter.onnx', 'windows.js', 'worker.js']
     """
     path, folder = pathlib.Path(path), pathlib.Path(folder)
     if not isinstance(max_pixels, int) or max_pixels < 1:

@@ -1,6 +1,7 @@
 // Wires the page: pictures in, mask, legend and files out.
 
 import { Legend, percent } from "./legend.js";
+import { drawUpright } from "./orientation.js";
 import { decode, readPicture } from "./picture.js";
 import { encodeMask } from "./png.js";
 import { Segmenter } from "./segmenter.js";
@@ -137,14 +138,11 @@ function packed(rgb, alpha) {
 }
 
 async function encodeOverlay({ fullWidth, fullHeight }) {
-  const picture = await decode(file);
+  const { bitmap, orientation } = await decode(file);
   const canvas = new OffscreenCanvas(fullWidth, fullHeight);
   const context = canvas.getContext("2d");
-  // As the page shows what is transparent.
-  context.fillStyle = "white";
-  context.fillRect(0, 0, fullWidth, fullHeight);
-  context.drawImage(picture, 0, 0);
-  picture.close();
+  drawUpright(context, bitmap, orientation, fullWidth, fullHeight);
+  bitmap.close();
   context.globalAlpha = $("opacity").value / 100;
   context.imageSmoothingEnabled = false;
   context.drawImage($("mask"), 0, 0, fullWidth, fullHeight);

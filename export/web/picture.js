@@ -1,30 +1,47 @@
 // From a file to the pixels that the segmenter takes.
 
+import { readHeader } from "./header.js";
+import { drawUpright, uprightSize } from "./orientation.js";
+
 // Pixels are those of the file: neither colour profiles nor alpha may change what the segmenter sees.
 const AS_STORED = { colorSpaceConversion: "none", premultiplyAlpha: "none" };
+const PYTHON = "OnnxSegmenter in Python and keras-wsseg predict";
+const STRIP = 64;
 
+// Gives { bitmap, orientation } of the one opaque picture in a file, for `drawUpright` to turn.
 export async function decode(file) {
-  try {
-    return await createImageBitmap(file, AS_STORED);
-  } catch (error) {
-    throw new Error(`${file.name || "What was given"} is not a picture that this browser can read.`, { cause: error });
-  }
+  const name = file.name || "What was given";
+  const refuse = (reason, cause) => {
+    throw new Error(`${name} ${reason}.`, { cause });
+  };
+  const unreadable = (error) => refuse("is not a picture that this browser can read", error);
+  const bytes = new Uint8Array(await file.arrayBuffer().catch(unreadable));
+  const header = await readHeader(bytes).catch(unreadable);
+  if (!header) refuse(`is not a PNG, JPEG, WebP, GIF or BMP picture; ${PYTHON} read more kinds`);
+  if (header.several) refuse("holds several pictures, and must hold one");
+  if (header.deep) refuse(`has 16 bits a channel, which browsers cut to 8; ${PYTHON} read it`);
+  if (header.inks) refuse(`has four inks (CMYK), which browsers mix by colour management; ${PYTHON} read it`);
+  const bitmap = await createImageBitmap(new Blob([bytes], { type: file.type }), AS_STORED).catch(unreadable);
+  if (!header.opaque && hasTransparency(bitmap)) refuse("has transparent pixels: paste it onto a background first");
+  return { bitmap, orientation: header.orientation };
 }
 
 // Gives { image, pixels, width, height, fullWidth, fullHeight, notes }: the picture at working size as ImageData
 // and as (height, width, channels) bytes.
 export async function readPicture(file, about) {
-  const bitmap = await decode(file);
-  const { width: fullWidth, height: fullHeight } = bitmap;
+  const { bitmap, orientation } = await decode(file);
+  const { width: fullWidth, height: fullHeight } = uprightSize(bitmap, orientation);
   const { width, height } = workingSize(fullWidth, fullHeight, about.max_pixels);
-  const { image, transparent } = draw(bitmap, width, height);
+  const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  context.imageSmoothingQuality = "high";
+  drawUpright(context, bitmap, orientation, width, height);
   bitmap.close();
+  const image = context.getImageData(0, 0, width, height);
   const notes = [];
   if (width !== fullWidth || height !== fullHeight) {
     const sizes = `${fullWidth} × ${fullHeight} to ${width} × ${height} pixels`;
     notes.push(`Scaled from ${sizes}, to save time and memory; the saved mask has full size.`);
   }
-  if (transparent) notes.push("Transparent parts are seen as white; OnnxSegmenter in Python refuses such a picture.");
   const pixels = about.channels === 1 ? toGrey(image, notes) : toRgb(image);
   return { image, pixels, width, height, fullWidth, fullHeight, notes };
 }
@@ -35,20 +52,17 @@ function workingSize(fullWidth, fullHeight, most) {
   return { width: scaled(fullWidth), height: scaled(fullHeight) };
 }
 
-function draw(bitmap, width, height) {
-  const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
-  context.imageSmoothingQuality = "high";
-  context.drawImage(bitmap, 0, 0, width, height);
-  const image = context.getImageData(0, 0, width, height);
-  if (!hasTransparency(image)) return { image, transparent: false };
-  context.globalCompositeOperation = "destination-over";
-  context.fillStyle = "white";
-  context.fillRect(0, 0, width, height);
-  return { image: context.getImageData(0, 0, width, height), transparent: true };
-}
-
-function hasTransparency({ data }) {
-  for (let at = 3; at < data.length; at += 4) if (data[at] < 255) return true;
+// At full size, since one transparent pixel is lost in a picture that is scaled down; a few rows at once, since a
+// picture at full size takes memory.
+function hasTransparency(bitmap) {
+  const { width, height } = bitmap;
+  const context = new OffscreenCanvas(width, Math.min(STRIP, height)).getContext("2d", { willReadFrequently: true });
+  context.globalCompositeOperation = "copy";
+  for (let top = 0; top < height; top += STRIP) {
+    context.drawImage(bitmap, 0, -top);
+    const { data } = context.getImageData(0, 0, width, Math.min(STRIP, height - top));
+    for (let at = 3; at < data.length; at += 4) if (data[at] < 255) return true;
+  }
   return false;
 }
 

@@ -34,8 +34,8 @@ def contents(folder):
 
 
 ASSETS = {
-    "index.html", "page.css", "page.js", "legend.js", "picture.js", "png.js", "segmenter.js", "windows.js",
-    "worker.js", "onnxruntime/LICENSE",
+    "header.js", "index.html", "page.css", "page.js", "legend.js", "orientation.js", "picture.js", "png.js",
+    "segmenter.js", "windows.js", "worker.js", "onnxruntime/LICENSE",
 }  # fmt: skip
 MADE = {"segmenter.onnx", "segmenter.json"}
 RUNTIME = {"onnxruntime/ort.wasm.bundle.min.js", f"onnxruntime/{WASM}"}
