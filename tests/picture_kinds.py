@@ -9,7 +9,18 @@ import zlib
 from collections.abc import Callable
 
 import numpy as np
-from picture_writers import LONG, exif, frames, png, saved, tiff
+from picture_writers import (
+    LONG,
+    changed,
+    exif,
+    frames,
+    png,
+    saved,
+    tiff,
+    with_fill,
+    with_local_colours,
+    with_second_exif,
+)
 
 TRANSPARENT = "transparent pixels"
 SEVERAL = "several pictures"
@@ -162,7 +173,15 @@ KINDS = [
             ("EXIF rather than XMP", {"exif": EXIF, "xmp": XMP.replace(b"6", b"3")}),
         )
     ),
+    Kind(
+        "JPEG of EXIF in parts",
+        "parts.jpg",
+        changed(saved(stored(BLOCKS, 6), exif=EXIF, **LOSSY), with_second_exif),
+        BLOCKS,
+        2,
+    ),
     Kind("JPEG of inks", "inks.jpg", saved(INKS, "CMYK", **LOSSY), INKED, 2),
+    Kind("JPEG of inks behind fill", "fill.jpg", changed(saved(INKS, "CMYK", **LOSSY), with_fill), INKED, 2),
     Kind("photograph with a preview", "preview.mpo", frames(BLOCKS, OTHER[:8, :8], **LOSSY), BLOCKS, 2),
     Kind("WebP", "colour.webp", saved(COLOUR, lossless=True), COLOUR),
     Kind("lossy WebP", "lossy.webp", saved(FLAT, quality=100), FLAT, 2),
@@ -178,11 +197,16 @@ KINDS = [
         for number in (3, 6, 8)
         for array, tag in [(stored(COLOUR, number), exif(number))]
     ),
-    Kind("WebP turned by XMP", "xmp.webp", saved(stored(COLOUR, 6), xmp=XMP, lossless=True), COLOUR),
+    # The pixels of this one take an odd number of bytes.
+    Kind("WebP turned by XMP", "xmp.webp", saved(stored(OTHER, 6), xmp=XMP, lossless=True), OTHER),
     Kind("animated WebP", "animated.webp", frames(COLOUR, OTHER, lossless=True), SEVERAL),
     Kind("GIF", "still.gif", saved(INDICES, "P", PALETTE, comment=b"one frame"), SEEN),
+    Kind(
+        "GIF of local colours", "local.gif", changed(saved(INDICES, "P", PALETTE), with_local_colours), SEEN
+    ),
     Kind("transparent GIF", "glass.gif", saved(INDICES, "P", PALETTE, transparency=2), TRANSPARENT),
     Kind("animated GIF", "animated.gif", frames(COLOUR, OTHER), SEVERAL),
+    Kind("animated local colours", "locals.gif", changed(frames(COLOUR, OTHER), with_local_colours), SEVERAL),
     Kind("BMP", "colour.bmp", saved(COLOUR), COLOUR),
     Kind("grey BMP", "grey.bmp", saved(GREY), GREY),
     Kind("TIFF", "colour.tiff", saved(COLOUR), COLOUR),

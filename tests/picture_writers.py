@@ -35,6 +35,45 @@ def frames(*arrays, **options):
     return write
 
 
+def changed(write, change):
+    """What another writer writes, with its bytes changed."""
+
+    def write_changed(path):
+        write(path)
+        path.write_bytes(change(path.read_bytes()))
+
+    return write_changed
+
+
+def with_fill(jpeg):
+    """The bytes of a JPEG with bytes before its frame that mean nothing, as the standard allows."""
+    return jpeg.replace(b"\xff\xc0", b"\xff\xff\xff\xc0")
+
+
+def with_second_exif(jpeg):
+    """The bytes of a JPEG whose EXIF block goes on in a second segment, as one above 64 kB does."""
+    part = b"Exif\0\0" + bytes(20)
+    return jpeg.replace(b"\xff\xdb", b"\xff\xe1" + struct.pack(">H", 2 + len(part)) + part + b"\xff\xdb", 1)
+
+
+def with_local_colours(gif):
+    """The bytes of a GIF whose colours belong to its frame rather than to the file."""
+    size = gif[10] & 7
+    end = 13 + 3 * 2 ** (size + 1)
+    frame = gif.index(b",", end)
+    return b"".join(
+        [
+            gif[:10],
+            bytes([gif[10] & 0x7F]),
+            gif[11:13],
+            gif[end : frame + 9],
+            bytes([0x80 | gif[frame + 9] | size]),
+            gif[13:end],
+            gif[frame + 10 :],
+        ]
+    )
+
+
 def png(samples, bits, colour_type, before=(), after=()):
     """A PNG of samples that Pillow does not write.
 

@@ -2,7 +2,6 @@
 // was held.
 
 import { orientationOfXmp, takeOrientation } from "./orientation.js";
-import { crc32 } from "./png.js";
 
 const LATIN = new TextDecoder("latin1");
 const READERS = [
@@ -13,10 +12,10 @@ const READERS = [
   [/^BM/, () => ({})],
 ];
 const XMP_OF_JPEG = "http://ns.adobe.com/xap/1.0/\0";
-const WEBP_EXIF = 8, WEBP_XMP = 4, WEBP_ANIMATION = 2;
 
 // Gives { several, deep, inks, opaque, orientation }, or undefined for other kinds than PNG, JPEG, WebP, GIF and BMP.
-// The bytes lose their orientation: whoever decodes them gives what is stored.
+// The bytes lose their orientation, so that whoever decodes them gives what is stored: decoders skip a chunk of PNG
+// whose checksum no longer fits.
 export async function readHeader(bytes) {
   const start = LATIN.decode(bytes.subarray(0, 12));
   const [, read] = READERS.find(([signature]) => signature.test(start)) ?? [];
@@ -29,15 +28,13 @@ export async function readHeader(bytes) {
 async function readPng(bytes) {
   const header = {};
   let frames = 0, profile, before = true, animated = false;
-  for (const { kind, data, seal } of chunksOfPng(bytes)) {
+  for (const { kind, data } of chunksOfPng(bytes)) {
     if (kind === "IHDR") header.deep = data[8] === 16;
     else if (kind === "IDAT") before = false;
     else if (kind === "acTL" && before) frames = number(data, 0);
     else if (kind === "fcTL" && before) animated = true;
-    else if (kind === "eXIf") {
-      header.exif = takeOrientation(data);
-      seal();
-    } else if (/^(tEXt|zTXt|iTXt)$/.test(kind)) {
+    else if (kind === "eXIf") header.exif = takeOrientation(data);
+    else if (/^(tEXt|zTXt|iTXt)$/.test(kind)) {
       const keyword = LATIN.decode(data.subarray(0, data.indexOf(0)));
       if (keyword === "XML:com.adobe.xmp") header.xmp = await textOfPng(kind, data);
       if (keyword === "Raw profile type exif") profile = await textOfPng(kind, data);
@@ -53,9 +50,7 @@ function* chunksOfPng(bytes) {
   for (let at = 8, kind; kind !== "IEND" && at + 8 <= bytes.length; ) {
     const end = at + 8 + number(bytes, at);
     kind = LATIN.decode(bytes.subarray(at + 4, at + 8));
-    const checked = bytes.subarray(at + 4, end);
-    const seal = () => new DataView(bytes.buffer, bytes.byteOffset + end).setUint32(0, crc32(checked));
-    yield { kind, data: checked.subarray(4), seal };
+    yield { kind, data: bytes.subarray(at + 8, end) };
     at = end + 4;
   }
 }
@@ -114,12 +109,11 @@ function* segmentsOfJpeg(bytes) {
 
 function readWebp(bytes) {
   const header = {};
-  let flags = 0, frames = 0;
+  let frames = 0;
   for (const { kind, data } of chunksOfRiff(bytes)) {
-    if (kind === "VP8X") flags = data[0];
-    else if (kind === "ANMF" && flags & WEBP_ANIMATION) frames++;
-    else if (kind === "EXIF" && flags & WEBP_EXIF) header.exif = takeOrientation(data);
-    else if (kind === "XMP " && flags & WEBP_XMP) header.xmp = data;
+    if (kind === "ANMF") frames++;
+    else if (kind === "EXIF") header.exif = takeOrientation(data);
+    else if (kind === "XMP ") header.xmp = data;
   }
   return { ...header, several: frames > 1 };
 }
