@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image
 
 from keras_wsseg.annotations import UNLABELLED, read_label_map, tags_of_labels, write_label_map, write_tags
-from keras_wsseg.data.listing import IMAGE_SUFFIXES, files_by_stem, read_lines
+from keras_wsseg.data.listing import files_by_stem, read_lines
+from keras_wsseg.imaging.suffixes import PICTURE_SUFFIXES
 
 
 def main():
@@ -40,7 +41,7 @@ def main():
 
     for folder in ("images", "labels"):
         (options.out / folder).mkdir(parents=True)
-    images = files_by_stem(options.data, "images", IMAGE_SUFFIXES)
+    images = files_by_stem(options.data, "images", PICTURE_SUFFIXES)
     random, tags, background, scored = np.random.default_rng(options.seed), {}, 0, 0
     for split, count in (("train", options.train_crops), ("val", options.val_crops)):
         written = []

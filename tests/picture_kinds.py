@@ -26,6 +26,21 @@ TRANSPARENT = "transparent pixels"
 SEVERAL = "several pictures"
 CHANNELS = "channels that nobody sees"
 
+# What a road refuses of all that the rule for picture files knows, by words in the name of the kind or by the
+# suffix of its file, and how a table calls it.
+ELSEWHERE = {
+    "training": {".gif": "not looked for", ".mpo": "not looked for"},
+    "evaluate": {".gif": "not looked for", ".mpo": "not looked for"},
+    "predict": {},
+    "service": {".gif": "no kind for strangers", ".npy": "no kind for strangers"},
+    "page": {
+        "16 bits": "more than 8 bits",
+        "inks": "inks",
+        ".tiff": "no kind of browsers",
+        ".npy": "no kind of browsers",
+    },
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
@@ -45,6 +60,12 @@ class Kind:
     write: Callable
     expected: np.ndarray | str
     tolerance: int = 0
+
+
+def refusal(kind, road):
+    """Why a road refuses a kind of file, or None where it gives the expected pixels."""
+    found = [why for words, why in ELSEWHERE[road].items() if words in f"{kind.name} {kind.file_name}"]
+    return found[-1] if found else kind.expected if isinstance(kind.expected, str) else None
 
 
 def noise(*shape, most=255, dtype="uint8", seed=0):

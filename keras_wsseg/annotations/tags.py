@@ -2,19 +2,40 @@
 
 import csv
 import io
-import os
 import pathlib
 
 import numpy as np
 
+from keras_wsseg.imaging.file_names import normal_name
 from keras_wsseg.imaging.label_map import check_label_map
 from keras_wsseg.imaging.labels import OUTSIDE
+from keras_wsseg.imaging.replaced import replaced
+from keras_wsseg.imaging.text_file import read_text
 
 BACKGROUND = "background"
 
 # No picture is nameless, so that an empty first cell, as tables with an index have it, is a title too.
-_NAME_TITLES = ("", "id", "name", "image", "picture", "file", "filename")
+_NAME_TITLES = {
+    *(
+        "",
+        "id",
+        "name",
+        "stem",
+        "key",
+        "index",
+        "path",
+        "filepath",
+        "file_path",
+        "file",
+        "filename",
+        "file_name",
+    ),
+    *("image", "image_id", "image_name", "image_path", "imageid", "imagename", "img", "img_id", "img_name"),
+    *("picture", "picture_id", "picture_name", "photo", "photo_id", "sample", "sample_id"),
+}
 _TAG_TITLES = ("", "tag", "tags", "label", "labels", "class", "classes")
+# Between the tags of one cell.
+_SEPARATORS = (";", "|", ",")
 _VALUES = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
 
 
@@ -23,13 +44,14 @@ def read_tags(path, class_names=None):
 
     Tags take seconds a picture to give, and many collections have them already. Two forms are read. A list
     has one line a picture, its name first; the tags follow in cells of their own or in one cell with
-    semicolons between them; a picture without tag holds background alone:
+    semicolons, bars or commas between them; a picture without tag holds background alone:
 
     ```
     name,tags
     scene1,dog;person
     scene2,dog,person
-    scene3
+    scene3,"dog, person"
+    scene4
     ```
 
     A table has a column of 0 and 1 for each class:
@@ -41,11 +63,13 @@ def read_tags(path, class_names=None):
     ```
 
     The header of a list may be missing, that of a table not. A header is a first line that begins with
-    `name`, `id`, `image`, `picture`, `file`, `filename` or an empty cell. A tag may hold blanks; only where
-    `class_names` knows the words of a tag and not the tag, as of `dog person`, blanks separate.
+    `name`, `id`, `image`, `picture`, `file`, `filename`, a like word or an empty cell. A tag may hold blanks;
+    only where `class_names` knows the words of a tag and not the tag, as of `dog person`, blanks separate; a
+    comma or bar is part of a tag where `class_names` has the tag.
 
     Args:
-        path: the file, UTF-8, with commas between its cells.
+        path: the file, in UTF-8 or as its byte order mark says, with commas between its cells; semicolons or
+            tabs, as some spreadsheets write them, where there is a header.
         class_names: names of all classes in the order of their ids, the background first. By default
             "background" and the tags found, those of a list sorted, those of a table in its order.
 
@@ -100,7 +124,8 @@ def write_tags(path, tags):
 
     Raises:
         TypeError: the tags of a picture are no sequence of strings.
-        ValueError: a name or tag is empty, begins or ends with a blank, or a tag has a semicolon.
+        ValueError: a name or tag is empty, begins or ends with a blank, or a tag has a semicolon, comma or
+            bar.
 
     Example: see `read_tags`.
     """
@@ -113,18 +138,14 @@ def write_tags(path, tags):
                 f"The name of a picture must be a string without blanks around it. Received: {name!r}"
             )
         for tag in _sequence("tags", of_picture):
-            if not tag or tag != tag.strip() or ";" in tag:
+            if not tag or tag != tag.strip() or any(mark in tag for mark in _SEPARATORS):
                 raise ValueError(
-                    "A tag must have neither blanks around it nor a semicolon and not be empty. "
+                    "A tag must not be empty, have blanks around it, or a semicolon, comma or bar in it. "
                     f"Received: {tag!r} of {name!r}"
                 )
         writer.writerow((name, ";".join(of_picture)))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(stream.getvalue(), encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replaced(path) as draft:
+        draft.write_text(stream.getvalue(), encoding="utf-8")
 
 
 def multi_hot(tags, class_names):
@@ -226,13 +247,10 @@ def _sequence(argument, values):
 
 def _lines(path):
     """Number and cells of every line that has any."""
-    if not path.is_file():
-        raise FileNotFoundError(f"The tags must be there as a file. Received: {str(path)!r}")
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"The tags {str(path)!r} must be UTF-8 text. Received: {error}") from error
-    reader = csv.reader(io.StringIO(text, newline=None), skipinitialspace=True, strict=True)
+    text = normal_name(read_text(path, "The tags"))
+    reader = csv.reader(
+        io.StringIO(text, newline=None), delimiter=_delimiter(text), skipinitialspace=True, strict=True
+    )
     lines = []
     try:
         for cells in reader:
@@ -246,6 +264,16 @@ def _lines(path):
     if not lines:
         raise ValueError(f"The tags {str(path)!r} must have a line for each picture. Received: an empty file")
     return lines
+
+
+def _delimiter(text):
+    """What stands behind the title of the first column; a comma where there is none."""
+    head = text.lstrip().split("\n", 1)[0]
+    for delimiter in (",", ";", "\t"):
+        title, found, _ = head.partition(delimiter)
+        if found and title.strip().strip('"').lower() in _NAME_TITLES - {""}:
+            return delimiter
+    return ","
 
 
 def _check_no_table(path, lines):
@@ -275,12 +303,17 @@ def _list_rows(path, lines, class_names):
 
 
 def _split(cell, class_names):
-    for part in filter(None, (part.strip() for part in cell.split(";"))):
-        words = part.split()
-        if class_names and part not in class_names and all(word in class_names for word in words):
-            yield from words
-        else:
-            yield part
+    known = class_names or ()
+    for separator in _SEPARATORS:
+        if cell not in known and separator in cell:
+            for part in cell.split(separator):
+                yield from _split(part.strip(), class_names)
+            return
+    words = cell.split()
+    if known and cell not in known and all(word in known for word in words):
+        yield from words
+    elif cell:
+        yield cell
 
 
 def _table_rows(path, lines, class_names):

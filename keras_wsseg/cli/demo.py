@@ -67,7 +67,7 @@ class Demo:
         if self.out.exists() and not self.out.is_dir():
             raise FileExistsError(f"{str(self.out)!r} is a file: choose another folder with --out.")
         if self.out.exists() and any(self.out.iterdir()):
-            if not self.readme.is_file() or self.readme.read_text() != _README:
+            if not self.readme.is_file() or self.readme.read_text(encoding="utf-8") != _README:
                 raise FileExistsError(
                     f"The folder {str(self.out)!r} was not made by this demo: choose another one with --out."
                 )
@@ -76,7 +76,7 @@ class Demo:
             for path in (self.onnx, self.comparison):
                 path.unlink(missing_ok=True)
         self.out.mkdir(parents=True, exist_ok=True)
-        self.readme.write_text(_README)
+        self.readme.write_text(_README, encoding="utf-8")
 
     def run(self):
         """Does everything; Keras has been loaded."""

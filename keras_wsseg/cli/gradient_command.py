@@ -9,6 +9,8 @@ from keras_wsseg.cli import console
 from keras_wsseg.cli.options import add_command
 from keras_wsseg.cli.pictures import check_out, find_pictures
 from keras_wsseg.cli.segmenters import KerasSegmenter, load_keras_model, load_segmenter
+from keras_wsseg.imaging.file_names import picture_name
+from keras_wsseg.imaging.suffixes import LABEL_SUFFIXES
 from keras_wsseg.training.common_settings import METHODS
 from keras_wsseg.training.config import TrainingConfig
 
@@ -103,7 +105,9 @@ def run(arguments):
     failed = []
     for path in console.progress("painting")(pictures):
         try:
-            _paint(segmenter, loss, path, labels, classes, arguments, f"{path.stem}, {config.method}")
+            _paint(
+                segmenter, loss, path, labels, classes, arguments, f"{picture_name(path)}, {config.method}"
+            )
         except (ValueError, TypeError, OSError) as error:
             failed.append((path, " ".join(str(error).split())))
     print(f"{len(pictures) - len(failed)} of {len(pictures)} sheets in {out}")
@@ -144,7 +148,7 @@ def _paint(segmenter, loss, path, labels, classes, arguments, caption):
     from keras_wsseg.visualization import gradient_sheet
 
     picture = read_picture(path, segmenter.channels, segmenter.value_range)
-    annotation = None if labels is None else read_label_map(labels / f"{path.stem}.png")
+    annotation = None if labels is None else read_label_map(_label_file(labels, path))
     prediction, from_logits = _prediction(segmenter, picture)
     sheet = gradient_sheet(
         loss,
@@ -161,7 +165,16 @@ def _paint(segmenter, loss, path, labels, classes, arguments, caption):
         limit=arguments.limit,
         caption=caption,
     )
-    write_png(pathlib.Path(arguments.out) / f"{path.stem}.png", sheet)
+    write_png(pathlib.Path(arguments.out) / f"{picture_name(path)}.png", sheet)
+
+
+def _label_file(folder, path):
+    """The label map of a picture, or where it would lie."""
+    name = picture_name(path)
+    found = (
+        [one for one in folder.iterdir() if one.suffix.lower() in LABEL_SUFFIXES] if folder.is_dir() else []
+    )
+    return next((one for one in sorted(found) if picture_name(one) == name), folder / f"{name}.png")
 
 
 def _prediction(segmenter, picture):

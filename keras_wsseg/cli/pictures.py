@@ -4,10 +4,11 @@ import glob
 import os
 import pathlib
 
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+from keras_wsseg.imaging.file_names import normal_name, picture_name
+from keras_wsseg.imaging.suffixes import PICTURE_SUFFIXES
 
 
-def find_pictures(inputs, recursive=False, suffixes=PICTURES, leave_out=None):
+def find_pictures(inputs, recursive=False, suffixes=PICTURE_SUFFIXES, leave_out=None):
     """The picture files that were meant, each once, in the order given.
 
     Args:
@@ -18,7 +19,7 @@ def find_pictures(inputs, recursive=False, suffixes=PICTURES, leave_out=None):
 
     Returns:
         dict from path to place: the picture's name without suffix, after the folders that it lies in below
-        the one that was given.
+        the one that was given, in normal form.
 
     Raises:
         FileNotFoundError: if one of them means no picture.
@@ -33,14 +34,14 @@ def find_pictures(inputs, recursive=False, suffixes=PICTURES, leave_out=None):
                 raise FileNotFoundError(
                     f"A folder of pictures must hold at least one{hint}. Received: {text!r}"
                 )
-            found += [(one, one.relative_to(path).parent / one.stem) for one in inside]
+            found += [(one, _place(one.relative_to(path))) for one in inside]
         elif path.is_file():
-            found.append((path, pathlib.Path(path.stem)))
+            found.append((path, pathlib.Path(picture_name(path))))
         else:
             matches = sorted(one for one in glob.glob(text, recursive=True) if os.path.isfile(one))
             if not matches:
                 raise FileNotFoundError(f"INPUT must be a picture, a folder or a pattern. Received: {text!r}")
-            found += [(pathlib.Path(one), pathlib.Path(pathlib.Path(one).stem)) for one in matches]
+            found += [(pathlib.Path(one), pathlib.Path(picture_name(one))) for one in matches]
     once = {}
     for path, place in found:
         once.setdefault(path.resolve(), (path, place))
@@ -74,6 +75,10 @@ def check_out(out, pictures, made, folders=()):
     written = {target.parent for target in by_target}
     if any(path.resolve().parent in written for path in pictures):
         raise ValueError(f"--out must be another folder than that of the pictures. Received: {str(out)!r}")
+
+
+def _place(path):
+    return pathlib.Path(normal_name(str(path.parent))) / picture_name(path)
 
 
 def _inside(folder, recursive, suffixes, leave_out):

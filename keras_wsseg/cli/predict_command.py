@@ -8,11 +8,12 @@ import warnings
 
 from keras_wsseg.cli import console
 from keras_wsseg.cli.options import add_command
-from keras_wsseg.cli.pictures import PICTURES, check_out, find_pictures
+from keras_wsseg.cli.pictures import check_out, find_pictures
 from keras_wsseg.cli.prediction import LAYERS, Tasks, Writer, frame_place, is_video
 from keras_wsseg.cli.refine import add_crf_options, refined
 from keras_wsseg.cli.run_time import add_run_time_options, load_to_run
 from keras_wsseg.cli.video import VIDEOS
+from keras_wsseg.imaging.suffixes import PICTURE_SUFFIXES
 
 _DESCRIPTION = """
 Segments pictures and videos of any size and writes a mask for each picture: a PNG of class ids that shows in
@@ -88,7 +89,7 @@ def run(arguments):
     if not arguments.out:
         raise ValueError("--out must name a folder. Received: ''")
     out = pathlib.Path(arguments.out)
-    pictures = find_pictures(arguments.inputs, arguments.recursive, PICTURES + VIDEOS, out)
+    pictures = find_pictures(arguments.inputs, arguments.recursive, PICTURE_SUFFIXES + VIDEOS, out)
     places = {path: frame_place(place, 0) if is_video(path) else place for path, place in pictures.items()}
     check_out(out, places, "masks", ("overlay", "rgba"))
     segmenter = load_to_run(arguments)

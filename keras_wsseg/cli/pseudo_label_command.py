@@ -231,14 +231,15 @@ def _open(root, tags, split, files, segmenter):
 
 def _tagged_names(root, tags, files):
     from keras_wsseg.annotations import read_tags
-    from keras_wsseg.data.listing import IMAGE_SUFFIXES, files_by_stem
+    from keras_wsseg.data.listing import files_by_stem
+    from keras_wsseg.imaging.suffixes import PICTURE_SUFFIXES
 
     if tags == _FOLDERS:
         return list(files)
     if not tags.lower().endswith(".csv"):
-        return list(files_by_stem(root, tags, IMAGE_SUFFIXES))
+        return list(files_by_stem(root, tags, PICTURE_SUFFIXES))
     names = map(pathlib.PurePath, read_tags(root / tags)[0])
-    return sorted({path.stem if path.suffix.lower() in IMAGE_SUFFIXES else str(path) for path in names})
+    return sorted({path.stem if path.suffix.lower() in PICTURE_SUFFIXES else str(path) for path in names})
 
 
 def _rows_of(segmenter, folder, root):

@@ -5,6 +5,7 @@ import pathlib
 from keras_wsseg.data.listing import files_of_folders, folder_list, merge_files, read_lines
 from keras_wsseg.data.picture_format import check_format, inspect_copies
 from keras_wsseg.data.single_class_folder import SingleClassFolder
+from keras_wsseg.imaging.file_names import normal_name
 
 
 class ClassFolders:
@@ -62,8 +63,11 @@ class ClassFolders:
         self.root = pathlib.Path(root)
         self.class_names = self._names(self.root / positives)
         self._members = {
-            name: files_of_folders(self.root, (pathlib.Path(positives, name),)) for name in self.class_names
+            normal_name(path.name): files_of_folders(self.root, (pathlib.Path(positives, path.name),))
+            for path in (self.root / positives).iterdir()
+            if normal_name(path.name) in self.class_names
         }
+        self._members = {name: self._members[name] for name in self.class_names}
         if negatives is None:
             negatives = ("negatives",) if (self.root / "negatives").is_dir() else ()
         self._without = files_of_folders(self.root, folder_list("negatives", negatives))
@@ -118,7 +122,9 @@ class ClassFolders:
         if not self.root.is_dir():
             raise FileNotFoundError(f"`root` must be a folder. Received: root={str(self.root)!r}")
         folders = place.iterdir() if place.is_dir() else ()
-        found = sorted(path.name for path in folders if path.is_dir() and not path.name.startswith("."))
+        found = sorted(
+            normal_name(path.name) for path in folders if path.is_dir() and not path.name.startswith(".")
+        )
         if not found:
             raise FileNotFoundError(f"{str(place)!r} must hold a folder for each class. Received: none")
         if "background" in found:

@@ -3,11 +3,13 @@
 import os
 import pathlib
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+from keras_wsseg.imaging.file_names import normal_name, picture_name
+from keras_wsseg.imaging.suffixes import LABEL_SUFFIXES, PICTURE_SUFFIXES
+from keras_wsseg.imaging.text_file import read_text
 
 
 def files_by_stem(root, folder, suffixes):
-    """The files of a sub-folder by their name without extension.
+    """The files of a sub-folder by their name without extension, in normal form.
 
     Args:
         root: the data folder, a `pathlib.Path`.
@@ -19,7 +21,8 @@ def files_by_stem(root, folder, suffixes):
 
     Raises:
         FileNotFoundError: there is no such folder; the error tells which there are.
-        ValueError: the folder has no such file, or two that differ in the extension only.
+        ValueError: the folder has no such file, or two whose names differ in the extension or the form of
+            their letters only.
     """
     if not root.is_dir():
         raise FileNotFoundError(f"`root` must be a folder. Received: root={str(root)!r}")
@@ -34,17 +37,30 @@ def files_by_stem(root, folder, suffixes):
     found = {}
     for path in sorted(place.iterdir()):
         if path.suffix.lower() in suffixes and not path.name.startswith("."):
-            if path.stem in found:
+            name = picture_name(path)
+            if name in found:
                 raise ValueError(
                     f"{str(place)!r} must have one file of each name. "
-                    f"Received: {found[path.stem].name} and {path.name}"
+                    f"Received: {found[name].name} and {path.name}"
                 )
-            found[path.stem] = path
+            found[name] = path
+    if suffixes == LABEL_SUFFIXES:
+        _check_lossless(place, found)
     if not found:
         raise ValueError(
             f"{str(place)!r} must hold files with one of the extensions {', '.join(suffixes)}. Received: none"
         )
     return found
+
+
+def _check_lossless(place, found):
+    for path in sorted(place.iterdir()):
+        lossy = path.suffix.lower() in {*PICTURE_SUFFIXES} - {*LABEL_SUFFIXES}
+        if lossy and not path.name.startswith(".") and picture_name(path) not in found:
+            raise ValueError(
+                f"{str(place)!r} must hold label maps as one of {', '.join(LABEL_SUFFIXES)}, "
+                f"since JPEG and WebP alter ids. Received: {path.name}"
+            )
 
 
 def folder_list(argument, folders):
@@ -88,7 +104,7 @@ def files_of_folders(root, folders):
     Raises:
         FileNotFoundError, ValueError: as `files_by_stem`.
     """
-    found = [files_by_stem(root, folder, IMAGE_SUFFIXES) for folder in folders]
+    found = [files_by_stem(root, folder, PICTURE_SUFFIXES) for folder in folders]
     return merge_files([{stem: [path] for stem, path in files.items()} for files in found])
 
 
@@ -114,10 +130,10 @@ def merge_files(listings):
 
 
 def read_lines(path):
-    """Lines of a text file, without blanks around them and without empty ones.
+    """Lines of a text file in normal form, without blanks around them and without empty ones.
 
     Args:
-        path: the file, UTF-8.
+        path: the file, in UTF-8 or as its byte order mark says.
 
     Returns:
         list of strings.
@@ -126,13 +142,7 @@ def read_lines(path):
         FileNotFoundError: there is no such file.
         ValueError: it is not text, or has no line.
     """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"A list must be there as a file. Received: {str(path)!r}")
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-    except UnicodeDecodeError as error:
-        raise ValueError(f"The list {str(path)!r} must be UTF-8 text. Received: {error}") from error
+    lines = [normal_name(line.strip()) for line in read_text(path, "The list").splitlines()]
     lines = [line for line in lines if line]
     if not lines:
         raise ValueError(f"The list {str(path)!r} must have at least one line. Received: an empty list")
@@ -193,7 +203,7 @@ def listed_names(root, split, names):
         names = read_lines(names)
     if names is None:
         return None, origin
-    names = tuple(str(name) for name in names)
+    names = tuple(normal_name(str(name)) for name in names)
     if not names:
         raise ValueError(f"{origin} must have at least one name. Received: an empty list")
     if len(set(names)) < len(names):

@@ -24,7 +24,6 @@ from keras_wsseg.data.label_files import (
     classes_without_pixel,
 )
 from keras_wsseg.data.listing import (
-    IMAGE_SUFFIXES,
     files_by_stem,
     read_lines,
     select_names,
@@ -33,11 +32,10 @@ from keras_wsseg.data.listing import (
 from keras_wsseg.data.picture_format import check_format, common_format, inspect_files
 from keras_wsseg.data.segmentation_dataset import SegmentationDataset
 from keras_wsseg.data.uniform_pictures import UniformPictures
+from keras_wsseg.imaging.file_names import normal_name
 from keras_wsseg.imaging.label_values import resolve_values
 from keras_wsseg.imaging.read_picture import inspect_picture
-
-# JPEG alters ids, so annotations are not looked for in it.
-_LABEL_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
+from keras_wsseg.imaging.suffixes import LABEL_SUFFIXES, PICTURE_SUFFIXES
 
 
 class SegmentationFolder(SegmentationDataset):
@@ -130,8 +128,8 @@ class SegmentationFolder(SegmentationDataset):
         seeded = scribble_length != 1.0 or labelled_share != 1.0
         self._check_simulation(click_size, stuff_classes, scribble_length, scribble_width, seed, seeded)
         labels = "labels" if annotation in ("simulated_clicks", "simulated_scribbles") else annotation
-        images = files_by_stem(self.root, "images", IMAGE_SUFFIXES)
-        annotations = files_by_stem(self.root, labels, _LABEL_SUFFIXES)
+        images = files_by_stem(self.root, "images", PICTURE_SUFFIXES)
+        annotations = files_by_stem(self.root, labels, LABEL_SUFFIXES)
         self.names = select_names(self.root, split, names, images, annotations, labels)
         further = select_unlabelled(self.root, unlabelled_split, images, self.names)
         self._files = [(images[name], annotations[name]) for name in self.names]
@@ -265,7 +263,8 @@ class SegmentationFolder(SegmentationDataset):
 
     def _stuff(self, stuff_classes):
         known = {name: number for number, name in enumerate(self.class_names)}
-        ids = [known.get(value, value) for value in stuff_classes]
+        names = [normal_name(value) if isinstance(value, str) else value for value in stuff_classes]
+        ids = [known.get(value, value) for value in names]
         for number in ids:
             if number not in range(self.num_classes):
                 raise ValueError(

@@ -9,7 +9,6 @@ from keras_wsseg.annotations.tags import BACKGROUND, check_class_names, check_le
 from keras_wsseg.data.arguments import resolve_classes
 from keras_wsseg.data.label_files import LabelReader, check_depths, check_ids
 from keras_wsseg.data.listing import (
-    IMAGE_SUFFIXES,
     files_by_stem,
     files_of_folders,
     folder_list,
@@ -21,7 +20,9 @@ from keras_wsseg.data.listing import (
 )
 from keras_wsseg.data.picture_format import check_format, common_format, inspect_copies, inspect_files
 from keras_wsseg.data.uniform_pictures import UniformPictures
+from keras_wsseg.imaging.file_names import normal_name
 from keras_wsseg.imaging.read_picture import inspect_picture
+from keras_wsseg.imaging.suffixes import LABEL_SUFFIXES, PICTURE_SUFFIXES
 
 _FOLDERS = "folders"
 
@@ -137,13 +138,13 @@ class TagFolder(UniformPictures):
 
 def _of_file(root, tags, names, origin, class_names, channels, value_range):
     """Names, files, multi-hot tags, names of the classes and format of pictures tagged in a CSV file."""
-    images = files_by_stem(root, "images", IMAGE_SUFFIXES)
+    images = files_by_stem(root, "images", PICTURE_SUFFIXES)
     path = root / tags
     tags, class_names = read_tags(path, class_names)
+    _check_header(path, tags, images)
     known = {}
     for name, of_picture in tags.items():
-        suffix = pathlib.PurePath(name).suffix
-        stem = name.removesuffix(suffix) if suffix.lower() in IMAGE_SUFFIXES else name
+        stem = _without_suffix(name)
         if stem in known:
             raise ValueError(f"The tags {str(path)!r} must name each picture once. Received: {stem!r} twice")
         known[stem] = of_picture
@@ -161,6 +162,22 @@ def _of_file(root, tags, names, origin, class_names, channels, value_range):
     return names, [(images[name], None) for name in names], rows, class_names, picture_format
 
 
+def _without_suffix(name):
+    suffix = pathlib.PurePath(name).suffix
+    return name.removesuffix(suffix) if suffix.lower() in PICTURE_SUFFIXES else name
+
+
+def _check_header(path, tags, images):
+    """Raises `ValueError` where the first line is a header in words that `read_tags` does not know."""
+    (first, of_first), *others = tags.items()
+    elsewhere = {tag for _, of_picture in others for tag in of_picture}
+    if others and of_first and _without_suffix(first) not in images and not elsewhere & {*of_first}:
+        raise ValueError(
+            f"The tags {str(path)!r} must begin with a picture, or with a header whose first word is name. "
+            f"Received: {first!r}, of which there is no picture"
+        )
+
+
 def _of_folders(root, names, origin, class_names, negatives, channels, value_range):
     """The same of pictures that lie in a folder for each class."""
     if not root.is_dir():
@@ -171,14 +188,15 @@ def _of_folders(root, names, origin, class_names, negatives, channels, value_ran
     if class_names is None:
         apart = {root / folder for folder in (*negatives, BACKGROUND)}
         class_names = sorted(
-            path.name
+            normal_name(path.name)
             for path in root.iterdir()
             if path.is_dir() and path not in apart and not path.name.startswith(".")
         )
     objects = tuple(class_names[1:] if class_names[:1] == (BACKGROUND,) else class_names)
     if not objects:
         raise FileNotFoundError(f"{str(root)!r} must hold a folder for each class. Received: none")
-    members = {name: files_of_folders(root, (name,)) for name in objects}
+    places = {normal_name(path.name): path.name for path in root.iterdir()}
+    members = {name: files_of_folders(root, (places.get(name, name),)) for name in objects}
     known = merge_files([*members.values(), files_of_folders(root, negatives)])
     if names is None:
         names = tuple(known)
@@ -191,8 +209,8 @@ def _of_folders(root, names, origin, class_names, negatives, channels, value_ran
 
 def _of_label_maps(root, folder, names, class_names, least, channels, value_range):
     """The same of pictures with label maps, of which 254 is all that `load` will show."""
-    images = files_by_stem(root, "images", IMAGE_SUFFIXES)
-    maps = files_by_stem(root, folder, IMAGE_SUFFIXES)
+    images = files_by_stem(root, "images", PICTURE_SUFFIXES)
+    maps = files_by_stem(root, folder, LABEL_SUFFIXES)
     names = select_names(root, None, names, images, maps, folder)
     files = [(images[name], maps[name]) for name in names]
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_wsseg.imaging.file_names import normal_name
 from keras_wsseg.imaging.labels import MOST_CLASSES, OUTSIDE, UNLABELLED
 
 _RESERVED = {"unlabelled": UNLABELLED, "outside": OUTSIDE}
@@ -43,7 +44,8 @@ def resolve_values(values, class_names):
             raise ValueError(f"`values` must be of non-negative integers. Received: {value!r} in `values`")
     if class_names is None:
         class_names = tuple(dict.fromkeys(name for name in values.values() if name not in _RESERVED))
-    class_names = tuple(class_names)
+    class_names = tuple(map(normal_name, class_names))
+    values = {value: normal_name(name) for value, name in values.items()}
     known = {str(number): number for number in range(len(class_names[:MOST_CLASSES]))}
     known |= {name: number for number, name in enumerate(class_names[:MOST_CLASSES])} | _RESERVED
     for name in values.values():

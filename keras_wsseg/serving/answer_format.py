@@ -10,6 +10,7 @@ from PIL import Image
 from keras_wsseg.imaging.label_map import label_picture
 from keras_wsseg.serving.refusal import Refusal
 
+FIELDS = ("format", "alpha")
 FORMATS = ("mask", "overlay", "rgba", "probabilities", "json")
 MOST_PROBABILITY_BYTES = 256 * 1024 * 1024
 _BLENDED = ("overlay", "rgba")
@@ -46,7 +47,7 @@ class AnswerFormat:
         Raises:
             Refusal: 400 if it says anything else than `format=` and `alpha=`.
         """
-        unknown = sorted(set(query) - {"format", "alpha"})
+        unknown = sorted(set(query) - {*FIELDS})
         if unknown:
             raise Refusal(400, f"The query must be format= and alpha= alone. Received: {unknown[0][:100]!r}")
         name = query.get("format", "mask")

@@ -79,11 +79,21 @@ class Service:
             self._in_hand.discard(task)
 
     async def _answer(self, request, wanted):
-        async with self.uploads.read(request) as data:
+        async with self.uploads.read(request) as (data, fields):
+            wanted = self._asked_by_form(request.query_params, fields) if fields else wanted
             work = functools.partial(self._segment, data, wanted, time.perf_counter())
             body, media_type, pixels, timing = await self._while_wanted(work, request)
         self.metrics.add_picture(pixels)
         return Response(body, media_type=media_type, headers={"Server-Timing": timing})
+
+    def _asked_by_form(self, query, fields):
+        for name, text in fields.items():
+            if query.get(name, text) != text:
+                both = f"{query[name][:100]!r} and {text[:100]!r}"
+                raise Refusal(400, f"{name} must be the same in query and form. Received: {both}")
+        wanted = AnswerFormat.from_query({**query, **fields})
+        wanted.check_outputs(self.segmenter.outputs)
+        return wanted
 
     async def _while_wanted(self, work, request):
         """The result of the work, as long as somebody waits for it and there is time."""

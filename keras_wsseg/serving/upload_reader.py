@@ -8,16 +8,22 @@ from python_multipart.exceptions import FormParserError
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
+from keras_wsseg.serving.answer_format import FIELDS
 from keras_wsseg.serving.refusal import Refusal, busy
 
 MEDIA_TYPES = ("image/png", "image/jpeg", "image/webp", "image/tiff", "image/bmp")
 # What browsers and tools write for the same five, or where they do not know.
 _OTHER_NAMES = ("image/jpg", "image/x-ms-bmp", "image/x-bmp", "application/octet-stream", "")
 _FORM = "multipart/form-data"
+# More than are taken, so that a refusal can name the one that is not.
+_MOST_FIELDS = 16
+_WANTED = f"The form must hold one file, and besides {' and '.join(FIELDS)} alone."
 
 
 class UploadReader:
     """Reads one picture out of the body of a request: the body itself, or the one file of a form.
+
+    Beside the file a form may have the fields that else stand in the query, `format` and `alpha`.
 
     Args:
         limits: `ServiceLimits`.
@@ -31,10 +37,13 @@ class UploadReader:
 
     @contextlib.asynccontextmanager
     async def read(self, request):
-        """The bytes of the picture, which count as held while the context is open.
+        """The bytes of the picture, which count as held while the context is open, and the fields beside it.
 
         Args:
             request: a Starlette `Request` whose body nobody has read.
+
+        Yields:
+            `(data, fields)`: bytes, and a dict from name to text.
 
         Raises:
             Refusal: if the body is of another kind, too large, too slow, empty, or no proper form.
@@ -46,7 +55,8 @@ class UploadReader:
             counted = Request(request.scope, self._counted(request.receive, own))
             try:
                 async with asyncio.timeout(self._limits.read_timeout):
-                    data = await (_file_of_form(counted) if media_type == _FORM else counted.body())
+                    read = _file_of_form(counted) if media_type == _FORM else _body(counted)
+                    data, fields = await read
             except TimeoutError:
                 raise Refusal(
                     408, f"A request must arrive within {self._limits.read_timeout:g} seconds."
@@ -55,7 +65,7 @@ class UploadReader:
                 raise Refusal(499, "The client went away while it sent.") from None
             if not data:
                 raise Refusal(400, "The body must be a picture. Received: an empty body")
-            yield data
+            yield data, fields
         finally:
             self.held -= own.count
 
@@ -112,16 +122,30 @@ def _media_type(request):
     return media_type
 
 
+async def _body(request):
+    return await request.body(), {}
+
+
 async def _file_of_form(request):
+    """The file of a form, and its other fields by name."""
+    parser = _InMemory(request.headers, request.stream(), max_files=1, max_fields=_MOST_FIELDS)
     try:
-        form = await _InMemory(request.headers, request.stream(), max_files=1, max_fields=0).parse()
+        form = await parser.parse()
     # Forms name the encoding of their texts, which may be none or one that reads nothing.
     except (FormParserError, MultiPartException, ValueError, LookupError) as error:
         said = " ".join((getattr(error, "message", None) or str(error)).split())
-        raise Refusal(400, f"The form must hold one file and nothing else. Received: {said}") from None
+        raise Refusal(400, f"{_WANTED} Received: {said}") from None
+    data, fields = None, {}
     try:
-        for _, file in form.multi_items():
-            return await file.read()
+        for name, value in form.multi_items():
+            if not isinstance(value, str):
+                data = await value.read()
+            elif name in FIELDS and name not in fields:
+                fields[name] = value
+            else:
+                raise Refusal(400, f"{_WANTED} Received: a field {name[:100]!r}")
     finally:
         await form.close()
-    raise Refusal(400, "The form must hold one file and nothing else. Received: an empty form")
+    if data is None:
+        raise Refusal(400, f"{_WANTED} Received: no file")
+    return data, fields

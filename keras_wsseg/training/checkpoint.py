@@ -33,7 +33,9 @@ class Checkpoint(keras.callbacks.BackupAndRestore):
 
     def on_train_begin(self, logs=None):
         if self._note.is_file():
-            weights = self._note.with_name(json.loads(self._note.read_text()).get("weights", "none"))
+            weights = self._note.with_name(
+                json.loads(self._note.read_text(encoding="utf-8")).get("weights", "none")
+            )
             if not weights.is_file():
                 raise ValueError(
                     f"The checkpoint in {str(weights.parent)!r} is damaged: remove that folder to train anew."

@@ -219,6 +219,6 @@ class TrainingConfig(MethodSettings):
             ValueError: if the file holds something else.
         """
         try:
-            return cls(**json.loads(pathlib.Path(path).read_text()))
+            return cls(**json.loads(pathlib.Path(path).read_text(encoding="utf-8")))
         except (TypeError, ValueError) as error:
             raise ValueError(f"{str(path)!r} is no configuration of a training: {error}") from error

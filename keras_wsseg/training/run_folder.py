@@ -94,7 +94,9 @@ class RunFolder:
 
     def read_class_names(self):
         """The classes' names in the order of their ids, or None where they were not written."""
-        return tuple(self.classes.read_text().splitlines()) if self.classes.is_file() else None
+        return (
+            tuple(self.classes.read_text(encoding="utf-8").splitlines()) if self.classes.is_file() else None
+        )
 
     def completed_epochs(self):
         """How many epochs an unfinished training has behind it."""
@@ -102,7 +104,7 @@ class RunFolder:
         if not path.is_file():
             return 0
         try:
-            return json.loads(path.read_text())["epoch"]
+            return json.loads(path.read_text(encoding="utf-8"))["epoch"]
         except (ValueError, KeyError) as error:
             raise ValueError(
                 f"The checkpoint in {str(self.backup)!r} is damaged: remove that folder to train anew."
@@ -123,7 +125,7 @@ class RunFolder:
 
     def read_scores(self):
         """The scores as a dict, or None where there are none yet."""
-        return json.loads(self.scores.read_text()) if self.scores.is_file() else None
+        return json.loads(self.scores.read_text(encoding="utf-8")) if self.scores.is_file() else None
 
 
 def segmenter_file(path):

@@ -6,7 +6,7 @@ from PIL import Image
 
 from keras_wsseg.cli.main import main
 from keras_wsseg.cli.segmenters import load_keras_model
-from keras_wsseg.data.picture import read_picture
+from keras_wsseg.imaging import read_picture
 from keras_wsseg.training.build import build_regularised_loss
 from keras_wsseg.training.config import TrainingConfig
 from keras_wsseg.visualization import class_palette, gradient_sheet

@@ -216,9 +216,7 @@ def test_damaged_files_are_named(root):
         SegmentationFolder(root)
     (root / "images" / "b.png").write_bytes(whole)
     (root / "scribbles" / "c.png").write_bytes(b"")
-    with pytest.raises(
-        ValueError, match=r"label map '.*scribbles.c.png' must be a picture file. Received: "
-    ):
+    with pytest.raises(ValueError, match=r"label map '.*scribbles.c.png' must be a picture file. Received: "):
         SegmentationFolder(root)
 
 
@@ -319,3 +317,107 @@ def test_palette_labels_of_mixed_sizes(real_data):
     assert len(folder) == 7
     images, labels = next(iter(folder.validation(7)))
     assert images.shape[1:3] == labels.shape[1:3] and (labels.numpy() == OUTSIDE).any()
+
+
+def masks_of(root, values, dtype=np.uint8):
+    """A folder of two pictures with masks whose halves have the two values."""
+    for name in "ab":
+        mask = np.full((24, 30), values[0], dtype)
+        mask[5:20, 8:25] = values[1]
+        picture(root / "masks" / f"{name}.png", mask)
+    return root
+
+
+@pytest.mark.parametrize("values", [(0, 255), (0, 254), (255, 1)])
+@pytest.mark.parametrize("named", [False, True])
+def test_masks_of_black_and_white_are_not_trained_on_silently(root, values, named):
+    masks_of(root, values)
+    (root / "classes.txt").unlink()
+    if named:
+        (root / "classes.txt").write_text("ground\ncell\n")
+    advice = r"values=\{.*: 'ground', .*'cell'\}" if named else r"values=\{.*: 'background', .*'object'\}"
+    with pytest.raises(ValueError, match=rf"At least two classes must be annotated in .*masks'.*{advice}"):
+        SegmentationFolder(root, "masks", names=["a", "b"])
+
+
+@pytest.mark.parametrize("dtype,white", [(np.uint8, 255), (np.uint8, 254), (np.uint16, 65535)])
+def test_values_of_masks_are_given_a_meaning(root, dtype, white):
+    masks_of(root, (0, white), dtype)
+    (root / "classes.txt").unlink()
+    folder = SegmentationFolder(root, "masks", values={0: "ground", white: "cell"})
+    assert folder.class_names == ("ground", "cell")
+    mask = (np.asarray(Image.open(root / "masks" / "a.png")) > 0).astype(np.uint8)
+    assert np.array_equal(folder.load(0)[1], mask)
+    (root / "classes.txt").write_text("cell\nground\n")
+    swapped = SegmentationFolder(root, "masks", values={0: "ground", white: "cell"})
+    assert np.array_equal(swapped.load(0)[1], 1 - mask)
+    outside = SegmentationFolder(root, "masks", values={0: "ground", white: "outside"})
+    assert set(np.unique(outside.load(0)[1])) == {1, OUTSIDE}
+    with pytest.raises(ValueError, match=r"must name classes, cell, ground, .* Received: 'dog'"):
+        SegmentationFolder(root, "masks", values={0: "ground", white: "dog"})
+    with pytest.raises(ValueError, match=rf"a.png' must hold no other values than 0, .* Received: {white}"):
+        SegmentationFolder(root, "masks", values={0: "ground"})
+
+
+def test_a_gap_in_the_ids_is_told_where_nothing_explains_it(root, caplog):
+    masks_of(root, (0, 7))
+    (root / "classes.txt").unlink()
+    with pytest.raises(ValueError, match=r"must be 0, 1, 2 … without a gap .* 0 on 64.6 %, 7 on 35.4 %"):
+        SegmentationFolder(root, "masks")
+    assert SegmentationFolder(root, "masks", num_classes=9).num_classes == 9
+    assert "no pixel of the label maps of" in caplog.text and "of class 1, 2, 3, 4, 5, 6, 8:" in caplog.text
+
+
+def test_a_named_class_without_a_pixel_is_told(root, caplog):
+    (root / "classes.txt").write_text("ground\nthing\nother\nnever\n")
+    SegmentationFolder(root)
+    assert f"no pixel of the label maps of {root / 'scribbles'} is of class never: " in caplog.text
+
+
+def test_dense_labels_may_show_one_class_alone(root):
+    for name in "abc":
+        picture(root / "labels" / f"{name}.png", np.zeros((24, 30), np.uint8))
+    assert SegmentationFolder(root, "labels").num_classes == 3
+
+
+def test_label_maps_of_different_depths_are_refused(root):
+    masks_of(root, (0, 1))
+    Image.fromarray(np.eye(24, 30) > 0).save(root / "masks" / "b.png")
+    with pytest.raises(
+        ValueError, match=r"must have the 8 bits a pixel of .*a.png'.* Received: 1 in .*b.png'"
+    ):
+        SegmentationFolder(root, "masks")
+
+
+def test_each_file_is_turned_by_its_own_tag(root):
+    upright = SegmentationFolder(root).load(0)
+    for folder, orientation in (("images", 6), ("scribbles", 3)):
+        file = root / folder / "a.png"
+        with Image.open(file) as image:
+            stored = image.rotate({6: 90, 3: 180}[orientation], expand=True)
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        stored.save(file, exif=exif)
+    for before, after in zip(upright, SegmentationFolder(root).load(0), strict=True):
+        assert np.array_equal(before, after)
+
+
+def test_twelve_bits_in_sixteen_are_told_with_a_proposal(root, caplog):
+    for name in "abc":
+        deep = np.random.default_rng(0).integers(0, 4000, (24, 30)).astype(np.uint16)
+        picture(root / "images" / f"{name}.png", deep)
+    folder = SegmentationFolder(root)
+    assert folder.value_range == (0, 65535)
+    assert "value_range=(0, 4095) in Python, --value-range 0,4095" in caplog.text
+    caplog.clear()
+    assert SegmentationFolder(root, value_range=(0, 4095)).value_range == (0, 4095)
+    assert not caplog.records
+
+
+def test_eight_bits_are_brought_to_another_range(root):
+    folder = SegmentationFolder(root, value_range=(0, 1))
+    assert folder.dtype == np.float32
+    stored = np.asarray(Image.open(root / "images" / "a.png"))
+    np.testing.assert_allclose(folder.load(0)[0], stored / 255, rtol=1e-6)
+    images, _ = next(iter(folder.train(2, 8)))
+    assert images.numpy().max() <= 1

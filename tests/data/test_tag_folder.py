@@ -225,7 +225,7 @@ def test_a_classifier_is_fitted(root):
             FileNotFoundError,
             r"must have a file in '.*labels'. Received: 'q', which",
         ),
-        ("tags.csv", {"split": "val"}, FileNotFoundError, r"A list must be there as a file. .*val.txt"),
+        ("tags.csv", {"split": "val"}, FileNotFoundError, r"The list must be there as a file. .*val.txt"),
         ("tags.csv", {"split": "train", "names": ["p0"]}, ValueError, "must not both be given"),
         (
             "tags.csv",

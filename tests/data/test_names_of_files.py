@@ -1,0 +1,95 @@
+"""Names that are written in two forms, of which archives made on macOS hold the other one than lists do."""
+
+import unicodedata
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_wsseg.annotations import write_tags
+from keras_wsseg.cli.pictures import check_out, find_pictures
+from keras_wsseg.data import ClassFolders, SegmentationFolder, SingleClassFolder, TagFolder
+
+COMPOSED = "\u00c4pfel"
+APART = unicodedata.normalize("NFD", COMPOSED)
+
+
+def picture(path, most=200):
+    path.parent.mkdir(exist_ok=True, parents=True)
+    Image.fromarray(np.random.default_rng(0).integers(0, most, (6, 8)).astype(np.uint8)).save(path)
+
+
+@pytest.fixture
+def root(tmp_path):
+    assert COMPOSED != APART
+    picture(tmp_path / "images" / f"{APART}.png")
+    picture(tmp_path / "scribbles" / f"{COMPOSED}.png", most=2)
+    return tmp_path
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("form", [COMPOSED, APART])
+def test_lists_and_annotations_find_their_picture(root, form, encoding):
+    (root / "train.txt").write_text(f"{form}\n", encoding=encoding)
+    folder = SegmentationFolder(root, split="train")
+    assert folder.names == (COMPOSED,) and folder.load(0)[1].max() == 1
+    assert SegmentationFolder(root, names=[form]).names == (COMPOSED,)
+    assert SingleClassFolder(root, split="train").names == (COMPOSED,)
+
+
+@pytest.mark.parametrize("form", [COMPOSED, APART])
+def test_classes_are_compared_in_one_form(root, form):
+    (root / "classes.txt").write_text(f"background\n{form}\n")
+    other = APART if form == COMPOSED else COMPOSED
+    folder = SegmentationFolder(root, values={0: "background", 1: other})
+    assert folder.class_names == ("background", COMPOSED)
+    picture(root / "labels" / f"{APART}.png", most=2)
+    SegmentationFolder(root, "simulated_clicks", stuff_classes=[other])
+
+
+@pytest.mark.parametrize("form", [COMPOSED, APART])
+def test_tags_find_their_picture_and_class(root, form):
+    write_tags(root / "tags.csv", {form: (form,)})
+    (root / "classes.txt").write_text(f"background\n{APART}\n")
+    folder = TagFolder(root)
+    assert folder.names == (COMPOSED,) and folder.tags.tolist() == [[1, 1]]
+
+
+def test_folders_of_classes_have_the_names_of_the_list(tmp_path):
+    for name in (f"positives/{APART}/a.png", "positives/dog/b.png"):
+        picture(tmp_path / name)
+    (tmp_path / "classes.txt").write_text(f"dog\n{COMPOSED}\n")
+    folders = ClassFolders(tmp_path)
+    assert folders.class_names == ("dog", COMPOSED)
+    assert folders.of_class(COMPOSED).names == ("a",)
+    (tmp_path / "classes.txt").write_text(f"background\ndog\n{COMPOSED}\n")
+    tags = TagFolder(tmp_path / "positives", "folders", class_names=("background", COMPOSED))
+    assert tags.names == ("a",)
+
+
+def test_two_forms_of_one_name_are_two_files_of_it(root):
+    picture(root / "images" / f"{COMPOSED}.png")
+    with pytest.raises(ValueError, match="must have one file of each name"):
+        SegmentationFolder(root)
+
+
+def test_masks_are_named_in_one_form(root):
+    found = find_pictures([str(root / "images")])
+    assert [str(place) for place in found.values()] == [COMPOSED]
+    picture(root / "images" / f"{COMPOSED}.jpg")
+    with pytest.raises(ValueError, match="Pictures must differ in name"):
+        check_out(root / "out", find_pictures([str(root / "images")]), "masks")
+
+
+def test_droppings_of_systems_are_passed_over(root):
+    for name in (f"._{APART}.png", ".DS_Store", "Thumbs.db", "desktop.ini"):
+        (root / "images" / name).write_bytes(b"nothing")
+        (root / "scribbles" / name).write_bytes(b"nothing")
+    assert SegmentationFolder(root).names == (COMPOSED,)
+
+
+def test_lossy_label_maps_are_named(root):
+    picture(root / "images" / "b.png")
+    picture(root / "scribbles" / "b.jpg")
+    with pytest.raises(ValueError, match=r"since JPEG and WebP alter ids. Received: b.jpg"):
+        SegmentationFolder(root)

@@ -1,0 +1,158 @@
+"""One rule for picture files, held on every road: training, evaluate, predict and the service.
+
+The page for browsers is held to the same table in `tests/export/test_web.py`. The table of the docs is made
+of it: `UPDATE_DOCS=1 python -m pytest tests/test_picture_roads.py -k docs`.
+"""
+
+import io
+import json
+import os
+import pathlib
+import re
+
+import numpy as np
+import pytest
+from picture_kinds import CHANNELS, ELSEWHERE, KINDS, SEVERAL, TRANSPARENT, refusal
+from PIL import Image
+from service_cases import RunningServer, check_refused, write_segmenter
+
+from keras_wsseg.cli.main import main
+from keras_wsseg.data import SegmentationFolder
+from keras_wsseg.export import OnnxSegmenter
+
+DOCS = pathlib.Path(__file__).resolve().parents[1] / "docs" / "picture-files.md"
+RANGES = {"uint8": (0, 255), "uint16": (0, 65535), "float32": (0, 1)}
+SAID = {
+    TRANSPARENT: "must be opaque",
+    SEVERAL: "must be one",
+    CHANNELS: "must (have one channel|be a picture file)",
+    "not looked for": "must hold files with one of the extensions",
+    "no kind for strangers": "must be a PNG, JPEG, WEBP, TIFF or BMP file",
+}
+
+
+@pytest.fixture(scope="module")
+def segmenters(tmp_path_factory):
+    """A file for each depth of pictures, and the segmenter in it."""
+    folder = tmp_path_factory.mktemp("roads")
+    paths = {
+        dtype: write_segmenter(folder / f"{dtype}.onnx", value_range=value_range)
+        for dtype, value_range in RANGES.items()
+    }
+    return {dtype: (path, OnnxSegmenter(path, providers=["cpu"])) for dtype, path in paths.items()}
+
+
+@pytest.fixture(scope="module")
+def servers(segmenters):
+    """A service for each of them."""
+    running = {dtype: RunningServer(segmenter) for dtype, (_, segmenter) in segmenters.items()}
+    yield running
+    for server in running.values():
+        server.stop()
+
+
+def dtype_of(kind):
+    return "uint8" if isinstance(kind.expected, str) else kind.expected.dtype.name
+
+
+def expected_mask(kind, segmenters):
+    colours = np.broadcast_to(kind.expected, (*kind.expected.shape[:2], 3))
+    return segmenters[dtype_of(kind)][1](colours)
+
+
+def check_alike(kind, mask, segmenters):
+    alike = np.mean(np.asarray(mask) == expected_mask(kind, segmenters))
+    assert alike == 1 if kind.tolerance == 0 else alike > 0.85
+
+
+def data_folder(root, kind, labels):
+    for name in ("images", "labels"):
+        (root / name).mkdir()
+    kind.write(root / "images" / kind.file_name)
+    Image.fromarray(labels).save(root / "labels" / f"{pathlib.Path(kind.file_name).stem}.png")
+    return root
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_training(tmp_path, kind):
+    why = refusal(kind, "training")
+    size = (16, 24) if isinstance(kind.expected, str) else kind.expected.shape[:2]
+    root = data_folder(tmp_path, kind, (np.arange(size[0] * size[1]).reshape(size) % 2).astype("uint8"))
+    value_range = RANGES[dtype_of(kind)]
+    if why is not None:
+        with pytest.raises(ValueError, match=SAID[why]):
+            SegmentationFolder(root, "labels", value_range=value_range)
+        return
+    picture, _ = SegmentationFolder(root, "labels", value_range=value_range).load(0)
+    assert picture.shape == kind.expected.shape and picture.dtype == kind.expected.dtype
+    assert np.abs(picture.astype(float) - kind.expected).max() <= kind.tolerance
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_evaluate(tmp_path, capsys, segmenters, kind):
+    why, refused = refusal(kind, "evaluate"), isinstance(kind.expected, str)
+    labels = np.zeros((16, 24), "uint8") if refused else expected_mask(kind, segmenters)
+    root = data_folder(tmp_path, kind, labels)
+    status = main(["evaluate", str(segmenters[dtype_of(kind)][0]), str(root), "--split", "none", "--json"])
+    printed = capsys.readouterr()
+    if why is not None:
+        assert status == 2 and re.search(SAID[why], printed.err.strip().splitlines()[-1])
+        return
+    assert status == 0, printed.err
+    ious = [iou for iou in json.loads(printed.out)["iou"].values() if iou is not None]
+    assert min(ious) == 1 if kind.tolerance == 0 else np.mean(ious) > 0.5
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_predict(tmp_path, capsys, segmenters, kind):
+    path = tmp_path / kind.file_name
+    kind.write(path)
+    status = main(
+        ["predict", str(segmenters[dtype_of(kind)][0]), str(path), "--out", str(tmp_path / "masks")]
+    )
+    printed = capsys.readouterr()
+    why = refusal(kind, "predict")
+    if why is not None:
+        assert status == 1 and re.search(SAID[why], printed.err.strip().splitlines()[-1])
+        return
+    assert status == 0, printed.err
+    check_alike(kind, Image.open(tmp_path / "masks" / f"{path.stem}.png"), segmenters)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_service(tmp_path, servers, segmenters, kind):
+    path = tmp_path / kind.file_name
+    kind.write(path)
+    answer = servers[dtype_of(kind)].ask("POST", "/predict", path.read_bytes())
+    why = refusal(kind, "service")
+    if why is not None:
+        check_refused(answer, 422, SAID[why])
+        return
+    assert answer[0] == 200, answer
+    check_alike(kind, Image.open(io.BytesIO(answer[2])), segmenters)
+
+
+def table():
+    """The table of kinds and roads, as the docs show it."""
+    lines = [
+        "# Picture files",
+        "",
+        "What becomes of each kind of picture file in training, in `keras-wsseg evaluate` and `predict`, in",
+        "the service and in the page for browsers. ✓: the pixels as they are seen, in the depth of the file.",
+        "Anything else is refused in one sentence before any work is done, for the reason given here; GIF",
+        "and MPO are read by `predict` where they are named, and not looked for in folders. The test that",
+        "holds this table makes it.",
+        "",
+        f"| file | {' | '.join(ELSEWHERE)} |",
+        f"|---|{'---|' * len(ELSEWHERE)}",
+    ]
+    for kind in KINDS:
+        cells = [refusal(kind, road) or "✓" for road in ELSEWHERE]
+        lines.append(f"| {kind.name} (`{kind.file_name.rpartition('.')[2]}`) | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def test_the_docs_show_what_is_tested():
+    if os.environ.get("UPDATE_DOCS"):
+        DOCS.write_text(table(), encoding="utf-8")
+    assert DOCS.read_text(encoding="utf-8") == table()
