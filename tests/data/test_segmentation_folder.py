@@ -166,7 +166,7 @@ def test_missing_folders_and_lists(root):
         SegmentationFolder(root / "nowhere")
     with pytest.raises(FileNotFoundError, match=r"folder 'clicks'. Received: only images, labels, scribbles"):
         SegmentationFolder(root, "clicks")
-    with pytest.raises(FileNotFoundError, match=r"A list must be there as a file. Received: '.*val.txt'"):
+    with pytest.raises(FileNotFoundError, match=r"The list must be there as a file. Received: '.*val.txt'"):
         SegmentationFolder(root, split="val")
     (root / "val.txt").write_text("\n \n")
     with pytest.raises(
@@ -384,7 +384,7 @@ def test_label_maps_of_different_depths_are_refused(root):
     masks_of(root, (0, 1))
     Image.fromarray(np.eye(24, 30) > 0).save(root / "masks" / "b.png")
     with pytest.raises(
-        ValueError, match=r"must have the 8 bits a pixel of .*a.png'.* Received: 1 in .*b.png'"
+        ValueError, match=r"must have the 8 bits a pixel of .*a.png'.* 1 in .*b.png'"
     ):
         SegmentationFolder(root, "masks")
 
