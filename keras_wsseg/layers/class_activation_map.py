@@ -57,7 +57,7 @@ class ClassActivationMap(keras.layers.Layer):
     >>> double = keras.layers.Conv2D(1, 1, kernel_initializer=keras.initializers.Constant(2), use_bias=False)
     >>> layer = ClassActivationMap(keras.Model(inputs, double(inputs)), scales=[1])
     >>> picture = np.array([0, 1, 2], "float32").reshape(1, 1, 3, 1)
-    >>> np.array(layer([picture, np.ones((1, 2))]))[0, 0].tolist()
+    >>> np.array(layer([picture, np.ones((1, 2))]))[0, 0].round(4).tolist()
     [[1.0, 0.0], [0.0625, 0.5], [0.0, 1.0]]
 
     Source: Zhang et al. 2020, "Reliability Does Matter: An End-to-End Weakly Supervised Semantic Segmentation

@@ -35,7 +35,7 @@ class PositionalLoss(ObjectLoss):
         >>> labels = np.full((1, 9, 9), 255)
         >>> x = np.zeros((1, 9, 9))
         >>> x[:, 3:6, 3:6] = 1
-        >>> float(PositionalLoss(from_logits=False)(labels, np.stack([1 - x, x], axis=-1)))
+        >>> round(float(PositionalLoss(from_logits=False)(labels, np.stack([1 - x, x], axis=-1))), 4)
         0.0
 
     Source: Veksler 2020, "Regularized Loss for Weakly Supervised Single Class Semantic Segmentation",

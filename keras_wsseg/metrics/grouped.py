@@ -33,8 +33,8 @@ class GroupedConfusion:
     >>> scores.update("patient1", np.array([[0, 1, 1]]), np.array([[0, 1, 1]]))
     >>> scores.update("patient2", np.array([[0, 1, 1]]), np.array([[0, 0, 0]]))
     >>> scores.update("patient2", np.array([[1, 1, 1]]), np.array([[1, 1, 0]]))
-    >>> scores.dice()
-    array([0.7       , 0.78571429])
+    >>> scores.dice().round(4).tolist()
+    [0.7, 0.7857]
     >>> round(scores.mean_dice(), 4)
     0.7857
 

@@ -43,7 +43,7 @@ class Jaccard(ObjectMetric):
     >>> logits = np.eye(2)[[[[1, 1, 1, 0]], [[1, 0, 0, 0]]]]
     >>> pooled.update_state(labels, logits)
     >>> averaged.update_state(labels, logits)
-    >>> round(float(pooled.result()), 4), float(averaged.result())
+    >>> round(float(pooled.result()), 4), round(float(averaged.result()), 4)
     (0.6, 0.5)
 
     Source: Veksler, "Regularized Loss for Weakly Supervised Single Class Semantic Segmentation", 2020

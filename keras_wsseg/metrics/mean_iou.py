@@ -36,7 +36,7 @@ class MeanIoU(ConfusionMetric):
     >>> metric.update_state(labels, logits)
     >>> metric.per_class()
     array([0.5, 0.5])
-    >>> float(metric.result())
+    >>> round(float(metric.result()), 4)
     0.5
 
     Source: Everingham et al., "The PASCAL Visual Object Classes Challenge: A Retrospective", 2015,

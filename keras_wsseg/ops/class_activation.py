@@ -41,7 +41,7 @@ def class_activation_maps(score_maps, tags, size, gamma=4.0, mask=None):
     >>> import numpy as np
     >>> scores = np.array([-1.0, 1.0, 2.0], "float32").reshape(1, 1, 3, 1)
     >>> maps = class_activation_maps([scores], np.ones((1, 2)), (1, 3), gamma=1)
-    >>> np.array(maps)[0, 0].tolist()
+    >>> np.array(maps)[0, 0].round(3).tolist()
     [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]
 
     Source: Zhou et al. 2016, "Learning Deep Features for Discriminative Localization", arXiv:1512.04150; the

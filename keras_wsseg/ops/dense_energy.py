@@ -29,7 +29,7 @@ def dense_energy(kernel, probabilities, gate, mask):
         >>> kernel = dense_gaussian_kernel(np.zeros((1, 2, 3), "float32"))  # two alike pixels
         >>> ones = np.ones((1, 2, 1), "float32")
         >>> disagreeing = np.eye(2, dtype="float32")[None]
-        >>> [float(x[0]) for x in dense_energy(kernel, disagreeing, ones, ones)]
+        >>> [round(float(x[0]), 4) for x in dense_energy(kernel, disagreeing, ones, ones)]
         [2.0, 2.0]
 
     Source: Zhang et al. 2020, "Reliability Does Matter: An End-to-End Weakly Supervised Semantic Segmentation

@@ -36,7 +36,7 @@ def local_gaussian_filter(values, features, radius, kernel_weights=None, method=
         >>> import numpy as np
         >>> flat = np.zeros((1, 3, 3, 1), "float32")
         >>> out = local_gaussian_filter(np.ones((1, 3, 3, 1), "float32"), flat, radius=1)
-        >>> np.array(out)[0, :, :, 0].tolist()
+        >>> np.array(out)[0, :, :, 0].round(3).tolist()
         [[3.0, 5.0, 3.0], [5.0, 8.0, 5.0], [3.0, 5.0, 3.0]]
     """
     features, kernel_weights = check_kernels(features, radius, kernel_weights, method)

@@ -16,7 +16,7 @@ def object_share(x, mask=None):
     Example:
 
     >>> import numpy as np
-    >>> float(object_share(np.array([[[0.0, 1.0], [1.0, 1.0]]]))[0])
+    >>> round(float(object_share(np.array([[[0.0, 1.0], [1.0, 1.0]]]))[0]), 4)
     0.75
     """
     x = ops.cast(x, "float32")
@@ -78,7 +78,7 @@ def positional_energy(x, border=3, center=3, mask=None):
     >>> import numpy as np
     >>> x = np.zeros((2, 9, 9))
     >>> x[1, 3:6, 3:6] = 1
-    >>> [float(e) for e in positional_energy(x)]
+    >>> [round(float(e), 4) for e in positional_energy(x)]
     [1.0, 0.0]
 
     Source: Veksler 2020, the positional term.

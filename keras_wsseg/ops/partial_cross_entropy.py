@@ -23,7 +23,7 @@ def partial_cross_entropy(log_probabilities, labels, class_weights=None):
         >>> import numpy as np
         >>> halves = np.log(np.full((1, 1, 2, 2), 0.5, "float32"))
         >>> total, count = partial_cross_entropy(halves, np.array([[[0, 255]]]))
-        >>> round(float(total[0]), 4), float(count[0])
+        >>> round(float(total[0]), 4), round(float(count[0]), 4)
         (0.6931, 1.0)
 
     Source: Obukhov et al. 2019, arXiv:1906.04651, equation 2.

@@ -95,7 +95,8 @@ def test_training_anew_leaves_no_columns_of_the_old_one(task, tmp_path):
     old = film(tmp_path / "film")
     fit(task, tmp_path / "film", 1)
     fit(task, tmp_path / "fresh", 1)
-    np.testing.assert_array_equal(film(tmp_path / "film"), film(tmp_path / "fresh"))
+    # Two trainings may round differently, by one of 255 steps.
+    np.testing.assert_allclose(film(tmp_path / "film").astype(int), film(tmp_path / "fresh"), atol=1)
     assert film(tmp_path / "film").shape[1] < old.shape[1]
 
 

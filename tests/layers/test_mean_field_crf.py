@@ -65,7 +65,7 @@ def test_pictures_of_a_batch_do_not_meet():
     for radius in (None, 4):
         layer = MeanFieldCRF(radius, method="auto")
         alone = np.concatenate([np.array(layer([logits[i : i + 1], picture[i : i + 1]])) for i in range(3)])
-        np.testing.assert_allclose(np.array(layer([logits, picture])), alone, atol=1e-4)
+        np.testing.assert_allclose(np.array(layer([logits, picture])), alone, rtol=1e-4, atol=1e-4)
 
 
 def test_computes_in_float32_under_mixed_precision():

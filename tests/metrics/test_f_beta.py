@@ -62,11 +62,13 @@ def test_probabilities_are_compared_as_they_are(batch):
 
 
 def test_a_threshold_of_one_half_of_two_classes_is_argmax():
+    """Probabilities that tie exactly; a softmax would decide them by its last digit."""
     rng = np.random.default_rng(1)
-    labels, logits = rng.integers(0, 2, (2, 8, 8)), rng.integers(-1, 2, (2, 8, 8, 2)).astype("float32")
-    by_argmax, by_threshold = FBeta(), FBeta(threshold=0.5)
-    by_argmax.update_state(labels, logits)
-    by_threshold.update_state(labels, logits)
+    labels, share = rng.integers(0, 2, (2, 8, 8)), rng.integers(1, 4, (2, 8, 8)) / 4
+    assert (share == 0.5).any()
+    by_argmax, by_threshold = (FBeta(threshold=threshold, from_logits=False) for threshold in (None, 0.5))
+    for metric in (by_argmax, by_threshold):
+        metric.update_state(labels, np.stack([1 - share, share], axis=-1))
     np.testing.assert_array_equal(by_argmax.confusion_matrix, by_threshold.confusion_matrix)
 
 
