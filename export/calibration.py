@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 from keras import ops
 
+from keras_wsseg.arguments import check_integer
 from keras_wsseg.export.pictures import to_batch
 from keras_wsseg.ops.resize import resize_antialiased
 
@@ -29,11 +30,7 @@ class CalibrationPictures:
 
     def __init__(self, calibration, most=100):
         found = _listed(calibration)
-        if isinstance(most, bool) or not isinstance(most, int) or most < 1:
-            raise ValueError(
-                f"`calibration_pictures` must be an integer of at least 1. "
-                f"Received: calibration_pictures={most}"
-            )
+        check_integer("calibration_pictures", most, low=1)
         steps = np.linspace(0, len(found) - 1, min(most, len(found)))
         self.found = [found[round(step)] for step in steps]
 

@@ -1,7 +1,8 @@
 """How far an exported file may be from Keras before it is refused."""
 
 import dataclasses
-import numbers
+
+from keras_wsseg.arguments import check_number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,20 +69,14 @@ def limits_of(precision, tolerance=None, mean_tolerance=None, min_equal_classes=
         `Limits`.
 
     Raises:
-        TypeError: if a limit is no number.
-        ValueError: if it is out of its range.
+        ValueError: if a limit is no number or out of its range.
     """
     given = Limits(tolerance, mean_tolerance, min_equal_classes)
-    for name, value in dataclasses.asdict(given).items():
-        if value is not None and not isinstance(value, numbers.Real):
-            raise TypeError(f"`{name}` must be a number or None. Received: {name}={value!r}")
     for name, value in (("tolerance", tolerance), ("mean_tolerance", mean_tolerance)):
-        if value is not None and not value > 0:
-            raise ValueError(f"`{name}` must be above 0. Received: {name}={value}")
-    if min_equal_classes is not None and not 0 <= min_equal_classes <= 1:
-        raise ValueError(
-            f"`min_equal_classes` must be 0 to 1. Received: min_equal_classes={min_equal_classes}"
-        )
+        if value is not None:
+            check_number(name, value, above=0)
+    if min_equal_classes is not None:
+        check_number("min_equal_classes", min_equal_classes, low=0, high=1)
     usual = USUAL_LIMITS[precision]
     chosen = {
         field.name: getattr(usual if getattr(given, field.name) is None else given, field.name)

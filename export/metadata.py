@@ -2,7 +2,8 @@
 
 import dataclasses
 import json
-import math
+
+from keras_wsseg.arguments import check_value_range
 
 OUTPUTS = ("probabilities", "classes")
 WRITTEN_BY_EXPORT = ("input", "precision", "refine", "tta")
@@ -39,11 +40,7 @@ class SegmenterMetadata:
                 f"`palette` must hold (red, green, blue) of 0 to 255 for each of the {len(names)} classes. "
                 f"Received: palette={list(self.palette)}"
             )
-        low_high = self.value_range
-        if len(low_high) != 2 or not all(math.isfinite(x) for x in low_high) or low_high[0] >= low_high[1]:
-            raise ValueError(
-                f"`value_range` must be (low, high), low < high. Received: value_range={low_high}"
-            )
+        check_value_range(self.value_range)
         for key, value in self.extra.items():
             if key in RESERVED or not isinstance(key, str) or not isinstance(value, str):
                 raise ValueError(

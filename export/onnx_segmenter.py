@@ -1,12 +1,12 @@
 """Runs an exported segmenter with numpy and onnxruntime alone."""
 
 import logging
-import numbers
 import os
 import pathlib
 
 import numpy as np
 
+from keras_wsseg.arguments import check_integer
 from keras_wsseg.export.pictures import to_batch
 from keras_wsseg.export.prediction import run_classes, run_probabilities
 from keras_wsseg.export.session import Session
@@ -86,9 +86,8 @@ class OnnxSegmenter:
             raise ValueError(f"`path` must be a file. Received: path={str(path)!r} which is a folder")
         if not self.path.is_file():
             raise FileNotFoundError(f"`path` must be an existing file. Received: path={str(path)!r}")
-        whole = isinstance(threads, numbers.Integral) and not isinstance(threads, bool)
-        if threads is not None and (not whole or threads < 1):
-            raise ValueError(f"`threads` must be an integer of at least 1. Received: threads={threads}")
+        if threads is not None:
+            check_integer("threads", threads, low=1)
         self._session = Session(self.path, providers, threads)
         self._windows = Windows(window, overlap, self._session.fixed[1:])
         self.provider, self.provider_note = self._session.provider, self._session.note

@@ -1,12 +1,12 @@
 """What every export has in common: the arguments checked, the head put on, and what Keras says of it."""
 
 import dataclasses
-import math
 import numbers
 import pathlib
 
 import numpy as np
 
+from keras_wsseg.arguments import check_value_range
 from keras_wsseg.export import parity, source
 from keras_wsseg.export.augmentation import describe_augmentation, read_augmentation
 from keras_wsseg.export.check_pictures import made_picture, sizes_to_check
@@ -199,14 +199,8 @@ def _made_pictures(shape, sizes, value_range, dtype):
 def _value_range(model, value_range):
     if value_range is None:
         value_range = source.find_value_range(model) or (0.0, 255.0)
-    problem = f"`value_range` must be (low, high), low < high. Received: value_range={value_range}"
-    try:
-        low, high = (float(x) for x in value_range)
-    except (TypeError, ValueError) as error:
-        raise ValueError(problem) from error
-    if not -math.inf < low < high < math.inf:
-        raise ValueError(problem)
-    return low, high
+    low, high = check_value_range(value_range)
+    return float(low), float(high)
 
 
 def _method(model):

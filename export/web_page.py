@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import tempfile
 
+from keras_wsseg.arguments import check_integer
 from keras_wsseg.export.session import Session
 from keras_wsseg.export.web_runtime import PLACES, find_runtime, place_runtime
 
@@ -65,8 +66,7 @@ def to_web(path, folder, runtime="download", title=None, max_pixels=MAX_PIXELS):
      'segmenter.js', 'segmenter.json', 'segmenter.onnx', 'windows.js', 'worker.js']
     """
     path, folder = pathlib.Path(path), pathlib.Path(folder)
-    if not isinstance(max_pixels, int) or max_pixels < 1:
-        raise ValueError(f"`max_pixels` must be an integer of at least 1. Received: max_pixels={max_pixels}")
+    check_integer("max_pixels", max_pixels, low=1)
     if not path.is_file():
         raise FileNotFoundError(f"`path` must be an existing file. Received: path={str(path)!r}")
     about = _describe(path, title or path.stem, max_pixels)

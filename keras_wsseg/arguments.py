@@ -71,7 +71,7 @@ def check_value_range(value_range, name="value_range"):
     (0, 1)
     """
     try:
-        low, high = value_range
+        low, high = (v.item() if hasattr(v, "item") else v for v in value_range)
         valid = math.isfinite(low) and math.isfinite(high) and low < high
     except (TypeError, ValueError):
         valid = False

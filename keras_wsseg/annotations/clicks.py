@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_wsseg.annotations.components import components
+from keras_wsseg.arguments import check_integer
 from keras_wsseg.imaging.label_map import check_label_map
 from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
 
@@ -28,7 +29,7 @@ def enlarge_clicks(labels, size):
     >>> enlarge_clicks(np.array([[255, 255, 255, 255], [1, 255, 255, 254]]), 3).tolist()
     [[1, 1, 255, 255], [1, 1, 255, 254]]
     """
-    if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1 or size % 2 == 0:
+    if check_integer("size", size, low=1) % 2 == 0:
         raise ValueError(f"`size` must be a positive odd integer. Received: size={size!r}")
     labels = check_label_map(labels)
     enlarged, reach = labels.copy(), size // 2

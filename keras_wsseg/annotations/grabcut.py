@@ -3,6 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
+from keras_wsseg.arguments import check_integer, check_value_range
 from keras_wsseg.imaging.label_map import check_label_map
 from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
 
@@ -52,12 +53,10 @@ def grabcut_proposals(picture, labels, iterations=5, unclaimed=UNLABELLED, seed=
     """
     labels = check_label_map(labels)
     colours = _colours(picture, labels.shape, value_range)
-    if isinstance(iterations, bool) or not isinstance(iterations, (int, np.integer)) or iterations < 1:
-        raise ValueError(f"`iterations` must be a positive integer. Received: iterations={iterations!r}")
+    check_integer("iterations", iterations, low=1)
     if unclaimed not in range(OUTSIDE) and unclaimed != UNLABELLED:
         raise ValueError(f"`unclaimed` must be a class id or {UNLABELLED}. Received: unclaimed={unclaimed!r}")
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**31:
-        raise ValueError(f"`seed` must be an integer from 0 to 2³¹ − 1. Received: seed={seed!r}")
+    check_integer("seed", seed, low=0, high=2**31 - 1)
     cv2 = _opencv()
     outside, drawn = labels == OUTSIDE, labels < OUTSIDE
     proposal = np.where(outside, OUTSIDE, unclaimed).astype(np.uint8)
@@ -115,9 +114,7 @@ def _colours(picture, size, value_range):
         raise ValueError(
             f"`picture` must have the height and width of the labels, {size}. Received: shape={array.shape}"
         )
-    low, high = value_range
-    if not low < high:
-        raise ValueError(f"`value_range` must rise. Received: value_range={value_range!r}")
+    low, high = check_value_range(value_range)
     # The comparison is turned round so that NaN fails it too.
     if not (flat.min() >= low and flat.max() <= high):
         raise ValueError(

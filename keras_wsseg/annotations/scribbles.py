@@ -6,6 +6,7 @@ from scipy.sparse import csgraph
 
 from keras_wsseg.annotations.components import EIGHT_NEIGHBOURS, components
 from keras_wsseg.annotations.pixel_pairs import pixel_pairs
+from keras_wsseg.arguments import check_integer, check_number
 from keras_wsseg.imaging.label_map import check_label_map
 from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
 
@@ -45,10 +46,8 @@ def simulate_scribbles(labels, length=1.0, seed=0, width=3, min_area=1):
     ([0, 255], True)
     """
     labels = check_label_map(labels)
-    if not 0 <= length <= 1:
-        raise ValueError(f"`length` must lie between 0 and 1. Received: length={length!r}")
-    if isinstance(width, bool) or not isinstance(width, (int, np.integer)) or width < 1:
-        raise ValueError(f"`width` must be a positive integer. Received: width={width!r}")
+    check_number("length", length, low=0, high=1)
+    check_integer("width", width, low=1)
     if min_area < 0:
         raise ValueError(f"`min_area` must not be negative. Received: min_area={min_area!r}")
     random = np.random.default_rng(seed)

@@ -6,6 +6,7 @@ import pathlib
 
 import numpy as np
 
+from keras_wsseg.arguments import check_integer, check_number
 from keras_wsseg.imaging.file_names import normal_name
 from keras_wsseg.imaging.label_map import check_label_map
 from keras_wsseg.imaging.labels import OUTSIDE
@@ -205,8 +206,7 @@ def tags_of_labels(labels, num_classes, least=1):
     """
     least = check_least(least)
     labels = check_label_map(labels)
-    if isinstance(num_classes, bool) or not isinstance(num_classes, (int, np.integer)) or num_classes < 1:
-        raise ValueError(f"`num_classes` must be a positive integer. Received: num_classes={num_classes!r}")
+    check_integer("num_classes", num_classes, low=1)
     counts = np.bincount(labels.ravel(), minlength=256)
     wrong = np.flatnonzero(counts[num_classes:OUTSIDE]) + num_classes
     if wrong.size:
@@ -222,8 +222,8 @@ def tags_of_labels(labels, num_classes, least=1):
 
 def check_least(least):
     """`least` of `tags_of_labels`, or `ValueError` where it is neither a number of pixels nor a share."""
-    number = isinstance(least, (int, float, np.integer, np.floating)) and not isinstance(least, bool)
-    if not number or not (0 < least < 1 or (least >= 1 and least == int(least))):
+    check_number("least", least, above=0)
+    if least > 1 and least != int(least):
         raise ValueError(
             "`least` must be a number of pixels from 1, or a share above 0 and below 1. "
             f"Received: least={least!r}"

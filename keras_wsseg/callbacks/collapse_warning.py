@@ -1,9 +1,9 @@
 import logging
-import numbers
 
 import keras
 import numpy as np
 
+from keras_wsseg.arguments import check_number
 from keras_wsseg.callbacks.given_pictures import GivenPictures
 
 _SLACK = 0.01
@@ -45,8 +45,7 @@ class CollapseWarning(keras.callbacks.Callback):
 
     def __init__(self, images, class_names=None, limit=0.99, max_pictures=16):
         super().__init__()
-        if not (isinstance(limit, numbers.Real) and 0 < limit <= 1):
-            raise ValueError(f"`limit` must be above 0 and at most 1. Received: limit={limit!r}")
+        check_number("limit", limit, above=0, high=1)
         self._given = GivenPictures(images, max_pictures)
         self.class_names = None if class_names is None else [str(name) for name in class_names]
         self.limit = float(limit)

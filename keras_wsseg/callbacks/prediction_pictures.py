@@ -64,16 +64,16 @@ class PredictionPictures(EpochSheets):
         from_logits=True,
     ):
         super().__init__(
-            images,
-            directory,
-            class_names,
-            truth,
-            every,
-            tensorboard,
-            palette,
-            max_pictures,
-            value_range,
-            from_logits,
+            images=images,
+            directory=directory,
+            class_names=class_names,
+            truth=truth,
+            every=every,
+            tensorboard=tensorboard,
+            palette=palette,
+            max_pictures=max_pictures,
+            value_range=value_range,
+            from_logits=from_logits,
         )
         self.labels = self._given.label_maps("labels", labels)
 

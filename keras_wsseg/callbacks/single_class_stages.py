@@ -1,5 +1,6 @@
 import keras
 
+from keras_wsseg.arguments import check_integer, check_number
 from keras_wsseg.callbacks.annealing import Annealing
 from keras_wsseg.losses.single_class import SingleClassLoss
 
@@ -61,18 +62,13 @@ class SingleClassStages(keras.callbacks.Callback):
         if not isinstance(loss, SingleClassLoss):
             raise TypeError(f"loss must be a SingleClassLoss. Received: {type(loss).__name__}")
         for name, count in (("annealing_epochs", annealing_epochs), ("normal_epochs", normal_epochs)):
-            if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-                raise ValueError(f"{name} must be an integer of at least 0. Received: {name}={count!r}")
+            check_integer(name, count, low=0)
         if annealing_epochs and not 0 < first_sigma <= loss.crf.declared("sigma"):
             raise ValueError(
                 f"first_sigma must be above 0 and at most the loss's sigma, {loss.crf.declared('sigma'):g}. "
                 f"Received: first_sigma={first_sigma!r}"
             )
-        if not 0 <= annealing_weight < float("inf"):
-            raise ValueError(
-                "annealing_weight must be a finite number of at least 0. "
-                f"Received: annealing_weight={annealing_weight!r}"
-            )
+        check_number("annealing_weight", annealing_weight, low=0)
         self.loss, self.reset_optimizer = loss, reset_optimizer
         self.annealing_epochs, self.negative_epoch = annealing_epochs, annealing_epochs + normal_epochs
         self.first_sigma, self.annealing_weight = float(first_sigma), float(annealing_weight)

@@ -84,16 +84,16 @@ class TagPictures(EpochSheets):
         from_logits=True,
     ):
         super().__init__(
-            images,
-            directory,
-            class_names,
-            truth,
-            every,
-            tensorboard,
-            palette,
-            max_pictures,
-            value_range,
-            from_logits,
+            images=images,
+            directory=directory,
+            class_names=class_names,
+            truth=truth,
+            every=every,
+            tensorboard=tensorboard,
+            palette=palette,
+            max_pictures=max_pictures,
+            value_range=value_range,
+            from_logits=from_logits,
         )
         if estimate is not None and not callable(estimate):
             raise TypeError(f"`estimate` must be a function. Received: estimate={estimate!r}")

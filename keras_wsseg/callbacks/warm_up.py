@@ -1,5 +1,4 @@
-import numbers
-
+from keras_wsseg.arguments import check_integer
 from keras_wsseg.callbacks.per_step import PerStep
 from keras_wsseg.losses.segmentation_loss import SegmentationLoss
 
@@ -37,10 +36,8 @@ class WarmUp(PerStep):
         super().__init__()
         if not isinstance(loss, SegmentationLoss):
             raise TypeError(f"loss must be a loss of keras_wsseg. Received: {loss!r}")
-        for name, count in (("steps", steps), ("ramp", ramp)):
-            if not isinstance(count, numbers.Integral) or count < 0:
-                raise ValueError(f"{name} must be an integer of at least 0. Received: {name}={count!r}")
-        self.loss, self.steps, self.ramp = loss, int(steps), int(ramp)
+        self.loss = loss
+        self.steps, self.ramp = check_integer("steps", steps, low=0), check_integer("ramp", ramp, low=0)
         self._applied = None
 
     def weight_at(self, step):

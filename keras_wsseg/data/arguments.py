@@ -1,15 +1,7 @@
 """Arguments that several functions take, checked one way."""
 
-import numpy as np
-
-from keras_wsseg.imaging.labels import OUTSIDE
-
-
-def positive_integer(name, value):
-    """The value as an int, or an error that names the argument."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
-    return int(value)
+from keras_wsseg.arguments import check_integer
+from keras_wsseg.imaging.labels import MOST_CLASSES
 
 
 def check_further_batches(batch_size, **counts):
@@ -30,15 +22,9 @@ def check_further_batches(batch_size, **counts):
     >>> check_further_batches(8, unlabelled_batch=3, negative_batch=4)
     1
     """
-    left, total = batch_size, "`batch_size`"
+    left = batch_size
     for name, count in counts.items():
-        whole = isinstance(count, (int, np.integer)) and not isinstance(count, bool)
-        if not whole or not 0 <= count < left:
-            raise ValueError(
-                f"`{name}` must be an integer from 0 to {left - 1}, below {total}. Received: {name}={count!r}"
-            )
-        if count:
-            left, total = left - int(count), f"{total} less `{name}`"
+        left -= check_integer(name, count, low=0, high=left - 1)
     return left
 
 
@@ -49,7 +35,7 @@ def crop_pair(crop_size):
     except TypeError:
         pair = (crop_size, crop_size)
     try:
-        height, width = (positive_integer("crop_size", side) for side in pair)
+        height, width = (check_integer("crop_size", side, low=1) for side in pair)
     except ValueError as error:
         raise ValueError(
             "`crop_size` must be a positive integer or a pair (height, width) of them. "
@@ -79,14 +65,11 @@ def resolve_classes(num_classes, class_names, largest):
     """
     if num_classes is None:
         num_classes = largest + 1 if class_names is None else len(class_names)
-    if isinstance(num_classes, bool) or not isinstance(num_classes, (int, np.integer)):
-        raise ValueError(f"`num_classes` must be an integer. Received: num_classes={num_classes!r}")
-    if not 1 <= num_classes <= OUTSIDE:
-        raise ValueError(f"`num_classes` must be from 1 to {OUTSIDE}. Received: num_classes={num_classes}")
+    num_classes = check_integer("num_classes", num_classes, low=1, high=MOST_CLASSES)
     if class_names is None:
         class_names = range(num_classes)
     if len(class_names) != num_classes:
         raise ValueError(
             f"`class_names` must name all {num_classes} classes. Received: {len(class_names)} names"
         )
-    return int(num_classes), tuple(str(name) for name in class_names)
+    return num_classes, tuple(str(name) for name in class_names)

@@ -2,7 +2,8 @@
 
 import abc
 
-from keras_wsseg.data.arguments import check_further_batches, crop_pair, positive_integer
+from keras_wsseg.arguments import check_integer
+from keras_wsseg.data.arguments import check_further_batches, crop_pair
 from keras_wsseg.data.train_settings import TrainSettings
 
 # The kinds of pictures that a data set may have beside its own.
@@ -138,7 +139,7 @@ class SegmentationDataset(abc.ABC):
         """
         from keras_wsseg.data.pipeline import train_pipeline
 
-        batch_size = positive_integer("batch_size", batch_size)
+        batch_size = check_integer("batch_size", batch_size, low=1)
         settings = TrainSettings(
             batch_size=batch_size,
             crop=crop_pair(crop_size),
@@ -167,7 +168,7 @@ class SegmentationDataset(abc.ABC):
         Raises:
             ValueError: an argument is out of range.
         """
-        batch_size = positive_integer("batch_size", batch_size)
+        batch_size = check_integer("batch_size", batch_size, low=1)
         further = self._further_batches(batch_size, unlabelled_batch, negative_batch)
         return -(-len(self) // check_further_batches(batch_size, **further))
 
@@ -221,7 +222,7 @@ class SegmentationDataset(abc.ABC):
         """
         from keras_wsseg.data.pipeline import validation_pipeline
 
-        batch_size = positive_integer("batch_size", batch_size)
+        batch_size = check_integer("batch_size", batch_size, low=1)
         if pad_to_multiple is not None:
-            pad_to_multiple = positive_integer("pad_to_multiple", pad_to_multiple)
+            pad_to_multiple = check_integer("pad_to_multiple", pad_to_multiple, low=1)
         return validation_pipeline(self, batch_size, pad_to_multiple, bool(cache))

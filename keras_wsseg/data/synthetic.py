@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
-from keras_wsseg.data.arguments import positive_integer
+from keras_wsseg.arguments import check_integer
 
 SHAPE_NAMES = ("background", "ellipse", "polygon", "ring")
 TAG_NAMES = ("background", "disc", "square")
@@ -36,10 +36,10 @@ def synthetic_shapes(count, size=96, num_classes=4, seed=0):
     >>> images.shape, labels.shape, names
     ((2, 48, 48, 3), (2, 48, 48), ('background', 'ellipse', 'polygon', 'ring'))
     """
-    positive_integer("count", count)
-    if positive_integer("size", size) < 32:
+    check_integer("count", count, low=1)
+    if check_integer("size", size, low=1) < 32:
         raise ValueError(f"`size` must be at least 32. Received: size={size}")
-    if not 2 <= positive_integer("num_classes", num_classes) <= len(SHAPE_NAMES):
+    if not 2 <= check_integer("num_classes", num_classes, low=1) <= len(SHAPE_NAMES):
         raise ValueError(
             f"`num_classes` must be from 2 to {len(SHAPE_NAMES)}. Received: num_classes={num_classes}"
         )
@@ -73,8 +73,8 @@ def synthetic_object(count, size=64, seed=0, present=True):
     >>> images.shape, np.unique(labels).tolist(), names
     ((2, 32, 32, 3), [0, 1], ('background', 'ellipse'))
     """
-    positive_integer("count", count)
-    if positive_integer("size", size) < 32:
+    check_integer("count", count, low=1)
+    if check_integer("size", size, low=1) < 32:
         raise ValueError(f"`size` must be at least 32. Received: size={size}")
     drawn = [_one_object(size, present, np.random.default_rng((seed, index))) for index in range(count)]
     images, labels = (np.stack(arrays) for arrays in zip(*drawn, strict=True))
@@ -108,8 +108,8 @@ def synthetic_tags(count, size=64, seed=0):
     >>> tags.tolist()
     [[1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [1.0, 0.0, 1.0], [1.0, 1.0, 1.0]]
     """
-    positive_integer("count", count)
-    if positive_integer("size", size) < 32:
+    check_integer("count", count, low=1)
+    if check_integer("size", size, low=1) < 32:
         raise ValueError(f"`size` must be at least 32. Received: size={size}")
     held = [((), (1,), (2,), (1, 2))[index % 4] for index in range(count)]
     drawn = [

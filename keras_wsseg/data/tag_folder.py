@@ -127,7 +127,14 @@ class TagFolder(UniformPictures):
         else:
             found = _of_file(root, tags, names, origin, class_names, channels, value_range)
         names, files, rows, class_names, picture_format = found
-        super().__init__(class_names, picture_format, names, files, UNLABELLED, read_label_map)
+        super().__init__(
+            class_names=class_names,
+            picture_format=picture_format,
+            names=names,
+            files=files,
+            value=UNLABELLED,
+            read_labels=read_label_map,
+        )
         self.tags = np.stack(rows)
         if not self.tags[:, 1:].any():
             raise ValueError(

@@ -2,9 +2,8 @@
 
 import dataclasses
 
-import numpy as np
-
-from keras_wsseg.data.arguments import check_further_batches, positive_integer
+from keras_wsseg.arguments import check_integer, check_number
+from keras_wsseg.data.arguments import check_further_batches
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +38,7 @@ class TrainSettings:
     negative_batch: int = 0
 
     def __post_init__(self):
-        positive_integer("batch_size", self.batch_size)
+        check_integer("batch_size", self.batch_size, low=1)
         check_further_batches(
             self.batch_size, unlabelled_batch=self.unlabelled_batch, negative_batch=self.negative_batch
         )
@@ -57,14 +56,9 @@ class TrainSettings:
                 f"random. Received: scale={self.scale!r}"
             )
         object.__setattr__(self, "scale", (low, high))
-        if not 0 <= self.color_jitter < 1:
-            raise ValueError(
-                f"`color_jitter` must be at least 0 and below 1. Received: color_jitter={self.color_jitter!r}"
-            )
+        check_number("color_jitter", self.color_jitter, low=0, below=1)
         for name in ("seed", "first_epoch"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
-                raise ValueError(f"`{name}` must be a non-negative integer. Received: {name}={value!r}")
+            check_integer(name, getattr(self, name), low=0)
 
     @property
     def own_batch(self):

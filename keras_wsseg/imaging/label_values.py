@@ -1,7 +1,6 @@
 """What the values in label maps mean, where they are not the ids of classes."""
 
-import numpy as np
-
+from keras_wsseg.arguments import check_integer
 from keras_wsseg.imaging.file_names import normal_name
 from keras_wsseg.imaging.labels import MOST_CLASSES, OUTSIDE, UNLABELLED
 
@@ -40,8 +39,7 @@ def resolve_values(values, class_names):
             f"Received: values={values!r}"
         )
     for value in values:
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
-            raise ValueError(f"`values` must be of non-negative integers. Received: {value!r} in `values`")
+        check_integer("values", value, low=0)
     if class_names is None:
         class_names = tuple(dict.fromkeys(name for name in values.values() if name not in _RESERVED))
     class_names = tuple(map(normal_name, class_names))

@@ -1,12 +1,11 @@
 """Class activation maps as a layer."""
 
 import fractions
-import math
-import numbers
 
 import keras
 from keras import ops
 
+from keras_wsseg.arguments import check_number
 from keras_wsseg.ops.class_activation import check_gamma, class_activation_maps
 from keras_wsseg.ops.resize import resize_bilinear
 
@@ -131,10 +130,9 @@ def _scaled(pixels, scale):
 
 def _checked(scales):
     scales = tuple(scales) if isinstance(scales, list | tuple) else (scales,)
-    real = all(isinstance(scale, numbers.Real) and not isinstance(scale, bool) for scale in scales)
-    if not scales or not real or not all(0.001 <= scale < math.inf for scale in scales):
-        raise ValueError(f"scales must be numbers of at least 0.001, one or more. Received: scales={scales}")
-    return tuple(float(scale) for scale in scales)
+    if not scales:
+        raise ValueError("`scales` must hold at least one number. Received: scales=()")
+    return tuple(float(check_number("scales", scale, low=0.001)) for scale in scales)
 
 
 def _check_any_size(scores, scales):

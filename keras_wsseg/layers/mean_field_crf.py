@@ -4,8 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_wsseg.arguments import check_value_range
 from keras_wsseg.kernels import GaussianKernel
-from keras_wsseg.layers.standardize import check_value_range
 from keras_wsseg.ops.dense_gaussian import check_dense
 from keras_wsseg.ops.mean_field import check_same_grid, check_settings, mean_field
 

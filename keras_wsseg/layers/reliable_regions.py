@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
+from keras_wsseg.arguments import check_value_range
 from keras_wsseg.layers.class_activation_map import check_inputs
 from keras_wsseg.layers.mean_field_crf import MeanFieldCRF
-from keras_wsseg.layers.standardize import check_value_range
 from keras_wsseg.ops.reliable_regions import (
     agreeing_labels,
     check_maps,

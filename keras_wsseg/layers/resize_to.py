@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_wsseg.arguments import check_integer
 from keras_wsseg.ops.resize import resize_antialiased
 
 
@@ -36,10 +37,8 @@ class ResizeTo(keras.layers.Layer):
 
     def __init__(self, height, width, **kwargs):
         super().__init__(**kwargs)
-        for name, value in (("height", height), ("width", width)):
-            if isinstance(value, bool) or int(value) != value or value < 1:
-                raise ValueError(f"`{name}` must be a whole number, at least 1. Received: {name}={value}")
-        self.height, self.width = int(height), int(width)
+        self.height = check_integer("height", height, low=1)
+        self.width = check_integer("width", width, low=1)
 
     def call(self, inputs):
         return resize_antialiased(inputs, (self.height, self.width))

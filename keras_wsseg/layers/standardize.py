@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_wsseg.arguments import check_value_range
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """Mean red, green and blue of ImageNet's pictures in [0, 1]."""
 
@@ -95,14 +97,6 @@ class Standardize(keras.layers.Layer):
             "reverse_channels": self.reverse_channels,
         }
         return {**super().get_config(), **config}
-
-
-def check_value_range(value_range):
-    """`value_range` as two floats, or a `ValueError` that says what is wrong with it."""
-    low_high = tuple(float(x) for x in np.ravel(value_range))
-    if len(low_high) != 2 or not low_high[0] < low_high[1]:
-        raise ValueError(f"`value_range` must be two increasing numbers. Received: value_range={value_range}")
-    return low_high
 
 
 def _numbers(value):

@@ -1,9 +1,8 @@
-import numbers
-
 import keras
 from keras import ops
 
 from keras_wsseg import targets
+from keras_wsseg.arguments import check_number
 from keras_wsseg.imaging.labels import OUTSIDE
 from keras_wsseg.losses.loss_grid import whole_cells
 from keras_wsseg.losses.object_loss import chosen_mean
@@ -66,8 +65,7 @@ class AdaptivePriorLoss(SegmentationLoss):
     ):
         super().__init__(weight=weight, reduction=reduction, name=name, dtype=dtype)
         for argument, value in (("background_share", background_share), ("object_share", object_share)):
-            if not isinstance(value, numbers.Real) or not 0 <= value <= 1:
-                raise ValueError(f"{argument} must be from 0 to 1. Received: {argument}={value!r}")
+            check_number(argument, value, low=0, high=1)
         check_prior((background_share, object_share), grid)
         self.background_share, self.object_share = background_share, object_share
         self.grid, self.from_logits = grid, from_logits

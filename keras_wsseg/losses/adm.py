@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_wsseg.arguments import check_integer
 from keras_wsseg.losses.dense_regularizer import DenseRegularizer
 from keras_wsseg.ops.backend import mean_over_replicas
 from keras_wsseg.ops.dense_crf import propose_labels
@@ -63,24 +64,20 @@ class ADMLoss(DenseRegularizer):
         dtype=None,
     ):
         super().__init__(
-            weight,
-            sigma_rgb,
-            sigma_xy,
-            scale,
-            method,
-            landmarks,
-            seed,
-            from_logits,
-            reduction,
-            name,
-            dtype,
+            weight=weight,
+            sigma_rgb=sigma_rgb,
+            sigma_xy=sigma_xy,
+            scale=scale,
+            method=method,
+            landmarks=landmarks,
+            seed=seed,
+            from_logits=from_logits,
+            reduction=reduction,
+            name=name,
+            dtype=dtype,
             strength=strength,
         )
-        if not isinstance(iterations, int) or isinstance(iterations, bool) or iterations < 1:
-            raise ValueError(
-                f"iterations must be an integer of at least 1. Received: iterations={iterations!r}"
-            )
-        self.iterations = iterations
+        self.iterations = check_integer("iterations", iterations, low=1)
 
     def energy(self, y_true, y_pred):
         labels, guide, height, width = self._grid(y_true)

@@ -77,7 +77,17 @@ class DenseEnergyLoss(DenseRegularizer):
         dtype=None,
     ):
         super().__init__(
-            weight, sigma_rgb, sigma_xy, scale, method, landmarks, seed, from_logits, reduction, name, dtype
+            weight=weight,
+            sigma_rgb=sigma_rgb,
+            sigma_xy=sigma_xy,
+            scale=scale,
+            method=method,
+            landmarks=landmarks,
+            seed=seed,
+            from_logits=from_logits,
+            reduction=reduction,
+            name=name,
+            dtype=dtype,
         )
         if normalization not in NORMALIZATIONS:
             raise ValueError(

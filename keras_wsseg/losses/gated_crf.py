@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from keras_wsseg import targets
+from keras_wsseg.arguments import check_integer
 from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
 from keras_wsseg.kernels.gaussian_kernel import GaussianKernel, as_kernels
 from keras_wsseg.losses.loss_grid import scaled_size, whole_cells
@@ -82,8 +83,7 @@ class GatedCRFLoss(SegmentationLoss):
         dtype=None,
     ):
         super().__init__(weight=weight, reduction=reduction, name=name, dtype=dtype)
-        if not isinstance(radius, int) or isinstance(radius, bool) or radius < 1:
-            raise ValueError(f"radius must be an integer of at least 1. Received: radius={radius!r}")
+        check_integer("radius", radius, low=1)
         if normalization not in NORMALIZATIONS:
             raise ValueError(
                 f"normalization must be one of {NORMALIZATIONS}. Received: normalization={normalization!r}"

@@ -69,17 +69,17 @@ class KernelCutLoss(DenseRegularizer):
         if not self.shared_kernel:
             numbers.update(cut_sigma_rgb=cut_sigma_rgb, cut_sigma_xy=cut_sigma_xy)
         super().__init__(
-            weight,
-            sigma_rgb,
-            sigma_xy,
-            scale,
-            method,
-            landmarks,
-            seed,
-            from_logits,
-            reduction,
-            name,
-            dtype,
+            weight=weight,
+            sigma_rgb=sigma_rgb,
+            sigma_xy=sigma_xy,
+            scale=scale,
+            method=method,
+            landmarks=landmarks,
+            seed=seed,
+            from_logits=from_logits,
+            reduction=reduction,
+            name=name,
+            dtype=dtype,
             **numbers,
         )
 

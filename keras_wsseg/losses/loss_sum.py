@@ -1,8 +1,8 @@
-import math
 import numbers
 
 import keras
 
+from keras_wsseg.arguments import check_number
 from keras_wsseg.losses.segmentation_loss import SegmentationLoss
 
 
@@ -39,8 +39,7 @@ class LossSum(keras.losses.Loss):
             )
         terms, products = [], []
         for loss, factor in zip(losses, factors, strict=True):
-            if not isinstance(factor, numbers.Real) or not math.isfinite(factor):
-                raise ValueError(f"factors must be finite numbers. Received: {factor!r}")
+            check_number("factors", factor)
             parts = _parts(loss)
             terms += [term for term, _ in parts]
             products += [float(factor) * own for _, own in parts]

@@ -50,7 +50,14 @@ class NegativeLoss(ObjectLoss):
         name="negative",
         dtype=None,
     ):
-        super().__init__(weight, object_class, from_logits, reduction, name, dtype)
+        super().__init__(
+            weight=weight,
+            object_class=object_class,
+            from_logits=from_logits,
+            reduction=reduction,
+            name=name,
+            dtype=dtype,
+        )
 
     def energy(self, y_true, y_pred):
         scene = self._scene(y_true, y_pred)

@@ -58,7 +58,17 @@ class NormalizedCutLoss(DenseRegularizer):
         dtype=None,
     ):
         super().__init__(
-            weight, sigma_rgb, sigma_xy, scale, method, landmarks, seed, from_logits, reduction, name, dtype
+            weight=weight,
+            sigma_rgb=sigma_rgb,
+            sigma_xy=sigma_xy,
+            scale=scale,
+            method=method,
+            landmarks=landmarks,
+            seed=seed,
+            from_logits=from_logits,
+            reduction=reduction,
+            name=name,
+            dtype=dtype,
         )
 
     def energy(self, y_true, y_pred):

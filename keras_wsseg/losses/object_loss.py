@@ -3,6 +3,7 @@ import dataclasses
 from keras import ops
 
 from keras_wsseg import targets
+from keras_wsseg.arguments import check_integer
 from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
 from keras_wsseg.losses.loss_grid import whole_cells
 from keras_wsseg.losses.segmentation_loss import SegmentationLoss
@@ -37,10 +38,7 @@ class ObjectLoss(SegmentationLoss):
         dtype=None,
     ):
         super().__init__(weight=weight, reduction=reduction, name=name, dtype=dtype)
-        if isinstance(object_class, bool) or not isinstance(object_class, int) or object_class < 0:
-            raise ValueError(
-                f"object_class must be an integer of at least 0. Received: object_class={object_class!r}"
-            )
+        check_integer("object_class", object_class, low=0)
         self.object_class, self.from_logits = object_class, from_logits
 
     def _scene(self, y_true, y_pred):

@@ -1,5 +1,6 @@
 import keras
 
+from keras_wsseg.arguments import check_integer
 from keras_wsseg.losses.object_loss import ObjectLoss, chosen_mean
 from keras_wsseg.ops.object_priors import positional_energy
 
@@ -53,12 +54,16 @@ class PositionalLoss(ObjectLoss):
         name="positional",
         dtype=None,
     ):
-        super().__init__(weight, object_class, from_logits, reduction, name, dtype)
+        super().__init__(
+            weight=weight,
+            object_class=object_class,
+            from_logits=from_logits,
+            reduction=reduction,
+            name=name,
+            dtype=dtype,
+        )
         for argument, value in (("border", border), ("center", center)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(
-                    f"{argument} must be an integer of at least 1. Received: {argument}={value!r}"
-                )
+            check_integer(argument, value, low=1)
         self.border, self.center = border, center
 
     def energy(self, y_true, y_pred):

@@ -1,8 +1,6 @@
-import math
-import numbers
-
 import keras
 
+from keras_wsseg.arguments import check_number
 from keras_wsseg.losses.loss_sum import LossSum
 from keras_wsseg.losses.negative import NegativeLoss
 from keras_wsseg.losses.positional import PositionalLoss
@@ -75,10 +73,7 @@ class SingleClassLoss(LossSum):
             "negative_weight": negative_weight,
         }
         for argument, value in weights.items():
-            if not isinstance(value, numbers.Real) or not 0 <= value < math.inf:
-                raise ValueError(
-                    f"{argument} must be a finite number of at least 0. Received: {argument}={value!r}"
-                )
+            check_number(argument, value, low=0)
         common = {
             "object_class": object_class,
             "from_logits": from_logits,
@@ -91,7 +86,7 @@ class SingleClassLoss(LossSum):
         )
         self.positional = PositionalLoss(positional_weight, border, center, **common)
         self.negative = NegativeLoss(negative_weight, **common)
-        super().__init__([self.crf, self.volumetric, self.positional, self.negative], name=name)
+        super().__init__(losses=[self.crf, self.volumetric, self.positional, self.negative], name=name)
 
     def get_config(self):
         crf, volumetric, positional = self.crf, self.volumetric, self.positional

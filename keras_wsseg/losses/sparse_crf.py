@@ -62,7 +62,14 @@ class SparseCRFLoss(ObjectLoss):
         name="sparse_crf",
         dtype=None,
     ):
-        super().__init__(weight, object_class, from_logits, reduction, name, dtype)
+        super().__init__(
+            weight=weight,
+            object_class=object_class,
+            from_logits=from_logits,
+            reduction=reduction,
+            name=name,
+            dtype=dtype,
+        )
         self._declare(weight=weight, sigma=sigma)
 
     def _check(self, name, value):

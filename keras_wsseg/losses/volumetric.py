@@ -1,7 +1,6 @@
-import numbers
-
 import keras
 
+from keras_wsseg.arguments import check_number
 from keras_wsseg.losses.object_loss import ObjectLoss, chosen_mean
 from keras_wsseg.ops.object_priors import object_share, smallness_energy, volumetric_energy
 
@@ -63,10 +62,16 @@ class VolumetricLoss(ObjectLoss):
         name="volumetric",
         dtype=None,
     ):
-        super().__init__(weight, object_class, from_logits, reduction, name, dtype)
+        super().__init__(
+            weight=weight,
+            object_class=object_class,
+            from_logits=from_logits,
+            reduction=reduction,
+            name=name,
+            dtype=dtype,
+        )
         for argument, value in (("target", target), ("least", least)):
-            if not isinstance(value, numbers.Real) or not 0 <= value <= 1:
-                raise ValueError(f"{argument} must be from 0 to 1. Received: {argument}={value!r}")
+            check_number(argument, value, low=0, high=1)
         if small_reduction not in SMALL_REDUCTIONS:
             raise ValueError(
                 f"small_reduction must be one of {SMALL_REDUCTIONS}. "

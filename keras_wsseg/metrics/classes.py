@@ -2,16 +2,13 @@
 
 import operator
 
+from keras_wsseg.arguments import check_integer
+from keras_wsseg.imaging.labels import MOST_CLASSES
+
 
 def class_count(num_classes):
     """`num_classes` as an `int`, from 2 to 254: the ids above are reserved."""
-    try:
-        count = operator.index(num_classes)
-    except TypeError:
-        raise TypeError(f"`num_classes` must be an integer. Received: num_classes={num_classes!r}") from None
-    if not 2 <= count <= 254:
-        raise ValueError(f"`num_classes` must be 2 to 254. Received: num_classes={num_classes}")
-    return count
+    return check_integer("num_classes", num_classes, low=2, high=MOST_CLASSES)
 
 
 def class_ids(argument, ids, num_classes):

@@ -42,7 +42,7 @@ class Dice(ConfusionMetric):
     """
 
     def __init__(self, num_classes, classes=None, name="dice", dtype=None):
-        super().__init__(num_classes, name=name, dtype=dtype)
+        super().__init__(num_classes=num_classes, name=name, dtype=dtype)
         self.classes = class_ids(
             "classes", range(1, num_classes) if classes is None else classes, num_classes
         )

@@ -62,7 +62,15 @@ class FBeta(ObjectMetric):
         ignore_classes=(),
         dtype=None,
     ):
-        super().__init__(num_classes, object_class, threshold, from_logits, ignore_classes, name, dtype)
+        super().__init__(
+            num_classes=num_classes,
+            object_class=object_class,
+            threshold=threshold,
+            from_logits=from_logits,
+            ignore_classes=ignore_classes,
+            name=name,
+            dtype=dtype,
+        )
         self.beta_squared = checked_beta_squared(beta_squared)
 
     def score(self, confusion):

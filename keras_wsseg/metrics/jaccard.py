@@ -61,7 +61,15 @@ class Jaccard(ObjectMetric):
         ignore_classes=(),
         dtype=None,
     ):
-        super().__init__(num_classes, object_class, threshold, from_logits, ignore_classes, name, dtype)
+        super().__init__(
+            num_classes=num_classes,
+            object_class=object_class,
+            threshold=threshold,
+            from_logits=from_logits,
+            ignore_classes=ignore_classes,
+            name=name,
+            dtype=dtype,
+        )
         self.per_picture = bool(per_picture)
         if self.per_picture:
             self._sum_and_weight = self.add_variable(

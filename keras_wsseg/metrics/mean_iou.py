@@ -44,7 +44,7 @@ class MeanIoU(ConfusionMetric):
     """
 
     def __init__(self, num_classes, name="mean_iou", ignore_classes=(), dtype=None):
-        super().__init__(num_classes, ignore_classes=ignore_classes, name=name, dtype=dtype)
+        super().__init__(num_classes=num_classes, ignore_classes=ignore_classes, name=name, dtype=dtype)
 
     def score(self, confusion):
         hits = ops.diagonal(confusion)

@@ -1,10 +1,8 @@
 """The common half of the scores of one object class."""
 
-import numbers
-import operator
-
 from keras import ops
 
+from keras_wsseg.arguments import check_integer, check_number
 from keras_wsseg.metrics.confusion import ConfusionMetric
 
 
@@ -36,18 +34,15 @@ class ObjectMetric(ConfusionMetric):
         name=None,
         dtype=None,
     ):
-        super().__init__(num_classes, ignore_classes=ignore_classes, name=name, dtype=dtype)
-        self.object_class = _checked_class(object_class, self.num_classes)
+        super().__init__(num_classes=num_classes, ignore_classes=ignore_classes, name=name, dtype=dtype)
+        self.object_class = check_integer("object_class", object_class, low=0, high=self.num_classes - 1)
         if self.object_class in self.ignore_classes:
             raise ValueError(
                 "`ignore_classes` must not hold the object's class. "
                 f"Received: object_class={object_class}, ignore_classes={ignore_classes!r}"
             )
-        if threshold is not None and not (isinstance(threshold, numbers.Real) and 0 < threshold < 1):
-            raise ValueError(
-                "`threshold` must be above 0 and below 1, or None for the class of the highest score. "
-                f"Received: threshold={threshold!r}"
-            )
+        if threshold is not None:
+            check_number("threshold", threshold, above=0, below=1)
         self.threshold = None if threshold is None else float(threshold)
         self.from_logits = bool(from_logits)
 
@@ -73,18 +68,3 @@ class ObjectMetric(ConfusionMetric):
             "threshold": self.threshold,
             "from_logits": self.from_logits,
         }
-
-
-def _checked_class(object_class, num_classes):
-    try:
-        number = operator.index(object_class)
-    except TypeError:
-        raise TypeError(
-            f"`object_class` must be an integer. Received: object_class={object_class!r}"
-        ) from None
-    if not 0 <= number < num_classes:
-        raise ValueError(
-            f"`object_class` must be a class id from 0 to {num_classes - 1}. "
-            f"Received: object_class={object_class}"
-        )
-    return number

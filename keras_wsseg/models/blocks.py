@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_wsseg.arguments import check_integer
+
 STRIDES = (2, 4, 8, 16, 32)
 """Pixels of the picture to one of an encoder's features along each axis, from shallow to deep."""
 
@@ -59,10 +61,9 @@ def conv_bn_relu(x, filters, kernel_size, name, **kwargs):
 
 
 def check_at_least(minimum, **arguments):
-    """Raises a `ValueError` unless every argument is a whole number not below `minimum`."""
+    """Raises a `ValueError` unless every argument is an integer not below `minimum`."""
     for name, value in arguments.items():
-        if isinstance(value, bool) or int(value) != value or value < minimum:
-            raise ValueError(f"`{name}` must be a whole number, at least {minimum}. Received: {name}={value}")
+        check_integer(name, value, low=minimum)
 
 
 def check_one_of(allowed, **arguments):

@@ -5,6 +5,8 @@ import math
 import keras
 from keras import ops
 
+from keras_wsseg.arguments import check_value_range
+
 
 class RangeGuard:
     """Keeps the extremes of the pictures that pass through a compiled step, and judges them outside of it.
@@ -99,16 +101,8 @@ def parse_value_range(value_range):
     """Returns `(low, high)` as floats, or a dict of such pairs, or says what is wrong."""
     if isinstance(value_range, dict):
         return {name: parse_value_range(pair) for name, pair in value_range.items()}
-    try:
-        low, high = (float(bound) for bound in value_range)
-    except (TypeError, ValueError):
-        low = high = math.nan
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise ValueError(
-            "value_range must be two finite numbers, the first below the second. "
-            f"Received: value_range={value_range!r}"
-        )
-    return (low, high)
+    low, high = check_value_range(value_range)
+    return float(low), float(high)
 
 
 def _extreme(name, start):

@@ -131,7 +131,8 @@ class ReliableRegionMining(WeaklySupervisedModel):
             use_bias=False,
             dtype="float32",
         )
-        super().__init__(keras.Model(inputs, x, name="segmenter"), value_range, name=name)
+        segmenter = keras.Model(inputs, x, name="segmenter")
+        super().__init__(segmenter=segmenter, value_range=value_range, name=name)
         self.classifier = keras.Model(inputs, scores, name="classifier")
         self._both = keras.Model(inputs, [x, scores], name="branches")
         self._maps = ClassActivationMap(self.classifier, scales=scales, gamma=gamma)

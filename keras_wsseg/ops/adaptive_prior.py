@@ -1,10 +1,9 @@
 """How much each class must be favoured so that every class that is there gets its share of a picture."""
 
-import numbers
-
 import numpy as np
 from keras import ops
 
+from keras_wsseg.arguments import check_integer, check_number
 from keras_wsseg.ops.backend import matmul_float32
 from keras_wsseg.ops.prior_search import best, mean_labels, search_prior
 
@@ -99,14 +98,14 @@ def estimated_labels(probabilities, tags, beta):
 
 def check_prior(shares, grid):
     """Says what is wrong with settings that do not depend on the pictures."""
-    pair = isinstance(shares, (tuple, list)) and len(shares) == 2
-    if not pair or not all(isinstance(share, numbers.Real) and 0 <= share <= 1 for share in shares):
+    if not isinstance(shares, (tuple, list)) or len(shares) != 2:
         raise ValueError(
-            "shares must be two numbers from 0 to 1, of the background and of each object. "
+            "`shares` must be two numbers from 0 to 1, of the background and of each object. "
             f"Received: shares={shares!r}"
         )
-    if isinstance(grid, bool) or not isinstance(grid, int) or grid < 1:
-        raise ValueError(f"grid must be an integer of at least 1. Received: grid={grid!r}")
+    for share in shares:
+        check_number("shares", share, low=0, high=1)
+    check_integer("grid", grid, low=1)
 
 
 def logits_among_tags(logits, tags):

@@ -1,10 +1,8 @@
 """Class activation maps: where in a picture a classifier finds its reasons."""
 
-import math
-import numbers
-
 from keras import ops
 
+from keras_wsseg.arguments import check_number
 from keras_wsseg.ops.resize import resize_bilinear
 
 
@@ -65,9 +63,7 @@ def class_activation_maps(score_maps, tags, size, gamma=4.0, mask=None):
 
 def check_gamma(gamma):
     """Says what is wrong with the exponent of the background."""
-    number = isinstance(gamma, numbers.Real) and not isinstance(gamma, bool)
-    if not number or not 0 < gamma < math.inf:
-        raise ValueError(f"gamma must be a finite number greater than 0. Received: gamma={gamma!r}")
+    check_number("gamma", gamma, above=0)
 
 
 def _check_shapes(score_maps, tags, mask):

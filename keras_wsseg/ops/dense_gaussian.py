@@ -2,6 +2,7 @@
 
 import logging
 
+from keras_wsseg.arguments import check_integer
 from keras_wsseg.ops import backend
 from keras_wsseg.ops.exact_gaussian import ExactGaussian
 from keras_wsseg.ops.nystrom import NystromGaussian
@@ -111,10 +112,8 @@ def check_dense(method, landmarks, seed):
     """Says what is wrong with the arguments that choose the way."""
     if method not in METHODS:
         raise ValueError(f"method must be one of {METHODS}. Received: method={method!r}")
-    if not isinstance(landmarks, int) or isinstance(landmarks, bool) or landmarks < 1:
-        raise ValueError(f"landmarks must be an integer of at least 1. Received: landmarks={landmarks!r}")
-    if not isinstance(seed, int) or isinstance(seed, bool):
-        raise ValueError(f"seed must be an integer. Received: seed={seed!r}")
+    check_integer("landmarks", landmarks, low=1)
+    check_integer("seed", seed)
 
 
 def _fastest(pixels, landmarks):

@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from keras_wsseg.arguments import check_integer
 from keras_wsseg.ops import backend, tiles
 
 METHODS = ("tiles", "patches")
@@ -47,8 +48,7 @@ def local_gaussian_filter(values, features, radius, kernel_weights=None, method=
 
 def check_kernels(features, radius, kernel_weights, method):
     """Returns the features as a list of float32 tensors and as many kernel weights, or says what is wrong."""
-    if not isinstance(radius, int) or isinstance(radius, bool) or radius < 1:
-        raise ValueError(f"radius must be an integer of at least 1. Received: radius={radius!r}")
+    check_integer("radius", radius, low=1)
     if method not in METHODS:
         raise ValueError(f"method must be one of {METHODS}. Received: method={method!r}")
     features = list(features) if isinstance(features, (list, tuple)) else [features]

@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from keras_wsseg.arguments import check_integer
 from keras_wsseg.ops import backend
 from keras_wsseg.ops.dense_kernels import DenseKernels
 from keras_wsseg.ops.windowed_kernels import WindowedKernels
@@ -132,10 +133,9 @@ def check_settings(radius, iterations, normalization, include_self, method):
         )
     if include_self not in (None, True, False):
         raise ValueError(f"include_self must be True, False or None. Received: include_self={include_self!r}")
-    for name, value in (("radius", radius), ("iterations", iterations)):
-        whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-        if not whole and not (name == "radius" and value is None):
-            raise ValueError(f"{name} must be an integer of at least 1. Received: {name}={value!r}")
+    if radius is not None:
+        check_integer("radius", radius, low=1)
+    check_integer("iterations", iterations, low=1)
     if normalization not in NORMALIZATIONS:
         raise ValueError(
             f"normalization must be one of {NORMALIZATIONS}. Received: normalization={normalization!r}"

@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from keras_wsseg.arguments import check_integer
 from keras_wsseg.ops.dense_gaussian import check_dense
 from keras_wsseg.ops.dense_kernels import DenseKernels, with_positions
 from keras_wsseg.ops.local_gaussian import local_gaussian_filter
@@ -109,8 +110,8 @@ def check_neighborhood(kind, normalized, radius, method, landmarks, seed):
             "normalized must be True where kind='mean': without it a mean is no distribution. "
             f"Received: normalized={normalized!r}"
         )
-    if radius is not None and (not isinstance(radius, int) or isinstance(radius, bool) or radius < 1):
-        raise ValueError(f"radius must be None or an integer of at least 1. Received: radius={radius!r}")
+    if radius is not None:
+        check_integer("radius", radius, low=1)
     if radius is not None and method != "auto":
         raise ValueError(
             "method must be 'auto' where a radius is given: windowed kernels are exact. "

@@ -1,10 +1,10 @@
 """Labels that maps of the classes are sure enough of."""
 
 import fractions
-import numbers
 
 from keras import ops
 
+from keras_wsseg.arguments import check_number
 from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
 
 DIGIT = 256
@@ -98,9 +98,7 @@ def present_classes(tags):
 
 def check_share(share):
     """Says what is wrong with the share of pixels that stay."""
-    number = isinstance(share, numbers.Real) and not isinstance(share, bool)
-    if not number or not 0 < share <= 1:
-        raise ValueError(f"share must be a number within (0, 1]. Received: share={share!r}")
+    check_number("share", share, above=0, high=1)
 
 
 def check_maps(maps, tags=None, mask=None):

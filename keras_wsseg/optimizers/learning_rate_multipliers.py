@@ -1,12 +1,12 @@
 """One optimizer, several learning rates."""
 
 import collections.abc
-import math
-import numbers
 import re
 
 import keras
 from keras import ops
+
+from keras_wsseg.arguments import check_number
 
 # Of all optimizers in Keras; Muon decays what it leaves to Adam by a rate of its own.
 _DECAYS = ("weight_decay", "adam_weight_decay")
@@ -248,9 +248,5 @@ def _checked_patterns(multipliers):
             raise ValueError(
                 f"each pattern of `multipliers` must be a regular expression. Received: {pattern!r}"
             ) from error
-        if not isinstance(factor, numbers.Real) or not math.isfinite(factor) or factor < 0:
-            raise ValueError(
-                "each factor of `multipliers` must be a finite number, at least 0. "
-                f"Received: {factor!r} for {pattern!r}"
-            )
+        check_number(f"multipliers[{pattern!r}]", factor, low=0)
     return tuple((pattern, float(factor)) for pattern, factor in multipliers.items())

@@ -1,7 +1,8 @@
 """What a service takes on at once, and how large and how slow it may be."""
 
 import dataclasses
-import math
+
+from keras_wsseg.arguments import check_integer, check_number
 
 # Pillow refuses pictures of more pixels than this by itself.
 MOST_PIXELS = 178_956_970
@@ -21,8 +22,7 @@ class ServiceLimits:
         grace: seconds that requests in hand are given when the service is told to stop, 0 or more.
 
     Raises:
-        TypeError: if a count is no integer, or a time no number.
-        ValueError: if one of them is out of range.
+        ValueError: if a count is no integer, a time no number, or one of them out of range.
 
     Example:
 
@@ -45,18 +45,10 @@ class ServiceLimits:
             ("max_bytes", 1, 2**40),
             ("max_pixels", 1, MOST_PIXELS),
         ):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise TypeError(f"`{name}` must be an integer. Received: {name}={value!r}")
-            if not low <= value <= high:
-                raise ValueError(f"`{name}` must be {low} to {high}. Received: {name}={value}")
-        for name in ("timeout", "read_timeout", "grace"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise TypeError(f"`{name}` must be a number of seconds. Received: {name}={value!r}")
-            if not (math.isfinite(value) and (value > 0 or (name == "grace" and value == 0))):
-                wanted = "at least 0" if name == "grace" else "greater than 0"
-                raise ValueError(f"`{name}` must be {wanted} and finite. Received: {name}={value}")
+            check_integer(name, getattr(self, name), low, high)
+        for name in ("timeout", "read_timeout"):
+            check_number(name, getattr(self, name), above=0)
+        check_number("grace", self.grace, low=0)
 
     @property
     def most_held(self):

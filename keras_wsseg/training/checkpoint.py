@@ -28,7 +28,7 @@ class Checkpoint(keras.callbacks.BackupAndRestore):
     """
 
     def __init__(self, folder):
-        super().__init__(str(folder), double_checkpoint=False, delete_checkpoint=False)
+        super().__init__(backup_dir=str(folder), double_checkpoint=False, delete_checkpoint=False)
         self._note = pathlib.Path(self._training_metadata_path)
 
     def on_train_begin(self, logs=None):

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from keras_wsseg.arguments import check_integer
 from keras_wsseg.imaging.labels import UNLABELLED
 from keras_wsseg.imaging.overlay import checked_labels, overlay
 from keras_wsseg.imaging.rgb import rgb_picture
-from keras_wsseg.visualization.checked_integer import checked_integer
 from keras_wsseg.visualization.contact_sheet import contact_sheet
 from keras_wsseg.visualization.film_strip import film_strip
 from keras_wsseg.visualization.neighbour_weights import checked_sigma, neighbour_weights_picture
@@ -110,7 +110,7 @@ def annealing_column(
     """
     checked_kind(kind)
     sigma = checked_sigma("sigma", sigma)
-    number = checked_integer("object_class", object_class, 0)
+    number = check_integer("object_class", object_class, low=0)
     _check_length("probabilities", probabilities, images)
     rows = []
     for image, one in zip(images, probabilities, strict=True):
@@ -145,7 +145,7 @@ def annealing_film(
     3
     """
     checked_kind(kind)
-    number = checked_integer("object_class", object_class, 0)
+    number = check_integer("object_class", object_class, low=0)
     if truth is not None:
         _check_length("truth", truth, images)
     rows = []

@@ -3,8 +3,8 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from keras_wsseg.arguments import check_integer
 from keras_wsseg.imaging.palette import as_palette
-from keras_wsseg.visualization.checked_integer import checked_integer
 
 PAPER = (255, 255, 255)
 INK = (32, 33, 36)
@@ -40,7 +40,7 @@ def contact_sheet(rows, titles=None, class_names=None, palette=None, caption=Non
     >>> contact_sheet([[grey, grey], [grey, None]], titles=["image", "prediction"], cell=40).shape[-1]
     3
     """
-    cell = checked_integer("cell", cell, 32)
+    cell = check_integer("cell", cell, low=32)
     columns = _checked_columns(rows, titles)
     palette = as_palette(palette)
     if class_names is not None and len(class_names) > len(palette):

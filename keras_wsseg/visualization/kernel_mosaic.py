@@ -1,9 +1,8 @@
 """What a Gaussian kernel sees in a picture."""
 
-import operator
-
 import numpy as np
 
+from keras_wsseg.arguments import check_integer
 from keras_wsseg.imaging.rgb import checked_image, unit_values
 
 
@@ -46,12 +45,7 @@ def kernel_mosaic(image, xy=12.0, rgb=0.1, radius=15, value_range=(0, 255)):
             raise ValueError(f"`{name}` must be positive, or None to leave it out. Received: {name}={sigma}")
     if xy is None and rgb is None:
         raise ValueError("`xy` or `rgb` must be given. Received: xy=None, rgb=None")
-    try:
-        side = 2 * operator.index(radius) + 1
-    except TypeError:
-        raise TypeError(f"`radius` must be an integer. Received: radius={radius!r}") from None
-    if radius < 1:
-        raise ValueError(f"`radius` must be at least 1. Received: radius={radius}")
+    side = 2 * check_integer("radius", radius, low=1) + 1
     colours = unit_values(checked_image(image), value_range)
     rows, columns = (np.arange(n) for n in colours.shape[:2])
     anchor_rows, anchor_columns = (

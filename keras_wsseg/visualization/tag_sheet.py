@@ -3,11 +3,11 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from keras_wsseg.arguments import check_integer
 from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
 from keras_wsseg.imaging.overlay import checked_labels, overlay
 from keras_wsseg.imaging.palette import as_palette
 from keras_wsseg.imaging.rgb import rgb_picture
-from keras_wsseg.visualization.checked_integer import checked_integer
 from keras_wsseg.visualization.contact_sheet import INK, PAPER, contact_sheet
 
 # Dark red through orange to pale yellow, which no grey picture under it can be taken for.
@@ -74,7 +74,7 @@ def tag_sheet(
     >>> tag_sheet([image], [maps], [np.full((8, 8), 255)], [maps], class_names=["ground", "dog"]).dtype
     dtype('uint8')
     """
-    cell = checked_integer("cell", cell, 32)
+    cell = check_integer("cell", cell, low=32)
     given = (("maps", maps), ("labels", labels), ("probabilities", probabilities), ("truth", truth))
     for name, values in given:
         if values is not None and len(values) != len(images):

@@ -143,8 +143,16 @@ def test_single_clicks_suffice():
         ({"picture": np.zeros((2, 2), bool)}, ValueError, "`picture` must hold numbers .* dtype=bool$"),
         ({"picture": np.full((2, 2), 300)}, ValueError, r"value_range=\(0, 255\). Received: .* 300 to 300$"),
         ({"picture": np.full((2, 2), np.nan)}, ValueError, "Received: values from nan to nan$"),
-        ({"value_range": (1, 1)}, ValueError, r"`value_range` must rise. Received: value_range=\(1, 1\)$"),
-        ({"iterations": 0}, ValueError, "`iterations` must be a positive integer. Received: iterations=0$"),
+        (
+            {"value_range": (1, 1)},
+            ValueError,
+            r"`value_range` must be two .* Received: value_range=\(1, 1\)$",
+        ),
+        (
+            {"iterations": 0},
+            ValueError,
+            "`iterations` must be an integer of at least 1. Received: iterations=0$",
+        ),
         ({"iterations": 1.5}, ValueError, "Received: iterations=1.5$"),
         ({"unclaimed": 254}, ValueError, "`unclaimed` must be a class id or 255. Received: unclaimed=254$"),
         ({"seed": -1}, ValueError, "`seed` must be an integer from 0 .* Received: seed=-1$"),

@@ -103,9 +103,9 @@ def test_on_a_real_label_map(real_data):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"length": -0.1}, r"`length` must lie between 0 and 1. Received: length=-0.1"),
+        ({"length": -0.1}, r"`length` must be a number from 0 to 1. Received: length=-0.1"),
         ({"length": 1.1}, r"Received: length=1.1"),
-        ({"width": 0}, r"`width` must be a positive integer. Received: width=0"),
+        ({"width": 0}, r"`width` must be an integer of at least 1. Received: width=0"),
         ({"width": 1.5}, r"Received: width=1.5"),
         ({"min_area": -1}, r"`min_area` must not be negative. Received: min_area=-1"),
     ],

@@ -206,7 +206,11 @@ def test_tags_of_a_label_map():
     [
         ([[0, 3]], {}, "class ids 0 to 2, 254 or 255. Received: class id 3"),
         ([0], {}, r"`labels` must have shape \(height, width\)"),
-        ([[0]], {"num_classes": 0}, "`num_classes` must be a positive integer. Received: num_classes=0"),
+        (
+            [[0]],
+            {"num_classes": 0},
+            "`num_classes` must be an integer of at least 1. Received: num_classes=0",
+        ),
         (
             [[0]],
             {"least": 0},

@@ -156,11 +156,15 @@ def test_value_range_comes_from_the_model_or_the_argument(task, tmp_path):
         ({"epochs": 0}, ValueError, "`epochs` must be at least 1. Received: epochs=0$"),
         ({"every": 0}, ValueError, "`every` must be at least 1. Received: every=0$"),
         ({"truth": []}, ValueError, "`truth` must have an entry for each of the 1 pictures. Received: 0"),
-        ({"object_class": -1}, ValueError, "`object_class` must be at least 0. Received: object_class=-1$"),
+        (
+            {"object_class": -1},
+            ValueError,
+            "`object_class` must be an integer of at least 0. Received: object_class=-1$",
+        ),
         ({"kind": "grey"}, ValueError, "`kind` must be one of .* Received: kind='grey'$"),
         ({"max_pictures": 0}, ValueError, "`max_pictures` must be at least 1. Received: max_pictures=0$"),
-        ({"value_range": (1, 0)}, ValueError, "`value_range` must rise. "),
-        ({"cell": 3}, ValueError, "`cell` must be at least 32. Received: cell=3$"),
+        ({"value_range": (1, 0)}, ValueError, "`value_range` must be two. "),
+        ({"cell": 3}, ValueError, "`cell` must be an integer of at least 32. Received: cell=3$"),
     ],
 )
 def test_bad_arguments(tmp_path, change, error, message):
@@ -173,7 +177,7 @@ def test_bad_arguments(tmp_path, change, error, message):
     ("options", "message"),
     [
         ({"loss": losses.SparseCRFLoss()}, "loss must be the very object .* another SparseCRFLoss$"),
-        ({"object_class": 2}, "must be a class id from 0 to 1. Received: object_class=2$"),
+        ({"object_class": 2}, "must be an integer from 0 to 1. Received: object_class=2$"),
         ({"value_range": (0, 1)}, r"`image` must lie within value_range=\(0, 1\)"),
     ],
 )

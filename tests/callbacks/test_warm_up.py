@@ -22,12 +22,12 @@ def test_weight_by_step():
         (
             (losses.GatedCRFLoss(), -1),
             ValueError,
-            "steps must be an integer of at least 0. Received: steps=-1",
+            "`steps` must be an integer of at least 0. Received: steps=-1",
         ),
         (
             (losses.GatedCRFLoss(), 1, 2.5),
             ValueError,
-            "ramp must be an integer of at least 0. Received: ramp=2.5",
+            "`ramp` must be an integer of at least 0. Received: ramp=2.5",
         ),
     ],
 )

@@ -39,7 +39,7 @@ def test_a_model_from_elsewhere(tmp_path):
     [
         (["--class-names", "one"], "`class_names` must name the 2 classes that the segmenter tells apart."),
         (["--class-names", "a,a"], "`class_names` must be different texts."),
-        (["--tolerance", "0"], "`tolerance` must be above 0. Received: tolerance=0.0"),
+        (["--tolerance", "0"], "`tolerance` must be a number above 0. Received: tolerance=0.0"),
         (
             ["--tolerance", "1e-30"],
             "`segmenter` must give the same probabilities in ONNX Runtime in float32 as in Keras",

@@ -166,11 +166,11 @@ def test_a_port_in_use_is_told_in_a_line(served, fails):
             "A segmenter to serve must be an .onnx file of `keras-wsseg export`. Received: 'x.keras'",
         ),
         (["absent.onnx"], "`path` must be an existing file. Received: path='absent.onnx'"),
-        (["absent.onnx", "--queue", "-1"], "`queue` must be 0 to 100000. Received: queue=-1"),
+        (["absent.onnx", "--queue", "-1"], "`queue` must be an integer from 0 to 100000. Received: queue=-1"),
         (["absent.onnx", "--queue", "x"], "argument --queue: invalid int value: 'x'"),
         (
             ["absent.onnx", "--timeout", "0"],
-            "`timeout` must be greater than 0 and finite. Received: timeout=0.0",
+            "`timeout` must be a number above 0. Received: timeout=0.0",
         ),
         (
             ["absent.onnx", "--allow-origin", "example.org"],

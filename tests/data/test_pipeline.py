@@ -253,7 +253,7 @@ def test_a_model_is_fitted_and_learns_the_ground():
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"batch_size": 0}, r"`batch_size` must be a positive integer. Received: batch_size=0"),
+        ({"batch_size": 0}, r"`batch_size` must be an integer of at least 1. Received: batch_size=0"),
         ({"crop_size": 0}, r"pair \(height, width\) of them. Received: crop_size=0"),
         ({"crop_size": (4, 5, 6)}, r"Received: crop_size=\(4, 5, 6\)"),
         ({"scale": (2, 1)}, r"0 < low <= high. Received: scale=\(2, 1\)"),
@@ -261,8 +261,8 @@ def test_a_model_is_fitted_and_learns_the_ground():
         ({"scale": (0, 1)}, r"Received: scale=\(0, 1\)"),
         ({"whole": True, "scale": (1, 1)}, r"left at \(0.5, 2.0\) where `whole=True`.* scale=\(1, 1\)"),
         ({"color_jitter": 1}, r"at least 0 and below 1. Received: color_jitter=1"),
-        ({"seed": -1}, r"`seed` must be a non-negative integer. Received: seed=-1"),
-        ({"first_epoch": 0.5}, r"`first_epoch` must be a non-negative integer. Received: first_epoch=0.5"),
+        ({"seed": -1}, r"`seed` must be an integer of at least 0. Received: seed=-1"),
+        ({"first_epoch": 0.5}, r"`first_epoch` must be an integer of at least 0. Received: first_epoch=0.5"),
     ],
 )
 def test_arguments_of_training_are_checked(arguments, text):

@@ -258,7 +258,10 @@ def test_nothing_annotated(root):
         ({"num_classes": 4}, r"lines of '.*classes.txt', 3. Received: num_classes=4"),
         ({"num_classes": 4, "class_names": "ab"}, r"must name all 4 classes. Received: 2 names"),
         ({"num_classes": 255, "class_names": "ab"}, r"from 1 to 254. Received: num_classes=255"),
-        ({"num_classes": 2.5, "class_names": "ab"}, r"must be an integer. Received: num_classes=2.5"),
+        (
+            {"num_classes": 2.5, "class_names": "ab"},
+            r"must be an integer from 1 to 254. Received: num_classes=2.5",
+        ),
         ({"value_range": (1, 0)}, r"two finite numbers, .* Received: value_range=\(1, 0\)"),
         ({"value_range": 255}, r"two finite numbers, .* Received: value_range=255"),
         ({"ignore_values": (256,)}, r"ids from 0 to 255. Received: ignore_values=\(256,\)"),
@@ -268,7 +271,7 @@ def test_nothing_annotated(root):
             {"annotation": "labels", "scribble_length": 0.5},
             r"`scribble_length` has an effect on scribbles and simulated_scribbles only",
         ),
-        ({"scribble_length": -1}, r"between 0 and 1. Received: length=-1"),
+        ({"scribble_length": -1}, r"from 0 to 1. Received: length=-1"),
         ({"scribble_width": 1}, r"`scribble_width` has .* Received: annotation='scribbles'"),
         (
             {"seed": 1},
@@ -283,7 +286,7 @@ def test_nothing_annotated(root):
         ({"stuff_classes": (0,)}, r"`stuff_classes` has an effect on simulated_clicks only"),
         ({"annotation": "simulated_clicks", "click_size": 2}, r"positive odd integer. Received: size=2"),
         ({"annotation": "simulated_clicks", "stuff_classes": ["sky"]}, r"Received: 'sky' among 3 classes"),
-        ({"annotation": "simulated_scribbles", "scribble_length": 2}, r"between 0 and 1. Received: length=2"),
+        ({"annotation": "simulated_scribbles", "scribble_length": 2}, r"from 0 to 1. Received: length=2"),
     ],
 )
 def test_arguments_are_checked(root, arguments, text):
@@ -383,9 +386,7 @@ def test_dense_labels_may_show_one_class_alone(root):
 def test_label_maps_of_different_depths_are_refused(root):
     masks_of(root, (0, 1))
     Image.fromarray(np.eye(24, 30) > 0).save(root / "masks" / "b.png")
-    with pytest.raises(
-        ValueError, match=r"must have the 8 bits a pixel of .*a.png'.* 1 in .*b.png'"
-    ):
+    with pytest.raises(ValueError, match=r"must have the 8 bits a pixel of .*a.png'.* 1 in .*b.png'"):
         SegmentationFolder(root, "masks")
 
 

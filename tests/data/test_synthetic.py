@@ -47,7 +47,7 @@ def test_fewer_classes(num_classes):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"count": 0}, "`count` must be a positive integer. Received: count=0"),
+        ({"count": 0}, "`count` must be an integer of at least 1. Received: count=0"),
         ({"size": 31}, "`size` must be at least 32. Received: size=31"),
         ({"num_classes": 1}, "`num_classes` must be from 2 to 4. Received: num_classes=1"),
         ({"num_classes": 5}, "Received: num_classes=5"),
@@ -104,7 +104,7 @@ def test_colour_alone_does_not_solve_the_tagged_pictures():
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"count": 0}, "`count` must be a positive integer. Received: count=0"),
+        ({"count": 0}, "`count` must be an integer of at least 1. Received: count=0"),
         ({"count": 1, "size": 31}, "`size` must be at least 32. Received: size=31"),
     ],
 )

@@ -176,7 +176,7 @@ def test_arrays_take_images_without_labels():
 
 
 def test_wrong_lists_are_told(root):
-    with pytest.raises(FileNotFoundError, match=r"A list must be there as a file. Received: '.*none.txt'"):
+    with pytest.raises(FileNotFoundError, match=r"The list must be there as a file. Received: '.*none.txt'"):
         SegmentationFolder(root, unlabelled_split="none")
     for line, text in (
         ("p03", "once, and not among the annotated pictures. Received: 'p03'"),
@@ -218,7 +218,7 @@ def test_wrong_batches_are_told(root):
     plain, mixed = SegmentationFolder(root), SegmentationFolder(root, unlabelled_split="more")
     for folder, batch, unlabelled, text in (
         (plain, 4, 2, r"needs pictures without annotation, in `unlabelled`. Received: unlabelled_batch=2"),
-        (mixed, 4, 4, r"an integer from 0 to 3, below `batch_size`. Received: unlabelled_batch=4"),
+        (mixed, 4, 4, r"an integer from 0 to 3. Received: unlabelled_batch=4"),
         (mixed, 4, -1, r"Received: unlabelled_batch=-1"),
         (mixed, 4, 1.5, r"Received: unlabelled_batch=1.5"),
         (mixed, 1, None, r"`batch_size` must be at least 2 to hold .* Received: batch_size=1"),

@@ -37,9 +37,12 @@ def test_nan_exceeds_every_limit():
 @pytest.mark.parametrize(
     "given,words",
     [
-        ({"tolerance": 0}, r"`tolerance` must be above 0\. Received: tolerance=0"),
-        ({"mean_tolerance": -1}, r"`mean_tolerance` must be above 0\. Received: mean_tolerance=-1"),
-        ({"min_equal_classes": 99}, r"`min_equal_classes` must be 0 to 1\. Received: min_equal_classes=99"),
+        ({"tolerance": 0}, r"`tolerance` must be a number above 0\. Received: tolerance=0"),
+        ({"mean_tolerance": -1}, r"`mean_tolerance` must be a number above 0\. Received: mean_tolerance=-1"),
+        (
+            {"min_equal_classes": 99},
+            r"`min_equal_classes` must be a number from 0 to 1\. Received: min_equal_classes=99",
+        ),
     ],
 )
 def test_limits_out_of_range_are_refused(given, words):

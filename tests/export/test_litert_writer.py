@@ -177,6 +177,6 @@ def test_bad_arguments_are_refused(tiny_segmenter, tmp_path):
         to_litert(tiny_segmenter(), tmp_path)
     with pytest.raises(ValueError, match=r"`size` must be None, or pixels .* Received: size=0"):
         to_litert(tiny_segmenter(), tmp_path / "a.tflite", size=0)
-    with pytest.raises(ValueError, match="`min_equal_classes` must be 0 to 1"):
+    with pytest.raises(ValueError, match="`min_equal_classes` must be a number from 0 to 1"):
         to_litert(tiny_segmenter(), tmp_path / "a.tflite", min_equal_classes=2)
     assert list(tmp_path.iterdir()) == []

@@ -229,7 +229,7 @@ def test_mixed_precision_is_exported_in_float32(tmp_path):
     "arguments,words",
     [
         ({"opset": 19}, r"`opset` must be one of 15, 16, 17, 18\. Received: opset=19"),
-        ({"tolerance": 0}, r"`tolerance` must be above 0\. Received: tolerance=0"),
+        ({"tolerance": 0}, r"`tolerance` must be a number above 0\. Received: tolerance=0"),
         ({"class_names": ["a"]}, r"`class_names` must name the 4 classes .* Received: class_names=\['a'\]"),
         ({"class_names": ["a", "b", "c", "a"]}, r"`class_names` must be different texts"),
         ({"palette": [(0, 0, 0)]}, r"`palette` must hold .* each of the 4 classes"),
@@ -273,14 +273,14 @@ def test_mixed_precision_is_exported_in_float32(tmp_path):
             {"metadata": {"precision": "x"}},
             r"`metadata` must not hold .* Received: metadata=\{'precision': 'x'\}",
         ),
-        ({"mean_tolerance": 0}, r"`mean_tolerance` must be above 0"),
+        ({"mean_tolerance": 0}, r"`mean_tolerance` must be a number above 0"),
         (
             {"check_sizes": (64, 64)},
             r"`check_sizes` must be a list of \(height, width\).* Received: .*\(64, 64\)",
         ),
         ({"outputs": [["classes"]]}, r"`outputs` must be a list of"),
         ({"palette": [(0.9, 0.2, 0.1)] * 4}, r"`palette` must hold .* of 0 to 255"),
-        ({"min_equal_classes": 2}, r"`min_equal_classes` must be 0 to 1"),
+        ({"min_equal_classes": 2}, r"`min_equal_classes` must be a number from 0 to 1"),
     ],
 )
 def test_bad_arguments_are_refused(tiny_segmenter, tmp_path, arguments, words):

@@ -156,7 +156,7 @@ def test_a_segmenter_that_cannot_be_traced_is_one_sentence(tmp_path):
 def test_bad_arguments_are_refused(tiny_segmenter, tmp_path):
     with pytest.raises(FileNotFoundError, match="`path` must lie in an existing folder"):
         to_saved_model(tiny_segmenter(), tmp_path / "nowhere" / "saved")
-    with pytest.raises(ValueError, match=r"`tolerance` must be above 0\. Received: tolerance=0"):
+    with pytest.raises(ValueError, match=r"`tolerance` must be a number above 0\. Received: tolerance=0"):
         to_saved_model(tiny_segmenter(), tmp_path / "saved", tolerance=0)
     with pytest.raises(ValueError, match="`input` must be one of float32, uint8"):
         to_saved_model(tiny_segmenter(), tmp_path / "saved", input="int8")

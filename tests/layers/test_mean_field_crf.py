@@ -204,8 +204,8 @@ def test_sizes_that_differ_at_run_time():
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"radius": 0}, "radius must be an integer of at least 1. Received: radius=0"),
-        ({"iterations": 1.5}, "iterations must be an integer of at least 1. Received: iterations=1.5"),
+        ({"radius": 0}, "`radius` must be an integer of at least 1. Received: radius=0"),
+        ({"iterations": 1.5}, "`iterations` must be an integer of at least 1. Received: iterations=1.5"),
         ({"normalization": "both"}, "normalization must be one of .* Received: normalization='both'"),
         ({"compatibility": "pots"}, "compatibility must be one of .* Received: compatibility='pots'"),
         ({"compatibility": [[0, 1]]}, r"a square matrix of finite numbers. Received: compatibility="),

@@ -99,7 +99,7 @@ def test_config_and_saved_functional_model(size, tmp_path):
     [
         ({"shares": 0.4}, "shares must be two numbers from 0 to 1, .* Received: shares=0.4"),
         ({"shares": (-0.1, 0.2)}, r"shares must be two numbers .* Received: shares=\(-0.1, 0.2\)"),
-        ({"grid": True}, "grid must be an integer of at least 1. Received: grid=True"),
+        ({"grid": True}, "`grid` must be an integer of at least 1. Received: grid=True"),
     ],
 )
 def test_bad_arguments(settings, text):

@@ -53,5 +53,5 @@ def test_fully_labelled_pictures_leave_nothing_to_propose():
 
 @pytest.mark.parametrize("iterations", (0, 2.0, True))
 def test_iterations_must_be_a_number_of_steps(iterations):
-    with pytest.raises(ValueError, match="iterations must be an integer of at least 1. Received"):
+    with pytest.raises(ValueError, match="`iterations` must be an integer of at least 1. Received"):
         losses.ADMLoss(iterations=iterations)

@@ -149,8 +149,8 @@ def test_fit_save_and_load(kind, tmp_path):
         ({"scale": 0}, "scale must be greater than 0 and at most 1. Received: scale=0"),
         ({"scale": 1.5}, "scale must be greater than 0 and at most 1. Received: scale=1.5"),
         ({"method": "tiles"}, "method must be one of .* Received: method='tiles'"),
-        ({"landmarks": 0}, "landmarks must be an integer of at least 1. Received: landmarks=0"),
-        ({"seed": 1.5}, "seed must be an integer. Received: seed=1.5"),
+        ({"landmarks": 0}, "`landmarks` must be an integer of at least 1. Received: landmarks=0"),
+        ({"seed": 1.5}, "`seed` must be an integer. Received: seed=1.5"),
     ],
 )
 def test_bad_arguments(kind, arguments, text):

@@ -282,8 +282,8 @@ def test_annealed_numbers_reach_a_compiled_step():
         ({"radius": 0}, "radius must be None or an integer of at least 1. Received: radius=0"),
         ({"radius": 2, "method": "nystrom"}, "method must be 'auto' where a radius is given.*'nystrom'"),
         ({"method": "tiles"}, "method must be one of .* Received: method='tiles'"),
-        ({"landmarks": 0}, "landmarks must be an integer of at least 1. Received: landmarks=0"),
-        ({"seed": 1.5}, "seed must be an integer. Received: seed=1.5"),
+        ({"landmarks": 0}, "`landmarks` must be an integer of at least 1. Received: landmarks=0"),
+        ({"seed": 1.5}, "`seed` must be an integer. Received: seed=1.5"),
         (
             {"kernels": []},
             r"kernels must be a GaussianKernel or a list of at least one. Received: kernels=\[\]",

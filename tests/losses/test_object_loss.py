@@ -181,7 +181,7 @@ def test_half_precision_policy_is_finite(name):
 @EACH
 @pytest.mark.parametrize("object_class", (-1, 1.0, True, "1", None))
 def test_bad_object_class(name, object_class):
-    text = f"object_class must be an integer of at least 0. Received: object_class={object_class!r}"
+    text = f"`object_class` must be an integer of at least 0. Received: object_class={object_class!r}"
     with pytest.raises(ValueError, match=text):
         make(name, object_class=object_class)
 

@@ -127,9 +127,9 @@ def test_bad_weights(argument, value):
         ({"target": 2}, "target must be from 0 to 1. Received: target=2"),
         ({"least": -1}, "least must be from 0 to 1. Received: least=-1"),
         ({"small_reduction": "max"}, "small_reduction must be one of .* Received: small_reduction='max'"),
-        ({"border": 0}, "border must be an integer of at least 1. Received: border=0"),
-        ({"center": 0}, "center must be an integer of at least 1. Received: center=0"),
-        ({"object_class": -1}, "object_class must be an integer of at least 0. Received: object_class=-1"),
+        ({"border": 0}, "`border` must be an integer of at least 1. Received: border=0"),
+        ({"center": 0}, "`center` must be an integer of at least 1. Received: center=0"),
+        ({"object_class": -1}, "`object_class` must be an integer of at least 0. Received: object_class=-1"),
     ],
 )
 def test_bad_arguments(arguments, text):

@@ -11,12 +11,14 @@ def test_accepts_numpy_integers():
 
 @pytest.mark.parametrize("count", [1, 0, 255])
 def test_class_count_out_of_range(count):
-    with pytest.raises(ValueError, match=f"must be 2 to 254. Received: num_classes={count}$"):
+    with pytest.raises(ValueError, match=f"must be an integer from 2 to 254. Received: num_classes={count}$"):
         class_count(count)
 
 
 def test_class_count_not_an_integer():
-    with pytest.raises(TypeError, match=r"`num_classes` must be an integer. Received: num_classes=2.5$"):
+    with pytest.raises(
+        TypeError, match=r"`num_classes` must be an integer from 1 to 254. Received: num_classes=2.5$"
+    ):
         class_count(2.5)
 
 

@@ -125,5 +125,5 @@ def test_state_stays_float32_under_a_half_precision_policy():
 
 
 def test_bad_argument():
-    with pytest.raises(ValueError, match="`threshold` must be above 0 .* Received: threshold=2$"):
+    with pytest.raises(ValueError, match="`threshold` must be a number above 0 .* Received: threshold=2$"):
         Jaccard(threshold=2)

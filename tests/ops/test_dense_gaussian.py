@@ -236,9 +236,9 @@ def test_the_command_line_offers_the_same_methods():
         ),
         ({"values": np.zeros((1, 3))}, r"values must be \(batch, pixels, classes\)"),
         ({"method": "fast"}, r"method must be one of \('auto', .*\). Received: method='fast'"),
-        ({"landmarks": 0}, "landmarks must be an integer of at least 1. Received: landmarks=0"),
-        ({"landmarks": 2.0}, "landmarks must be an integer of at least 1. Received: landmarks=2.0"),
-        ({"seed": "a"}, "seed must be an integer. Received: seed='a'"),
+        ({"landmarks": 0}, "`landmarks` must be an integer of at least 1. Received: landmarks=0"),
+        ({"landmarks": 2.0}, "`landmarks` must be an integer of at least 1. Received: landmarks=2.0"),
+        ({"seed": "a"}, "`seed` must be an integer. Received: seed='a'"),
     ],
 )
 def test_bad_arguments_say_what_is_wrong(arguments, text):

@@ -204,8 +204,8 @@ def test_no_gradient_flows_to_features_and_masks():
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"radius": 0}, "radius must be an integer of at least 1. Received: radius=0"),
-        ({"radius": 2.5}, "radius must be an integer of at least 1. Received: radius=2.5"),
+        ({"radius": 0}, "`radius` must be an integer of at least 1. Received: radius=0"),
+        ({"radius": 2.5}, "`radius` must be an integer of at least 1. Received: radius=2.5"),
         ({"method": "loop"}, "method must be one of .* Received: method='loop'"),
         ({"features": []}, r"features must hold at least one kernel's features. Received: features=\[\]"),
         ({"features": np.zeros((2, 11, 9))}, r"features must be \(batch, height, width, channels\)"),

@@ -214,8 +214,8 @@ def test_separable_kernel_is_the_sum_over_all_pairs():
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"radius": 0}, "radius must be an integer of at least 1. Received: radius=0"),
-        ({"iterations": 0}, "iterations must be an integer of at least 1. Received: iterations=0"),
+        ({"radius": 0}, "`radius` must be an integer of at least 1. Received: radius=0"),
+        ({"iterations": 0}, "`iterations` must be an integer of at least 1. Received: iterations=0"),
         ({"normalization": "rows"}, "normalization must be one of .* Received: normalization='rows'"),
         ({"compatibility": np.ones((2, 2))}, r"of shape \(3, 3\). Received: shape \(2, 2\)"),
         ({"sigmas_xy": [0.0]}, r"greater than 0. Received: sigmas_xy=\[0.0\]"),

@@ -292,10 +292,10 @@ def test_gradients_and_variables_in_pairs():
         ({}, ValueError, "`multipliers` must name at least one pattern. Received: multipliers={}"),
         ({"(": 1}, ValueError, r"must be a regular expression. Received: '\('"),
         ({3: 1}, ValueError, "must be a regular expression. Received: 3"),
-        ({"a": -1}, ValueError, "must be a finite number, at least 0. Received: -1 for 'a'"),
-        ({"a": float("nan")}, ValueError, "must be a finite number, at least 0. Received: nan for 'a'"),
-        ({"a": float("inf")}, ValueError, "must be a finite number, at least 0. Received: inf for 'a'"),
-        ({"a": "0.1"}, ValueError, "must be a finite number, at least 0. Received: '0.1' for 'a'"),
+        ({"a": -1}, ValueError, "must be a number of at least 0. Received: multipliers\['a'\]=-1"),
+        ({"a": float("nan")}, ValueError, "must be a number of at least 0. Received: multipliers\['a'\]=nan"),
+        ({"a": float("inf")}, ValueError, "must be a number of at least 0. Received: multipliers\['a'\]=inf"),
+        ({"a": "0.1"}, ValueError, "must be a number of at least 0. Received: multipliers\['a'\]='0.1'"),
     ],
 )
 def test_bad_multipliers_say_so(multipliers, error, message):

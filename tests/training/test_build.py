@@ -170,6 +170,6 @@ def test_further_pictures_come_from_a_list(small_config, small_folder):
     assert np.array_equal(np.unique(data.unlabelled.load(0)[1]), [255])
     for method in ("gated-crf", "pce"):
         with pytest.raises(
-            FileNotFoundError, match=r"A list must be there as a file. Received: '.*more.txt'"
+            FileNotFoundError, match=r"The list must be there as a file. Received: '.*more.txt'"
         ):
             build_training_data(small_config.replace(unlabelled_split="more", method=method))

@@ -127,7 +127,7 @@ def test_all_data_are_read_before_the_first_training(small_config, tmp_path, mon
     [
         (
             {"unlabelled_split": [None, "nowhere"]},
-            "A list must be there as a file. Received: '.*nowhere.txt'",
+            "The list must be there as a file. Received: '.*nowhere.txt'",
         ),
         ({"labelled_share": [1.0, 0.01]}, "At least one pixel must be annotated in the 1 files"),
     ],

@@ -231,7 +231,7 @@ def test_of_real_pictures(real_data, parts):
         ),
         ({"tags": [[1, 1]]}, r"`tags` must be \(1 pictures, 3 classes\), the .*Received: shape=\(1, 2\)$"),
         ({"tags": [[1, 1, 2]]}, "`tags` must hold 0 and 1 only. Received: 1 to 2$"),
-        ({"cell": 8}, "`cell` must be at least 32. Received: cell=8$"),
+        ({"cell": 8}, "`cell` must be an integer of at least 32. Received: cell=8$"),
     ],
 )
 def test_bad_input(change, message):
