@@ -214,7 +214,7 @@ def test_tags_of_a_label_map():
         (
             [[0]],
             {"least": 0},
-            "`least` must be a number of pixels from 1, or a share above 0 and below 1. Rec",
+            "`least` must be a number ",
         ),
         ([[0]], {"least": 1.5}, "Received: least=1.5"),
         ([[0]], {"least": True}, "Received: least=True"),

@@ -173,8 +173,8 @@ def test_missing_folders_and_lists(root):
         ValueError, match=r"The list '.*val.txt' must have .* one line. Received: an empty list"
     ):
         SegmentationFolder(root, split="val")
-    (root / "val.txt").write_bytes(b"\xff\xfe\x00a")
-    with pytest.raises(ValueError, match=r"The list '.*val.txt' must be UTF-8 text. Received: "):
+    (root / "val.txt").write_bytes("Äpfel".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"The list '.*val.txt' must be text in UTF-8, .* Received: "):
         SegmentationFolder(root, split="val")
     with pytest.raises(ValueError, match=r"`names` must have at least one name. Received: an empty list"):
         SegmentationFolder(root, names=[])
@@ -182,7 +182,7 @@ def test_missing_folders_and_lists(root):
         SegmentationFolder(root, split="train", names=["a"])
     (root / "empty").mkdir()
     with pytest.raises(
-        ValueError, match=r"empty' must hold files with .* .png, .bmp, .tif, .tiff. Received: none"
+        ValueError, match=r"empty' must hold files with .* .png, .bmp, .tif, .tiff, .npy. Received: none"
     ):
         SegmentationFolder(root, "empty")
 

@@ -292,10 +292,18 @@ def test_gradients_and_variables_in_pairs():
         ({}, ValueError, "`multipliers` must name at least one pattern. Received: multipliers={}"),
         ({"(": 1}, ValueError, r"must be a regular expression. Received: '\('"),
         ({3: 1}, ValueError, "must be a regular expression. Received: 3"),
-        ({"a": -1}, ValueError, "must be a number of at least 0. Received: multipliers\['a'\]=-1"),
-        ({"a": float("nan")}, ValueError, "must be a number of at least 0. Received: multipliers\['a'\]=nan"),
-        ({"a": float("inf")}, ValueError, "must be a number of at least 0. Received: multipliers\['a'\]=inf"),
-        ({"a": "0.1"}, ValueError, "must be a number of at least 0. Received: multipliers\['a'\]='0.1'"),
+        ({"a": -1}, ValueError, r"must be a number .* Received: multipliers\['a'\]=-1"),
+        (
+            {"a": float("nan")},
+            ValueError,
+            r"must be a number .* Received: multipliers\['a'\]=nan",
+        ),
+        (
+            {"a": float("inf")},
+            ValueError,
+            r"must be a number .* Received: multipliers\['a'\]=inf",
+        ),
+        ({"a": "0.1"}, ValueError, r"must be a number .* Received: multipliers\['a'\]='0.1'"),
     ],
 )
 def test_bad_multipliers_say_so(multipliers, error, message):

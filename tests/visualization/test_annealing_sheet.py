@@ -103,7 +103,7 @@ def test_title_tells_sigma_and_is_the_callers(scene):
         ({"truth": []}, ValueError, "`truth` must have an entry for each of the 1 pictures. Received: 0"),
         ({"truth": [np.zeros((4, 4))]}, TypeError, "`truth` must hold integers. Received: dtype=float64$"),
         ({"kind": "grey"}, ValueError, r"`kind` must be one of .* Received: kind='grey'$"),
-        ({"object_class": 2}, ValueError, "must be an integer from 0 to 1. Received: object_class=2$"),
+        ({"object_class": 2}, ValueError, "must be a class id from 0 to 1. Received: object_class=2$"),
         (
             {"object_class": -1},
             ValueError,
