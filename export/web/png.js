@@ -1,7 +1,5 @@
 // Class maps as PNG files that hold class numbers, which a canvas cannot write.
 
-// Numbers without a class show in the colour that Pascal VOC gives to what has none.
-const VOID = [224, 224, 192];
 const SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10];
 
 // One byte a pixel with the palette for up to 256 classes, else 16 bits without colours.
@@ -12,12 +10,11 @@ export async function encodeMask({ classes, width, height, fullWidth, fullHeight
   header.setUint32(4, fullHeight);
   header.setUint8(8, indexed ? 8 : 16);
   header.setUint8(9, indexed ? 3 : 0);
-  const colours = Array.from({ length: 256 }, (_, number) => palette[number] ?? VOID);
   return new Blob(
     [
       Uint8Array.from(SIGNATURE),
       chunk("IHDR", new Uint8Array(header.buffer)),
-      ...(indexed ? [chunk("PLTE", Uint8Array.from(colours.flat()))] : []),
+      ...(indexed ? [chunk("PLTE", Uint8Array.from(palette.flat()))] : []),
       chunk("IDAT", await compress(rows(classes, width, height, fullWidth, fullHeight, indexed ? 1 : 2))),
       chunk("IEND", new Uint8Array()),
     ],

@@ -4,13 +4,12 @@ import keras
 import numpy as np
 from PIL import Image
 
-from keras_wsseg.arguments import check_value_range
+from keras_wsseg.arguments import check_integer, check_value_range
 from keras_wsseg.callbacks.given_pictures import GivenPictures, stated_range
 from keras_wsseg.callbacks.per_step import check_trained
 from keras_wsseg.imaging.write_png import write_png
 from keras_wsseg.kernels.annealable import Annealable
 from keras_wsseg.visualization.annealing_sheet import annealing_column, annealing_film, checked_kind
-from keras_wsseg.visualization.checked_integer import checked_integer
 
 
 class AnnealingPictures(keras.callbacks.Callback):
@@ -85,13 +84,13 @@ class AnnealingPictures(keras.callbacks.Callback):
         self._given = GivenPictures(images, max_pictures)
         self._truth = self._given.label_maps("truth", truth)
         self.directory = pathlib.Path(directory)
-        self.epochs = None if epochs is None else checked_integer("epochs", epochs, 1)
-        self.every = checked_integer("every", every, 1)
-        self.object_class = checked_integer("object_class", object_class, 0)
+        self.epochs = None if epochs is None else check_integer("epochs", epochs, low=1)
+        self.every = check_integer("every", every, low=1)
+        self.object_class = check_integer("object_class", object_class, low=0)
         self.kind = checked_kind(kind)
         self.value_range = None if value_range is None else check_value_range(value_range)
         self.from_logits = from_logits
-        self.cell = checked_integer("cell", cell, 32)
+        self.cell = check_integer("cell", cell, low=32)
 
     def on_train_begin(self, logs=None):
         check_trained(self.model, self.loss, "loss")

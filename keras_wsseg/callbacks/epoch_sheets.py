@@ -2,11 +2,10 @@ import pathlib
 
 import keras
 
-from keras_wsseg.arguments import check_value_range
+from keras_wsseg.arguments import check_integer, check_value_range
 from keras_wsseg.callbacks.given_pictures import GivenPictures, stated_range
 from keras_wsseg.imaging.palette import as_palette
 from keras_wsseg.imaging.write_png import write_png
-from keras_wsseg.visualization.checked_integer import checked_integer
 
 
 class EpochSheets(keras.callbacks.Callback):
@@ -34,7 +33,7 @@ class EpochSheets(keras.callbacks.Callback):
         from_logits,
     ):
         super().__init__()
-        self.every = checked_integer("every", every, 1)
+        self.every = check_integer("every", every, low=1)
         self._given = GivenPictures(images, max_pictures)
         self.images = self._given.images
         self.truth = self._given.label_maps("truth", truth)

@@ -1,10 +1,10 @@
 import numpy as np
 from keras import ops
 
+from keras_wsseg.arguments import check_integer
 from keras_wsseg.imaging.overlay import checked_labels
 from keras_wsseg.imaging.rgb import checked_image
 from keras_wsseg.ops.resize import resize_bilinear
-from keras_wsseg.visualization.checked_integer import checked_integer
 
 # As many pixels as a small batch of training has: what could be trained on can then be predicted too.
 _PIXELS = 16 * 128 * 128
@@ -35,7 +35,7 @@ class GivenPictures:
 
     def __init__(self, images, max_pictures):
         self._count = len(images)
-        given = list(images)[: checked_integer("max_pictures", max_pictures, 1)]
+        given = list(images)[: check_integer("max_pictures", max_pictures, low=1)]
         if not given:
             raise ValueError(f"`images` must hold at least one picture. Received: {self._count} pictures")
         self.images = [checked_image(_shown(one)) for one in given]

@@ -90,13 +90,14 @@ def decode(picture):
         from PIL import ImageOps
 
         picture.load()
-        upright = ImageOps.exif_transpose(picture)
-        if upright.has_transparency_data:
-            _check_opaque(np.asarray(upright.convert("RGBA").getchannel("A")), 255)
-        if upright.mode in (*_DEEP_GREY, "F"):
-            array = np.asarray(upright)
+        # In place, since a copy of a large picture takes as much memory once more.
+        ImageOps.exif_transpose(picture, in_place=True)
+        if picture.has_transparency_data:
+            _check_opaque(np.asarray(picture.convert("RGBA").getchannel("A")), 255)
+        if picture.mode in (*_DEEP_GREY, "F"):
+            array = np.asarray(picture)
         else:
-            array = _eight_bits(upright)
+            array = _eight_bits(picture)
     if array.dtype.kind == "i":
         if not 0 <= array.min() <= array.max() <= 65535:
             raise PictureError(

@@ -165,7 +165,8 @@ def _from_picture(path):
             from PIL import ImageOps
 
             picture.load()
-            array = np.asarray(ImageOps.exif_transpose(picture))
+            ImageOps.exif_transpose(picture, in_place=True)
+            array = np.asarray(picture)
         except Exception as error:
             raise unreadable(error) from error
     return (array.astype(np.uint8) if bits == 1 else array // spread if spread > 1 else array), bits

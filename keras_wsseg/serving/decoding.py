@@ -64,6 +64,10 @@ def decode_upload(picture, channels, value_range):
             return fit_values(as_channels(decode(picture), channels), value_range)
     except PictureError as error:
         raise Refusal(422, str(error)) from None
+    except ImportError:
+        raise Refusal(
+            422, "The picture must have 8 bits a channel, since this service lacks imagecodecs. Received: 16"
+        ) from None
 
 
 def _check_scans(picture, data):

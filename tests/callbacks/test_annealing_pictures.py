@@ -153,8 +153,8 @@ def test_value_range_comes_from_the_model_or_the_argument(task, tmp_path):
             "`loss` must have a sigma to anneal, as SparseCRF",
         ),
         ({"loss": "crf"}, TypeError, "`loss` must have a sigma .* Received: loss='crf'$"),
-        ({"epochs": 0}, ValueError, "`epochs` must be at least 1. Received: epochs=0$"),
-        ({"every": 0}, ValueError, "`every` must be at least 1. Received: every=0$"),
+        ({"epochs": 0}, ValueError, "`epochs` must be an integer of at least 1. Received: epochs=0$"),
+        ({"every": 0}, ValueError, "`every` must be an integer of at least 1. Received: every=0$"),
         ({"truth": []}, ValueError, "`truth` must have an entry for each of the 1 pictures. Received: 0"),
         (
             {"object_class": -1},
@@ -162,7 +162,11 @@ def test_value_range_comes_from_the_model_or_the_argument(task, tmp_path):
             "`object_class` must be an integer of at least 0. Received: object_class=-1$",
         ),
         ({"kind": "grey"}, ValueError, "`kind` must be one of .* Received: kind='grey'$"),
-        ({"max_pictures": 0}, ValueError, "`max_pictures` must be at least 1. Received: max_pictures=0$"),
+        (
+            {"max_pictures": 0},
+            ValueError,
+            "`max_pictures` must be an integer of at least 1. Received: max_pictures=0$",
+        ),
         ({"value_range": (1, 0)}, ValueError, "`value_range` must be two. "),
         ({"cell": 3}, ValueError, "`cell` must be an integer of at least 32. Received: cell=3$"),
     ],

@@ -123,7 +123,11 @@ def test_each_training_is_told_anew(task, caplog):
         ({"limit": 0}, ValueError, "`limit` must be above 0 and at most 1. Received: limit=0$"),
         ({"limit": 99}, ValueError, "`limit` must be above 0 and at most 1. Received: limit=99$"),
         ({"limit": "all"}, ValueError, "`limit` must be above 0 .* Received: limit='all'$"),
-        ({"max_pictures": 0}, ValueError, "`max_pictures` must be at least 1. Received: max_pictures=0$"),
+        (
+            {"max_pictures": 0},
+            ValueError,
+            "`max_pictures` must be an integer of at least 1. Received: max_pictures=0$",
+        ),
         ({"max_pictures": 2.5}, TypeError, "`max_pictures` must be an integer"),
     ],
 )

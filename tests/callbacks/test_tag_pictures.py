@@ -192,7 +192,7 @@ def test_a_diverged_model_sees_nothing(tmp_path, task):
         ({"tags": [[1, 0.5]]}, ValueError, "`tags` must hold 0 and 1 only. Received: 0.5 to 1.0$"),
         ({"tags": [[1]]}, ValueError, r"the background included. Received: shape=\(1, 1\)$"),
         ({"truth": [np.zeros((3, 4), int)]}, ValueError, r"`truth` must have the height .*shape=\(3, 4\)$"),
-        ({"every": 0}, ValueError, "`every` must be at least 1. Received: every=0$"),
+        ({"every": 0}, ValueError, "`every` must be an integer of at least 1. Received: every=0$"),
         ({"estimate": 3}, TypeError, "`estimate` must be a function. Received: estimate=3$"),
     ],
 )

@@ -366,7 +366,8 @@ def test_saved_mask_and_overlay_are_those_of_python(show, tmp_path):
     segmenter.save_mask(tmp_path / "mask.png", segmenter(picture))
     with Image.open(tmp_path / "mask.png") as expected:
         np.testing.assert_array_equal(np.asarray(mask), np.asarray(expected))
-        assert mask.getpalette() == expected.getpalette()
+        colours = 3 * len(segmenter.palette)
+        assert mask.getpalette()[:colours] == expected.getpalette()[:colours]
     assert mask.mode == "P" and mask.info["name"] == "größe 1_mask.png"
     page.fill("#opacity", "30")
     overlay = saved(page, "#save-overlay")

@@ -16,9 +16,7 @@ def test_class_count_out_of_range(count):
 
 
 def test_class_count_not_an_integer():
-    with pytest.raises(
-        TypeError, match=r"`num_classes` must be an integer from 1 to 254. Received: num_classes=2.5$"
-    ):
+    with pytest.raises(ValueError, match=r"must be an integer from 2 to 254. Received: num_classes=2.5$"):
         class_count(2.5)
 
 
