@@ -55,12 +55,11 @@ def check_number(name, value, low=None, high=None, above=None, below=None):
     return value
 
 
-def check_value_range(value_range, name="value_range"):
+def check_value_range(value_range):
     """`value_range` as a pair of finite numbers, low before high.
 
     Args:
         value_range: the values of black and of white.
-        name: of the argument.
 
     Raises:
         ValueError: if it is no such pair.
@@ -77,8 +76,8 @@ def check_value_range(value_range, name="value_range"):
         valid = False
     if not valid:
         raise ValueError(
-            f"`{name}` must be two finite numbers, the first below the second. "
-            f"Received: {name}={value_range!r}"
+            "`value_range` must be two finite numbers, the first below the second. "
+            f"Received: value_range={value_range!r}"
         )
     return low, high
 

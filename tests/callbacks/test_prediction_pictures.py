@@ -130,7 +130,7 @@ def test_a_diverged_model_shows_as_no_idea(tmp_path, task):
         ({"images": [{"depth": 0}]}, ValueError, r"`images` must name an input `image` .*\['depth'\]$"),
         ({"labels": []}, ValueError, "`labels` must have an entry for each of the 1 pictures. Received: 0"),
         ({"truth": [np.zeros((3, 4), int)]}, ValueError, r"`truth` must have the height .*shape=\(3, 4\)$"),
-        ({"every": 0}, ValueError, "`every` must be an integer of at least 1. Received: every=0$"),
+        ({"every": 0}, ValueError, "must be an integer .* Received: every=0$"),
         (
             {"max_pictures": 1.0},
             ValueError,
