@@ -221,7 +221,7 @@ MODELS = [
     Fault(
         "region mining: known labels overwritten",
         "keras_wsseg/models/reliable_region_mining.py",
-        "ops.where(labels == targets.UNLABELLED, mined, labels)",
+        "ops.where(labels == UNLABELLED, mined, labels)",
         "mined",
         ("tests/models/*reliable_region*.py",),
     ),
@@ -264,10 +264,10 @@ EXPORT = [
     ),
     Fault(
         "export: colours of the palette as BGR",
-        "export/painting.py",
+        "keras_wsseg/imaging/overlay.py",
         "shown[:-1, :3] = palette",
         "shown[:-1, :3] = palette[:, ::-1]",
-        ("tests/export/*painting*.py", "tests/export/*onnx_segmenter*.py"),
+        ("tests/imaging/*overlay*.py", "tests/export/*onnx_segmenter*.py"),
     ),
     Fault(
         "export: opset ignored",
