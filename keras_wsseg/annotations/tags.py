@@ -86,7 +86,7 @@ def read_tags(path, class_names=None):
 
     Example:
 
-    >>> import tempfile
+    >>> import tempfile, os
     >>> path = os.path.join(tempfile.mkdtemp(), "tags.csv")
     >>> write_tags(path, {"a": ("person", "dog"), "b": ()})
     >>> read_tags(path)
