@@ -89,18 +89,18 @@ def check_ids(paths, infos, num_classes):
             )
 
 
-def check_meaning(place, infos, class_names, dense):
+def check_meaning(place, infos, class_names):
     """Raises `ValueError` where ids cannot be meant as they stand: masks of black and white, or gaps.
 
     Args:
         place: what the error calls the files.
         infos: a `LabelFileInfo` of each.
-        class_names: names of the classes, or None where nobody said how many there are.
-        dense: whether the label maps label every pixel, so that one class may be all there is.
+        class_names: names of the classes, or None where nobody said how many there are. Where they are known,
+            label maps in which every pixel is labelled may show one class alone.
     """
     counts = np.sum([info.counts for info in infos], axis=0)
     classes, reserved = np.flatnonzero(counts[:OUTSIDE]), counts[OUTSIDE:].any()
-    if len(classes) < 2 and (reserved or not dense):
+    if len(classes) < 2 and (reserved or class_names is None):
         raise ValueError(
             f"At least two classes must be annotated in the {len(infos)} label maps of {place}. Received: "
             f"{describe(counts)}; {_advice(counts, class_names)}"

@@ -157,7 +157,7 @@ class SegmentationFolder(SegmentationDataset):
             )
         if values is None:
             known = class_names if num_classes is None else class_names or range(num_classes)
-            check_meaning(repr(str(self.root / labels)), infos, known, dense=labels == "labels")
+            check_meaning(repr(str(self.root / labels)), infos, known)
         largest = max(int(ids.max(initial=0)) for ids in found)
         self.num_classes, self.class_names = resolve_classes(num_classes, class_names, largest)
         check_ids(paths, infos, self.num_classes)

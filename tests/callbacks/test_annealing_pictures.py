@@ -167,7 +167,7 @@ def test_value_range_comes_from_the_model_or_the_argument(task, tmp_path):
             ValueError,
             "must be an integer .* Received: max_pictures=0$",
         ),
-        ({"value_range": (1, 0)}, ValueError, "`value_range` must be two. "),
+        ({"value_range": (1, 0)}, ValueError, "`value_range` must be two "),
         ({"cell": 3}, ValueError, "`cell` must be an integer of at least 32. Received: cell=3$"),
     ],
 )
@@ -181,7 +181,7 @@ def test_bad_arguments(tmp_path, change, error, message):
     ("options", "message"),
     [
         ({"loss": losses.SparseCRFLoss()}, "loss must be the very object .* another SparseCRFLoss$"),
-        ({"object_class": 2}, "must be an integer from 0 to 1. Received: object_class=2$"),
+        ({"object_class": 2}, "must be a class id from 0 to 1. Received: object_class=2$"),
         ({"value_range": (0, 1)}, r"`image` must lie within value_range=\(0, 1\)"),
     ],
 )

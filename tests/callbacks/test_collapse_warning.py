@@ -120,15 +120,15 @@ def test_each_training_is_told_anew(task, caplog):
     ("arguments", "error", "message"),
     [
         ({"images": []}, ValueError, "`images` must hold at least one picture. Received: 0 pictures$"),
-        ({"limit": 0}, ValueError, "`limit` must be above 0 and at most 1. Received: limit=0$"),
-        ({"limit": 99}, ValueError, "`limit` must be above 0 and at most 1. Received: limit=99$"),
-        ({"limit": "all"}, ValueError, "`limit` must be above 0 .* Received: limit='all'$"),
+        ({"limit": 0}, ValueError, "`limit` must be a number of at most 1 and above 0. Received: limit=0$"),
+        ({"limit": 99}, ValueError, "`limit` must be a number of at most 1 and above 0. Received: limit=99$"),
+        ({"limit": "all"}, ValueError, "`limit` must be a number .* Received: limit='all'$"),
         (
             {"max_pictures": 0},
             ValueError,
             "must be an integer .* Received: max_pictures=0$",
         ),
-        ({"max_pictures": 2.5}, TypeError, "`max_pictures` must be an integer"),
+        ({"max_pictures": 2.5}, ValueError, "`max_pictures` must be an integer"),
     ],
 )
 def test_bad_arguments(arguments, error, message):

@@ -80,7 +80,7 @@ def test_wrong_words_are_told(fails, data, tmp_path):
     assert fails("propose", data, "--unclaimed", "2") == (
         "--unclaimed must be 255 or the id of one of the 2 classes. Received: 2"
     )
-    assert "`iterations` must be a positive integer" in fails("propose", data, "--iterations", "0")
+    assert "`iterations` must be an integer of at least 1" in fails("propose", data, "--iterations", "0")
     (tmp_path / "file").touch()
     assert "--out must be a folder" in fails("propose", data, "--out", tmp_path / "file")
 

@@ -290,7 +290,7 @@ def test_a_bad_picture_stops_no_other(finished, data, sorted_pictures, tags, tmp
     assert f"2 of 4 label maps in {maps};" in said.out and "Next, train on them:" in said.out
     assert list(labels_in(maps)) == ["p1", "p2"]
     first, second = said.err.splitlines()
-    assert first.startswith(f"keras-wsseg: not labelled: {bad}: The picture '{bad}' cannot be read.")
+    assert first.startswith(f"keras-wsseg: not labelled: {bad}: The picture '{bad}' must be ")
     assert second.startswith(f"keras-wsseg: not labelled: {deep}: ") and "to 40000" in second
 
 

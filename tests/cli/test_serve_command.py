@@ -124,7 +124,7 @@ def test_what_clients_do_wrong_is_not_logged(served, start):
     for charset in ("utf-8", "undefined"):
         media_type = f"multipart/form-data; boundary=x; charset={charset}"
         check_refused(ask(server.port, "POST", "/predict", b"no form", media_type), 400, "must hold one file")
-    check_refused(ask(server.port, "POST", "/predict", b"garbage"), 422, "must be a picture")
+    check_refused(ask(server.port, "POST", "/predict", b"garbage"), 422, "must be a PNG, JPEG")
     check_refused(ask(server.port, "POST", "/predict", encoded(noise(), "TIFF")[:-9]), 422, "a whole file")
     server.process.terminate()
     assert server.end()[2] == ""

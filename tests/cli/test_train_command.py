@@ -125,7 +125,7 @@ def test_wrong_files_are_told(fails, tmp_path, broken):
     assert "p0.png" in fails("train", broken, "--out", out)
     (broken / "classes.txt").unlink()
     (broken / "images" / "p0.png").write_bytes(b"\x89PNG and then nothing")
-    assert "p0.png' cannot be read" in fails("train", broken, "--out", out)
+    assert "p0.png' must be a picture file" in fails("train", broken, "--out", out)
     assert not out.exists()
 
 
