@@ -5,6 +5,7 @@ import pathlib
 from keras_wsseg.data.listing import files_of_folders, folder_list, listed_names, require_files
 from keras_wsseg.data.picture_format import check_format, inspect_copies
 from keras_wsseg.data.uniform_pictures import UniformPictures
+from keras_wsseg.imaging.file_names import normal_name
 from keras_wsseg.imaging.labels import UNLABELLED
 
 _BACKGROUND = 0
@@ -125,7 +126,8 @@ class SingleClassFolder(UniformPictures):
                 f"Received: object_name={object_name!r}"
             )
 
-        common = {"class_names": ("background", object_name), "picture_format": picture_format}
+        class_names = ("background", normal_name(object_name))
+        common = {"class_names": class_names, "picture_format": picture_format}
         super().__init__(**common, **_listed(positives), value=UNLABELLED)
         if negatives:
             self.negatives = UniformPictures(**common, **_listed(negatives), value=_BACKGROUND)

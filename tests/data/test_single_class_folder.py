@@ -51,6 +51,11 @@ def test_positives_are_unlabelled_and_negatives_background(root):
     assert folder.negatives.class_names == folder.class_names
 
 
+def test_the_object_has_its_name_in_normal_form(root):
+    folder = SingleClassFolder(root, "horses", negatives="streets", object_name="a\u0308pfel")
+    assert folder.class_names == folder.negatives.class_names == ("background", "\u00e4pfel")
+
+
 def test_a_positive_is_never_a_negative(root):
     assert SingleClassFolder(root, "horses", negatives="streets").negatives.names == tuple(
         "s0 s1 s2 s3 s4".split()
