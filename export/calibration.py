@@ -8,9 +8,9 @@ from keras import ops
 
 from keras_wsseg.arguments import check_integer
 from keras_wsseg.export.pictures import to_batch
+from keras_wsseg.imaging.suffixes import PICTURE_SUFFIXES
 from keras_wsseg.ops.resize import resize_antialiased
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 LARGEST_SIDE = 1024
 
 
@@ -87,7 +87,11 @@ def _listed(calibration):
             raise FileNotFoundError(
                 f"`calibration` must be an existing folder of pictures. Received: calibration={str(folder)!r}"
             )
-        calibration = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES]
+        calibration = [
+            path
+            for path in sorted(folder.iterdir())
+            if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
+        ]
         if not calibration:
             raise ValueError(
                 f"`calibration` must be a folder with pictures in it. Received: calibration={str(folder)!r}"

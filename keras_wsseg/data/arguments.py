@@ -1,6 +1,7 @@
 """Arguments that several functions take, checked one way."""
 
 from keras_wsseg.arguments import check_integer
+from keras_wsseg.imaging.file_names import normal_name
 from keras_wsseg.imaging.labels import MOST_CLASSES
 
 
@@ -53,10 +54,10 @@ def resolve_classes(num_classes, class_names, largest):
         largest: the largest class id in the labels.
 
     Returns:
-        `(num_classes, class_names)`.
+        `(num_classes, class_names)`, the names in normal form.
 
     Raises:
-        ValueError: the two disagree, or the number is not from 1 to 254.
+        ValueError: the two disagree, the number is not from 1 to 254, or a name is there twice.
 
     Example:
 
@@ -72,4 +73,8 @@ def resolve_classes(num_classes, class_names, largest):
         raise ValueError(
             f"`class_names` must name all {num_classes} classes. Received: {len(class_names)} names"
         )
-    return num_classes, tuple(str(name) for name in class_names)
+    names = tuple(normal_name(str(name)) for name in class_names)
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"`class_names` must be different names. Received: {twice!r} twice")
+    return num_classes, names

@@ -5,6 +5,7 @@ import pathlib
 import numpy as np
 
 from keras_wsseg.imaging.decoding import check_single, open_picture, unreadable
+from keras_wsseg.imaging.numpy_file import read_numpy
 from keras_wsseg.imaging.palette import file_palette
 from keras_wsseg.imaging.picture_error import PictureError
 from keras_wsseg.imaging.replaced import replaced
@@ -173,18 +174,10 @@ def _from_picture(path):
 
 
 def _from_numpy(path):
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise PictureError(
-            f"must be a NumPy file of integers. Received: {' '.join(str(error).split())}"
-        ) from error
-    if array.dtype.kind not in "iub":
-        raise PictureError(f"must hold integers. Received: {array.dtype}")
-    array = array[..., 0] if array.ndim == 3 and array.shape[-1] == 1 else array
-    if array.ndim != 2 or not array.size:
+    array = read_numpy(path, "iub", "integers")
+    if array.shape[-1] != 1:
         raise PictureError(f"must have shape (height, width). Received: shape {array.shape}")
-    return (array.astype(np.uint8) if array.dtype.kind == "b" else array), 8 * array.dtype.itemsize
+    return array[..., 0].astype(np.uint8 if array.dtype.kind == "b" else array.dtype), 8 * array.itemsize
 
 
 def _translated(array, values, path):

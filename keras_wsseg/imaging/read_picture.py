@@ -7,6 +7,7 @@ import pathlib
 import numpy as np
 
 from keras_wsseg.imaging.decoding import as_channels, check_single, decode, open_picture
+from keras_wsseg.imaging.numpy_file import read_numpy
 from keras_wsseg.imaging.picture_error import PictureError
 from keras_wsseg.imaging.value_fit import fit_values
 
@@ -113,23 +114,16 @@ def _pixels(path):
 
 
 def _from_numpy(path):
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise PictureError(
-            f"must be a NumPy file of numbers. Received: {' '.join(str(error).split())}"
-        ) from error
-    if array.ndim == 2:
-        array = array[..., None]
-    if array.ndim != 3 or array.shape[-1] not in (1, 3) or not array.size:
+    kinds = "uint8, uint16 or floating point"
+    array = read_numpy(path, "uf", kinds)
+    if array.shape[-1] not in (1, 3):
         raise PictureError(
             f"must have shape (height, width) or (height, width, 1 or 3). Received: shape {array.shape}"
         )
     if array.dtype.kind == "f":
         return array.astype(np.float32)
-    array = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
     if array.dtype not in (np.uint8, np.uint16):
-        raise PictureError(f"must be uint8, uint16 or floating point. Received: {array.dtype}")
+        raise PictureError(f"must be a NumPy file of {kinds}. Received: {array.dtype}")
     return array
 
 

@@ -257,6 +257,7 @@ def test_nothing_annotated(root):
         ({"channels": "RGB"}, r"`channels` must be None, \"grey\" or \"rgb\". Received: channels='RGB'"),
         ({"num_classes": 4}, r"lines of '.*classes.txt', 3. Received: num_classes=4"),
         ({"num_classes": 4, "class_names": "ab"}, r"must name all 4 classes. Received: 2 names"),
+        ({"class_names": ["a", "b", "a"]}, r"`class_names` must be different names. Received: 'a' twice"),
         ({"num_classes": 255, "class_names": "ab"}, r"from 1 to 254. Received: num_classes=255"),
         (
             {"num_classes": 2.5, "class_names": "ab"},

@@ -1,0 +1,34 @@
+"""NumPy files in place of pictures."""
+
+import numpy as np
+
+from keras_wsseg.imaging.picture_error import PictureError
+
+
+def read_numpy(path, kinds, what):
+    """The array of a NumPy file.
+
+    Args:
+        path: the file.
+        kinds: characters of the NumPy kinds that are taken, such as `"uf"`.
+        what: what an error calls them.
+
+    Returns:
+        `(height, width, channels)` array of native byte order, not empty.
+
+    Raises:
+        PictureError: if it is no such file; objects are never unpacked.
+    """
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        reason = " ".join(str(error).split())
+        raise PictureError(f"must be a NumPy file of {what}. Received: {reason}") from error
+    if array.dtype.kind not in kinds:
+        raise PictureError(f"must be a NumPy file of {what}. Received: {array.dtype}")
+    if array.ndim not in (2, 3) or not array.size:
+        raise PictureError(
+            f"must have shape (height, width) or (height, width, channels). Received: shape {array.shape}"
+        )
+    array = array if array.ndim == 3 else array[..., None]
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
