@@ -79,12 +79,12 @@ def run(arguments):
     pictures = find_pictures(arguments.inputs)
     check_out(out, pictures, "sheets")
     classes = _class_ids(arguments.classes)
-    labels = None if arguments.labels is None else pathlib.Path(arguments.labels)
-    if labels is not None and not labels.is_dir():
-        raise FileNotFoundError(f"--labels must be a folder. Received: {str(labels)!r}")
+    folder = None if arguments.labels is None else pathlib.Path(arguments.labels)
+    if folder is not None and not folder.is_dir():
+        raise FileNotFoundError(f"--labels must be a folder. Received: {str(folder)!r}")
     segmenter, config = _load(arguments.segmenter)
     config = _settings(arguments.loss, config)
-    if config.method in ("pce", "full") and labels is None:
+    if config.method in ("pce", "full") and folder is None:
         raise ValueError(
             "--labels must be given where the loss is the cross entropy, which reads nothing else. "
             "Received: none"
@@ -99,15 +99,17 @@ def run(arguments):
             f"The segmenter must take grey or RGB pictures. Received: {segmenter.channels} channels"
         )
     console.load_keras()
+    from keras_wsseg.data.listing import files_by_stem
     from keras_wsseg.training.build import build_loss, build_regularised_loss
 
+    labels = {} if folder is None else files_by_stem(folder, ".", LABEL_SUFFIXES)
     loss = build_regularised_loss(config) if config.regularised else build_loss(config)[0]
     failed = []
     for path in console.progress("painting")(pictures):
+        name = picture_name(path)
+        file = None if folder is None else labels.get(name, folder / f"{name}.png")
         try:
-            _paint(
-                segmenter, loss, path, labels, classes, arguments, f"{picture_name(path)}, {config.method}"
-            )
+            _paint(segmenter, loss, path, file, classes, arguments, f"{name}, {config.method}")
         except (ValueError, TypeError, OSError) as error:
             failed.append((path, " ".join(str(error).split())))
     print(f"{len(pictures) - len(failed)} of {len(pictures)} sheets in {out}")
@@ -143,12 +145,12 @@ def _settings(method, config):
     return config
 
 
-def _paint(segmenter, loss, path, labels, classes, arguments, caption):
+def _paint(segmenter, loss, path, label_file, classes, arguments, caption):
     from keras_wsseg.imaging import read_label_map, read_picture, write_png
     from keras_wsseg.visualization import gradient_sheet
 
     picture = read_picture(path, segmenter.channels, segmenter.value_range)
-    annotation = None if labels is None else read_label_map(_label_file(labels, path))
+    annotation = None if label_file is None else read_label_map(label_file)
     prediction, from_logits = _prediction(segmenter, picture)
     sheet = gradient_sheet(
         loss,
@@ -166,15 +168,6 @@ def _paint(segmenter, loss, path, labels, classes, arguments, caption):
         caption=caption,
     )
     write_png(pathlib.Path(arguments.out) / f"{picture_name(path)}.png", sheet)
-
-
-def _label_file(folder, path):
-    """The label map of a picture, or where it would lie."""
-    name = picture_name(path)
-    found = (
-        [one for one in folder.iterdir() if one.suffix.lower() in LABEL_SUFFIXES] if folder.is_dir() else []
-    )
-    return next((one for one in sorted(found) if picture_name(one) == name), folder / f"{name}.png")
 
 
 def _prediction(segmenter, picture):

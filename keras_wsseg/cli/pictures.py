@@ -4,7 +4,7 @@ import glob
 import os
 import pathlib
 
-from keras_wsseg.imaging.file_names import normal_name, picture_name
+from keras_wsseg.imaging.file_names import is_hidden, normal_name, picture_name, spelled_on_disk
 from keras_wsseg.imaging.suffixes import PICTURE_SUFFIXES
 
 
@@ -26,7 +26,7 @@ def find_pictures(inputs, recursive=False, suffixes=PICTURE_SUFFIXES, leave_out=
     """
     found = []
     for text in inputs:
-        path = pathlib.Path(text)
+        path = spelled_on_disk(text)
         if path.is_dir():
             inside = _inside(path, recursive, suffixes, leave_out)
             if not inside:
@@ -85,13 +85,12 @@ def _inside(folder, recursive, suffixes, leave_out):
     found = []
     for top, folders, files in os.walk(folder, onerror=_raise):
         here = pathlib.Path(top)
-        # Names with a dot are what systems and programs keep beside pictures, parts of files among them.
         found += [
             here / name
             for name in files
-            if not name.startswith(".") and pathlib.Path(name).suffix.lower() in suffixes
+            if not is_hidden(name) and pathlib.Path(name).suffix.lower() in suffixes
         ]
-        within = [name for name in folders if not name.startswith(".")]
+        within = [name for name in folders if not is_hidden(name)]
         if leave_out is not None:
             within = [name for name in within if (here / name).resolve() != leave_out.resolve()]
         folders[:] = sorted(within) if recursive else []

@@ -11,6 +11,7 @@ from keras_wsseg.cli.label_folder import label_folder, say_how_to_train
 from keras_wsseg.cli.options import add_command
 from keras_wsseg.cli.refine import add_crf_options, refined
 from keras_wsseg.cli.segmenters import load_segmenter, numbered_classes
+from keras_wsseg.imaging.file_names import is_hidden, normal_name, without_picture_suffix
 from keras_wsseg.training.config import TrainingConfig
 from keras_wsseg.training.run_folder import RunFolder, segmenter_file, write_text
 
@@ -179,10 +180,10 @@ def _picture_files(root, tags):
 
     if tags != _FOLDERS:
         return files_of_folders(root, ("images",))
-    folders = [path.name for path in sorted(root.iterdir()) if path.is_dir() and path.name[0] != "."]
+    folders = [path.name for path in sorted(root.iterdir()) if path.is_dir() and not is_hidden(path.name)]
     named = _listed_classes(root)
     if named is not None:
-        folders = [name for name in folders if name in (*named, "background")]
+        folders = [name for name in folders if normal_name(name) in (*named, "background")]
     return files_of_folders(root, folders)
 
 
@@ -232,19 +233,18 @@ def _open(root, tags, split, files, segmenter):
 def _tagged_names(root, tags, files):
     from keras_wsseg.annotations import read_tags
     from keras_wsseg.data.listing import files_by_stem
-    from keras_wsseg.imaging.suffixes import PICTURE_SUFFIXES
+    from keras_wsseg.imaging.suffixes import LABEL_SUFFIXES
 
     if tags == _FOLDERS:
         return list(files)
     if not tags.lower().endswith(".csv"):
-        return list(files_by_stem(root, tags, PICTURE_SUFFIXES))
-    names = map(pathlib.PurePath, read_tags(root / tags)[0])
-    return sorted({path.stem if path.suffix.lower() in PICTURE_SUFFIXES else str(path) for path in names})
+        return list(files_by_stem(root, tags, LABEL_SUFFIXES))
+    return sorted({*map(without_picture_suffix, read_tags(root / tags, _listed_classes(root))[0])})
 
 
 def _rows_of(segmenter, folder, root):
     """The tags in the order of the segmenter's classes `(len, classes)`, and the names of these."""
-    known, tagged = segmenter.class_names, folder.class_names
+    known, tagged = tuple(map(normal_name, segmenter.class_names)), folder.class_names
     if known == numbered_classes(len(known)):
         # Nobody named the classes of this segmenter; more than their number cannot be compared.
         fits, known = len(known) == len(tagged), tagged if len(known) == len(tagged) else known

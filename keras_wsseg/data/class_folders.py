@@ -5,7 +5,7 @@ import pathlib
 from keras_wsseg.data.listing import files_of_folders, folder_list, merge_files, read_lines
 from keras_wsseg.data.picture_format import check_format, inspect_copies
 from keras_wsseg.data.single_class_folder import SingleClassFolder
-from keras_wsseg.imaging.file_names import normal_name
+from keras_wsseg.imaging.file_names import is_hidden, normal_name, spelled_on_disk
 
 
 class ClassFolders:
@@ -61,13 +61,10 @@ class ClassFolders:
     def __init__(self, root, positives="positives", negatives=None, channels=None, value_range=None):
         value_range = check_format(channels, value_range)
         self.root = pathlib.Path(root)
-        self.class_names = self._names(self.root / positives)
+        self.class_names = self._names(spelled_on_disk(self.root / positives))
         self._members = {
-            normal_name(path.name): files_of_folders(self.root, (pathlib.Path(positives, path.name),))
-            for path in (self.root / positives).iterdir()
-            if normal_name(path.name) in self.class_names
+            name: files_of_folders(self.root, (pathlib.Path(positives, name),)) for name in self.class_names
         }
-        self._members = {name: self._members[name] for name in self.class_names}
         if negatives is None:
             negatives = ("negatives",) if (self.root / "negatives").is_dir() else ()
         self._without = files_of_folders(self.root, folder_list("negatives", negatives))
@@ -87,6 +84,7 @@ class ClassFolders:
         Raises:
             ValueError: there is no such class.
         """
+        name = normal_name(str(name))
         if name not in self._members:
             raise ValueError(
                 f"`name` must be one of the classes {', '.join(self.class_names)}. Received: name={name!r}"
@@ -123,7 +121,7 @@ class ClassFolders:
             raise FileNotFoundError(f"`root` must be a folder. Received: root={str(self.root)!r}")
         folders = place.iterdir() if place.is_dir() else ()
         found = sorted(
-            normal_name(path.name) for path in folders if path.is_dir() and not path.name.startswith(".")
+            normal_name(path.name) for path in folders if path.is_dir() and not is_hidden(path.name)
         )
         if not found:
             raise FileNotFoundError(f"{str(place)!r} must hold a folder for each class. Received: none")
@@ -131,6 +129,11 @@ class ClassFolders:
             raise ValueError(
                 f"{str(place)!r} must hold folders of objects; pictures of none belong into `negatives`. "
                 "Received: a folder 'background'"
+            )
+        if len(set(found)) < len(found):
+            raise ValueError(
+                f"{str(place)!r} must hold one folder for each class. "
+                f"Received: two of the name {max(found, key=found.count)!r}, in different letters"
             )
         path = self.root / "classes.txt"
         if not path.is_file():

@@ -3,7 +3,7 @@
 import os
 import pathlib
 
-from keras_wsseg.imaging.file_names import normal_name, picture_name
+from keras_wsseg.imaging.file_names import is_hidden, normal_name, picture_name, spelled_on_disk
 from keras_wsseg.imaging.suffixes import LABEL_SUFFIXES, PICTURE_SUFFIXES
 from keras_wsseg.imaging.text_file import read_text
 
@@ -26,7 +26,7 @@ def files_by_stem(root, folder, suffixes):
     """
     if not root.is_dir():
         raise FileNotFoundError(f"`root` must be a folder. Received: root={str(root)!r}")
-    place = root / folder
+    place = spelled_on_disk(root / folder)
     if not place.is_dir() and pathlib.Path(folder).is_absolute():
         raise FileNotFoundError(f"A folder of pictures must be there. Received: {str(place)!r}")
     if not place.is_dir():
@@ -36,7 +36,7 @@ def files_by_stem(root, folder, suffixes):
         )
     found = {}
     for path in sorted(place.iterdir()):
-        if path.suffix.lower() in suffixes and not path.name.startswith("."):
+        if path.suffix.lower() in suffixes and not is_hidden(path.name):
             name = picture_name(path)
             if name in found:
                 raise ValueError(
@@ -56,7 +56,7 @@ def files_by_stem(root, folder, suffixes):
 def _check_lossless(place, found):
     for path in sorted(place.iterdir()):
         lossy = path.suffix.lower() in {*PICTURE_SUFFIXES} - {*LABEL_SUFFIXES}
-        if lossy and not path.name.startswith(".") and picture_name(path) not in found:
+        if lossy and not is_hidden(path.name) and picture_name(path) not in found:
             raise ValueError(
                 f"{str(place)!r} must hold label maps as one of {', '.join(LABEL_SUFFIXES)}, "
                 f"since JPEG and WebP alter ids. Received: {path.name}"

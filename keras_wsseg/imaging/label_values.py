@@ -27,6 +27,8 @@ def resolve_values(values, class_names):
     >>> resolve_values({0: "background", 255: "cell", 128: "unlabelled"}, None)
     ({0: 0, 255: 1, 128: 255}, ('background', 'cell'))
     """
+    if class_names is not None:
+        class_names = tuple(normal_name(str(name)) for name in class_names)
     if values is None:
         return None, class_names
     if (
@@ -40,10 +42,9 @@ def resolve_values(values, class_names):
         )
     for value in values:
         check_integer("values", value, low=0)
+    values = {value: normal_name(name) for value, name in values.items()}
     if class_names is None:
         class_names = tuple(dict.fromkeys(name for name in values.values() if name not in _RESERVED))
-    class_names = tuple(map(normal_name, class_names))
-    values = {value: normal_name(name) for value, name in values.items()}
     known = {str(number): number for number in range(len(class_names[:MOST_CLASSES]))}
     known |= {name: number for number, name in enumerate(class_names[:MOST_CLASSES])} | _RESERVED
     for name in values.values():

@@ -1,7 +1,8 @@
 """Text files that people write."""
 
 import codecs
-import pathlib
+
+from keras_wsseg.imaging.file_names import spelled_on_disk
 
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
@@ -27,13 +28,13 @@ def read_text(path, called):
 
     Example:
 
-    >>> import tempfile
+    >>> import pathlib, tempfile
     >>> path = pathlib.Path(tempfile.mkdtemp(), "a.txt")
     >>> _ = path.write_text("one", encoding="utf-16")
     >>> read_text(path, "The list")
     'one'
     """
-    path = pathlib.Path(path)
+    path = spelled_on_disk(path)
     if not path.is_file():
         raise FileNotFoundError(f"{called} must be there as a file. Received: {str(path)!r}")
     data = path.read_bytes()

@@ -12,7 +12,7 @@ from keras_wsseg.data import ClassFolders
 from keras_wsseg.data.linking import link_file
 from keras_wsseg.data.listing import files_by_stem, read_lines
 from keras_wsseg.imaging.read_picture import read_picture
-from keras_wsseg.imaging.suffixes import PICTURE_SUFFIXES
+from keras_wsseg.imaging.suffixes import LABEL_SUFFIXES, PICTURE_SUFFIXES
 from keras_wsseg.training.build import build_loss, build_segmenter
 from keras_wsseg.training.config import TrainingConfig
 from keras_wsseg.training.evaluation import check_groups, class_map
@@ -193,7 +193,8 @@ def _validation_pictures(data, taken):
     data = pathlib.Path(data)
     if not (data / "val.txt").is_file() or not (data / "labels").is_dir():
         return {}
-    images, labels = (files_by_stem(data, folder, PICTURE_SUFFIXES) for folder in ("images", "labels"))
+    images = files_by_stem(data, "images", PICTURE_SUFFIXES)
+    labels = files_by_stem(data, "labels", LABEL_SUFFIXES)
     found = {}
     for name in read_lines(data / "val.txt"):
         if name not in images or name not in labels:

@@ -3,11 +3,11 @@
 import dataclasses
 import json
 import os
-import pathlib
 import typing
 
 from keras_wsseg.arguments import check_value_range
 from keras_wsseg.imaging.label_values import parse_values
+from keras_wsseg.imaging.text_file import read_text
 from keras_wsseg.training.method_settings import MethodSettings
 from keras_wsseg.training.setting import check, check_group_by
 
@@ -219,6 +219,6 @@ class TrainingConfig(MethodSettings):
             ValueError: if the file holds something else.
         """
         try:
-            return cls(**json.loads(pathlib.Path(path).read_text(encoding="utf-8")))
+            return cls(**json.loads(read_text(path, "The configuration")))
         except (TypeError, ValueError) as error:
             raise ValueError(f"{str(path)!r} is no configuration of a training: {error}") from error

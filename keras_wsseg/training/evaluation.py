@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_wsseg.imaging.file_names import normal_name
 from keras_wsseg.metrics import GroupedConfusion
 from keras_wsseg.ops.resize import resize_bilinear
 from keras_wsseg.training.setting import check_group_by
@@ -102,7 +103,7 @@ def check_groups(pattern, names):
     if pattern is None:
         return ["all"] * len(names)
     compiled = check_group_by(pattern)
-    found = [compiled.search(name) for name in names]
+    found = [compiled.search(normal_name(name)) for name in names]
     for name, one in zip(names, found, strict=True):
         if one is None or one.group(1) is None:
             raise ValueError(

@@ -5,7 +5,9 @@ import json
 import pathlib
 import shutil
 
+from keras_wsseg.imaging.file_names import normal_name
 from keras_wsseg.imaging.replaced import replaced
+from keras_wsseg.imaging.text_file import read_text
 from keras_wsseg.training.config import TrainingConfig
 
 
@@ -94,9 +96,9 @@ class RunFolder:
 
     def read_class_names(self):
         """The classes' names in the order of their ids, or None where they were not written."""
-        return (
-            tuple(self.classes.read_text(encoding="utf-8").splitlines()) if self.classes.is_file() else None
-        )
+        if not self.classes.is_file():
+            return None
+        return tuple(map(normal_name, read_text(self.classes, "The list").splitlines()))
 
     def completed_epochs(self):
         """How many epochs an unfinished training has behind it."""

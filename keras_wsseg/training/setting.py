@@ -5,6 +5,8 @@ import re
 import types
 import typing
 
+from keras_wsseg.imaging.file_names import normal_name
+
 
 def option(group, default, help, choices=None, least=None, above=None):
     """A field of a frozen dataclass that is an option of the command line too.
@@ -44,7 +46,7 @@ def check(field, value):
 def check_group_by(pattern):
     """`pattern` compiled, or a `ValueError` where it is no regular expression with a group."""
     try:
-        compiled = re.compile(pattern)
+        compiled = re.compile(normal_name(pattern))
     except re.error as error:
         raise ValueError(
             f"group_by must be a regular expression ({error}). Received: group_by={pattern!r}"

@@ -94,6 +94,16 @@ def test_a_bad_picture_stops_no_other(trained, folder, tmp_path, capsys):
     assert "stray.png: `path` must name a label map" in stray
 
 
+def test_label_maps_that_are_none_are_told(fails, trained, folder, tmp_path):
+    labels = shutil.copytree(folder / "labels", tmp_path / "labels")
+    (labels / "p0.png").rename(labels / "p0.jpg")
+    words = ["gradient", trained, folder / "images" / "p0.png", "--labels", labels, "--out", tmp_path / "g"]
+    assert fails(*words).endswith("since JPEG and WebP alter ids. Received: p0.jpg")
+    shutil.copy(labels / "p1.png", labels / "p0.bmp")
+    shutil.copy(labels / "p1.png", labels / "p0.png")
+    assert fails(*words).endswith("must have one file of each name. Received: p0.bmp and p0.png")
+
+
 def test_wrong_words_are_told(fails, trained, exported, folder, tmp_path):
     images, out = folder / "images", tmp_path / "g"
     assert fails("gradient", exported, images, "--out", out) == (

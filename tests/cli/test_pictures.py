@@ -70,3 +70,17 @@ def test_no_picture_is_overwritten_at_any_depth(tree, below):
     pictures = find_pictures([str(tree / below)], recursive=True)
     with pytest.raises(ValueError, match="--out must be another folder than that of the pictures"):
         check_out(tree / below, pictures, "masks")
+
+
+def test_what_systems_keep_beside_pictures_is_passed_over(tree):
+    for name in ("._b.png", "Thumbs.db", "__MACOSX/b.png", "sub/@eaDir/b.png/thumbnail.jpg"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).touch()
+    assert list(found([str(tree)], recursive=True)) == ["a", "b", "sub/c", "sub/deep/a"]
+
+
+def test_inputs_are_found_in_either_form_of_their_letters(tmp_path):
+    (tmp_path / "a\u0308").mkdir()
+    (tmp_path / "a\u0308" / "u\u0308.png").touch()
+    for text in ("\u00e4", "\u00e4/\u00fc.png", "a\u0308/\u00fc.png"):
+        assert found([str(tmp_path / text)]) == {"\u00fc": "u\u0308.png"}

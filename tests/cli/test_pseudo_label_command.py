@@ -238,6 +238,16 @@ def test_class_folders_become_a_data_folder(finished, sorted_pictures, tmp_path,
     assert pseudo_label(finished, sorted_pictures, *words, "--force") == 0
 
 
+def test_class_folders_are_found_in_either_form_of_their_letters(make_run, sorted_pictures):
+    (sorted_pictures / "cat").rename(sorted_pictures / "ka\u0308tzchen")
+    (sorted_pictures / "classes.txt").write_text("background\nk\u00e4tzchen\ndog\n")
+    (sorted_pictures / "__MACOSX").mkdir()
+    run = make_run(("background", "ka\u0308tzchen", "dog"))
+    assert pseudo_label(run, sorted_pictures, "--tags", "folders", "--out", "../second") == 0
+    second = SegmentationFolder(sorted_pictures / ".." / "second", annotation="pseudo")
+    assert second.names == tuple(TAGS) and second.class_names == ("background", "k\u00e4tzchen", "dog")
+
+
 def test_class_folders_are_not_written_into(fails, finished, sorted_pictures):
     for out in ("pseudo", "cat/deeper", str(sorted_pictures / "pseudo")):
         assert fails("pseudo-label", finished, sorted_pictures, "--tags", "folders", "--out", out) == (

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_wsseg.annotations import write_tags
+from keras_wsseg.annotations import multi_hot, read_tags, write_tags
 from keras_wsseg.cli.pictures import check_out, find_pictures
 from keras_wsseg.data import ClassFolders, SegmentationFolder, SingleClassFolder, TagFolder
 
@@ -93,3 +93,46 @@ def test_lossy_label_maps_are_named(root):
     picture(root / "scribbles" / "b.jpg")
     with pytest.raises(ValueError, match=r"since JPEG and WebP alter ids. Received: b.jpg"):
         SegmentationFolder(root)
+
+
+@pytest.mark.parametrize("form", [COMPOSED, APART])
+def test_folders_and_lists_are_found_by_their_name(tmp_path, form):
+    for name in (f"{APART}/{APART}/a.png", "images/a.png", f"{APART}/dog/b.png"):
+        picture(tmp_path / name)
+    picture(tmp_path / f"{APART}s" / "a.png", most=2)
+    (tmp_path / f"{APART}.txt").write_text("a\n")
+    assert SingleClassFolder(tmp_path, f"{form}/{form}", f"{form}/dog").names == ("a",)
+    assert SegmentationFolder(tmp_path, f"{form}s", split=form).names == ("a",)
+    assert ClassFolders(tmp_path, form).of_class(form).names == ("a",)
+    assert TagFolder(tmp_path / APART, "folders", class_names=("background", form)).names == ("a",)
+
+
+@pytest.mark.parametrize("form", [COMPOSED, APART])
+def test_classes_named_in_python_are_compared_in_one_form(root, form):
+    other = APART if form == COMPOSED else COMPOSED
+    write_tags(root / "tags.csv", {COMPOSED: (form,)})
+    assert read_tags(root / "tags.csv", ("background", other))[0] == {COMPOSED: (COMPOSED,)}
+    assert multi_hot([form], ("background", other)).tolist() == [1, 1]
+    assert TagFolder(root, class_names=("background", other)).class_names == ("background", COMPOSED)
+    picture(root / "labels" / f"{APART}.png", most=2)
+    named = {"class_names": ("background", form), "stuff_classes": [other]}
+    assert SegmentationFolder(root, "simulated_clicks", **named).class_names == ("background", COMPOSED)
+
+
+def test_two_forms_of_one_class_are_refused(tmp_path):
+    for name in (APART, COMPOSED, "dog"):
+        picture(tmp_path / "positives" / name / "a.png")
+    with pytest.raises(
+        ValueError, match=f"one folder for each class. Received: two of the name '{COMPOSED}'"
+    ):
+        ClassFolders(tmp_path)
+    with pytest.raises(ValueError, match="must be different names"):
+        TagFolder(tmp_path / "positives", "folders")
+
+
+@pytest.mark.parametrize("name", ["__MACOSX", "@eaDir", ".git"])
+def test_folders_of_systems_are_no_classes(tmp_path, name):
+    for folder in ("cat", "dog", name):
+        picture(tmp_path / "positives" / folder / f"{folder}.png")
+    assert ClassFolders(tmp_path).class_names == ("cat", "dog")
+    assert TagFolder(tmp_path / "positives", "folders").class_names == ("background", "cat", "dog")

@@ -7,7 +7,7 @@ import pytest
 
 from keras_wsseg.annotations import read_label_map, write_label_map
 from keras_wsseg.callbacks import CollapseWarning
-from keras_wsseg.data import synthetic_shapes
+from keras_wsseg.data import SingleClassFolder, synthetic_shapes
 from keras_wsseg.training import ClassByClassFolder, TrainingConfig, class_by_class, train_class_by_class
 from keras_wsseg.visualization import write_png
 
@@ -155,3 +155,31 @@ def test_names_that_are_scored_and_trained_on(configs, tmp_path, sorted_pictures
     with pytest.raises(FileNotFoundError, match="must have images/p9 and labels/p9, see val.txt"):
         train_class_by_class(*configs, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_labels_that_no_training_would_read_are_told_before_the_first(configs, tmp_path, sorted_pictures):
+    nets, final = configs
+    root = shutil.copytree(sorted_pictures, tmp_path / "pets")
+    (root / "val.txt").write_text("p6\np7\n")
+    (root / "labels" / "p7.png").rename(root / "labels" / "p7.jpg")
+    with pytest.raises(ValueError, match="since JPEG and WebP alter ids. Received: p7.jpg"):
+        train_class_by_class(nets.replace(data=str(root)), final, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_folders_of_classes_are_found_in_either_form_of_their_letters(configs, tmp_path, monkeypatch):
+    nets, final = configs
+    root = tmp_path / "pets"
+    for source, name in (("cat", "Ba\u0308r"), ("dog", "dog")):
+        shutil.copytree(pathlib.Path(nets.data) / "positives" / source, root / "positives" / name)
+    opened = []
+
+    def train(config, folder, *arguments, **options):
+        opened.append(SingleClassFolder(root, config.positives, config.negatives).names)
+        if len(opened) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(class_by_class, "train", train)
+    with pytest.raises(KeyboardInterrupt):
+        train_class_by_class(nets.replace(data=str(root)), final, tmp_path / "run")
+    assert opened == [("p0", "p1", "p2"), ("p2", "p3", "p4")]

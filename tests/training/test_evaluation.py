@@ -70,3 +70,8 @@ def test_class_map_brings_logits_to_the_picture():
     assert found.shape == (4, 6)
     # The border lies inside a cell of the coarse logits; away from it the classes are certain.
     np.testing.assert_array_equal(found[:, [0, 1, 4, 5]], expected[:, [0, 1, 4, 5]])
+
+
+def test_groups_are_told_whatever_the_form_of_letters():
+    assert check_groups("(\u00e4|b)_", ("a\u0308_1", "b_1")) == ["\u00e4", "b"]
+    assert check_groups("(a\u0308|b)_", ("\u00e4_1", "b_1")) == ["\u00e4", "b"]

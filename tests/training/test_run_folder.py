@@ -19,6 +19,15 @@ def test_begin_writes_what_settings_and_names_read(tmp_path):
     assert sorted(path.name for path in run.path.iterdir()) == ["classes.txt", "config.json"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_files_that_an_editor_wrote_are_read(tmp_path, encoding):
+    run = RunFolder(tmp_path)
+    run.begin(CONFIG, ("B\u00e4r", "wall"))
+    for path in (run.classes, run.config):
+        path.write_text(path.read_text(encoding="utf-8").replace("\u00e4", "a\u0308"), encoding=encoding)
+    assert run.read_class_names() == ("B\u00e4r", "wall") and run.settings(None, resume=True) == CONFIG
+
+
 def test_trainings_are_not_mixed(tmp_path):
     run = RunFolder(tmp_path)
     with pytest.raises(FileNotFoundError, match="There is no training to resume in "):
