@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_wsseg.arguments import check_integer
 from keras_wsseg.export.pictures import to_batch
+from keras_wsseg.imaging.file_names import is_hidden
 from keras_wsseg.imaging.suffixes import PICTURE_SUFFIXES
 from keras_wsseg.ops.resize import resize_antialiased
 
@@ -90,7 +91,7 @@ def _listed(calibration):
         calibration = [
             path
             for path in sorted(folder.iterdir())
-            if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
+            if path.suffix.lower() in PICTURE_SUFFIXES and not is_hidden(path.name)
         ]
         if not calibration:
             raise ValueError(
