@@ -12,7 +12,7 @@ from keras_wsseg.serving.answer_format import AnswerFormat
 from keras_wsseg.serving.decoding import decode_upload, open_upload
 from keras_wsseg.serving.refusal import Refusal, busy
 from keras_wsseg.serving.service_metrics import ServiceMetrics
-from keras_wsseg.serving.upload_reader import UploadReader
+from keras_wsseg.serving.upload_reader import UploadReader, is_form
 from keras_wsseg.serving.worker_pool import WorkerPool
 
 _LOG = logging.getLogger(__name__)
@@ -62,14 +62,15 @@ class Service:
         """
         if self.stopping:
             raise busy("The service is stopping.")
-        wanted = AnswerFormat.from_query(request.query_params)
-        wanted.check_outputs(self.segmenter.outputs)
+        if not is_form(request):
+            # Before the body has come.
+            self._wanted(request)
         if self.pool.is_full:
             raise busy("The service has as much to do as it takes on: try again later.")
         task = asyncio.current_task()
         self._in_hand.add(task)
         try:
-            return await self._answer(request, wanted)
+            return await self._answer(request)
         except asyncio.CancelledError:
             if not self._given_up:
                 raise
@@ -78,20 +79,24 @@ class Service:
         finally:
             self._in_hand.discard(task)
 
-    async def _answer(self, request, wanted):
+    async def _answer(self, request):
         async with self.uploads.read(request) as (data, fields):
-            wanted = self._asked_by_form(request.query_params, fields) if fields else wanted
+            wanted = self._wanted(request, fields)
             work = functools.partial(self._segment, data, wanted, time.perf_counter())
             body, media_type, pixels, timing = await self._while_wanted(work, request)
         self.metrics.add_picture(pixels)
         return Response(body, media_type=media_type, headers={"Server-Timing": timing})
 
-    def _asked_by_form(self, query, fields):
-        for name, text in fields.items():
-            if query.get(name, text) != text:
-                both = f"{query[name][:100]!r} and {text[:100]!r}"
-                raise Refusal(400, f"{name} must be the same in query and form. Received: {both}")
-        wanted = AnswerFormat.from_query({**query, **fields})
+    def _wanted(self, request, fields=()):
+        """What the query and the fields of a form ask for."""
+        asked = {}
+        for name, text in (*request.query_params.multi_items(), *fields):
+            if asked.setdefault(name, text) != text:
+                both = f"{asked[name][:100]!r} and {text[:100]!r}"
+                raise Refusal(
+                    400, f"{name[:100]} must be the same wherever query and form say it. Received: {both}"
+                )
+        wanted = AnswerFormat.from_query(asked)
         wanted.check_outputs(self.segmenter.outputs)
         return wanted
 

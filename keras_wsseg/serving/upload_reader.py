@@ -43,7 +43,7 @@ class UploadReader:
             request: a Starlette `Request` whose body nobody has read.
 
         Yields:
-            `(data, fields)`: bytes, and a dict from name to text.
+            `(data, fields)`: bytes, and the `(name, text)` of each field.
 
         Raises:
             Refusal: if the body is of another kind, too large, too slow, empty, or no proper form.
@@ -104,8 +104,17 @@ class _InMemory(MultiPartParser):
     spool_max_size = sys.maxsize
 
 
+def is_form(request):
+    """Whether the body is a form, whose fields may say more than the query does."""
+    return _said_type(request) == _FORM
+
+
+def _said_type(request):
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 def _media_type(request):
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media_type = _said_type(request)
     if media_type not in (*MEDIA_TYPES, *_OTHER_NAMES, _FORM):
         raise Refusal(
             415,
@@ -123,11 +132,11 @@ def _media_type(request):
 
 
 async def _body(request):
-    return await request.body(), {}
+    return await request.body(), []
 
 
 async def _file_of_form(request):
-    """The file of a form, and its other fields by name."""
+    """The file of a form, and its other fields."""
     parser = _InMemory(request.headers, request.stream(), max_files=1, max_fields=_MOST_FIELDS)
     try:
         form = await parser.parse()
@@ -135,13 +144,13 @@ async def _file_of_form(request):
     except (FormParserError, MultiPartException, ValueError, LookupError) as error:
         said = " ".join((getattr(error, "message", None) or str(error)).split())
         raise Refusal(400, f"{_WANTED} Received: {said}") from None
-    data, fields = None, {}
+    data, fields = None, []
     try:
         for name, value in form.multi_items():
             if not isinstance(value, str):
                 data = await value.read()
-            elif name in FIELDS and name not in fields:
-                fields[name] = value
+            elif name in FIELDS:
+                fields.append((name, value))
             else:
                 raise Refusal(400, f"{_WANTED} Received: a field {name[:100]!r}")
     finally:

@@ -187,8 +187,33 @@ def test_fields_of_a_form_stand_for_the_query(running, segmenter):
     assert running.ask("POST", "/predict", *form(*fields))[2] == asked[2]
     assert running.ask("POST", "/predict?format=overlay", *form(*fields))[2] == asked[2]
     answer = running.ask("POST", "/predict?format=mask", *form(*fields))
-    check_refused(answer, 400, "format must be the same in query and form. Received: 'mask' and 'overlay'")
+    check_refused(answer, 400, "format must be the same wherever .* Received: 'mask' and 'overlay'")
     answer = running.ask("POST", "/predict", *form(("picture", "a.png", PICTURE), ("token", None, b"x")))
     check_refused(answer, 400, "besides format and alpha alone. Received: a field 'token'")
     answer = running.ask("POST", "/predict", *form(("picture", "a.png", PICTURE), ("format", None, b"gif")))
     check_refused(answer, 400, "format must be one of mask, ")
+
+
+@pytest.mark.parametrize(
+    ("query", "fields"),
+    [
+        ("alpha=0.25", [("format", None, b"overlay")]),
+        ("format=overlay", [("alpha", None, b"0.25")]),
+        ("format=overlay&alpha=0.25", []),
+        ("format=overlay&format=overlay", [("alpha", None, b"0.25"), ("alpha", None, b"0.25")]),
+    ],
+)
+def test_query_and_form_say_it_together(running, query, fields):
+    wanted = running.ask("POST", "/predict?format=overlay&alpha=0.25", PICTURE)
+    answer = running.ask("POST", f"/predict?{query}", *form(*fields, ("picture", "a.png", PICTURE)))
+    assert (answer[0], answer[2]) == (200, wanted[2])
+
+
+def test_who_says_two_things_is_refused(running):
+    answer = running.ask("POST", "/predict?format=mask&format=overlay", PICTURE)
+    check_refused(answer, 400, "format must be the same wherever .* Received: 'mask' and 'overlay'")
+    fields = [("format", None, b"mask"), ("format", None, b"json"), ("picture", "a.png", PICTURE)]
+    answer = running.ask("POST", "/predict", *form(*fields))
+    check_refused(answer, 400, "format must be the same wherever .* Received: 'mask' and 'json'")
+    answer = running.ask("POST", "/predict?alpha=0.25", *form(("picture", "a.png", PICTURE)))
+    check_refused(answer, 400, "alpha goes with format=overlay and format=rgba. Received: format=mask")
