@@ -3,6 +3,7 @@
 import csv
 import io
 import pathlib
+import re
 
 import numpy as np
 
@@ -16,25 +17,10 @@ from keras_wsseg.imaging.text_file import read_text
 BACKGROUND = "background"
 
 # No picture is nameless, so that an empty first cell, as tables with an index have it, is a title too.
-_NAME_TITLES = {
-    *(
-        "",
-        "id",
-        "name",
-        "stem",
-        "key",
-        "index",
-        "path",
-        "filepath",
-        "file_path",
-        "file",
-        "filename",
-        "file_name",
-    ),
-    *("image", "image_id", "image_name", "image_path", "imageid", "imagename", "img", "img_id", "img_name"),
-    *("picture", "picture_id", "picture_name", "photo", "photo_id", "sample", "sample_id"),
-}
-_TAG_TITLES = ("", "tag", "tags", "label", "labels", "class", "classes")
+_NAME_TITLE = re.compile(
+    r"((file|filename|image|img|picture|pic|photo|sample)s?)?(id|name|path|filepath|file|filename|stem|key|index)?"
+)
+_TAG_TITLE = re.compile(r"((tag|label|class|category|keyword)(s|es|name|names)?|categories)?")
 # Between the tags of one cell.
 _SEPARATORS = (";", "|", ",")
 _VALUES = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
@@ -64,7 +50,8 @@ def read_tags(path, class_names=None):
     ```
 
     The header of a list may be missing, that of a table not. A header is a first line that begins with
-    `name`, `id`, `image`, `picture`, `file`, `filename`, a like word or an empty cell. A tag may hold blanks;
+    `name`, `id`, `image`, `picture`, `File name`, a like word or an empty cell. A list whose tags are all
+    0 or 1 is refused unless `class_names` has these: it may be a table. A tag may hold blanks;
     only where `class_names` knows the words of a tag and not the tag, as of `dog person`, blanks separate; a
     comma or bar is part of a tag where `class_names` has the tag.
 
@@ -99,10 +86,9 @@ def read_tags(path, class_names=None):
         class_names = check_class_names(class_names)
     lines = _lines(path)
     head = lines[0][1]
-    titles = head[1:] if head[0].lower() in _NAME_TITLES else None
-    if titles is None or all(title.lower() in _TAG_TITLES for title in titles):
-        if titles is None:
-            _check_no_table(path, lines)
+    titles = head[1:] if _is_title(head[0], _NAME_TITLE) else None
+    if titles is None or all(_is_title(title, _TAG_TITLE) for title in titles):
+        _check_list(path, lines, titles is not None, class_names or ())
         found = _list_rows(path, lines if titles is None else lines[1:], class_names)
         used = sorted({tag for _, _, tags in found for tag in tags} - {BACKGROUND})
     else:
@@ -114,6 +100,11 @@ def read_tags(path, class_names=None):
         )
     classes = (BACKGROUND, *used) if class_names is None else class_names
     return _by_name(path, found, classes), classes
+
+
+def has_header(path):
+    """Whether a file of tags, as of `read_tags`, begins with a header."""
+    return _is_title(_lines(pathlib.Path(path))[0][1][0], _NAME_TITLE)
 
 
 def write_tags(path, tags):
@@ -171,7 +162,7 @@ def multi_hot(tags, class_names):
     class_names = check_class_names(class_names)
     vector = np.zeros(len(class_names), np.float32)
     vector[0] = 1
-    for tag in _sequence("tags", tags):
+    for tag in map(normal_name, _sequence("tags", tags)):
         if tag not in class_names:
             raise ValueError(
                 f"`tags` must be among the classes {', '.join(class_names)}. Received: tags={tags!r}"
@@ -232,8 +223,8 @@ def check_least(least):
 
 
 def check_class_names(class_names):
-    """Names of classes as a tuple of different strings that are not empty, or an error."""
-    names = _sequence("class_names", class_names)
+    """Names of classes in normal form, a tuple of different strings that are not empty, or an error."""
+    names = tuple(map(normal_name, _sequence("class_names", class_names)))
     if not names or "" in names or len(set(names)) < len(names):
         raise ValueError(f"`class_names` must be different names. Received: class_names={class_names!r}")
     return names
@@ -271,23 +262,30 @@ def _delimiter(text):
     head = text.lstrip().split("\n", 1)[0]
     for delimiter in (",", ";", "\t"):
         title, found, _ = head.partition(delimiter)
-        if found and title.strip().strip('"').lower() in _NAME_TITLES - {""}:
+        if found and title.strip().strip('"') and _is_title(title, _NAME_TITLE):
             return delimiter
     return ","
 
 
-def _check_no_table(path, lines):
-    """A table whose header is not known as such would silently give the classes `0` and `1`."""
+def _is_title(cell, titles):
+    """Whether a cell is one of the titles, however its words are set apart."""
+    return titles.fullmatch(re.sub(r"[\W_]", "", cell.lower())) is not None
+
+
+def _check_list(path, lines, headed, known):
+    """A header that is not known as such would silently give a class `Tags`, and a table `0` and `1`."""
     (number, head), *others = lines
-    if others and all(
-        len(cells) == len(head) > 1 and all(cell.lower() in _VALUES for cell in cells[1:])
-        for _, cells in others
-    ):
-        if not all(cell.lower() in _VALUES for cell in head[1:]):
-            raise ValueError(
-                f"The header of the table {str(path)!r} must begin with 'name'. "
-                f"Received: {head[0]!r} in line {number}"
-            )
+    titles = [] if headed else [cell for cell in head[1:] if cell and cell not in known]
+    values = [cell for _, cells in others for cell in cells[1:] if cell]
+    if all(cell.lower() in _VALUES for cell in titles):
+        values += titles
+    is_header = titles and all(_is_title(cell, _TAG_TITLE) for cell in titles)
+    is_table = values and all(cell.lower() in _VALUES and cell not in known for cell in values)
+    if is_header or is_table:
+        raise ValueError(
+            f"The header of {str(path)!r} must begin with 'name' and, where tags are 0 or 1, give each "
+            f"column a class. Received: {','.join(head)!r} in line {number}"
+        )
 
 
 def _list_rows(path, lines, class_names):

@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 
 from keras_wsseg.annotations import OUTSIDE, UNLABELLED, multi_hot, read_label_map, read_tags, tags_of_labels
-from keras_wsseg.annotations.tags import BACKGROUND, check_class_names, check_least
+from keras_wsseg.annotations.tags import BACKGROUND, check_class_names, check_least, has_header
 from keras_wsseg.data.arguments import resolve_classes
 from keras_wsseg.data.label_files import LabelReader, check_depths, check_ids
 from keras_wsseg.data.listing import (
@@ -20,7 +20,7 @@ from keras_wsseg.data.listing import (
 )
 from keras_wsseg.data.picture_format import check_format, common_format, inspect_copies, inspect_files
 from keras_wsseg.data.uniform_pictures import UniformPictures
-from keras_wsseg.imaging.file_names import normal_name
+from keras_wsseg.imaging.file_names import is_hidden, normal_name, without_picture_suffix
 from keras_wsseg.imaging.read_picture import inspect_picture
 from keras_wsseg.imaging.suffixes import LABEL_SUFFIXES, PICTURE_SUFFIXES
 
@@ -147,11 +147,13 @@ def _of_file(root, tags, names, origin, class_names, channels, value_range):
     """Names, files, multi-hot tags, names of the classes and format of pictures tagged in a CSV file."""
     images = files_by_stem(root, "images", PICTURE_SUFFIXES)
     path = root / tags
+    named = class_names is not None
     tags, class_names = read_tags(path, class_names)
-    _check_header(path, tags, images)
+    if not named:
+        _check_first(path, tags, images)
     known = {}
     for name, of_picture in tags.items():
-        stem = _without_suffix(name)
+        stem = without_picture_suffix(name)
         if stem in known:
             raise ValueError(f"The tags {str(path)!r} must name each picture once. Received: {stem!r} twice")
         known[stem] = of_picture
@@ -169,16 +171,12 @@ def _of_file(root, tags, names, origin, class_names, channels, value_range):
     return names, [(images[name], None) for name in names], rows, class_names, picture_format
 
 
-def _without_suffix(name):
-    suffix = pathlib.PurePath(name).suffix
-    return name.removesuffix(suffix) if suffix.lower() in PICTURE_SUFFIXES else name
-
-
-def _check_header(path, tags, images):
+def _check_first(path, tags, images):
     """Raises `ValueError` where the first line is a header in words that `read_tags` does not know."""
     (first, of_first), *others = tags.items()
     elsewhere = {tag for _, of_picture in others for tag in of_picture}
-    if others and of_first and _without_suffix(first) not in images and not elsewhere & {*of_first}:
+    unknown = without_picture_suffix(first) not in images and not elsewhere & {*of_first}
+    if others and of_first and unknown and not has_header(path):
         raise ValueError(
             f"The tags {str(path)!r} must begin with a picture, or with a header whose first word is name. "
             f"Received: {first!r}, of which there is no picture"
@@ -197,13 +195,12 @@ def _of_folders(root, names, origin, class_names, negatives, channels, value_ran
         class_names = sorted(
             normal_name(path.name)
             for path in root.iterdir()
-            if path.is_dir() and path not in apart and not path.name.startswith(".")
+            if path.is_dir() and path not in apart and not is_hidden(path.name)
         )
     objects = tuple(class_names[1:] if class_names[:1] == (BACKGROUND,) else class_names)
     if not objects:
         raise FileNotFoundError(f"{str(root)!r} must hold a folder for each class. Received: none")
-    places = {normal_name(path.name): path.name for path in root.iterdir()}
-    members = {name: files_of_folders(root, (places.get(name, name),)) for name in objects}
+    members = {name: files_of_folders(root, (name,)) for name in objects}
     known = merge_files([*members.values(), files_of_folders(root, negatives)])
     if names is None:
         names = tuple(known)

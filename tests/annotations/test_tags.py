@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from keras_wsseg.annotations import multi_hot, read_tags, tags_of_labels, write_tags
+from keras_wsseg.annotations.tags import has_header
 
 CLASSES = ("background", "person", "dog", "traffic light")
 
@@ -108,7 +109,7 @@ def test_a_background_of_another_name_is_in_every_picture_or_not_told(file):
         ("name,dog,person\na,1,", r"must be 0 or 1. Received: '' in line 2"),
         (
             "bild,dog,person\na,1,0\nb,0,0",
-            r"header of the table .* begin with 'name'. Received: 'bild' in",
+            r"must begin with 'name' and, .* Received: 'bild,dog,person' in line 1",
         ),
         (
             "a;dog;person\n",
@@ -226,7 +227,9 @@ def test_arguments_of_derived_tags_are_checked(labels, arguments, text):
         tags_of_labels(labels, **{"num_classes": 3, **arguments})
 
 
-@pytest.mark.parametrize("header", ("id,tags", "image,label", "filename,classes", "picture,Labels"))
+@pytest.mark.parametrize(
+    "header", ("id,tags", "image,label", "filename,classes", "picture,Labels", "File name,Class name")
+)
 def test_usual_headers_of_lists_are_no_pictures(tmp_path, header):
     path = tmp_path / "tags.csv"
     path.write_text(f"{header}\na,cat\nb,dog;cat\n")
@@ -251,7 +254,9 @@ def test_a_class_may_have_a_comma_or_bar_in_its_name(tmp_path):
         read_tags(path, ("background", "dog"))
 
 
-@pytest.mark.parametrize("title", ["Image_ID", "img", "file_name", "Picture", "path"])
+@pytest.mark.parametrize(
+    "title", ["Image_ID", "img", "file_name", "Picture", "path", "File Name", "filename_id", "#"]
+)
 def test_headers_of_other_words(tmp_path, title):
     path = tmp_path / "tags.csv"
     path.write_text(f"{title},dog,cat\na,1,0\n")
@@ -275,3 +280,37 @@ def test_encodings_that_a_mark_tells(tmp_path, encoding):
     path.write_bytes("name,tags\na,dog\n".encode("utf-16-le"))
     with pytest.raises(ValueError, match=r"tags.csv' must be text in UTF-8, or in UTF-16 with .* zero bytes"):
         read_tags(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Dateiname,Tags\na,dog\n",
+        "Bild,class,class\na,dog,cat\n",
+        "Bild,dog,cat\na,1,0\nb,1\n",
+        "a,1,0\nb,0,1\n",
+        "a,1\nb,0\n",
+        "a,1,0\n",
+        "a,true\nb\n",
+        "name,label\na,1\nb,0\n",
+    ],
+)
+def test_what_may_be_a_header_or_a_table_is_refused(file, text):
+    with pytest.raises(
+        ValueError, match=r"tags.csv' must begin with 'name' and, where tags are 0 or 1, give"
+    ):
+        read_tags(file(text))
+
+
+def test_names_of_classes_decide_what_is_a_tag(file):
+    names = ("background", "1", "tags")
+    assert read_tags(file("a,1\nb,1\n"), names)[0] == {"a": ("1",), "b": ("1",)}
+    assert read_tags(file("name,label\na,1\nb,\n"), names)[0] == {"a": ("1",), "b": ()}
+    assert read_tags(file("a,tags\nb,1\n"), names)[0] == {"a": ("tags",), "b": ("1",)}
+
+
+@pytest.mark.parametrize(
+    ("text", "known"), [("name,tags\na,dog", True), (",dog\na,1", True), ("a,dog", False)]
+)
+def test_a_header_is_told(file, text, known):
+    assert has_header(file(text)) is known

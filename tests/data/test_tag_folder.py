@@ -100,6 +100,21 @@ def test_names_in_the_file_may_have_their_extension(root):
         TagFolder(root)
 
 
+def test_a_header_of_unknown_words_is_no_picture(root):
+    (root / "tags.csv").write_text("Datei,Inhalt\np0,dog\np1,cat\n")
+    for chosen in ({}, {"names": ("p0", "p1")}):
+        with pytest.raises(ValueError, match=r"must begin with a picture, or .* Received: 'Datei', of which"):
+            TagFolder(root, **chosen)
+
+
+@pytest.mark.parametrize("classes", [None, ("background", "cat", "dog", "zebra")])
+def test_tags_of_pictures_elsewhere_may_stand_first(root, classes):
+    header = "name,tags\n" if classes is None else ""
+    (root / "tags.csv").write_text(f"{header}z,zebra\np0,dog\np1,cat\n")
+    folder = TagFolder(root, names=("p0", "p1"), class_names=classes)
+    assert folder.tags.tolist() == [[1, 0, 1, 0], [1, 1, 0, 0]]
+
+
 def test_folders_without_a_background_and_beside_others(root, tmp_path_factory):
     place = root / "sorted"
     flat(place / "rooms" / "r.png", 99)
