@@ -26,7 +26,8 @@ demo: $(VENV)/.installed
 	@$(VENV)/bin/keras-wsseg demo
 
 test: $(VENV)/.installed-for-tests
-	@$(RUN) -m pytest -m 'not slow' -n 2
+	@$(RUN) -m pytest -m 'not slow' -n 2 --dist worksteal; tensorflow=$$?; \
+	KERAS_BACKEND=jax $(RUN) -m pytest -m 'any_backend and not slow' -n 2 --dist worksteal && exit $$tensorflow
 
 test-slow: $(VENV)/.installed-for-tests
 	@$(RUN) -m pytest -m slow

@@ -1,4 +1,4 @@
-"""Finds the real data where it lies."""
+"""What holds for every test: quick compilation, two devices, and which tests run on JAX."""
 
 import os
 import pathlib
@@ -6,8 +6,32 @@ import pathlib
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# XLA's most thorough code takes longer to make than these small cases take to run.
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_force_host_platform_device_count=2"
+)
 
+ON_JAX = os.environ.get("KERAS_BACKEND") == "jax"
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+def pytest_ignore_collect(collection_path):
+    """On JAX only files with tests for any backend are read: others import what JAX does without."""
+    if ON_JAX and collection_path.name.startswith("test_"):
+        return "any_backend" not in collection_path.read_text(encoding="utf-8") or None
+
+
+def pytest_sessionstart(session):
+    """Splits TensorFlow's processor in two for the tests of replicas, which its first use would rule out."""
+    only_starts_others = session.config.getoption("numprocesses", None) and not hasattr(
+        session.config, "workerinput"
+    )
+    if ON_JAX or only_starts_others:
+        return
+    import tensorflow as tf
+
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 
 @pytest.fixture(scope="session")

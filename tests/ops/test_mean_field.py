@@ -1,13 +1,9 @@
-import json
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import oracles
 import pytest
 import tensorflow as tf
+import ways
 
 from keras_wsseg.ops.dense_kernels import SeparableGaussian
 from keras_wsseg.ops.mean_field import mean_field
@@ -103,62 +99,37 @@ def test_gradient_to_logits_with_fixed_weights():
     np.testing.assert_allclose(tape.gradient(total, variable), theirs, rtol=2e-4, atol=2e-4)
 
 
-def value_and_gradient(logits, features, weights, radius, normalization):
-    """In plain `keras.ops` and TensorFlow's gradient; runs inside a graph as well."""
-    with tf.GradientTape() as tape:
-        tape.watch([logits, weights])
-        out = mean_field(logits, features, XY, [weights[i] for i in range(3)], radius, None, 2, normalization)
-        total = tf.reduce_sum(out * tf.cos(out))
-    return out, *tape.gradient(total, [logits, weights])
-
-
-CASES = [[3, "symmetric"], [None, "row"]]
-JAX = """
-import json, sys
-import jax, numpy as np
-from keras_wsseg.ops.mean_field import mean_field
-rng = np.random.default_rng(0)
-logits = rng.normal(size=(2, 9, 10, 3)).astype("float32")
-features = [rng.normal(size=(2, 9, 10, c)).astype("float32") for c in (3, 1)]
-results = []
-for radius, normalization in json.loads(sys.argv[1]):
-    def run(logits, weights, features):
-        weights, features = [weights[i] for i in range(3)], [None, *features]
-        out = mean_field(logits, features, [2.0, 4.0, None], weights, radius, None, 2, normalization)
-        return (out * jax.numpy.cos(out)).sum(), out
-    compiled = jax.jit(jax.value_and_grad(run, argnums=(0, 1), has_aux=True))
-    (_, out), gradients = compiled(logits, jax.numpy.array([0.7, 1.5, 0.4]), features)
-    results.append([np.asarray(x).tolist() for x in (out, *gradients)])
-print(json.dumps(results))
-"""
-
-
-@pytest.fixture(scope="module")
-def on_jax():
-    """What a process with the JAX backend makes of each case."""
-    call = [sys.executable, "-c", JAX, json.dumps(CASES)]
-    done = subprocess.run(call, capture_output=True, text=True, env={**os.environ, "KERAS_BACKEND": "jax"})
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-@pytest.mark.parametrize("case", range(len(CASES)))
-def test_eager_graph_xla_and_jax_agree(case, on_jax):
+@pytest.mark.any_backend
+@pytest.mark.parametrize("way", ways.QUICK_WAYS)
+@pytest.mark.parametrize(("radius", "normalization"), ((3, "symmetric"), (None, "row")))
+def test_value_and_slopes_in_every_way_are_those_of_the_matrices(radius, normalization, way):
     logits, features = example((9, 10))
-    inputs = (tf.constant(logits), tf.constant(np.array(WEIGHTS, "float32")))
+    weights = np.array(WEIGHTS)
+    probe = np.cos(np.arange(logits.size)).reshape(logits.shape)
 
-    def run(logits, weights):
-        return value_and_gradient(logits, features, weights, *CASES[case])
+    def total(ops, logits, weights, run):
+        out = run(logits, features, [weights[i] for i in range(3)])
+        return ops.sum(out * ops.cos(out))
 
-    want = [np.array(x) for x in run(*inputs)]
-    results = {
-        "graph": tf.function(run)(*inputs),
-        "XLA": tf.function(run, jit_compile=True)(*inputs),
-        "JAX": on_jax[case],
-    }
-    for name, result in results.items():
-        for a, b in zip(result, want, strict=True):
-            np.testing.assert_allclose(np.array(a), b, rtol=1e-4, atol=1e-4, err_msg=name)
+    def matrices(logits, weights):
+        def run(logits, features, weights):
+            return expected(logits, features, radius, None, 2, normalization, radius is None, weights)
+
+        return total(np, logits, weights, run)
+
+    def ours(logits, weights):
+        def run(logits, features, weights):
+            return mean_field(logits, features, XY, weights, radius, None, 2, normalization)
+
+        return total(keras.ops, logits, weights, run)
+
+    value, (to_logits, to_weights) = ways.value_and_slopes(ours, logits, weights, way=way)
+    logits = logits.astype("float64")
+    np.testing.assert_allclose(value, matrices(logits, weights), rtol=1e-4)
+    want = (matrices(logits + 1e-4 * probe, weights) - matrices(logits - 1e-4 * probe, weights)) / 2e-4
+    np.testing.assert_allclose((to_logits * probe).sum(), want, rtol=1e-3)
+    want = oracles.numeric_gradient(lambda weights: matrices(logits, weights), weights)
+    np.testing.assert_allclose(to_weights, want, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize(("radius", "xla"), ((3, True), (3, False), (None, False)))

@@ -1,0 +1,76 @@
+"""The ways in which a function is computed, on whichever backend Keras runs."""
+
+import contextlib
+
+import keras
+import numpy as np
+
+ON_JAX = keras.backend.backend() == "jax"
+# JAX knows no graph that is not compiled.
+WAYS = ("eager", "XLA") if ON_JAX else ("eager", "graph", "XLA")
+# On JAX each operation that runs by itself is compiled by itself, which takes long where there are many.
+QUICK_WAYS = ("XLA",) if ON_JAX else WAYS
+# The same as arguments of `compile`.
+QUICK_MODES = [{}, {"jit_compile": True}] + [{"run_eagerly": True}, {"jit_compile": False}] * (not ON_JAX)
+
+
+def compiled(function, way):
+    """`function` as it is, as a graph or compiled by XLA."""
+    if way == "eager":
+        return function
+    if ON_JAX:
+        import jax
+
+        return jax.jit(function)
+    import tensorflow as tf
+
+    return tf.function(function, jit_compile=way == "XLA")
+
+
+def value_and_slopes(function, *inputs, way="eager"):
+    """What `function` gives for the inputs, one number, and its gradient to each of them.
+
+    A gradient that does not reach an input is zeros.
+    """
+    inputs = [keras.ops.convert_to_tensor(x, "float32") for x in inputs]
+    if ON_JAX:
+        import jax
+
+        run = jax.value_and_grad(function, argnums=tuple(range(len(inputs))))
+    else:
+        import tensorflow as tf
+
+        def run(*inputs):
+            with tf.GradientTape() as tape:
+                tape.watch(inputs)
+                value = function(*inputs)
+            return value, tape.gradient(value, inputs, unconnected_gradients="zero")
+
+    value, slopes = compiled(run, way)(*inputs)
+    return float(value), [np.asarray(slope) for slope in slopes]
+
+
+def fingerprint(array, count=3):
+    """The norm of an array and its products with waves: a few numbers that tell two large arrays apart."""
+    flat = np.asarray(array, "float64").ravel()
+    waves = np.cos(np.outer(np.arange(1, count + 1), np.arange(flat.size)))
+    return np.array([np.linalg.norm(flat), *(waves @ flat / np.linalg.norm(waves, axis=1))])
+
+
+@contextlib.contextmanager
+def two_devices():
+    """Within it models are made, and with JAX trained, on two devices."""
+    if ON_JAX:
+        both = keras.distribution.list_devices()
+        assert len(both) == 2, both
+        before = keras.distribution.distribution()
+        keras.distribution.set_distribution(keras.distribution.DataParallel(devices=both))
+        try:
+            yield
+        finally:
+            keras.distribution.set_distribution(before)
+    else:
+        import tensorflow as tf
+
+        with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+            yield
