@@ -1,6 +1,7 @@
 """The ways in which a function is computed, on whichever backend Keras runs."""
 
 import contextlib
+import functools
 
 import keras
 import numpy as np
@@ -51,10 +52,10 @@ def value_and_slopes(function, *inputs, way="eager"):
 
 
 def fingerprint(array, count=3):
-    """The norm of an array and its products with waves: a few numbers that tell two large arrays apart."""
+    """The norm of an array and its parts along random directions: some numbers that tell two arrays apart."""
     flat = np.asarray(array, "float64").ravel()
-    waves = np.cos(np.outer(np.arange(1, count + 1), np.arange(flat.size)))
-    return np.array([np.linalg.norm(flat), *(waves @ flat / np.linalg.norm(waves, axis=1))])
+    directions = np.random.default_rng(0).normal(size=(count, flat.size))
+    return np.array([np.linalg.norm(flat), *(directions @ flat / np.linalg.norm(directions, axis=1))])
 
 
 @contextlib.contextmanager
@@ -70,7 +71,13 @@ def two_devices():
         finally:
             keras.distribution.set_distribution(before)
     else:
-        import tensorflow as tf
-
-        with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+        with _mirrored().scope():
             yield
+
+
+@functools.cache
+def _mirrored():
+    """One for all, since what the replicas of a second one exchange would be taken for the first one's."""
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])

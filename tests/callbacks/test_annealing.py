@@ -1,13 +1,11 @@
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
 
 from keras_wsseg import callbacks, losses
 from keras_wsseg.models import WeaklySupervisedModel
+
+pytestmark = pytest.mark.any_backend
 
 
 def model_and_data(loss):
@@ -60,15 +58,6 @@ def test_resumed_training_goes_on_with_epoch_and_step(tmp_path):
     train(tmp_path / "parts", parts)
     assert len(whole) == 12
     np.testing.assert_allclose(parts, whole, rtol=1e-6)
-
-
-@pytest.mark.skipif(keras.backend.backend() == "jax", reason="this is what starts the tests on JAX")
-def test_all_of_this_on_jax():
-    call = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
-    done = subprocess.run(
-        call, capture_output=True, text=True, check=False, env={**os.environ, "KERAS_BACKEND": "jax"}
-    )
-    assert done.returncode == 0, done.stdout
 
 
 def test_steps_are_counted_in_batches_under_gradient_accumulation():

@@ -1,5 +1,3 @@
-import os
-import subprocess
 import sys
 
 import keras
@@ -31,6 +29,7 @@ def compiled(model):
     return model
 
 
+@pytest.mark.any_backend
 def test_fit_writes_a_sheet_every_so_many_epochs(tmp_path, task):
     images, labels = task
     pictures = PredictionPictures(images, labels, tmp_path / "sheets", every=2, truth=labels)
@@ -38,6 +37,7 @@ def test_fit_writes_a_sheet_every_so_many_epochs(tmp_path, task):
     assert sorted(p.name for p in (tmp_path / "sheets").iterdir()) == ["epoch_0002.png", "epoch_0004.png"]
 
 
+@pytest.mark.any_backend
 def test_the_sheet_shows_what_the_model_predicts(tmp_path, task):
     images, labels = task
     names = ["a", "b", "c"]
@@ -87,6 +87,7 @@ def test_dict_inputs_show_the_image(tmp_path, task):
     assert (tmp_path / "epoch_0001.png").is_file()
 
 
+@pytest.mark.any_backend
 def test_tensorboard_shows_the_same_sheets(tmp_path, task):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.util import tensor_util
@@ -164,30 +165,3 @@ def test_model_that_yields_no_map(tmp_path, task):
     pictures.set_model(keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Flatten()]))
     with pytest.raises(ValueError, match=r"the model must yield .* Received: \(4, 768\)$"):
         pictures.on_epoch_end(0)
-
-
-JAX_RUN = """
-import pathlib, sys
-import keras, numpy as np
-from keras_wsseg.callbacks.prediction_pictures import PredictionPictures
-
-assert keras.backend.backend() == "jax"
-images, labels = np.random.default_rng(0).random((2, 8, 8, 1)), np.ones((2, 8, 8), "uint8")
-model = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(2, 1)])
-model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-folder = pathlib.Path(sys.argv[1])
-pictures = PredictionPictures(images, labels, folder, value_range=(0, 1), tensorboard=folder / "logs")
-model.fit(images, labels, epochs=2, verbose=0, callbacks=[pictures])
-print(sorted(p.name for p in folder.iterdir()), len(list((folder / "logs").iterdir())))
-"""
-
-
-def test_on_jax(tmp_path):
-    run = subprocess.run(
-        [sys.executable, "-c", JAX_RUN, str(tmp_path)],
-        env={**os.environ, "KERAS_BACKEND": "jax"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert run.stdout.strip() == "['epoch_0001.png', 'epoch_0002.png', 'logs'] 1", run.stderr

@@ -1,11 +1,7 @@
-import json
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
+import ways
 
 from keras_wsseg import callbacks, losses
 from keras_wsseg.models import WeaklySupervisedModel
@@ -49,24 +45,10 @@ def check(history):
     assert history["negative"][0] > 0
 
 
-@pytest.mark.parametrize("compiled", ({}, {"jit_compile": True}, {"run_eagerly": True}))
+@pytest.mark.any_backend
+@pytest.mark.parametrize("compiled", ways.QUICK_MODES[:3])
 def test_every_epoch_computes_with_the_numbers_in_its_logs(compiled):
     check(training(**compiled))
-
-
-def test_the_same_on_jax():
-    code = (
-        "import sys, json; sys.path.insert(0, sys.argv[1]);"
-        "import test_single_class_stages as t; print(json.dumps(t.training()))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, os.path.dirname(__file__)],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "KERAS_BACKEND": "jax"},
-    )
-    check(json.loads(done.stdout.splitlines()[-1]))
 
 
 def test_published_stages():

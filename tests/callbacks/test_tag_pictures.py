@@ -1,6 +1,3 @@
-import os
-import subprocess
-import sys
 import types
 
 import keras
@@ -68,6 +65,7 @@ def predicted(model, images):
     return ops.convert_to_numpy(ops.softmax(logits))
 
 
+@pytest.mark.any_backend
 def test_fit_writes_a_sheet_every_so_many_epochs(tmp_path, task):
     images, tags = task
     pictures = TagPictures(images, tags, tmp_path / "sheets", evenly, every=2)
@@ -75,6 +73,7 @@ def test_fit_writes_a_sheet_every_so_many_epochs(tmp_path, task):
     assert sorted(p.name for p in (tmp_path / "sheets").iterdir()) == ["epoch_0002.png", "epoch_0004.png"]
 
 
+@pytest.mark.any_backend
 def test_what_the_model_mines(tmp_path, task):
     images, tags = task
     truth = [np.ones((16, 16), int), None, np.zeros((16, 16), int)]
@@ -249,45 +248,3 @@ def test_estimates_that_do_not_fit(tmp_path, returned, error, message):
     pictures.set_model(net())
     with pytest.raises(error, match=message):
         pictures.on_epoch_end(0)
-
-
-JAX_RUN = """
-import pathlib, sys
-import keras, numpy as np
-from keras import ops
-from PIL import Image
-from keras_wsseg import WeaklySupervisedModel, losses
-from keras_wsseg.callbacks.tag_pictures import TagPictures
-from keras_wsseg.visualization import tag_sheet
-
-assert keras.backend.backend() == "jax"
-
-class Mining(WeaklySupervisedModel):
-    def mine(self, pictures, tags):
-        maps = ops.softmax(self(pictures)) * tags[:, None, None]
-        return maps, ops.argmax(maps, axis=-1)
-
-images, tags = np.random.default_rng(0).random((2, 8, 8, 1)).astype("float32"), np.array([[1, 0], [1, 1]])
-net = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(2, 1)])
-model = Mining(net, value_range=(0, 1))
-model.compile("sgd", losses.PartialCrossEntropy())
-folder = pathlib.Path(sys.argv[1])
-y = {"tags": tags.astype("float32"), "labels": np.ones((2, 8, 8), "uint8")}
-model.fit(images, y, epochs=2, verbose=0, callbacks=[TagPictures(images, tags, folder)])
-maps, labels = (np.asarray(part) for part in model.mine(images, tags.astype("float32")))
-p = np.asarray(ops.softmax(model(images)))
-expected = tag_sheet(images, maps, labels, p, value_range=(0, 1), caption="epoch 2", tags=tags)
-found = np.asarray(Image.open(folder / "epoch_0002.png")).astype(int)
-print(sorted(p.name for p in folder.iterdir()), np.abs(found - expected).max() <= 1)
-"""
-
-
-def test_on_jax(tmp_path):
-    run = subprocess.run(
-        [sys.executable, "-c", JAX_RUN, str(tmp_path)],
-        env={**os.environ, "KERAS_BACKEND": "jax"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert run.stdout.strip() == "['epoch_0001.png', 'epoch_0002.png'] True", run.stderr

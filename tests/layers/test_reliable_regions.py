@@ -1,7 +1,4 @@
 import json
-import os
-import subprocess
-import sys
 
 import keras
 import mining_oracles
@@ -9,6 +6,7 @@ import numpy as np
 import oracles
 import pytest
 import tensorflow as tf
+import ways
 
 from keras_wsseg.kernels import GaussianKernel
 from keras_wsseg.layers import ClassActivationMap, MeanFieldCRF, ReliableRegions
@@ -143,58 +141,31 @@ def test_sizes_that_are_known_at_run_time_only(xla):
         np.testing.assert_array_equal(dynamic(maps, picture, inside), run(maps, picture, inside))
 
 
-MINE = """
-import json, sys
-import keras, numpy as np
-from keras_wsseg.kernels import GaussianKernel
-from keras_wsseg.layers import ClassActivationMap, MeanFieldCRF, ReliableRegions
-
-
-def make(kernel):
+@pytest.mark.any_backend
+@pytest.mark.parametrize("way", ways.QUICK_WAYS)
+def test_maps_and_labels_in_every_way(way):
+    picture = example()[1]
+    inside = np.ones(picture.shape[:3], "float32")
+    inside[:, 5:, 4:] = 0
     inputs = keras.Input((None, None, 3))
     conv = keras.layers.Conv2D(3, 1, use_bias=False)
     cam = ClassActivationMap(keras.Model(inputs, conv(inputs)), scales=(1.0, 0.5))
-    conv.set_weights([np.array(kernel, "float32")])
-    kernels = [GaussianKernel(weight=1.0, xy=2), GaussianKernel(weight=4.0, xy=5, rgb=0.2)]
-    regions = [ReliableRegions(0.4, MeanFieldCRF(radius, kernels)) for radius in (3, None)]
+    conv.set_weights([np.random.default_rng(3).normal(size=(1, 1, 3, 3))])
+    regions = [ReliableRegions(0.4, MeanFieldCRF(radius, KERNELS)) for radius in (3, None)]
 
     def run(picture, tags, inside):
         maps = cam([picture, tags, inside])
         return [maps, *(layer([maps, picture, tags, inside]) for layer in regions)]
 
-    return run
-"""
-ON_JAX = """
-import jax
-kernel, *given = json.loads(sys.stdin.read())
-run = jax.jit(make(kernel))
-print(json.dumps([np.asarray(x).tolist() for x in run(*(np.array(x, "float32") for x in given))]))
-"""
-
-
-def test_eager_graph_xla_and_jax_agree():
-    picture = example()[1]
-    inside = np.ones(picture.shape[:3], "float32")
-    inside[:, 5:, 4:] = 0
-    kernel = np.random.default_rng(3).normal(size=(1, 1, 3, 3))
-    here = {}
-    exec(MINE, here)
-    run = here["make"](kernel)
-    maps, *labels = run(picture, TAGS, inside)
-    done = subprocess.run(
-        [sys.executable, "-c", MINE + ON_JAX],
-        input=json.dumps([x.tolist() for x in (kernel, picture, TAGS, inside)]),
-        capture_output=True,
-        text=True,
-        env={**os.environ, "KERAS_BACKEND": "jax"},
+    maps, *labels = (np.asarray(x) for x in ways.compiled(run, way)(picture, TAGS, inside))
+    # As found eagerly on TensorFlow.
+    np.testing.assert_allclose(
+        ways.fingerprint(maps), [11.25662, 0.007419888, -0.5410431, 0.6390424], atol=1e-5
     )
-    assert done.returncode == 0, done.stderr
-    others = [tf.function(run, jit_compile=xla)(picture, TAGS, inside) for xla in (False, True)]
-    others.append([np.array(x) for x in json.loads(done.stdout.splitlines()[-1])])
-    assert all((np.array(one) != 255).any() for one in labels)
-    for same, *rest in others:
-        np.testing.assert_allclose(same, maps, atol=1e-5)
-        np.testing.assert_array_equal(rest, labels)
+    for found, radius in zip(labels, (3, None), strict=True):
+        assert (found != 255).any()
+        want = expected(maps, picture, 0.4, radius, regions[0].crf.iterations, inside)
+        np.testing.assert_array_equal(found, want)
 
 
 def test_half_precision_policy():

@@ -1,9 +1,6 @@
 """What the losses of one object share; what each computes is in the file of its name."""
 
-import json
-import os
-import subprocess
-import sys
+import contextlib
 
 import keras
 import numpy as np
@@ -11,6 +8,7 @@ import object_cases
 import oracles
 import pytest
 import tensorflow as tf
+import ways
 
 from keras_wsseg import WeaklySupervisedModel, losses, targets
 
@@ -204,75 +202,45 @@ def test_bad_weight(weight):
             make(name, weight=weight)
 
 
-# Positive and negative pictures lie unevenly over the two devices, one of which gets no positive one at
-# first. TensorFlow's last batch gives two pictures to the one and one to the other. Each term trains by
-# itself, then all do, each time from the same weights.
-TWO_DEVICES = """
-import contextlib, json, sys
-import keras, numpy as np
-from keras_wsseg import WeaklySupervisedModel, losses
+def trained_within(scope):
+    """Each term trains by itself, then all do, each time from the same weights.
 
-settings, devices = json.loads(sys.argv[1]), int(sys.argv[2])
-on_jax, scope = keras.backend.backend() == "jax", contextlib.nullcontext()
-if devices == 2 and on_jax:
-    both = keras.distribution.list_devices()
-    assert len(both) == 2, both
-    keras.distribution.set_distribution(keras.distribution.DataParallel(devices=both))
-elif devices == 2:
-    import tensorflow as tf
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    scope = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope()
-count = 8 if on_jax else 7
-rng = np.random.default_rng(0)
-pictures = rng.uniform(0, 255, (count, 8, 8, 3)).astype("float32")
-labels = np.full((count, 8, 8), 255)
-labels[[1, 2, 3, 5]] = 0
-labels[3, 2:] = labels[4, :3] = 254
-start = [rng.normal(size=(3, 3, 3, 4)) / 200, np.zeros(4)]
-with scope:
-    net = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(4, 3, padding="same")])
-    model = WeaklySupervisedModel(net)
-    loss = losses.SingleClassLoss(**settings)
-    model.compile(keras.optimizers.SGD(1e-4), loss=loss, jit_compile=on_jax)
-found = {}
-for chosen in [*([term] for term in loss.terms), loss.terms]:
-    for term in loss.terms:
-        term.anneal("weight", term.declared("weight") if term in chosen else 0.0)
-    net.set_weights(start)
-    logs = model.fit(pictures, labels, batch_size=4, epochs=2, shuffle=False, verbose=0).history
-    moved = [np.ravel(now - before) for now, before in zip(net.get_weights(), start)]
-    found[" ".join(term.name for term in chosen)] = logs, np.concatenate(moved).tolist()
-print(json.dumps(found))
-"""
+    Positive and negative pictures lie unevenly over the two devices, one of which gets no positive one at
+    first. TensorFlow's last batch gives two pictures to the one and one to the other.
+    """
+    count = 8 if ways.ON_JAX else 7
+    rng = np.random.default_rng(0)
+    pictures = rng.uniform(0, 255, (count, 8, 8, 3)).astype("float32")
+    labels = np.full((count, 8, 8), 255)
+    labels[[1, 2, 3, 5]] = 0
+    labels[3, 2:] = labels[4, :3] = 254
+    start = [rng.normal(size=(3, 3, 3, 4)) / 200, np.zeros(4)]
+    found = {}
+    with scope:
+        net = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(4, 3, padding="same")])
+        model = WeaklySupervisedModel(net)
+        loss = make("SingleClassLoss")
+        model.compile(keras.optimizers.SGD(1e-4), loss=loss, jit_compile=ways.ON_JAX)
+        for chosen in [*([term] for term in loss.terms), loss.terms]:
+            for term in loss.terms:
+                term.anneal("weight", term.declared("weight") if term in chosen else 0.0)
+            net.set_weights(start)
+            logs = model.fit(pictures, labels, batch_size=4, epochs=2, shuffle=False, verbose=0).history
+            moved = [np.ravel(now - before) for now, before in zip(net.get_weights(), start, strict=True)]
+            found[" ".join(term.name for term in chosen)] = logs, np.concatenate(moved)
+    return found
 
 
-def trained_on(devices, backend):
-    settings = {**ALL["SingleClassLoss"], "object_class": object_cases.OBJECT}
-    done = subprocess.run(
-        [sys.executable, "-c", TWO_DEVICES, json.dumps(settings), str(devices)],
-        capture_output=True,
-        text=True,
-        env={
-            **os.environ,
-            "KERAS_BACKEND": backend,
-            "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-        },
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-@pytest.mark.parametrize("backend", ("tensorflow", "jax"))
-def test_two_devices_train_as_one_does(backend):
-    one, two = trained_on(1, backend), trained_on(2, backend)
+@pytest.mark.any_backend
+def test_two_devices_train_as_one_does():
+    one, two = trained_within(contextlib.nullcontext()), trained_within(ways.two_devices())
     assert len(one) == 5 and set(one) == set(two)
     for chosen, (logs, moved) in one.items():
         for term, values in logs.items():
             # On TensorFlow Keras weighs the sum, not the terms, by how many pictures a device had.
-            if (term, backend) != ("loss", "tensorflow"):
+            if term != "loss" or ways.ON_JAX:
                 np.testing.assert_allclose(
                     two[chosen][0][term], values, rtol=1e-4, err_msg=f"{chosen} {term}"
                 )
-        difference = np.abs(np.subtract(two[chosen][1], moved)).max()
+        difference = np.abs(two[chosen][1] - moved).max()
         assert np.abs(moved).max() > 1e-5 and difference < 1e-3 * np.abs(moved).max(), chosen

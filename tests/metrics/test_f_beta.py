@@ -1,11 +1,9 @@
 import math
-import os
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
+import ways
 
 from keras_wsseg import WeaklySupervisedModel, losses
 from keras_wsseg.metrics import FBeta, Jaccard
@@ -153,7 +151,8 @@ def model_with(scores, **options):
     return model
 
 
-@pytest.mark.parametrize("options", [{"jit_compile": False}, {"jit_compile": True}, {"run_eagerly": True}])
+@pytest.mark.any_backend
+@pytest.mark.parametrize("options", ways.QUICK_MODES[1:])
 def test_fit_reports_what_the_final_weights_score(options):
     images, labels = task()
     model = model_with(object_scores(), **options)
@@ -206,39 +205,3 @@ def test_saved_with_a_compiled_model(tmp_path):
 def test_bad_arguments(arguments, error, message):
     with pytest.raises(error, match=message):
         FBeta(**arguments)
-
-
-JAX_RUN = """
-import keras, numpy as np
-from keras_wsseg import WeaklySupervisedModel, losses
-from keras_wsseg.metrics import FBeta, Jaccard
-
-assert keras.backend.backend() == "jax"
-keras.utils.set_random_seed(0)
-rng = np.random.default_rng(0)
-images = rng.uniform(0, 255, (6, 8, 8, 3)).astype("float32")
-labels = rng.choice([0, 1, 254, 255], (6, 8, 8)).astype("uint8")
-inputs = keras.Input((None, None, 3))
-x = keras.layers.Conv2D(2, 3, strides=2, padding="same")(keras.layers.Rescaling(1 / 255)(inputs))
-model = WeaklySupervisedModel(keras.Model(inputs, x))
-scores = lambda: [FBeta(threshold=0.4), Jaccard(), Jaccard(per_picture=True, name="jaccard_mean")]
-model.compile("sgd", losses.PartialCrossEntropy(), metrics=scores())
-fit = dict(batch_size=4, epochs=2, verbose=0, validation_data=(images, labels))
-history = model.fit(images, labels, **fit).history
-for alone in scores():
-    alone.update_state(labels, model(images))
-    assert 0 < float(alone.result()) < 1
-    assert abs(history["val_" + alone.name][-1] - float(alone.result())) < 1e-6
-print("same")
-"""
-
-
-def test_on_jax():
-    run = subprocess.run(
-        [sys.executable, "-c", JAX_RUN],
-        env={**os.environ, "KERAS_BACKEND": "jax"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert run.stdout.strip().endswith("same"), run.stderr

@@ -1,12 +1,9 @@
 """What every segmenter has to pass, whatever its architecture."""
 
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
+import ways
 
 
 @pytest.fixture
@@ -118,30 +115,12 @@ def mixed_float16():
 
 
 @pytest.fixture
-def check_on_jax(tmp_path, make_pictures, randomize):
-    """The saved model gives the same logits under JAX; it trains there where asked to: that compiles long."""
+def check_logits(make_pictures, randomize):
+    """Logits of weights that every backend draws alike are those that were found on TensorFlow."""
 
-    def check(model, trains):
-        randomize(model)
-        model.save(tmp_path / "model.keras")
-        np.save(tmp_path / "pictures.npy", make_pictures())
-        code = f"""
-import keras, numpy as np
-import keras_wsseg.layers
-pictures = np.load(r"{tmp_path}/pictures.npy")
-model = keras.saving.load_model(r"{tmp_path}/model.keras")
-np.save(r"{tmp_path}/logits.npy", model.predict(pictures, verbose=0))
-if {trains}:
-    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    labels = np.zeros(pictures.shape[:3], "int32")
-    assert np.isfinite(model.fit(pictures, labels, verbose=0).history["loss"]).all()
-"""
-        environment = {**os.environ, "KERAS_BACKEND": "jax"}
-        subprocess.run([sys.executable, "-c", code], check=True, env=environment)
-        expected = model.predict(make_pictures(), verbose=0)
-        np.testing.assert_allclose(
-            np.load(tmp_path / "logits.npy"), expected, atol=1e-4 * max(1, np.abs(expected).max())
-        )
+    def check(model, expected):
+        logits = randomize(model).predict(make_pictures(), verbose=0)
+        np.testing.assert_allclose(ways.fingerprint(logits), expected, atol=3e-5 * expected[0])
 
     return check
 

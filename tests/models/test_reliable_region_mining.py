@@ -1,11 +1,9 @@
-import json
-import os
-import subprocess
-import sys
+import contextlib
 
 import keras
 import numpy as np
 import pytest
+import ways
 
 from keras_wsseg import callbacks, losses, metrics
 from keras_wsseg.export import OnnxSegmenter, to_onnx
@@ -51,7 +49,8 @@ def cross_entropy_by_hand(logits, labels):
     return total
 
 
-@pytest.mark.parametrize("options", ({"run_eagerly": True}, {}, {"jit_compile": True}))
+@pytest.mark.any_backend
+@pytest.mark.parametrize("options", ways.QUICK_MODES[: 1 if ways.ON_JAX else 3])
 def test_the_loss_is_the_three_terms_on_the_labels_mined_from_the_same_weights(options):
     x, tags = tagged()
     model = model_of()
@@ -140,6 +139,7 @@ def test_label_maps_are_learnt_as_they_are():
     assert scores["mean_iou"] > 0
 
 
+@pytest.mark.any_backend
 def test_class_scores_learn_from_the_tags_alone():
     """The cross entropy of mined labels reaches the shared features, but never the maps' own weights."""
     x, tags = tagged()
@@ -229,69 +229,23 @@ def test_the_segmenter_alone_becomes_an_onnx_file_with_or_without_a_crf(tmp_path
         np.testing.assert_allclose(found, np.array(want), atol=1e-4)
 
 
-ON_REPLICAS = """
-import contextlib, json, sys
-import keras, numpy as np, tensorflow as tf
-sys.path.insert(0, sys.argv[1])
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from keras_wsseg import losses
-from tests_models_rrm import model_of, tagged
-found = []
-for scope in (contextlib.nullcontext(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope()):
-    with scope:
-        # The features are those of inference, so that no statistics of a replica's pictures come in.
-        model = model_of()
-        for layer in model.segmenter.layers:
-            layer.trainable = layer.name in ("branch", "logits")
-        model.compile(keras.optimizers.SGD(0.5), losses.BalancedCrossEntropy())
-        x, tags = tagged()
-        logs = model.fit(x, tags, batch_size=4, shuffle=False, verbose=0).history
-        scores = np.ravel(model.classifier.get_layer("scores").kernel)
-    found.append([{name: values[0] for name, values in logs.items()}, [float(x) for x in scores]])
-print(json.dumps(found))
-"""
-
-
-def test_replicas_count_the_tags_once(tmp_path):
-    (tmp_path / "tests_models_rrm.py").write_text(open(__file__).read())
-    run = subprocess.run(
-        [sys.executable, "-c", ON_REPLICAS, str(tmp_path)], capture_output=True, text=True, check=True
-    )
-    (logs, scores), (replica_logs, replica_scores) = json.loads(run.stdout.splitlines()[-1])
+def test_replicas_count_the_tags_once():
+    found = []
+    for scope in (contextlib.nullcontext(), ways.two_devices()):
+        with scope:
+            # The features are those of inference, so that no statistics of a replica's pictures come in.
+            model = model_of()
+            for layer in model.segmenter.layers:
+                layer.trainable = layer.name in ("branch", "logits")
+            model.compile(keras.optimizers.SGD(0.5), losses.BalancedCrossEntropy())
+            x, tags = tagged()
+            logs = model.fit(x, tags, batch_size=4, shuffle=False, verbose=0).history
+            scores = np.ravel(model.classifier.get_layer("scores").kernel)
+        found.append(({name: values[0] for name, values in logs.items()}, scores))
+    (logs, scores), (replica_logs, replica_scores) = found
     for name, value in logs.items():
         assert replica_logs[name] == pytest.approx(value, rel=1e-4), name
     np.testing.assert_allclose(replica_scores, scores, atol=1e-5)
-
-
-ON_JAX = """
-import json, keras, numpy as np, sys
-sys.path.insert(0, sys.argv[1])
-from tests_models_rrm import model_of, tagged
-results = []
-for options in ({}, {"run_eagerly": True}):
-    model = model_of()
-    model.compile(keras.optimizers.SGD(0.01), **options)
-    x, tags = tagged()
-    history = model.fit(x, tags, batch_size=4, epochs=2, verbose=0).history
-    results.append(history)
-print(json.dumps(results))
-"""
-
-
-def test_jax_trains_the_same(tmp_path):
-    (tmp_path / "tests_models_rrm.py").write_text(open(__file__).read())
-    run = subprocess.run(
-        [sys.executable, "-c", ON_JAX, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "KERAS_BACKEND": "jax"},
-    )
-    compiled, eager = json.loads(run.stdout.splitlines()[-1])
-    for name, values in compiled.items():
-        np.testing.assert_allclose(values, eager[name], rtol=1e-3, atol=1e-5)
-    assert compiled["loss"][1] != compiled["loss"][0]
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,9 @@
-import json
-import os
-import subprocess
-import sys
+import contextlib
 
 import keras
 import numpy as np
 import pytest
+import ways
 
 from keras_wsseg import callbacks, losses, metrics, targets
 from keras_wsseg.imaging.labels import OUTSIDE
@@ -215,70 +213,53 @@ def test_pictures_of_16_bits_stay_whole_under_mixed_precision(policy):
     assert losses_by_policy[policy] == pytest.approx(losses_by_policy["float32"], rel=2e-3)
 
 
-REPLICAS = """
-import keras, numpy as np, tensorflow as tf
-from keras_wsseg import callbacks, losses
-from keras_wsseg.models import WeaklySupervisedModel
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-rng = np.random.default_rng(0)
-x = rng.uniform(0, 255, (4, 8, 8, 3)).astype("float32")
-y = rng.choice([0, 1, 255], size=(4, 8, 8))
-with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
-    net = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 1, kernel_initializer="zeros")])
-    model = WeaklySupervisedModel(net)
-    crf = losses.GatedCRFLoss(radius=1, weight=1, normalization="kernel_mass")
-    model.compile(keras.optimizers.SGD(0.0), loss=losses.PartialCrossEntropy() + crf)
-    model.fit(x, y, batch_size=4, verbose=0)
-logs = model.fit(x, y, batch_size=4, verbose=0, callbacks=[callbacks.WarmUp(crf, 0)]).history
-print(logs["loss"][0], logs["partial_cross_entropy"][0], logs["gated_crf"][0])
-"""
+def eight_by_eight():
+    rng = np.random.default_rng(0)
+    return rng.uniform(0, 255, (4, 8, 8, 3)).astype("float32"), rng.choice([0, 1, 255], size=(4, 8, 8))
 
 
 def test_two_replicas():
-    out = subprocess.run([sys.executable, "-c", REPLICAS], capture_output=True, text=True, check=True)
-    logs = [float(value) for value in out.stdout.splitlines()[-1].split()]
-    np.testing.assert_allclose(logs, [np.log(2) + 0.5, np.log(2), 0.5], rtol=1e-5)
-
-
-AS_ONE_BATCH = """
-import contextlib, json
-import keras, numpy as np, tensorflow as tf
-from keras_wsseg import losses
-from keras_wsseg.models import WeaklySupervisedModel
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-rng = np.random.default_rng(0)
-x = rng.uniform(0, 255, (4, 8, 8, 3)).astype("float32")
-y = rng.choice([0, 1, 255], size=(4, 8, 8))
-# What the replicas hold differs: they see pictures 0 and 1, and 2 and 3.
-y[0, 2:], y[1, :, 3:], y[2, 0] = 254, 254, 255
-found = []
-for scope in (contextlib.nullcontext(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope()):
-    with scope:
-        keras.utils.set_random_seed(0)
-        layers = [keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(2, 3, padding="same")]
-        net = keras.Sequential([keras.Input((8, 8, 3)), *layers])
+    x, y = eight_by_eight()
+    with ways.two_devices():
+        net = keras.Sequential(
+            [keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 1, kernel_initializer="zeros")]
+        )
         model = WeaklySupervisedModel(net)
-        dense = {"scale": 1.0, "sigma_rgb": 0.3, "sigma_xy": 3.0, "weight": 1.0}
-        terms = [
-            losses.PartialCrossEntropy(),
-            losses.GatedCRFLoss(radius=1, weight=1, normalization="kernel_mass"),
-            losses.DenseCRFLoss(**dense), losses.KernelCutLoss(**dense), losses.ADMLoss(**dense),
-            losses.NeighborhoodLoss(weight=1), losses.DenseEnergyLoss(**dense),
-        ]
-        model.compile(keras.optimizers.SGD(0.5), loss=losses.LossSum(terms))
-        logs = model.fit(x, y, batch_size=4, shuffle=False, verbose=0).history
-    weights = [float(w) for w in np.concatenate([np.ravel(w) for w in net.get_weights()])]
-    found.append([{name: values[0] for name, values in logs.items()}, weights])
-print(json.dumps(found))
-"""
+        crf = losses.GatedCRFLoss(radius=1, weight=1, normalization="kernel_mass")
+        model.compile(keras.optimizers.SGD(0.0), loss=losses.PartialCrossEntropy() + crf)
+        model.fit(x, y, batch_size=4, verbose=0)
+    logs = model.fit(x, y, batch_size=4, verbose=0, callbacks=[callbacks.WarmUp(crf, 0)]).history
+    found = [logs[name][0] for name in ("loss", "partial_cross_entropy", "gated_crf")]
+    np.testing.assert_allclose(found, [np.log(2) + 0.5, np.log(2), 0.5], rtol=1e-5)
 
 
 def test_replicas_train_as_one_batch():
     """Losses that are a ratio over the batch take it over all replicas, whoever holds which picture."""
-    out = subprocess.run([sys.executable, "-c", AS_ONE_BATCH], capture_output=True, text=True, check=True)
-    (logs, weights), (replica_logs, replica_weights) = json.loads(out.stdout.splitlines()[-1])
+    x, y = eight_by_eight()
+    # What the replicas hold differs: they see pictures 0 and 1, and 2 and 3.
+    y[0, 2:], y[1, :, 3:], y[2, 0] = 254, 254, 255
+    found = []
+    for scope in (contextlib.nullcontext(), ways.two_devices()):
+        with scope:
+            keras.utils.set_random_seed(0)
+            layers = [keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(2, 3, padding="same")]
+            net = keras.Sequential([keras.Input((8, 8, 3)), *layers])
+            model = WeaklySupervisedModel(net)
+            dense = {"scale": 1.0, "sigma_rgb": 0.3, "sigma_xy": 3.0, "weight": 1.0}
+            terms = [
+                losses.PartialCrossEntropy(),
+                losses.GatedCRFLoss(radius=1, weight=1, normalization="kernel_mass"),
+                losses.DenseCRFLoss(**dense),
+                losses.KernelCutLoss(**dense),
+                losses.ADMLoss(**dense),
+                losses.NeighborhoodLoss(weight=1),
+                losses.DenseEnergyLoss(**dense),
+            ]
+            model.compile(keras.optimizers.SGD(0.5), loss=losses.LossSum(terms))
+            logs = model.fit(x, y, batch_size=4, shuffle=False, verbose=0).history
+        weights = np.concatenate([np.ravel(w) for w in net.get_weights()])
+        found.append(({name: values[0] for name, values in logs.items()}, weights))
+    (logs, weights), (replica_logs, replica_weights) = found
     assert len(logs) == 8
     for name, value in logs.items():
         assert replica_logs[name] == pytest.approx(value, rel=1e-4), name
@@ -325,49 +306,25 @@ def test_dark_pictures_of_whole_numbers_are_no_mistake():
     model.fit((x > 128).astype("float32"), y, verbose=0)
 
 
-SCHEDULED = """
-import json, sys
-import keras, numpy as np
-from keras_wsseg import callbacks, losses
-from keras_wsseg.models import WeaklySupervisedModel
-rng = np.random.default_rng(0)
-x = rng.uniform(0, 255, (8, 12, 10, 3)).astype("float32")
-y = rng.choice([0, 1, 255], size=(8, 12, 10), p=[0.1, 0.1, 0.8])
-results = []
-for options in json.loads(sys.argv[1]):
-    keras.utils.set_random_seed(0)
+@pytest.mark.any_backend
+@pytest.mark.parametrize("options", [*ways.QUICK_MODES[1:], {"steps_per_execution": 2}])
+def test_schedules_act_in_every_mode(options):
+    """With uniform probabilities the energy over its mass is 1/2, so the loss shows the weight itself."""
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0, 255, (8, 12, 10, 3)).astype("float32")
+    y = rng.choice([0, 1, 255], size=(8, 12, 10), p=[0.1, 0.1, 0.8])
     flat = keras.layers.Conv2D(2, 3, padding="same", kernel_initializer="zeros")
-    net = keras.Sequential([keras.Input((12, 10, 3)), flat])
-    model = WeaklySupervisedModel(net)
+    model = WeaklySupervisedModel(keras.Sequential([keras.Input((12, 10, 3)), flat]))
     kernel = losses.GaussianKernel(xy=6, rgb=1e6)
     crf = losses.GatedCRFLoss(weight=1, radius=1, kernels=kernel, normalization="kernel_mass")
     model.compile(keras.optimizers.SGD(0.0), loss=0 * losses.PartialCrossEntropy() + crf, **options)
-    history = model.fit(x, y, batch_size=1, epochs=3, shuffle=False, verbose=0, callbacks=[
+    schedules = [
         callbacks.WarmUp(crf, steps=4, ramp=4),
         callbacks.Annealing(kernel, "xy", lambda epoch: 1.0 + epoch),
-    ]).history
-    results.append({k: [float(v) for v in values] for k, values in history.items()})
-print(json.dumps(results))
-"""
-
-
-@pytest.mark.parametrize("backend", ("tensorflow", "jax"))
-def test_schedules_act_in_every_mode(backend):
-    """With uniform probabilities the energy over its mass is 1/2, so the loss shows the weight itself."""
-    options = [{"jit_compile": True}, {"steps_per_execution": 2}]
-    if backend == "tensorflow":
-        options += [{"run_eagerly": True}, {"jit_compile": False}]
-    out = subprocess.run(
-        [sys.executable, "-c", SCHEDULED, json.dumps(options)],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "KERAS_BACKEND": backend},
-    )
-    single = [sum(min(max((s - 3) / 5, 0), 1) for s in range(e, e + 8)) / 16 for e in (0, 8, 16)]
-    double = [sum(min(max((s - s % 2 - 3) / 5, 0), 1) for s in range(e, e + 8)) / 16 for e in (0, 8, 16)]
-    for option, history in zip(options, json.loads(out.stdout.splitlines()[-1]), strict=True):
-        want = double if "steps_per_execution" in option else single
-        np.testing.assert_allclose(history["loss"], want, rtol=1e-4)
-        np.testing.assert_allclose(history["gated_crf"], 0.5, rtol=1e-4)
-        assert history["kernel_xy"] == [1.0, 2.0, 3.0]
+    ]
+    fitted = model.fit(x, y, batch_size=1, epochs=3, shuffle=False, verbose=0, callbacks=schedules)
+    together = options.get("steps_per_execution", 1)
+    want = [sum(min(max((s - s % together - 3) / 5, 0), 1) for s in range(e, e + 8)) / 16 for e in (0, 8, 16)]
+    np.testing.assert_allclose(fitted.history["loss"], want, rtol=1e-4)
+    np.testing.assert_allclose(fitted.history["gated_crf"], 0.5, rtol=1e-4)
+    assert fitted.history["kernel_xy"] == [1.0, 2.0, 3.0]

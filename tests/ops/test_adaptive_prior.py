@@ -205,7 +205,7 @@ PRIORS = [
 
 
 @pytest.mark.any_backend
-@pytest.mark.parametrize("way", ways.WAYS)
+@pytest.mark.parametrize("way", ways.QUICK_WAYS)
 def test_same_in_every_way_and_without_a_gradient(way):
     p = pictures("soft", 7, 4).astype("float32")
     tags = np.ones((4, 7), "float32")

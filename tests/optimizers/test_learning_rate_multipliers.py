@@ -1,13 +1,12 @@
 """LearningRateMultipliers against optimizers of Keras that have the multiplied rates themselves."""
 
-import os
-import subprocess
-import sys
+import contextlib
 
 import h5py
 import keras
 import numpy as np
 import pytest
+import ways
 
 from keras_wsseg.optimizers import LearningRateMultipliers
 
@@ -67,6 +66,7 @@ def assert_same(model, other, atol=1e-6):
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=atol, err_msg=ours.path)
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_variable_moves_as_under_an_optimizer_of_its_own(name):
     make = OPTIMIZERS[name]
@@ -86,6 +86,7 @@ def test_every_variable_moves_as_under_an_optimizer_of_its_own(name):
     assert int(multiplied.iterations) == int(fast.iterations) > 0
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize(
     "name,mode",
     [
@@ -201,6 +202,7 @@ def test_config_round_trip():
     assert again.inner_optimizer.get_config() == multiplied.inner_optimizer.get_config()
 
 
+@pytest.mark.any_backend
 def test_a_saved_training_goes_on(tmp_path):
     straight, first = net(), net()
     for model in (straight, first):
@@ -243,6 +245,7 @@ def mixed_float16():
     keras.config.set_dtype_policy("float32")
 
 
+@pytest.mark.any_backend
 @pytest.mark.usefixtures("mixed_float16")
 def test_under_the_loss_scale_that_keras_puts_around_it(tmp_path):
     ours, theirs = net(), net()
@@ -351,37 +354,20 @@ def test_pytorch_is_refused(monkeypatch):
         LearningRateMultipliers(KO.SGD(), {"old": 1}).build(variables())
 
 
-@pytest.mark.skipif(keras.backend.backend() == "jax", reason="replicas of TensorFlow")
 def test_on_two_replicas_as_on_one():
-    """In a process of its own, since a device is split before TensorFlow starts."""
-    code = """
-import keras, numpy as np, tensorflow as tf
-from keras_wsseg.optimizers import LearningRateMultipliers
-device = tf.config.LogicalDeviceConfiguration()
-tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [device] * 2)
-x = np.random.default_rng(0).normal(size=(16, 3)).astype("float32")
-def trained(strategy):
-    keras.utils.set_random_seed(0)
-    with strategy.scope():
-        layers = [keras.layers.Dense(4, name="old"), keras.layers.Dense(2)]
-        model = keras.Sequential([keras.Input((3,)), *layers])
-        adamw = keras.optimizers.AdamW(0.05, weight_decay=0.5)
-        model.compile(LearningRateMultipliers(adamw, {"old": 0.1}), "mse", jit_compile=False)
-    model.fit(tf.data.Dataset.from_tensor_slices((x, x[:, :2])).batch(4), verbose=0)
-    return model.get_weights()
-both = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-for one, two in zip(trained(tf.distribute.get_strategy()), trained(both), strict=True):
-    np.testing.assert_allclose(one, two, atol=1e-5)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    import tensorflow as tf
 
+    x = np.random.default_rng(0).normal(size=(16, 3)).astype("float32")
 
-@pytest.mark.skipif(keras.backend.backend() == "jax", reason="this is that run")
-def test_the_same_on_jax():
-    chosen = "(its_own and (momentum or adamw or averaged or accumulated)) or in_fit or saved or puts_around"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", chosen]
-    done = subprocess.run(
-        command, env={**os.environ, "KERAS_BACKEND": "jax"}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout
+    def trained(scope):
+        keras.utils.set_random_seed(0)
+        with scope:
+            layers = [keras.layers.Dense(4, name="old"), keras.layers.Dense(2)]
+            model = keras.Sequential([keras.Input((3,)), *layers])
+            adamw = KO.AdamW(0.05, weight_decay=0.5)
+            model.compile(LearningRateMultipliers(adamw, {"old": 0.1}), "mse", jit_compile=False)
+        model.fit(tf.data.Dataset.from_tensor_slices((x, x[:, :2])).batch(4), verbose=0)
+        return model.get_weights()
+
+    for one, two in zip(trained(contextlib.nullcontext()), trained(ways.two_devices()), strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-5)
