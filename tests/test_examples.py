@@ -1,5 +1,6 @@
 import os
 import pathlib
+import runpy
 import subprocess
 import sys
 
@@ -36,9 +37,10 @@ def test_published_recipe_runs_on_a_cpu(name, tmp_path):
     assert mask.shape == (50, 70) and mask.max() < 4
 
 
-def test_the_gradient_is_painted(tmp_path):
+def test_the_gradient_is_painted(tmp_path, monkeypatch):
     out = tmp_path / "gradient.png"
-    subprocess.run([sys.executable, EXAMPLES / "loss_gradient.py", "--out", out], check=True)
+    monkeypatch.setattr(sys, "argv", ["loss_gradient.py", "--out", str(out)])
+    runpy.run_path(EXAMPLES / "loss_gradient.py", run_name="__main__")
     painted = np.array(Image.open(out)).astype(int)
     red = (painted[..., 0] > 200) & (painted[..., 1] < 60)
     yellow = (painted[..., 0] > 200) & (painted[..., 1] > 180) & (painted[..., 2] < 60)
@@ -46,6 +48,8 @@ def test_the_gradient_is_painted(tmp_path):
 
 
 @pytest.mark.parametrize("name", TERMS)
-def test_a_folder_is_asked_for(name):
-    done = subprocess.run([sys.executable, EXAMPLES / name], capture_output=True, text=True, check=False)
-    assert done.returncode == 2 and "a data folder is needed, or --quick" in done.stderr
+def test_a_folder_is_asked_for(name, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [name])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(EXAMPLES / name, run_name="__main__")
+    assert stopped.value.code == 2 and "a data folder is needed, or --quick" in capsys.readouterr().err

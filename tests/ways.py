@@ -11,7 +11,9 @@ ON_JAX = keras.backend.backend() == "jax"
 WAYS = ("eager", "XLA") if ON_JAX else ("eager", "graph", "XLA")
 # On JAX each operation that runs by itself is compiled by itself, which takes long where there are many.
 QUICK_WAYS = ("XLA",) if ON_JAX else WAYS
-# The same as arguments of `compile`.
+# Where another test compares the graph and XLA of TensorFlow with what it does eagerly.
+FIRST_WAYS = WAYS if ON_JAX else ("eager",)
+# The quick ways as arguments of `compile`.
 QUICK_MODES = [{}, {"jit_compile": True}] + [{"run_eagerly": True}, {"jit_compile": False}] * (not ON_JAX)
 
 

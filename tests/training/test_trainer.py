@@ -83,16 +83,16 @@ def test_pictures_without_annotation_go_on_where_they_stopped(small_config, tmp_
 
 def test_batches_hold_as_many_pictures_without_annotation_as_asked_for(small_config, tmp_path, monkeypatch):
     asked = []
-    original = SegmentationFolder.train
 
     def spy(self, *args, unlabelled_batch, **options):
         asked.append(unlabelled_batch)
-        return original(self, *args, unlabelled_batch=unlabelled_batch, **options)
+        raise KeyboardInterrupt
 
     monkeypatch.setattr(SegmentationFolder, "train", spy)
     config = small_config.replace(labelled_share=0.5, unlabelled_batch=0, steps=1, warm_up=0, val_split=None)
-    train(config.replace(picture_every=0), tmp_path / "mixed", verbose=0)
-    train(config.replace(method="pce", picture_every=0), tmp_path / "pce", verbose=0)
+    for name, chosen in (("mixed", config), ("pce", config.replace(method="pce"))):
+        with pytest.raises(KeyboardInterrupt):
+            train(chosen.replace(picture_every=0), tmp_path / name, verbose=0)
     assert asked == [0, None]
 
 
