@@ -133,6 +133,7 @@ def test_fit_save_and_load(kind, tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     assert again.loss.get_config() == model.loss.get_config()
+    again.run_eagerly = True
     again.fit(pictures, labels, batch_size=2, epochs=1, verbose=0)
 
 

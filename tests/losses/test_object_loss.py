@@ -156,7 +156,9 @@ def test_training_lowers_it_and_a_saved_model_goes_on(name, tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     assert again.loss.get_config() == model.loss.get_config()
-    values = [m.evaluate(pictures, labels, batch_size=6, verbose=0) for m in (model, again)]
+    for one in (model, again):
+        one.run_eagerly = True
+    values = [one.evaluate(pictures, labels, batch_size=6, verbose=0) for one in (model, again)]
     np.testing.assert_allclose(values[1], values[0], rtol=1e-5)
     assert np.isfinite(again.fit(pictures, labels, verbose=0).history["loss"]).all()
 
