@@ -1,5 +1,6 @@
 """What holds for every test: quick compilation, two devices, and which tests run on JAX."""
 
+import gc
 import os
 import pathlib
 
@@ -10,6 +11,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault(
     "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_force_host_platform_device_count=2"
 )
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # As many workers as processors run beside each other.
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 ON_JAX = os.environ.get("KERAS_BACKEND") == "jax"
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -19,6 +23,11 @@ def pytest_ignore_collect(collection_path):
     """On JAX only files with tests for any backend are read: others import what JAX does without."""
     if ON_JAX and collection_path.name.startswith("test_"):
         return "any_backend" not in collection_path.read_text(encoding="utf-8") or None
+
+
+def pytest_collection_finish():
+    """What the imports made stays to the end: no collection of garbage need look at it again."""
+    gc.freeze()
 
 
 def pytest_sessionstart(session):
