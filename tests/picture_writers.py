@@ -105,12 +105,13 @@ def png(samples, bits, colour_type, before=(), after=()):
     return write
 
 
-def tiff(samples, meanings=()):
+def tiff(samples, meanings=(), orientation=1):
     """A TIFF of samples that Pillow does not write.
 
     Args:
         samples: `(height, width, samples)`, unsigned or floating point.
         meanings: of the samples beyond grey or colour, as the tag ExtraSamples numbers them.
+        orientation: as EXIF numbers it.
     """
     height, width, count = samples.shape
     data = samples.astype(samples.dtype.newbyteorder("<")).tobytes()
@@ -122,6 +123,7 @@ def tiff(samples, meanings=()):
         259: [1],
         262: [2 if count - len(meanings) == 3 else 1],
         273: [8],
+        274: [orientation],
         277: [count],
         278: [height],
         279: [len(data)],

@@ -2,7 +2,7 @@ import os
 
 import numpy as np
 import pytest
-from picture_files import png_of_few_bits
+from picture_writers import png
 from PIL import Image
 
 from keras_wsseg.imaging import check_label_map, read_label_map, voc_palette, write_label_map
@@ -126,7 +126,7 @@ def test_a_label_map_is_turned_by_its_own_tag(tmp_path, orientation, name):
 @pytest.mark.parametrize("bits", [1, 2, 4])
 def test_grey_of_few_bits_holds_ids_as_they_are(tmp_path, bits):
     labels = np.arange(2**bits).reshape(2, -1)
-    (tmp_path / "a.png").write_bytes(png_of_few_bits(labels, bits))
+    png(labels[..., None], bits, 0)(tmp_path / "a.png")
     read, found = read_label_file(tmp_path / "a.png")
     assert found == bits and np.array_equal(read, labels)
 

@@ -23,13 +23,6 @@ def file_of(picture, form="PNG", **options):
         return file.getvalue()
 
 
-@pytest.mark.parametrize("form", ["PNG", "BMP", "TIFF", "WEBP"])
-def test_lossless_formats_give_the_pixels(form):
-    picture = noise()
-    options = {"lossless": True} if form == "WEBP" else {}
-    np.testing.assert_array_equal(decode(encoded(picture, form, **options)), picture)
-
-
 def test_jpeg_gives_what_pillow_gives():
     data = encoded(noise(), "JPEG")
     np.testing.assert_array_equal(decode(data), np.asarray(Image.open(io.BytesIO(data))))
@@ -50,29 +43,6 @@ def test_grey_keeps_its_depth(dtype):
 def test_colour_becomes_its_luma_for_one_channel():
     luma = np.asarray(Image.fromarray(noise()).convert("L"))
     np.testing.assert_array_equal(decode(encoded(noise()), channels=1), luma)
-
-
-def test_palettes_inks_and_opaque_alpha_become_rgb():
-    rgb = Image.fromarray(noise())
-    for mode, form in (("P", "PNG"), ("CMYK", "TIFF"), ("RGBA", "PNG")):
-        picture = rgb.convert(mode)
-        np.testing.assert_array_equal(decode(file_of(picture, form)), np.asarray(picture.convert("RGB")))
-    assert decode(file_of(Image.new("LA", (4, 3), (7, 255))), channels=1).tolist() == [[7] * 4] * 3
-    assert decode(file_of(Image.new("1", (2, 1), 1)), channels=1).tolist() == [[255, 255]]
-
-
-def test_photographs_are_turned_as_their_camera_says():
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    picture = noise()
-    found = decode(file_of(Image.fromarray(picture), exif=exif))
-    np.testing.assert_array_equal(found, np.rot90(picture, -1))
-
-
-def test_a_photograph_with_a_preview_is_one_picture():
-    first, preview = Image.fromarray(noise()), Image.fromarray(noise(6, 8))
-    data = file_of(first, "MPO", save_all=True, append_images=[preview])
-    assert decode(data).shape == (24, 31, 3)
 
 
 def frames(form):
