@@ -24,7 +24,7 @@ from picture_writers import (
 
 TRANSPARENT = "transparent pixels"
 SEVERAL = "several pictures"
-CHANNELS = "channels that nobody sees"
+CHANNELS = "further channels"
 
 # What a road refuses of all that the rule for picture files knows, by words in the name of the kind or by the
 # suffix of its file, and how a table calls it.
@@ -32,12 +32,12 @@ ELSEWHERE = {
     "training": {".gif": "not looked for", ".mpo": "not looked for"},
     "evaluate": {".gif": "not looked for", ".mpo": "not looked for"},
     "predict": {},
-    "service": {".gif": "no kind for strangers", ".npy": "no kind for strangers"},
+    "service": {".gif": "format not accepted", ".npy": "format not accepted"},
     "page": {
         "16 bits": "more than 8 bits",
-        "inks": "inks",
-        ".tiff": "no kind of browsers",
-        ".npy": "no kind of browsers",
+        "inks": "CMYK",
+        ".tiff": "no format of browsers",
+        ".npy": "no format of browsers",
     },
 }
 

@@ -27,7 +27,7 @@ SAID = {
     SEVERAL: "must be one",
     CHANNELS: "must (have one channel|be a picture file)",
     "not looked for": "must hold files with one of the extensions",
-    "no kind for strangers": "must be a PNG, JPEG, WEBP, TIFF or BMP file",
+    "format not accepted": "must be a PNG, JPEG, WEBP, TIFF or BMP file",
 }
 
 
@@ -132,16 +132,36 @@ def test_service(tmp_path, servers, segmenters, kind):
     check_alike(kind, Image.open(io.BytesIO(answer[2])), segmenters)
 
 
+RULE = """
+A picture file means the same in training, in `keras-wsseg evaluate` and `predict`, in `OnnxSegmenter`, in
+the service and in the page for browsers:
+
+- **Depth.** 8 bits, 16 bits and float32 are kept. 8 bits are brought to the segmenter's value range by their
+  share of 255; deeper values are taken as they are and must lie within it.
+- **Alpha.** An alpha channel that hides nothing is dropped; a picture with any transparent pixel is refused.
+- **Pages.** Animations, stacks and pages are refused; the previews behind a photograph (MPO) are no pages.
+- **Bands.** One channel is grey and three are colour; a file with further channels is refused.
+- **Orientation.** A file is turned as its own tag says (EXIF, XMP), label maps too.
+- **Palettes and CMYK** become RGB as Pillow converts them.
+- **Grey and colour.** Grey is repeated for a segmenter of colour; colour becomes its luma (ITU-R 601) for one
+  of grey.
+- **Size.** Files that the user names may have any size; the service has its own limit.
+
+Label maps hold ids in one channel or a palette, in a lossless file; grey of 1, 2, 4, 8 or 16 bits is read as
+it is stored, and all files of a folder must have the same bits.
+
+✓: the pixels as they are seen, in the depth of the file. Anything else is refused in one sentence before any
+work is done, for the reason given here. GIF and MPO are read by `predict` where they are named, and not
+looked for in folders. The test that holds this table writes it.
+"""
+
+
 def table():
     """The table of kinds and roads, as the docs show it."""
     lines = [
         "# Picture files",
         "",
-        "What becomes of each kind of picture file in training, in `keras-wsseg evaluate` and `predict`, in",
-        "the service and in the page for browsers. ✓: the pixels as they are seen, in the depth of the file.",
-        "Anything else is refused in one sentence before any work is done, for the reason given here; GIF",
-        "and MPO are read by `predict` where they are named, and not looked for in folders. The test that",
-        "holds this table makes it.",
+        *RULE.strip().splitlines(),
         "",
         f"| file | {' | '.join(ELSEWHERE)} |",
         f"|---|{'---|' * len(ELSEWHERE)}",

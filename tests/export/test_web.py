@@ -223,7 +223,7 @@ UNREADABLE = "is not a picture that this browser can read"
 GLASS = "has transparent pixels: paste it onto a background first"
 REFUSED = {TRANSPARENT: GLASS, SEVERAL: "holds several pictures, and must hold one"}
 # What the page refuses of all that the rule for picture files knows, since browsers do not give it exactly.
-NOT_IN_BROWSERS = {"more than 8 bits": DEEP, "inks": INKS, "no kind of browsers": OTHER_KIND}
+NOT_IN_BROWSERS = {"more than 8 bits": DEEP, "CMYK": INKS, "no format of browsers": OTHER_KIND}
 
 
 @pytest.fixture(scope="module")
