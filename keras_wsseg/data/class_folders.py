@@ -39,8 +39,9 @@ class ClassFolders:
 
     Raises:
         FileNotFoundError: a folder is missing, or `positives` holds none.
-        ValueError: an argument is out of range, `classes.txt` does not list the folders, a class has no
-            picture, a file is unreadable, or files of one name differ. Errors name the file.
+        ValueError: an argument is out of range, `classes.txt` does not list the folders, two folders differ
+            in the form of their letters only, a class has no picture, a file is unreadable, or files of one
+            name differ. Errors name the file.
 
     Example:
 

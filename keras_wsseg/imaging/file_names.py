@@ -53,7 +53,7 @@ def without_picture_suffix(name):
 
 
 def is_hidden(name):
-    """Whether a file or folder of this name is none of the pictures, but what systems keep beside them.
+    """Whether a file or folder of this name is what systems and programs keep beside pictures.
 
     Example:
 
