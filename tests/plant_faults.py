@@ -150,7 +150,7 @@ LOSSES = [
         "keras_wsseg/losses/gated_crf.py",
         '            "scale": self.scale,\n',
         "",
-        ("tests/losses/*gated_crf*.py", EVERY_LOSS),
+        ("tests/*every_config*.py", "tests/losses/*gated_crf*.py", EVERY_LOSS),
     ),
     Fault(
         "losses of objects: from_logits ignored",
