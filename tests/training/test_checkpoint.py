@@ -9,6 +9,8 @@ import pytest
 from keras_wsseg.training import checkpoint, train
 from keras_wsseg.training.run_folder import RunFolder
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 
 def weights(run):
     return keras.saving.load_model(run.segmenter).get_weights()

@@ -11,6 +11,8 @@ from keras_wsseg.data import SingleClassFolder, synthetic_shapes
 from keras_wsseg.training import ClassByClassFolder, TrainingConfig, class_by_class, train_class_by_class
 from keras_wsseg.visualization import write_png
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 
 @pytest.fixture(scope="module")
 def sorted_pictures(tmp_path_factory):

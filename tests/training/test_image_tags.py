@@ -13,6 +13,8 @@ from keras_wsseg.training import train
 from keras_wsseg.training.build import build_loss, build_model, build_optimizer, build_training_data
 from keras_wsseg.training.run_folder import RunFolder
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 
 @pytest.fixture(scope="module")
 def config(small_config):

@@ -8,6 +8,8 @@ from keras_wsseg.callbacks import PredictionPictures
 from keras_wsseg.data import SegmentationFolder
 from keras_wsseg.training import RunFolder, train, trainer
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 
 def weights(run):
     return keras.saving.load_model(run.segmenter, compile=False).get_weights()
