@@ -64,7 +64,7 @@ def test_a_crf_of_a_mixed_training_is_full_float32_in_the_file(tiny_segmenter, t
         (
             lambda: crf(value_range=(0, 1)),
             ValueError,
-            r"`refine` must see .* value_range=\(0\.0, 255\.0\)\. Received: value_range=\(0\.0, 1\.0\)",
+            r"`refine` must see .* value_range=\(0\.0, 255\.0\)\. Received: value_range=\(0, 1\)",
         ),
         (
             lambda: crf(compatibility=[[0, 1], [1, 0]]),

@@ -169,7 +169,7 @@ def test_files_that_are_no_segmenter_for_a_browser(runtime, tmp_path):
     refuse(batch, ValueError, "one picture at a time. Received: .*batch.onnx' for batches of 2")
     good = write_segmenter(tmp_path / "good.onnx")
     for limit in (0, 1.5, "many"):
-        refuse(good, ValueError, f"`max_pixels` .* Received: max_pixels={limit}", max_pixels=limit)
+        refuse(good, ValueError, f"`max_pixels` .* Received: max_pixels={limit!r}", max_pixels=limit)
     refuse(good, FileNotFoundError, "`runtime` must be .* Received: runtime='nowhere'", runtime="nowhere")
 
 
