@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import ways
 
 from keras_wsseg.models import UNet
 
@@ -27,7 +28,8 @@ def test_saves(check_saves):
     check_saves(UNet(**SMALL, dropout=0.2, weight_decay=1e-3, value_range=(-5, 300)))
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.any_backend
+@pytest.mark.parametrize("jit_compile", [True] if ways.ON_JAX else [False, True])
 def test_learns(check_learns, jit_compile):
     check_learns(UNet(**SMALL), jit_compile=jit_compile)
 
