@@ -93,6 +93,6 @@ def _strictly_within(value, above, below):
 def _limits(low, high, above=None, below=None):
     if low is not None and high is not None:
         return f" from {low} to {high}"
-    words = {"of at least": low, "of at most": high, "above": above, "below": below}
+    words = {"of at least": low, "above": above, "of at most": high, "below": below}
     said = " and ".join(f"{word} {limit}" for word, limit in words.items() if limit is not None)
     return f" {said}" if said else ""

@@ -42,7 +42,7 @@ def test_what_is_no_number(value):
         (0, {"above": 0}, "above 0"),
         (1.5, {"low": 0, "high": 1}, "from 0 to 1"),
         (1, {"above": 0, "below": 1}, "above 0 and below 1"),
-        (0, {"above": 0, "high": 1}, "of at most 1 and above 0"),
+        (0, {"above": 0, "high": 1}, "above 0 and of at most 1"),
     ],
 )
 def test_numbers_out_of_range(value, limits, words):

@@ -37,8 +37,7 @@ def synthetic_shapes(count, size=96, num_classes=4, seed=0):
     ((2, 48, 48, 3), (2, 48, 48), ('background', 'ellipse', 'polygon', 'ring'))
     """
     check_integer("count", count, low=1)
-    if check_integer("size", size, low=1) < 32:
-        raise ValueError(f"`size` must be at least 32. Received: size={size}")
+    check_integer("size", size, low=32)
     if not 2 <= check_integer("num_classes", num_classes, low=1) <= len(SHAPE_NAMES):
         raise ValueError(
             f"`num_classes` must be from 2 to {len(SHAPE_NAMES)}. Received: num_classes={num_classes}"
@@ -74,8 +73,7 @@ def synthetic_object(count, size=64, seed=0, present=True):
     ((2, 32, 32, 3), [0, 1], ('background', 'ellipse'))
     """
     check_integer("count", count, low=1)
-    if check_integer("size", size, low=1) < 32:
-        raise ValueError(f"`size` must be at least 32. Received: size={size}")
+    check_integer("size", size, low=32)
     drawn = [_one_object(size, present, np.random.default_rng((seed, index))) for index in range(count)]
     images, labels = (np.stack(arrays) for arrays in zip(*drawn, strict=True))
     return images, labels, SHAPE_NAMES[:2]
@@ -109,8 +107,7 @@ def synthetic_tags(count, size=64, seed=0):
     [[1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [1.0, 0.0, 1.0], [1.0, 1.0, 1.0]]
     """
     check_integer("count", count, low=1)
-    if check_integer("size", size, low=1) < 32:
-        raise ValueError(f"`size` must be at least 32. Received: size={size}")
+    check_integer("size", size, low=32)
     held = [((), (1,), (2,), (1, 2))[index % 4] for index in range(count)]
     drawn = [
         _tagged(size, objects, np.random.default_rng((seed, index))) for index, objects in enumerate(held)

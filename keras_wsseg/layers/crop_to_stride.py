@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_wsseg.arguments import check_integer
+
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class CropToStride(keras.layers.Layer):
@@ -33,9 +35,7 @@ class CropToStride(keras.layers.Layer):
 
     def __init__(self, stride, **kwargs):
         super().__init__(**kwargs)
-        if int(stride) != stride or stride < 1:
-            raise ValueError(f"`stride` must be a whole number, at least 1. Received: stride={stride}")
-        self.stride = int(stride)
+        self.stride = check_integer("stride", stride, low=1)
 
     def call(self, inputs, reference):
         _, height, width, _ = ops.shape(reference)

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_wsseg.arguments import check_integer
+
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class PadToMultiple(keras.layers.Layer):
@@ -34,9 +36,7 @@ class PadToMultiple(keras.layers.Layer):
 
     def __init__(self, multiple, **kwargs):
         super().__init__(**kwargs)
-        if int(multiple) != multiple or multiple < 1:
-            raise ValueError(f"`multiple` must be a whole number, at least 1. Received: multiple={multiple}")
-        self.multiple = int(multiple)
+        self.multiple = check_integer("multiple", multiple, low=1)
 
     def call(self, inputs):
         _, height, width, _ = ops.shape(inputs)

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_wsseg.arguments import check_integer
+
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class UpsampleLike(keras.layers.Layer):
@@ -38,9 +40,7 @@ class UpsampleLike(keras.layers.Layer):
 
     def __init__(self, factor=2, **kwargs):
         super().__init__(**kwargs)
-        if int(factor) != factor or factor < 1:
-            raise ValueError(f"`factor` must be a whole number, at least 1. Received: factor={factor}")
-        self.factor = int(factor)
+        self.factor = check_integer("factor", factor, low=1)
 
     def call(self, inputs, reference):
         shape = ops.shape(reference)

@@ -118,8 +118,8 @@ def test_each_training_is_told_anew(task, caplog):
     ("arguments", "error", "message"),
     [
         ({"images": []}, ValueError, "`images` must hold at least one picture. Received: 0 pictures$"),
-        ({"limit": 0}, ValueError, "`limit` must be a number of at most 1 and above 0. Received: limit=0$"),
-        ({"limit": 99}, ValueError, "`limit` must be a number of at most 1 and above 0. Received: limit=99$"),
+        ({"limit": 0}, ValueError, "`limit` must be a number above 0 and of at most 1. Received: limit=0$"),
+        ({"limit": 99}, ValueError, "`limit` must be a number above 0 and of at most 1. Received: limit=99$"),
         ({"limit": "all"}, ValueError, "`limit` must be a number .* Received: limit='all'$"),
         (
             {"max_pictures": 0},

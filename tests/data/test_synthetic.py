@@ -48,7 +48,7 @@ def test_fewer_classes(num_classes):
     ("arguments", "text"),
     [
         ({"count": 0}, "`count` must be an integer of at least 1. Received: count=0"),
-        ({"size": 31}, "`size` must be at least 32. Received: size=31"),
+        ({"size": 31}, "`size` must be an integer of at least 32. Received: size=31"),
         ({"num_classes": 1}, "`num_classes` must be from 2 to 4. Received: num_classes=1"),
         ({"num_classes": 5}, "Received: num_classes=5"),
     ],
@@ -70,7 +70,7 @@ def test_one_object_lies_in_the_middle_or_nowhere():
     assert np.array_equal(images[:2], again)
     empty, labels, _ = synthetic_object(3, size=48, present=False)
     assert not labels.any() and not np.array_equal(empty, images[:3])
-    with pytest.raises(ValueError, match="`size` must be at least 32. Received: size=8"):
+    with pytest.raises(ValueError, match="`size` must be an integer of at least 32. Received: size=8"):
         synthetic_object(1, size=8)
 
 
@@ -105,7 +105,7 @@ def test_colour_alone_does_not_solve_the_tagged_pictures():
     ("arguments", "text"),
     [
         ({"count": 0}, "`count` must be an integer of at least 1. Received: count=0"),
-        ({"count": 1, "size": 31}, "`size` must be at least 32. Received: size=31"),
+        ({"count": 1, "size": 31}, "`size` must be an integer of at least 32. Received: size=31"),
     ],
 )
 def test_arguments_of_tagged_pictures_are_checked(arguments, text):

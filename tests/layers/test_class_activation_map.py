@@ -150,10 +150,14 @@ def test_float32_under_mixed_precision():
     ("settings", "error", "text"),
     [
         ({"scores": "net"}, TypeError, "scores must be a keras.Model .* Received: scores='net'"),
-        ({"scales": ()}, ValueError, r"scales must be numbers .* Received: scales=\(\)"),
-        ({"scales": (1, 0)}, ValueError, r"scales must be numbers .* Received: scales=\(1, 0\)"),
-        ({"scales": "all"}, ValueError, r"scales must be numbers .* Received: scales=\('all',\)"),
-        ({"gamma": -1}, ValueError, "gamma must be a finite number greater than 0. Received: gamma=-1"),
+        ({"scales": ()}, ValueError, r"`scales` must hold at least one number. Received: scales=\(\)"),
+        ({"scales": (1, 0)}, ValueError, r"`scales` must be a number of at least 0.001. Received: scales=0"),
+        (
+            {"scales": "all"},
+            ValueError,
+            r"a number of at least 0.001. Received: scales='all'",
+        ),
+        ({"gamma": -1}, ValueError, "`gamma` must be a number above 0. Received: gamma=-1"),
         ({"scores": linear(size=(8, 8))}, ValueError, r"any size, .* for the shape \(None, 8, 8, 3\)"),
     ],
 )

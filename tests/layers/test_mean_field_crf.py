@@ -211,7 +211,7 @@ def test_sizes_that_differ_at_run_time():
         ({"compatibility": [[0, 1]]}, r"a square matrix of finite numbers. Received: compatibility="),
         ({"kernels": []}, r"a list of at least one. Received: kernels=\[\]"),
         ({"kernels": GaussianKernel(depth=1)}, "GaussianKernel over xy and rgb, or a list"),
-        ({"value_range": (1, 0)}, "`value_range` must be two increasing numbers"),
+        ({"value_range": (1, 0)}, "`value_range` must be two finite numbers"),
         ({"radius": 2, "method": "nystrom"}, "windowed kernels are exact. Received: method='nystrom'"),
         ({"include_self": False, "method": "nystrom"}, "own share apart. Received: method='nystrom'"),
         ({"method": "fast"}, "method must be one of .* Received: method='fast'"),

@@ -97,8 +97,8 @@ def test_config_and_saved_functional_model(size, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"shares": 0.4}, "shares must be two numbers from 0 to 1, .* Received: shares=0.4"),
-        ({"shares": (-0.1, 0.2)}, r"shares must be two numbers .* Received: shares=\(-0.1, 0.2\)"),
+        ({"shares": 0.4}, "`shares` must be two numbers from 0 to 1, .* Received: shares=0.4"),
+        ({"shares": (-0.1, 0.2)}, r"`shares` must be a number from 0 to 1. Received: shares=-0.1"),
         ({"grid": True}, "`grid` must be an integer of at least 1. Received: grid=True"),
     ],
 )

@@ -68,5 +68,5 @@ def test_config():
 )
 def test_bad_arguments_say_so(height, width, message):
     name = message.split("=")[0]
-    with pytest.raises(ValueError, match=f"`{name}` must be a whole number, at least 1. Received: {message}"):
+    with pytest.raises(ValueError, match=f"`{name}` must be an integer of at least 1. Received: {message}"):
         ResizeTo(height, width)

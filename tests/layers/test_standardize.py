@@ -66,8 +66,8 @@ def test_saves_and_keeps_no_tensor(tmp_path, pictures):
 @pytest.mark.parametrize(
     "arguments,message",
     [
-        ({"value_range": (1, 0)}, r"`value_range` must be two increasing .* Received: value_range=\(1, 0\)"),
-        ({"value_range": 255}, r"`value_range` must be two increasing .* Received: value_range=255"),
+        ({"value_range": (1, 0)}, r"`value_range` must be two finite .* Received: value_range=\(1, 0\)"),
+        ({"value_range": 255}, r"`value_range` must be two finite .* Received: value_range=255"),
         ({"std": 0}, r"`std` must be positive. Received: std=0"),
         (
             {"mean": (0.1, 0.2), "std": (1, 1, 1)},

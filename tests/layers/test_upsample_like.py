@@ -32,7 +32,7 @@ def test_config():
 
 def test_bad_arguments_say_so():
     for factor in (0, 1.5):
-        with pytest.raises(ValueError, match=f"`factor` must be a whole number.* Received: factor={factor}"):
+        with pytest.raises(ValueError, match=f"`factor` must be an integer.* Received: factor={factor}"):
             UpsampleLike(factor)
     with pytest.raises(ValueError, match=r"`reference` must not be larger than 2 times .*\(1, 5, 4, 1\)"):
         UpsampleLike()(keras.Input((2, 2, 3), batch_size=1), keras.Input((5, 4, 1), batch_size=1))

@@ -212,8 +212,14 @@ def test_training_from_tags(policy, tmp_path):
     ("arguments", "text"),
     [
         ({"weight": -1}, "weight must be a finite number of at least 0. Received: weight=-1"),
-        ({"background_share": 1.5}, "background_share must be from 0 to 1. Received: background_share=1.5"),
-        ({"object_share": "much"}, "object_share must be from 0 to 1. Received: object_share='much'"),
+        (
+            {"background_share": 1.5},
+            "a number from 0 to 1. Received: background_share=1.5",
+        ),
+        (
+            {"object_share": "much"},
+            "a number from 0 to 1. Received: object_share='much'",
+        ),
         ({"grid": 0}, "`grid` must be an integer of at least 1. Received: grid=0"),
     ],
 )

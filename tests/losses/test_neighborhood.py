@@ -280,7 +280,7 @@ def test_annealed_numbers_reach_a_compiled_step():
             "normalized must be True where kind='mean'.*normalized=False",
         ),
         ({"kind": "sum"}, "kind must be one of .* Received: kind='sum'"),
-        ({"radius": 0}, "radius must be None or an integer of at least 1. Received: radius=0"),
+        ({"radius": 0}, "`radius` must be an integer of at least 1. Received: radius=0"),
         ({"radius": 2, "method": "nystrom"}, "method must be 'auto' where a radius is given.*'nystrom'"),
         ({"method": "tiles"}, "method must be one of .* Received: method='tiles'"),
         ({"landmarks": 0}, "`landmarks` must be an integer of at least 1. Received: landmarks=0"),

@@ -37,6 +37,6 @@ def test_flipped_pictures_cost_the_same():
 @pytest.mark.parametrize("argument", ("border", "center"))
 @pytest.mark.parametrize("value", (0, -1, 2.5, True, "3"))
 def test_bad_arguments(argument, value):
-    text = f"{argument} must be an integer of at least 1. Received: {argument}={value!r}"
+    text = f"`{argument}` must be an integer of at least 1. Received: {argument}={value!r}"
     with pytest.raises(ValueError, match=text):
         losses.PositionalLoss(**{argument: value})

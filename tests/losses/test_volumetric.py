@@ -50,10 +50,10 @@ def test_the_weight_of_smallness_can_be_annealed():
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"target": 1.5}, "target must be from 0 to 1. Received: target=1.5"),
-        ({"target": "half"}, "target must be from 0 to 1. Received: target='half'"),
-        ({"least": -0.1}, "least must be from 0 to 1. Received: least=-0.1"),
-        ({"least": float("nan")}, "least must be from 0 to 1. Received: least=nan"),
+        ({"target": 1.5}, "`target` must be a number from 0 to 1. Received: target=1.5"),
+        ({"target": "half"}, "`target` must be a number from 0 to 1. Received: target='half'"),
+        ({"least": -0.1}, "`least` must be a number from 0 to 1. Received: least=-0.1"),
+        ({"least": float("nan")}, "`least` must be a number from 0 to 1. Received: least=nan"),
         (
             {"small_weight": -5},
             "small_weight must be a finite number of at least 0. Received: small_weight=-5",

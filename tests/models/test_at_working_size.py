@@ -102,8 +102,8 @@ def test_half_precision_takes_16_bit_pictures(mixed_float16, make_pictures):
 @pytest.mark.parametrize(
     "size,message",
     [
-        (0, "`size` must be a whole number, at least 1. Received: size=0"),
-        ((8, 2.5), "`size` must be a whole number, at least 1. Received: size=2.5"),
+        (0, "`size` must be an integer of at least 1. Received: size=0"),
+        ((8, 2.5), "`size` must be an integer of at least 1. Received: size=2.5"),
         ((8, 8, 3), r"`size` must be one number or \(height, width\). Received: size=\(8, 8, 3\)"),
     ],
 )

@@ -30,9 +30,7 @@ def test_no_decay_is_no_penalty():
 def test_checks():
     check_at_least(1, filters=1)
     check_one_of((1, 4), output_stride=4)
-    with pytest.raises(
-        ValueError, match=r"`filters` must be a whole number, at least 2. Received: filters=1"
-    ):
+    with pytest.raises(ValueError, match=r"`filters` must be an integer of at least 2. Received: filters=1"):
         check_at_least(2, filters=1)
     with pytest.raises(ValueError, match="Received: filters=True"):
         check_at_least(1, filters=True)

@@ -186,7 +186,7 @@ def test_momentum_is_the_networks_own_with_weights_unless_given(pretrained, weig
     [
         ({"num_classes": 0}, ValueError, "Received: num_classes=0"),
         ({"filters": (8, 8)}, ValueError, r"`filters` must be five numbers, .* Received: filters=\(8, 8\)"),
-        ({"filters": (8, 8, 0, 8, 8)}, ValueError, "`filters` must be a whole .* Received: filters=0"),
+        ({"filters": (8, 8, 0, 8, 8)}, ValueError, "`filters` must be an integer .* Received: filters=0"),
         ({"output_stride": 3}, ValueError, "must be one of 1, 2, 4, 8, 16. Received: output_stride=3"),
         ({"dropout": 1}, ValueError, r"`dropout` must lie in \[0, 1\). Received: dropout=1"),
         ({"weight_decay": -1}, ValueError, "Received: weight_decay=-1"),

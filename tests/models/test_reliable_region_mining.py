@@ -251,11 +251,11 @@ def test_replicas_count_the_tags_once():
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda: ReliableRegionMining(1), "`num_classes` must be a whole number, at least 2. Received: num"),
-        (lambda: model_of(dilation=0), "`dilation` must be a whole number, at least 1"),
-        (lambda: model_of(share=0.0), "share must"),
-        (lambda: model_of(gamma=-1.0), "gamma must"),
-        (lambda: model_of(scales=()), "scales must"),
+        (lambda: ReliableRegionMining(1), "`num_classes` must be an integer of at least 2. Received: num"),
+        (lambda: model_of(dilation=0), "`dilation` must be an integer of at least 1"),
+        (lambda: model_of(share=0.0), "`share` must"),
+        (lambda: model_of(gamma=-1.0), "`gamma` must"),
+        (lambda: model_of(scales=()), "`scales` must"),
         (lambda: model_of(output_stride=2), "`output_stride` must be one of 1, None. Received: output_str"),
         (lambda: model_of(classification_weight=-1), "`classification_weight` must not be negative"),
         (

@@ -75,14 +75,14 @@ def test_dropout_acts_in_training_only(make_pictures):
 @pytest.mark.parametrize(
     "arguments,message",
     [
-        ({"num_classes": 0}, "`num_classes` must be a whole number, at least 1. Received: num_classes=0"),
+        ({"num_classes": 0}, "`num_classes` must be an integer of at least 1. Received: num_classes=0"),
         ({"filters": ()}, r"`filters` must name at least one level. Received: filters=\(\)"),
-        ({"filters": (4, 2.5)}, "`filters` must be a whole number, at least 1. Received: filters=2.5"),
+        ({"filters": (4, 2.5)}, "`filters` must be an integer of at least 1. Received: filters=2.5"),
         ({"input_channels": 0}, "`input_channels` must be .* Received: input_channels=0"),
         ({"output_stride": 8}, "`output_stride` must be one of 1, 2, 4. Received: output_stride=8"),
         ({"dropout": 1.0}, r"`dropout` must lie in \[0, 1\). Received: dropout=1.0"),
         ({"weight_decay": -1}, "`weight_decay` must not be negative. Received: weight_decay=-1"),
-        ({"value_range": (1, 1)}, r"`value_range` must be two increasing numbers. .*value_range=\(1, 1\)"),
+        ({"value_range": (1, 1)}, r"`value_range` must be two finite numbers, .*value_range=\(1, 1\)"),
     ],
 )
 def test_bad_arguments_say_so(arguments, message):

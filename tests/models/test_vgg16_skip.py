@@ -121,7 +121,7 @@ def test_weight_decay_is_coupled_in_every_kernel(check_weight_decay):
     [
         ({"num_classes": 0}, ValueError, "Received: num_classes=0"),
         ({"filters": (8, 8)}, ValueError, r"`filters` must be four numbers, .* Received: filters=\(8, 8\)"),
-        ({"filters": (8, 8, 0, 8)}, ValueError, "`filters` must be a whole .* Received: filters=0"),
+        ({"filters": (8, 8, 0, 8)}, ValueError, "`filters` must be an integer .* Received: filters=0"),
         ({"output_stride": 8}, ValueError, "must be one of 1, 2, 4. Received: output_stride=8"),
         ({"dropout": 1}, ValueError, r"`dropout` must lie in \[0, 1\). Received: dropout=1"),
         ({"weight_decay": -1}, ValueError, "Received: weight_decay=-1"),

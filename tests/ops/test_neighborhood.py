@@ -258,7 +258,7 @@ def test_no_gradient_flows_to_features_and_mask():
             {"kind": "mean", "normalized": False},
             "normalized must be True where kind='mean'.*normalized=False",
         ),
-        ({"radius": 0}, "radius must be None or an integer of at least 1. Received: radius=0"),
+        ({"radius": 0}, "`radius` must be an integer of at least 1. Received: radius=0"),
         ({"radius": 2, "method": "exact"}, "method must be 'auto' where a radius is given.*method='exact'"),
         ({"method": "tiles"}, "method must be one of .* Received: method='tiles'"),
         ({"landmarks": 0}, "`landmarks` must be an integer of at least 1. Received: landmarks=0"),
