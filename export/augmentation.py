@@ -2,6 +2,8 @@
 
 import math
 
+from keras_wsseg.arguments import check_number
+
 SMALLEST, LARGEST = 0.25, 4.0
 
 
@@ -41,9 +43,9 @@ def describe_augmentation(flip, scales):
 def _are_scales(scales):
     if not isinstance(scales, list | tuple) or not scales or len(set(scales)) != len(scales):
         return False
-    return all(
-        isinstance(scale, int | float)
-        and SMALLEST <= scale <= LARGEST
-        and math.isclose(scale * 100, round(scale * 100), abs_tol=1e-6)
-        for scale in scales
-    )
+    try:
+        for scale in scales:
+            check_number("tta", scale, low=SMALLEST, high=LARGEST)
+    except ValueError:
+        return False
+    return all(math.isclose(scale * 100, round(scale * 100), abs_tol=1e-6) for scale in scales)

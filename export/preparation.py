@@ -1,12 +1,11 @@
 """What every export has in common: the arguments checked, the head put on, and what Keras says of it."""
 
 import dataclasses
-import numbers
 import pathlib
 
 import numpy as np
 
-from keras_wsseg.arguments import check_value_range
+from keras_wsseg.arguments import check_integer, check_value_range
 from keras_wsseg.export import parity, source
 from keras_wsseg.export.augmentation import describe_augmentation, read_augmentation
 from keras_wsseg.export.check_pictures import made_picture, sizes_to_check
@@ -157,18 +156,18 @@ def _at_size(shape, size, scales):
         )
     if size is None:
         return shape
-    sizes = tuple(size) if isinstance(size, list | tuple) else (size, size)
-    whole = len(sizes) == 2 and all(
-        isinstance(n, numbers.Integral) and not isinstance(n, bool) and n > 0 for n in sizes
-    )
-    if not whole or any(
-        limit not in (None, n) for limit, n in zip((shape.height, shape.width), sizes, strict=True)
-    ):
+    sizes = size if isinstance(size, list | tuple) else (size, size)
+    try:
+        height, width = (
+            check_integer("size", n, low=limit or 1, high=limit)
+            for n, limit in zip(sizes, (shape.height, shape.width), strict=True)
+        )
+    except ValueError as error:
         raise ValueError(
             f"`size` must be None, or pixels or (height, width) that the segmenter takes, which are "
             f"{(shape.height, shape.width)} where None is any. Received: size={size}"
-        )
-    return dataclasses.replace(shape, height=int(sizes[0]), width=int(sizes[1]))
+        ) from error
+    return dataclasses.replace(shape, height=height, width=width)
 
 
 def _comes_coarser_at_odd_sizes(segmenter, shape):

@@ -2,9 +2,10 @@
 
 import dataclasses
 import itertools
-import numbers
 
 import numpy as np
+
+from keras_wsseg.arguments import check_integer
 
 # Networks halve a picture up to five times. Windows that begin at multiples of this, and leave the same rest
 # as the picture when divided by it, are sampled where the whole picture is.
@@ -64,12 +65,7 @@ class Windows:
         known = [size for size in sizes if size is not None] or [WINDOW]
         if overlap is None:
             overlap = min(OVERLAP, *(size // 4 for size in known))
-        elif not _is_whole(overlap) or not 0 <= overlap <= min(known) // 2:
-            raise ValueError(
-                f"`overlap` must be 0 to {min(known) // 2} pixels, half a window. "
-                f"Received: overlap={overlap!r}"
-            )
-        self.overlap = overlap
+        self.overlap = check_integer("overlap", overlap, low=0, high=min(known) // 2)
 
     def cut(self, height, width):
         """The windows of a picture.
@@ -161,20 +157,18 @@ def _pass_on(result, axis, number, received, dimension):
     return result[(*part, slice(settled))], left
 
 
-def _is_whole(size):
-    return isinstance(size, numbers.Integral) and not isinstance(size, bool)
-
-
 def _single(size):
     return Axis(size, size, (0,))
 
 
 def _pair(window, fixed):
-    pair = (window, window) if _is_whole(window) else window
-    whole = isinstance(pair, tuple | list) and len(pair) == 2 and all(_is_whole(x) for x in pair)
-    if not whole or any(
-        size != limit if limit else size < SMALLEST for size, limit in zip(pair, fixed, strict=True)
-    ):
+    pair = window if isinstance(window, tuple | list) else (window, window)
+    try:
+        return tuple(
+            check_integer("window", size, low=limit or SMALLEST, high=limit)
+            for size, limit in zip(pair, fixed, strict=True)
+        )
+    except ValueError as error:
         expected = " and ".join(
             f"{name} {limit}" if limit else f"{name} of at least {SMALLEST}"
             for name, limit in zip(("height", "width"), fixed, strict=True)
@@ -182,5 +176,4 @@ def _pair(window, fixed):
         raise ValueError(
             f'`window` must be "auto", None, or pixels: {expected} for this segmenter. '
             f"Received: window={window!r}"
-        )
-    return tuple(pair)
+        ) from error

@@ -72,10 +72,7 @@ def simulate_clicks(labels, size=1, stuff_classes=(), min_stuff_area=256, instan
     stuff = frozenset(int(class_id) for class_id in stuff_classes)
     if not stuff <= frozenset(range(OUTSIDE)):
         raise ValueError(f"`stuff_classes` must be class ids. Received: stuff_classes={stuff_classes!r}")
-    if min_stuff_area < 0:
-        raise ValueError(
-            f"`min_stuff_area` must not be negative. Received: min_stuff_area={min_stuff_area!r}"
-        )
+    check_integer("min_stuff_area", min_stuff_area, low=0)
     if instances is not None:
         instances = np.asarray(instances)
         if instances.shape != labels.shape or instances.dtype.kind not in "iu":

@@ -48,8 +48,7 @@ def simulate_scribbles(labels, length=1.0, seed=0, width=3, min_area=1):
     labels = check_label_map(labels)
     check_number("length", length, low=0, high=1)
     check_integer("width", width, low=1)
-    if min_area < 0:
-        raise ValueError(f"`min_area` must not be negative. Received: min_area={min_area!r}")
+    check_integer("min_area", min_area, low=0)
     random = np.random.default_rng(seed)
     scribbles = np.where(labels == OUTSIDE, OUTSIDE, UNLABELLED).astype(np.uint8)
     for class_id, window, mask in components(labels):

@@ -5,6 +5,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from keras_wsseg.annotations.pixel_pairs import pixel_pairs
+from keras_wsseg.arguments import check_number
 from keras_wsseg.imaging.label_map import check_label_map
 from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
 
@@ -40,9 +41,7 @@ def shorten_scribbles(labels, ratio, seed=0):
     Source: the experiment of Tang et al. 2018, arXiv:1803.09569, section 4.4.
     """
     labels = check_label_map(labels)
-    # Turned round so that NaN fails it too.
-    if not 0 <= ratio <= 1:
-        raise ValueError(f"`ratio` must lie between 0 and 1. Received: ratio={ratio!r}")
+    check_number("ratio", ratio, low=0, high=1)
     random = np.random.default_rng(seed)
     shortened = labels.copy()
     points, one, other, distance = pixel_pairs(labels < OUTSIDE)

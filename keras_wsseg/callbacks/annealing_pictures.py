@@ -40,7 +40,7 @@ class AnnealingPictures(keras.callbacks.Callback):
         cell: largest width and height of a picture in the film in pixels, at least 32.
 
     Raises:
-        TypeError: if `loss` has no sigma to anneal, labels are no integers, or a count is none.
+        TypeError: if `loss` has no sigma to anneal, or labels are no integers.
         ValueError: if there are no pictures, sizes do not match, or a value is out of range; when training
             begins, if `loss` is not what was compiled, a picture lies outside its range, or the model has no
             such class.

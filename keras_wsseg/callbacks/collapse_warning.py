@@ -28,7 +28,6 @@ class CollapseWarning(keras.callbacks.Callback):
         max_pictures: how many of the pictures are predicted, from the first.
 
     Raises:
-        TypeError: if `max_pictures` is no integer.
         ValueError: if there are no pictures, or `limit` or `max_pictures` is out of range; when training
             begins, if the model does not yield `(batch, height, width, classes)` of two classes or more, or
             not as many as there are names.

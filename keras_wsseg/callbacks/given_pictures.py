@@ -22,7 +22,6 @@ class GivenPictures:
         images: what is shown of each, `(height, width, 1 or 3)`.
 
     Raises:
-        TypeError: if `max_pictures` is no integer.
         ValueError: if there is no picture, one has another shape, or `max_pictures` is below 1.
 
     Example:

@@ -31,7 +31,7 @@ class PredictionPictures(EpochSheets):
     Raises:
         ImportError: when training begins, if `tensorboard` is asked for and TensorFlow or TensorBoard is not
             installed.
-        TypeError: if labels are no integers, or a count is none.
+        TypeError: if labels are no integers.
         ValueError: if there are no pictures, lists differ in length, sizes do not match, or a count is below
             1; when training begins, if a picture lies outside its range or a class has no colour.
 

@@ -63,11 +63,8 @@ class SingleClassStages(keras.callbacks.Callback):
             raise TypeError(f"loss must be a SingleClassLoss. Received: {type(loss).__name__}")
         for name, count in (("annealing_epochs", annealing_epochs), ("normal_epochs", normal_epochs)):
             check_integer(name, count, low=0)
-        if annealing_epochs and not 0 < first_sigma <= loss.crf.declared("sigma"):
-            raise ValueError(
-                f"first_sigma must be above 0 and at most the loss's sigma, {loss.crf.declared('sigma'):g}. "
-                f"Received: first_sigma={first_sigma!r}"
-            )
+        if annealing_epochs:
+            check_number("first_sigma", first_sigma, above=0, high=loss.crf.declared("sigma"))
         check_number("annealing_weight", annealing_weight, low=0)
         self.loss, self.reset_optimizer = loss, reset_optimizer
         self.annealing_epochs, self.negative_epoch = annealing_epochs, annealing_epochs + normal_epochs

@@ -42,7 +42,7 @@ class TagPictures(EpochSheets):
     Raises:
         ImportError: when training begins, if `tensorboard` is asked for and TensorFlow or TensorBoard is not
             installed.
-        TypeError: if `estimate` is no function, labels are no integers, or a count is none.
+        TypeError: if `estimate` is no function, or labels are no integers.
         ValueError: if there are no pictures, lists differ in length, sizes do not match, or a value is out of
             range; when training begins, if there is nothing to estimate labels with, a picture lies outside
             its range, or names or colours do not fit the classes; after the first epoch, if what `estimate`

@@ -38,10 +38,7 @@ def synthetic_shapes(count, size=96, num_classes=4, seed=0):
     """
     check_integer("count", count, low=1)
     check_integer("size", size, low=32)
-    if not 2 <= check_integer("num_classes", num_classes, low=1) <= len(SHAPE_NAMES):
-        raise ValueError(
-            f"`num_classes` must be from 2 to {len(SHAPE_NAMES)}. Received: num_classes={num_classes}"
-        )
+    check_integer("num_classes", num_classes, low=2, high=len(SHAPE_NAMES))
     drawn = [_picture(size, num_classes, np.random.default_rng((seed, index))) for index in range(count)]
     images, labels = (np.stack(arrays) for arrays in zip(*drawn, strict=True))
     return images, labels, SHAPE_NAMES[:num_classes]

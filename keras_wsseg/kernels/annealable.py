@@ -1,9 +1,9 @@
 """Numbers of a loss that may change while it trains, without a new compilation."""
 
-import math
-
 import keras
 from keras import ops
+
+from keras_wsseg.arguments import check_number
 
 
 class Annealable:
@@ -31,13 +31,7 @@ class Annealable:
 
     def _check(self, name, value):
         """Returns the value as a float, or says what is wrong with it."""
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = math.nan
-        if not math.isfinite(number) or number < 0:
-            raise ValueError(f"{name} must be a finite number of at least 0. Received: {name}={value!r}")
-        return number
+        return float(check_number(name, value, low=0))
 
     def __getattr__(self, name):
         # Reached only where ordinary lookup fails, also before __init__ has run (copy, pickle).

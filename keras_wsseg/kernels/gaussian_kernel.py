@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_wsseg.arguments import check_number
 from keras_wsseg.kernels.annealable import Annealable
 from keras_wsseg.ops.positions import grid_positions
 
@@ -42,10 +43,9 @@ class GaussianKernel(Annealable):
         self._declare(weight=weight, **sigmas)
 
     def _check(self, name, value):
-        value = super()._check(name, value)
-        if name != "weight" and value == 0:
-            raise ValueError(f"{name} must be greater than 0. Received: {name}={value!r}")
-        return value
+        if name != "weight":
+            check_number(name, value, above=0)
+        return super()._check(name, value)
 
     @property
     def modalities(self):

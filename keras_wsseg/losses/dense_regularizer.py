@@ -1,6 +1,7 @@
 from keras import ops
 
 from keras_wsseg import targets
+from keras_wsseg.arguments import check_number
 from keras_wsseg.imaging.labels import OUTSIDE
 from keras_wsseg.losses.loss_grid import scaled_size, whole_cells
 from keras_wsseg.losses.segmentation_loss import SegmentationLoss
@@ -45,8 +46,7 @@ class DenseRegularizer(SegmentationLoss):
         **numbers,
     ):
         super().__init__(weight=weight, reduction=reduction, name=name, dtype=dtype)
-        if not 0 < scale <= 1:
-            raise ValueError(f"scale must be greater than 0 and at most 1. Received: scale={scale!r}")
+        check_number("scale", scale, above=0, high=1)
         check_dense(method, landmarks, seed)
         self._declare(weight=weight, sigma_rgb=sigma_rgb, sigma_xy=sigma_xy, **numbers)
         self.scale = scale
@@ -56,10 +56,9 @@ class DenseRegularizer(SegmentationLoss):
         self.from_logits = from_logits
 
     def _check(self, name, value):
-        value = super()._check(name, value)
-        if "sigma" in name and value == 0:
-            raise ValueError(f"{name} must be greater than 0. Received: {name}={value!r}")
-        return value
+        if "sigma" in name:
+            check_number(name, value, above=0)
+        return super()._check(name, value)
 
     def _grid(self, y_true):
         """Labels, guide by modality and size of the loss's grid."""

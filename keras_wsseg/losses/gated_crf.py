@@ -2,7 +2,7 @@ import keras
 from keras import ops
 
 from keras_wsseg import targets
-from keras_wsseg.arguments import check_integer
+from keras_wsseg.arguments import check_integer, check_number
 from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
 from keras_wsseg.kernels.gaussian_kernel import GaussianKernel, as_kernels
 from keras_wsseg.losses.loss_grid import scaled_size, whole_cells
@@ -90,8 +90,7 @@ class GatedCRFLoss(SegmentationLoss):
             )
         if method not in METHODS:
             raise ValueError(f"method must be one of {METHODS}. Received: method={method!r}")
-        if not 0 < scale <= 1:
-            raise ValueError(f"scale must be greater than 0 and at most 1. Received: scale={scale!r}")
+        check_number("scale", scale, above=0, high=1)
         self.radius = radius
         self.kernels = as_kernels(GaussianKernel(xy=6.0, rgb=0.03) if kernels is None else kernels)
         self.compatibility = check_compatibility(compatibility)

@@ -1,5 +1,3 @@
-import numbers
-
 import keras
 
 from keras_wsseg.arguments import check_number
@@ -68,8 +66,7 @@ class LossSum(keras.losses.Loss):
         return LossSum([term for term, _ in mine + others], [factor for _, factor in mine + others])
 
     def __mul__(self, factor):
-        if not isinstance(factor, numbers.Real):
-            raise TypeError(f"a loss can be multiplied by a number only. Received: {factor!r}")
+        check_number("factor", factor)
         return LossSum(self.terms, [factor * own for own in self.factors])
 
     __rmul__ = __mul__

@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from keras_wsseg import targets
+from keras_wsseg.arguments import check_number
 from keras_wsseg.losses.object_loss import ObjectLoss, chosen_mean
 from keras_wsseg.ops.resize import resize_area
 from keras_wsseg.ops.sparse_crf import sparse_crf_energy
@@ -73,10 +74,9 @@ class SparseCRFLoss(ObjectLoss):
         self._declare(weight=weight, sigma=sigma)
 
     def _check(self, name, value):
-        number = super()._check(name, value)
-        if name == "sigma" and number == 0:
-            raise ValueError(f"sigma must be greater than 0. Received: sigma={value!r}")
-        return number
+        if name == "sigma":
+            check_number(name, value, above=0)
+        return super()._check(name, value)
 
     def energy(self, y_true, y_pred):
         scene = self._scene(y_true, y_pred)

@@ -1,7 +1,5 @@
 """Checks of arguments that name classes."""
 
-import operator
-
 from keras_wsseg.arguments import check_integer
 from keras_wsseg.imaging.labels import MOST_CLASSES
 
@@ -14,11 +12,8 @@ def class_count(num_classes):
 def class_ids(argument, ids, num_classes):
     """`ids` as a sorted tuple of distinct class ids; the error names `argument`."""
     try:
-        result = tuple(sorted({operator.index(i) for i in ids}))
-    except TypeError:
-        raise TypeError(f"`{argument}` must be a list of class ids. Received: {argument}={ids!r}") from None
-    if any(not 0 <= i < num_classes for i in result):
+        return tuple(sorted({check_integer(argument, i, low=0, high=num_classes - 1) for i in ids}))
+    except (TypeError, ValueError):
         raise ValueError(
             f"`{argument}` must hold class ids from 0 to {num_classes - 1}. Received: {argument}={ids!r}"
-        )
-    return result
+        ) from None

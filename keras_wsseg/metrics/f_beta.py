@@ -3,7 +3,7 @@
 from keras import ops
 from keras.saving import register_keras_serializable
 
-from keras_wsseg.metrics.beta import checked_beta_squared
+from keras_wsseg.arguments import check_number
 from keras_wsseg.metrics.object_metric import ObjectMetric
 
 
@@ -34,7 +34,6 @@ class FBeta(ObjectMetric):
         dtype: Keras dtype or policy of the metric; counts are kept in float32 whatever it is.
 
     Raises:
-        TypeError: if `object_class` is no integer.
         ValueError: if a class id, `beta_squared` or `threshold` is out of range, or the object's class is
             ignored.
 
@@ -71,7 +70,7 @@ class FBeta(ObjectMetric):
             name=name,
             dtype=dtype,
         )
-        self.beta_squared = checked_beta_squared(beta_squared)
+        self.beta_squared = float(check_number("beta_squared", beta_squared, low=0))
 
     def score(self, confusion):
         # (1 + β²) TP / (β² true + found) is the same number, and has one division to keep from 0/0.

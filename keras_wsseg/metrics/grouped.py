@@ -4,8 +4,8 @@ import warnings
 
 import numpy as np
 
+from keras_wsseg.arguments import check_number
 from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
-from keras_wsseg.metrics.beta import checked_beta_squared
 from keras_wsseg.metrics.classes import class_count
 
 
@@ -102,7 +102,7 @@ class GroupedConfusion:
 
     def f_beta_per_group(self, beta_squared=0.3):
         """`(groups, num_classes)` F measures; NaN for a class that is neither in truth nor prediction."""
-        beta_squared = checked_beta_squared(beta_squared)
+        beta_squared = float(check_number("beta_squared", beta_squared, low=0))
         stack = self._stack()
         hits, true, found = np.diagonal(stack, axis1=1, axis2=2), stack.sum(2), stack.sum(1)
         # A class that occurs but was never found scores 0, also where β² = 0 leaves nothing to divide by.

@@ -33,7 +33,6 @@ class Jaccard(ObjectMetric):
         dtype: Keras dtype or policy of the metric; counts are kept in float32 whatever it is.
 
     Raises:
-        TypeError: if `object_class` is no integer.
         ValueError: if a class id or `threshold` is out of range, or the object's class is ignored.
 
     Example:

@@ -20,7 +20,6 @@ class ObjectMetric(ConfusionMetric):
         dtype: Keras dtype or policy of the metric; counts are kept in float32 whatever it is.
 
     Raises:
-        TypeError: if `object_class` is no integer.
         ValueError: if a class id or `threshold` is out of range, or the object's class is ignored.
     """
 

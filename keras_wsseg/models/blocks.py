@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_wsseg.arguments import check_integer
+from keras_wsseg.arguments import check_integer, check_number
 
 STRIDES = (2, 4, 8, 16, 32)
 """Pixels of the picture to one of an encoder's features along each axis, from shallow to deep."""
@@ -15,8 +15,7 @@ def coupled_l2(weight_decay):
     `weight_decay` of a Keras optimizer shrinks the weights beside it, about `1 / (1 - momentum)` times
     weaker.
     """
-    if weight_decay < 0:
-        raise ValueError(f"`weight_decay` must not be negative. Received: weight_decay={weight_decay}")
+    check_number("weight_decay", weight_decay, low=0)
     return keras.regularizers.L2(weight_decay / 2) if weight_decay else None
 
 
@@ -76,5 +75,4 @@ def check_one_of(allowed, **arguments):
 
 def check_dropout(dropout):
     """Raises a `ValueError` unless `dropout` is a rate in [0, 1)."""
-    if not 0 <= dropout < 1:
-        raise ValueError(f"`dropout` must lie in [0, 1). Received: dropout={dropout}")
+    check_number("dropout", dropout, low=0, below=1)

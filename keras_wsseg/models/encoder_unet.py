@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_wsseg.arguments import check_number
 from keras_wsseg.layers import Standardize, UpsampleLike
 from keras_wsseg.models.blocks import (
     check_at_least,
@@ -92,10 +93,8 @@ def EncoderUNet(
     check_dropout(dropout)
     if encoder_momentum is None:
         encoder_momentum = _MOMENTUM_FROM_SCRATCH if weights is None else None
-    elif not 0 <= encoder_momentum < 1:
-        raise ValueError(
-            f"`encoder_momentum` must lie in [0, 1). Received: encoder_momentum={encoder_momentum}"
-        )
+    else:
+        check_number("encoder_momentum", encoder_momentum, low=0, below=1)
     regularizer = coupled_l2(weight_decay)
 
     inputs = keras.Input((None, None, input_channels), dtype="float32", name="image")

@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from keras_wsseg import targets
+from keras_wsseg.arguments import check_number
 from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
 from keras_wsseg.layers import ClassActivationMap, ReliableRegions, ResizeLike
 from keras_wsseg.losses import BalancedCrossEntropy, DenseEnergyLoss
@@ -103,11 +104,7 @@ class ReliableRegionMining(WeaklySupervisedModel):
         check_at_least(2, num_classes=num_classes)
         check_at_least(1, dilation=dilation, filters=_PUBLISHED_FILTERS if filters is None else filters)
         check_one_of((1, None), output_stride=output_stride)
-        if not classification_weight >= 0:
-            raise ValueError(
-                "`classification_weight` must not be negative. "
-                f"Received: classification_weight={classification_weight}"
-            )
+        check_number("classification_weight", classification_weight, low=0)
         inputs, features = _features(
             backbone, weights, input_channels, value_range, encoder_stride, weight_decay
         )

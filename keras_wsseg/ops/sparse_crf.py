@@ -4,6 +4,8 @@ import numbers
 
 from keras import ops
 
+from keras_wsseg.arguments import check_number
+
 
 def neighbour_weights(guide, sigma):
     """How alike vertical and horizontal neighbours look.
@@ -30,8 +32,8 @@ def neighbour_weights(guide, sigma):
 
     Source: Veksler 2020, "Regularized Loss for Weakly Supervised Single Class Semantic Segmentation", ECCV.
     """
-    if isinstance(sigma, numbers.Real) and not sigma > 0:
-        raise ValueError(f"`sigma` must be greater than 0. Received: sigma={sigma!r}")
+    if isinstance(sigma, numbers.Real):
+        check_number("sigma", sigma, above=0)
     guide = ops.cast(guide, "float32")
     precision = 0.5 / ops.square(ops.cast(sigma, "float32"))
     return tuple(

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from keras_wsseg.arguments import check_integer
+from keras_wsseg.arguments import check_integer, check_number
 from keras_wsseg.imaging.labels import UNLABELLED
 from keras_wsseg.imaging.overlay import checked_labels, overlay
 from keras_wsseg.imaging.rgb import rgb_picture
 from keras_wsseg.visualization.contact_sheet import contact_sheet
 from keras_wsseg.visualization.film_strip import film_strip
-from keras_wsseg.visualization.neighbour_weights import checked_sigma, neighbour_weights_picture
+from keras_wsseg.visualization.neighbour_weights import neighbour_weights_picture
 
 KINDS = ("probability", "mask")
 
@@ -52,7 +52,7 @@ def annealing_sheet(
         uint8 `(height, width, 3)`.
 
     Raises:
-        TypeError: if `object_class` is no integer or `truth` holds none.
+        TypeError: if `truth` holds no integers.
         ValueError: if the lists differ in length, sizes do not match, or a value is out of range.
 
     Example:
@@ -109,7 +109,7 @@ def annealing_column(
     3
     """
     checked_kind(kind)
-    sigma = checked_sigma("sigma", sigma)
+    sigma = float(check_number("sigma", sigma, above=0))
     number = check_integer("object_class", object_class, low=0)
     _check_length("probabilities", probabilities, images)
     rows = []

@@ -30,7 +30,6 @@ def contact_sheet(rows, titles=None, class_names=None, palette=None, caption=Non
         uint8 `(height, width, 3)`.
 
     Raises:
-        TypeError: if `cell` is no integer.
         ValueError: if there is no picture, one is no uint8 picture, `titles` and columns differ in number, a
             class has a name but no colour, or `cell` is too small.
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_wsseg.arguments import check_integer
+from keras_wsseg.arguments import check_integer, check_number
 from keras_wsseg.imaging.rgb import checked_image, unit_values
 
 
@@ -28,7 +28,6 @@ def kernel_mosaic(image, xy=12.0, rgb=0.1, radius=15, value_range=(0, 255)):
         uint8 `(height, width)`.
 
     Raises:
-        TypeError: if `radius` is no integer.
         ValueError: if a sigma or the radius is not positive, both sigmas are None, or a value lies outside
             `value_range`.
 
@@ -41,8 +40,8 @@ def kernel_mosaic(image, xy=12.0, rgb=0.1, radius=15, value_range=(0, 255)):
     (xy = 12, rgb = 0.1, radius = 15) and equation 5; their rgb is in units of the standardised image.
     """
     for name, sigma in (("xy", xy), ("rgb", rgb)):
-        if sigma is not None and not sigma > 0:
-            raise ValueError(f"`{name}` must be positive, or None to leave it out. Received: {name}={sigma}")
+        if sigma is not None:
+            check_number(name, sigma, above=0)
     if xy is None and rgb is None:
         raise ValueError("`xy` or `rgb` must be given. Received: xy=None, rgb=None")
     side = 2 * check_integer("radius", radius, low=1) + 1

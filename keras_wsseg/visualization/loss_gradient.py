@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_wsseg.arguments import check_number
 from keras_wsseg.imaging.labels import UNLABELLED
 from keras_wsseg.imaging.overlay import checked_labels
 from keras_wsseg.imaging.rgb import checked_image, rgb_picture, unit_values
@@ -137,10 +138,9 @@ def scaled_gradient(loss, picture, labels, prediction, from_logits, value_range,
     """
     if kind not in KINDS:
         raise ValueError(f"`kind` must be one of {KINDS}. Received: kind={kind!r}")
-    if not 0 < percentile <= 100:
-        raise ValueError(f"`percentile` must be above 0 and at most 100. Received: percentile={percentile!r}")
-    if limit is not None and not 0 < limit < np.inf:
-        raise ValueError(f"`limit` must be finite and above 0. Received: limit={limit!r}")
+    check_number("percentile", percentile, above=0, high=100)
+    if limit is not None:
+        check_number("limit", limit, above=0)
     probabilities = as_probabilities(prediction, from_logits)
     # Here and not above: a picture of something else shall be drawn without starting Keras.
     from keras_wsseg import targets

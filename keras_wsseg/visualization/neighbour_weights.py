@@ -1,9 +1,8 @@
 """What the sparse CRF sees in a picture."""
 
-import math
-
 import numpy as np
 
+from keras_wsseg.arguments import check_number
 from keras_wsseg.imaging.rgb import checked_image, unit_values
 
 
@@ -40,7 +39,7 @@ def neighbour_weights_picture(image, sigma, value_range=(0, 255)):
     Source: Veksler, "Regularized Loss for Weakly Supervised Single Class Semantic Segmentation", 2020, the
     sparse CRF; figure 2 shows its weights while sigma is annealed.
     """
-    sigma = checked_sigma("sigma", sigma)
+    sigma = float(check_number("sigma", sigma, above=0))
     colours = unit_values(checked_image(image), value_range)
     total, count = np.zeros(colours.shape[:2]), np.zeros(colours.shape[:2])
     for axis in (0, 1):
@@ -52,17 +51,6 @@ def neighbour_weights_picture(image, sigma, value_range=(0, 255)):
             after += values
     mean = np.divide(total, count, out=np.ones_like(total), where=count > 0)
     return np.repeat(np.rint(255 * mean).astype(np.uint8)[..., None], 3, axis=-1)
-
-
-def checked_sigma(name, sigma):
-    """`sigma` as a float above 0, or an error that names the argument."""
-    try:
-        number = float(sigma)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not (math.isfinite(number) and number > 0):
-        raise ValueError(f"`{name}` must be a finite number above 0. Received: {name}={sigma!r}")
-    return number
 
 
 def _halves(array, axis):

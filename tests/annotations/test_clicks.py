@@ -143,7 +143,9 @@ def test_other_arguments_are_checked():
         ValueError, match=r"`stuff_classes` must be class ids. Received: stuff_classes=\(255,\)"
     ):
         simulate_clicks(labels, stuff_classes=(255,))
-    with pytest.raises(ValueError, match=r"must not be negative. Received: min_stuff_area=-1"):
+    with pytest.raises(
+        ValueError, match=r"`min_stuff_area` must be an integer of at least 0. Received: min_stuff_area=-1"
+    ):
         simulate_clicks(labels, min_stuff_area=-1)
     with pytest.raises(ValueError, match=r"Received: instances of int64 and shape \(2, 3\)"):
         simulate_clicks(labels, instances=np.zeros((2, 3), np.int64))

@@ -107,7 +107,7 @@ def test_on_a_real_label_map(real_data):
         ({"length": 1.1}, r"Received: length=1.1"),
         ({"width": 0}, r"`width` must be an integer of at least 1. Received: width=0"),
         ({"width": 1.5}, r"Received: width=1.5"),
-        ({"min_area": -1}, r"`min_area` must not be negative. Received: min_area=-1"),
+        ({"min_area": -1}, r"`min_area` must be an integer of at least 0. Received: min_area=-1"),
     ],
 )
 def test_arguments_are_checked(arguments, text):

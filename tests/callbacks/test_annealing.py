@@ -110,5 +110,5 @@ def test_bad_arguments(arguments, error, text):
 def test_a_schedule_out_of_range_is_an_error():
     crf = losses.GatedCRFLoss(radius=1)
     model, x, y = model_and_data(crf)
-    with pytest.raises(ValueError, match="weight must be a finite number of at least 0. Received: weight=-1"):
+    with pytest.raises(ValueError, match="`weight` must be a number of at least 0. Received: weight=-1"):
         model.fit(x, y, verbose=0, callbacks=[callbacks.Annealing(crf, "weight", lambda epoch: -1)])

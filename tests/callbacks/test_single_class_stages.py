@@ -116,8 +116,8 @@ def test_the_optimizer_forgets_at_a_new_stage_only_where_asked(reset):
     (
         ({"annealing_epochs": -1}, "`annealing_epochs` must be an integer .* Received: annealing_epochs=-1"),
         ({"normal_epochs": 1.5}, "`normal_epochs` must be an integer .* Received: normal_epochs=1.5"),
-        ({"first_sigma": 0.2}, "first_sigma must be above 0 .*0.15.* Received: first_sigma=0.2"),
-        ({"first_sigma": 0}, "first_sigma must be above 0 .* Received: first_sigma=0"),
+        ({"first_sigma": 0.2}, "`first_sigma` must be a number above 0 .*0.15.* Received: first_sigma=0.2"),
+        ({"first_sigma": 0}, "`first_sigma` must be a number above 0 .* Received: first_sigma=0"),
         ({"annealing_weight": -1}, "`annealing_weight` must be .* Received: annealing_weight=-1"),
     ),
 )

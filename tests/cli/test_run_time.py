@@ -61,7 +61,7 @@ def test_windows_give_the_same_mask(exported, tmp_path):
         ("--threads 0", "`threads` must be an integer of at least 1"),
         ("--window x", "--window must be a number of pixels, auto or none. Received: 'x'"),
         ("--window 3", "`window` must be"),
-        ("--window 128 --window-overlap 100", "`overlap` must be 0 to 64"),
+        ("--window 128 --window-overlap 100", "`overlap` must be an integer from 0 to 64"),
     ],
 )
 def test_what_does_not_fit_is_told(fails, exported, folder, tmp_path, words, text):

@@ -49,7 +49,7 @@ def test_fewer_classes(num_classes):
     [
         ({"count": 0}, "`count` must be an integer of at least 1. Received: count=0"),
         ({"size": 31}, "`size` must be an integer of at least 32. Received: size=31"),
-        ({"num_classes": 1}, "`num_classes` must be from 2 to 4. Received: num_classes=1"),
+        ({"num_classes": 1}, "`num_classes` must be an integer from 2 to 4. Received: num_classes=1"),
         ({"num_classes": 5}, "Received: num_classes=5"),
     ],
 )

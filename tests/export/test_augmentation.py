@@ -24,6 +24,7 @@ def test_what_can_be_asked_for():
         {"scales": (5,)},
         {"scales": (0.333,)},
         {"scales": ("1",)},
+        {"scales": (0.5, True)},
     ],
 )
 def test_what_cannot(tta):

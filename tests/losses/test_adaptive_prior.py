@@ -211,7 +211,7 @@ def test_training_from_tags(policy, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"weight": -1}, "weight must be a finite number of at least 0. Received: weight=-1"),
+        ({"weight": -1}, "`weight` must be a number of at least 0. Received: weight=-1"),
         (
             {"background_share": 1.5},
             "a number from 0 to 1. Received: background_share=1.5",

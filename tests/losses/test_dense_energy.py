@@ -225,9 +225,9 @@ def test_fit_save_and_load(tmp_path):
     ("arguments", "text"),
     [
         ({"normalization": "sum"}, r"one of \('kernel_mass', 'none'\). Received: normalization='sum'"),
-        ({"weight": -1}, "weight must be a finite number of at least 0. Received: weight=-1"),
-        ({"sigma_xy": 0}, "sigma_xy must be greater than 0. Received: sigma_xy=0.0"),
-        ({"scale": 2}, "scale must be greater than 0 and at most 1. Received: scale=2"),
+        ({"weight": -1}, "`weight` must be a number of at least 0. Received: weight=-1"),
+        ({"sigma_xy": 0}, "`sigma_xy` must be a number above 0. Received: sigma_xy=0"),
+        ({"scale": 2}, "`scale` must be a number above 0 and of at most 1. Received: scale=2"),
     ],
 )
 def test_bad_arguments(arguments, text):

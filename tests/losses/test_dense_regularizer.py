@@ -141,14 +141,14 @@ def test_fit_save_and_load(kind, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"weight": -1}, "weight must be a finite number of at least 0. Received: weight=-1"),
-        ({"sigma_rgb": 0}, "sigma_rgb must be greater than 0. Received: sigma_rgb=0.0"),
+        ({"weight": -1}, "`weight` must be a number of at least 0. Received: weight=-1"),
+        ({"sigma_rgb": 0}, "`sigma_rgb` must be a number above 0. Received: sigma_rgb=0"),
         (
             {"sigma_xy": float("nan")},
-            "sigma_xy must be a finite number of at least 0. Received: sigma_xy=nan",
+            "`sigma_xy` must be a number of at least 0. Received: sigma_xy=nan",
         ),
-        ({"scale": 0}, "scale must be greater than 0 and at most 1. Received: scale=0"),
-        ({"scale": 1.5}, "scale must be greater than 0 and at most 1. Received: scale=1.5"),
+        ({"scale": 0}, "`scale` must be a number above 0 and of at most 1. Received: scale=0"),
+        ({"scale": 1.5}, "`scale` must be a number above 0 and of at most 1. Received: scale=1.5"),
         ({"method": "tiles"}, "method must be one of .* Received: method='tiles'"),
         ({"landmarks": 0}, "`landmarks` must be an integer of at least 1. Received: landmarks=0"),
         ({"seed": 1.5}, "`seed` must be an integer. Received: seed=1.5"),

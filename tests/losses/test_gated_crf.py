@@ -182,12 +182,12 @@ def test_published_setting():
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"weight": -1}, "weight must be a finite number of at least 0. Received: weight=-1"),
-        ({"weight": "much"}, "weight must be a finite number of at least 0. Received: weight='much'"),
+        ({"weight": -1}, "`weight` must be a number of at least 0. Received: weight=-1"),
+        ({"weight": "much"}, "`weight` must be a number of at least 0. Received: weight='much'"),
         ({"radius": 0}, "`radius` must be an integer of at least 1. Received: radius=0"),
         ({"normalization": "sum"}, "normalization must be one of .* Received: normalization='sum'"),
-        ({"scale": 0}, "scale must be greater than 0 and at most 1. Received: scale=0"),
-        ({"scale": 2}, "scale must be greater than 0 and at most 1. Received: scale=2"),
+        ({"scale": 0}, "`scale` must be a number above 0 and of at most 1. Received: scale=0"),
+        ({"scale": 2}, "`scale` must be a number above 0 and of at most 1. Received: scale=2"),
         ({"method": "loop"}, "method must be one of .* Received: method='loop'"),
         (
             {"kernels": []},

@@ -269,10 +269,10 @@ def test_annealed_numbers_reach_a_compiled_step():
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"weight": -1}, "weight must be a finite number of at least 0. Received: weight=-1"),
+        ({"weight": -1}, "`weight` must be a number of at least 0. Received: weight=-1"),
         (
             {"sharpness": "much"},
-            "sharpness must be a finite number of at least 0. Received: sharpness='much'",
+            "`sharpness` must be a number of at least 0. Received: sharpness='much'",
         ),
         ({"kind": "mean", "sharpness": 2}, "sharpness must be 1 where kind='mean'.* Received: sharpness=2.0"),
         (

@@ -123,7 +123,7 @@ def test_bad_weights(argument, value):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"sigma": 0}, "sigma must be greater than 0. Received: sigma=0"),
+        ({"sigma": 0}, "`sigma` must be a number above 0. Received: sigma=0"),
         ({"target": 2}, "`target` must be a number from 0 to 1. Received: target=2"),
         ({"least": -1}, "`least` must be a number from 0 to 1. Received: least=-1"),
         ({"small_reduction": "max"}, "small_reduction must be one of .* Received: small_reduction='max'"),

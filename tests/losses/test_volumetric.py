@@ -56,7 +56,7 @@ def test_the_weight_of_smallness_can_be_annealed():
         ({"least": float("nan")}, "`least` must be a number from 0 to 1. Received: least=nan"),
         (
             {"small_weight": -5},
-            "small_weight must be a finite number of at least 0. Received: small_weight=-5",
+            "`small_weight` must be a number of at least 0. Received: small_weight=-5",
         ),
         (
             {"small_reduction": "max"},

@@ -26,7 +26,7 @@ def test_class_ids_out_of_range(ids):
         class_ids("classes", ids, 3)
 
 
-@pytest.mark.parametrize("ids", [1, ["a"]])
+@pytest.mark.parametrize("ids", [1, ["a"], [True]])
 def test_class_ids_not_a_list_of_integers(ids):
-    with pytest.raises(TypeError, match=r"`classes` must be a list of class ids. Received: classes="):
+    with pytest.raises(ValueError, match=r"`classes` must hold class ids from 0 to 2. Received: classes="):
         class_ids("classes", ids, 3)

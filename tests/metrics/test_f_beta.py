@@ -178,7 +178,11 @@ def test_saved_with_a_compiled_model(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"beta_squared": -0.1}, ValueError, "finite number of at least 0. Received: beta_squared=-0.1$"),
+        (
+            {"beta_squared": -0.1},
+            ValueError,
+            "`beta_squared` must be a number of at least 0. Received: beta_squared=-0.1$",
+        ),
         ({"beta_squared": math.nan}, ValueError, "`beta_squared` must be .* Received: beta_squared=nan$"),
         ({"beta_squared": "big"}, ValueError, "`beta_squared` must be .* Received: beta_squared='big'$"),
         (

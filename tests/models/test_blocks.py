@@ -23,7 +23,9 @@ def test_coupled_decay_acts_before_the_momentum():
 
 def test_no_decay_is_no_penalty():
     assert coupled_l2(0.0) is None
-    with pytest.raises(ValueError, match=r"`weight_decay` must not be negative. Received: weight_decay=-0.5"):
+    with pytest.raises(
+        ValueError, match=r"`weight_decay` must be a number of at least 0. Received: weight_decay=-0.5"
+    ):
         coupled_l2(-0.5)
 
 

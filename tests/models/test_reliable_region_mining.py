@@ -257,7 +257,10 @@ def test_replicas_count_the_tags_once():
         (lambda: model_of(gamma=-1.0), "`gamma` must"),
         (lambda: model_of(scales=()), "`scales` must"),
         (lambda: model_of(output_stride=2), "`output_stride` must be one of 1, None. Received: output_str"),
-        (lambda: model_of(classification_weight=-1), "`classification_weight` must not be negative"),
+        (
+            lambda: model_of(classification_weight=-1),
+            "`classification_weight` must be a number of at least 0",
+        ),
         (
             lambda: model_of(weights="imagenet"),
             "`weights` and `encoder_stride` are for a backbone that",

@@ -164,7 +164,11 @@ def test_exports_with_what_is_behind_it(check_exports):
         ({"strides": (4, 16)}, ValueError, "`strides` must be one of 1, 2, 4, 8. Received: strides=16"),
         ({"width": 0}, ValueError, "`width` must be .* Received: width=0"),
         ({"input_channels": 0}, ValueError, "`input_channels` must be .* Received: input_channels=0"),
-        ({"weight_decay": -1.0}, ValueError, "`weight_decay` must not be negative. .* weight_decay=-1.0"),
+        (
+            {"weight_decay": -1.0},
+            ValueError,
+            "`weight_decay` must be a number of at least 0. .* weight_decay=-1.0",
+        ),
         ({"weights": "w.npz"}, ValueError, "must end in .weights.h5 or .keras. Received: weights='w.npz'"),
         ({"weights": "w.keras"}, FileNotFoundError, "name an existing file. Received: weights='w.keras'"),
     ],

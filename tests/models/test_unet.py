@@ -80,8 +80,8 @@ def test_dropout_acts_in_training_only(make_pictures):
         ({"filters": (4, 2.5)}, "`filters` must be an integer of at least 1. Received: filters=2.5"),
         ({"input_channels": 0}, "`input_channels` must be .* Received: input_channels=0"),
         ({"output_stride": 8}, "`output_stride` must be one of 1, 2, 4. Received: output_stride=8"),
-        ({"dropout": 1.0}, r"`dropout` must lie in \[0, 1\). Received: dropout=1.0"),
-        ({"weight_decay": -1}, "`weight_decay` must not be negative. Received: weight_decay=-1"),
+        ({"dropout": 1.0}, r"`dropout` must be a number of at least 0 and below 1. Received: dropout=1.0"),
+        ({"weight_decay": -1}, "`weight_decay` must be a number of at least 0. Received: weight_decay=-1"),
         ({"value_range": (1, 1)}, r"`value_range` must be two finite numbers, .*value_range=\(1, 1\)"),
     ],
 )

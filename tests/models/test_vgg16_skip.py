@@ -123,7 +123,11 @@ def test_weight_decay_is_coupled_in_every_kernel(check_weight_decay):
         ({"filters": (8, 8)}, ValueError, r"`filters` must be four numbers, .* Received: filters=\(8, 8\)"),
         ({"filters": (8, 8, 0, 8)}, ValueError, "`filters` must be an integer .* Received: filters=0"),
         ({"output_stride": 8}, ValueError, "must be one of 1, 2, 4. Received: output_stride=8"),
-        ({"dropout": 1}, ValueError, r"`dropout` must lie in \[0, 1\). Received: dropout=1"),
+        (
+            {"dropout": 1},
+            ValueError,
+            r"`dropout` must be a number of at least 0 and below 1. Received: dropout=1",
+        ),
         ({"weight_decay": -1}, ValueError, "Received: weight_decay=-1"),
         ({"weights": "none.h5"}, FileNotFoundError, "name an existing file. Received: weights='none.h5'"),
         ({"weights": "none.h5", "input_channels": 2}, ValueError, "1 or 3 .* Received: input_channels=2"),

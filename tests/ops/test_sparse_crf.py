@@ -107,5 +107,5 @@ def test_size_known_at_run_time_only_and_half_precision():
 
 @pytest.mark.parametrize("sigma", (0, -0.1, float("nan")))
 def test_sigma_must_be_above_zero(sigma):
-    with pytest.raises(ValueError, match="`sigma` must be greater than 0. Received: sigma="):
+    with pytest.raises(ValueError, match="`sigma` must be a number above 0. Received: sigma="):
         neighbour_weights(np.zeros((1, 2, 2, 3), "float32"), sigma)

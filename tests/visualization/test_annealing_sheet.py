@@ -96,7 +96,7 @@ def test_title_tells_sigma_and_is_the_callers(scene):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"sigmas": [0.0]}, ValueError, "`sigma` must be a finite number above 0. Received: sigma=0.0$"),
+        ({"sigmas": [0.0]}, ValueError, "`sigma` must be a number above 0. Received: sigma=0.0$"),
         ({"sigmas": [0.1, 0.2]}, ValueError, "`probabilities` must have an entry for each of the 2 epochs"),
         ({"titles": []}, ValueError, "`titles` must have an entry for each of the 1 epochs. Received: 0"),
         ({"probabilities": [[]]}, ValueError, "`probabilities` must have .* the 1 pictures. Received: 0"),

@@ -51,8 +51,8 @@ def test_setting_of_the_figure_on_a_photograph(real_data):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"xy": 0}, ValueError, r"`xy` must be positive, or None to leave it out. Received: xy=0$"),
-        ({"rgb": -1.0}, ValueError, r"`rgb` must be positive, .* Received: rgb=-1.0$"),
+        ({"xy": 0}, ValueError, r"`xy` must be a number above 0. Received: xy=0$"),
+        ({"rgb": -1.0}, ValueError, r"`rgb` must be a number above 0. Received: rgb=-1.0$"),
         ({"xy": None, "rgb": None}, ValueError, r"`xy` or `rgb` must be given. Received: xy=None, rgb=None$"),
         ({"radius": 0}, ValueError, r"`radius` must be an integer of at least 1. Received: radius=0$"),
         ({"radius": 1.5}, ValueError, r"`radius` must be an integer .*Received: radius=1.5$"),

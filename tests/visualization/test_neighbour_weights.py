@@ -61,9 +61,7 @@ def test_sixteen_bits_show_as_eight():
 
 @pytest.mark.parametrize("sigma", [0, -1, math.nan, math.inf, "wide", None])
 def test_bad_sigma(sigma):
-    with pytest.raises(
-        ValueError, match=f"`sigma` must be a finite number above 0. Received: sigma={sigma!r}"
-    ):
+    with pytest.raises(ValueError, match=f"`sigma` must be a number above 0. Received: sigma={sigma!r}"):
         neighbour_weights_picture(np.zeros((2, 2)), sigma)
 
 
