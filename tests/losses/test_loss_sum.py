@@ -28,8 +28,10 @@ def test_only_our_losses_add():
         losses.PartialCrossEntropy() + keras.losses.MeanSquaredError()
     with pytest.raises(ValueError, match="`factor` must be a number. Received: factor='x'"):
         losses.PartialCrossEntropy() * 1.0 * "x"
-    with pytest.raises(ValueError, match="`factors` must be a number. Received: factors=nan"):
+    with pytest.raises(ValueError, match="`factor` must be a number. Received: factor=nan"):
         losses.PartialCrossEntropy() * float("nan")
+    with pytest.raises(ValueError, match="`factors` must be a number. Received: factors=nan"):
+        losses.LossSum([losses.PartialCrossEntropy()], [float("nan")])
     with pytest.raises(ValueError, match="losses must hold at least one term"):
         losses.LossSum([])
     with pytest.raises(
