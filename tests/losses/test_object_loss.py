@@ -200,7 +200,9 @@ def test_predictions_without_the_object(name, shape, object_class):
 @pytest.mark.parametrize("weight", (-1, float("nan"), "much"))
 def test_bad_weight(weight):
     for name in list(ALL)[:4]:
-        with pytest.raises(ValueError, match=f"`weight` must be a number of at least 0. Received: weight={weight!r}"):
+        with pytest.raises(
+            ValueError, match=f"`weight` must be a number of at least 0. Received: weight={weight!r}"
+        ):
             make(name, weight=weight)
 
 
