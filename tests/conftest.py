@@ -50,3 +50,29 @@ def real_data():
     if not folder.is_dir():
         pytest.skip(f"no folder of real data at {folder}")
     return folder
+
+
+@pytest.fixture
+def narrow_encoders(monkeypatch):
+    """A quarter of the channels for backbones of many million weights, which would only cost time."""
+    import keras
+
+    from keras_wsseg.models import encoder
+
+    def thinned(layer):
+        config = layer.get_config()
+        if "filters" in config:
+            config["filters"] //= 4
+        return type(layer).from_config(config)
+
+    def narrow(build):
+        def narrowed(*args, **options):
+            network = build(*args, **options)
+            if network.count_params() < 5e6:
+                return network
+            return keras.models.clone_model(network, clone_function=thinned)
+
+        return narrowed
+
+    for name in ("resnet_encoder", "application_encoder"):
+        monkeypatch.setattr(encoder, name, narrow(getattr(encoder, name)))

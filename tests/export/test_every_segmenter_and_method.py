@@ -85,6 +85,7 @@ def test_the_matrix_is_whole():
     assert {name.split(",")[0] for name in SEGMENTERS} == set(models.__all__) - NO_SEGMENTERS
 
 
+@pytest.mark.usefixtures("narrow_encoders")
 @pytest.mark.parametrize("name", SEGMENTERS)
 def test_every_segmenter(name, tmp_path):
     keras.utils.set_random_seed(0)
@@ -95,6 +96,7 @@ def test_every_segmenter(name, tmp_path):
     check(segmenter, tmp_path / "a.onnx")
 
 
+@pytest.mark.usefixtures("narrow_encoders")
 @pytest.mark.parametrize("name", ["UNet", "UNet, coarse logits", "EncoderUNet", "at_working_size"])
 def test_segmenters_with_a_crf_behind_it(name, tmp_path):
     import tensorflow as tf

@@ -49,6 +49,7 @@ def test_the_matrix_is_whole():
     assert set(SEGMENTERS) == set(models.__all__) - NO_SEGMENTERS
 
 
+@pytest.mark.usefixtures("narrow_encoders")
 @pytest.mark.parametrize("name", SEGMENTERS)
 def test_every_segmenter_converts_at_one_size_with_a_crf_behind_it(name, tmp_path):
     keras.utils.set_random_seed(0)

@@ -67,7 +67,7 @@ class Server(http.server.ThreadingHTTPServer):
 
         super().__init__(("127.0.0.1", 0), functools.partial(Handler, directory=os.fspath(folder)))
         self.url = f"http://127.0.0.1:{self.server_port}/"
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
 
 @pytest.fixture(scope="session")
@@ -101,6 +101,17 @@ def show(browser, web_runtime, tmp_path):
             return stack.enter_context(opened(browser, folder, isolated, before))
 
         yield show
+
+
+@pytest.fixture(scope="module")
+def page(browser, web_runtime, tmp_path_factory):
+    """One page for many pictures: to open another costs a second."""
+    folder = tmp_path_factory.mktemp("page")
+    path = write_segmenter(folder / "segmenter.onnx")
+    to_web(path, folder / "page", runtime=web_runtime)
+    with opened(browser, folder / "page") as page:
+        page.segmenter = OnnxSegmenter(path)
+        yield page
 
 
 @contextlib.contextmanager
@@ -194,9 +205,8 @@ def check_probabilities(page, path, folder):
     np.testing.assert_allclose(probabilities, segmenter.probabilities(picture).ravel(), atol=1e-4)
 
 
-def test_pixels_are_those_that_pillow_reads(show, tmp_path):
+def test_pixels_are_those_that_pillow_reads(page, tmp_path):
     """Colour profiles and indexed colours, which browsers and Pillow may read in their own ways."""
-    path = write_segmenter(tmp_path / "segmenter.onnx")
     picture = smooth_picture(30, 40)
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     # Red shows as green: whoever applies this profile sees other colours.
@@ -208,10 +218,9 @@ def test_pixels_are_those_that_pillow_reads(show, tmp_path):
         (tmp_path / "indexed.png", np.asarray(indexed.convert("RGB"))),
         (save(tmp_path / "grey.png", picture[..., 0]), np.dstack([picture[..., 0]] * 3)),
     ]
-    page = show(path)
     for file, seen in files:
         classes, _ = segment(page, file)
-        np.testing.assert_array_equal(classes, OnnxSegmenter(path)(seen).ravel(), err_msg=file.name)
+        np.testing.assert_array_equal(classes, page.segmenter(seen).ravel(), err_msg=file.name)
         assert page.locator("#notes").is_hidden()
 
 
@@ -226,20 +235,9 @@ REFUSED = {TRANSPARENT: GLASS, SEVERAL: "holds several pictures, and must hold o
 NOT_IN_BROWSERS = {"more than 8 bits": DEEP, "CMYK": INKS, "no format of browsers": OTHER_KIND}
 
 
-@pytest.fixture(scope="module")
-def page_for_kinds(browser, web_runtime, tmp_path_factory):
-    """A page that sees all kinds of file one after the other, so that they cost seconds."""
-    folder = tmp_path_factory.mktemp("kinds")
-    path = write_segmenter(folder / "segmenter.onnx")
-    to_web(path, folder / "page", runtime=web_runtime)
-    with opened(browser, folder / "page") as page:
-        page.segmenter = OnnxSegmenter(path)
-        yield page
-
-
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_picture_files_of_every_kind(page_for_kinds, tmp_path, kind):
-    page, path = page_for_kinds, tmp_path / kind.file_name
+def test_picture_files_of_every_kind(page, tmp_path, kind):
+    path = tmp_path / kind.file_name
     kind.write(path)
     why = refusal(kind, "page")
     if why is not None:
@@ -276,19 +274,17 @@ def test_colours_become_grey_as_in_pillow(show, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["phone.png", "phone.webp"])
-def test_masks_and_overlays_stand_upright(show, tmp_path, name):
-    path = write_segmenter(tmp_path / "segmenter.onnx")
+def test_masks_and_overlays_stand_upright(page, tmp_path, name):
     exif = Image.Exif()
     exif[0x0112] = 6
     picture = Image.fromarray(smooth_picture(24, 32))
     picture.save(tmp_path / name, exif=exif, lossless=True)
-    page, segmenter = show(path), OnnxSegmenter(path)
     classes, _ = segment(page, tmp_path / name)
     seen = np.asarray(picture.rotate(-90, expand=True))
-    np.testing.assert_array_equal(classes.reshape(32, 24), segmenter(seen))
+    np.testing.assert_array_equal(classes.reshape(32, 24), page.segmenter(seen))
     page.fill("#opacity", "30")
     overlay = np.asarray(saved(page, "#save-overlay").convert("RGB")).astype(int)
-    assert np.abs(overlay - segmenter.overlay(seen, alpha=0.3)).max() <= 2
+    assert np.abs(overlay - page.segmenter.overlay(seen, alpha=0.3)).max() <= 2
 
 
 WINDOWS = {
@@ -413,56 +409,46 @@ def test_legend_tells_shares_and_hides_classes(show, tmp_path):
     assert (page.evaluate(ALPHA, int(where)), page.evaluate(ALPHA, other)) == (0, 255)
 
 
-def test_pointer_tells_class_and_probability(show, tmp_path):
-    path = write_segmenter(tmp_path / "segmenter.onnx")
+def test_pointer_tells_class_and_probability(page, tmp_path):
     picture = smooth_picture(40, 60)
-    page = show(path)
     segment(page, save(tmp_path / "picture.png", picture))
     box = page.locator("#mask").bounding_box()
     page.mouse.move(box["x"] + box["width"] * 20.5 / 60, box["y"] + box["height"] * 10.5 / 40)
-    segmenter = OnnxSegmenter(path)
-    number, best = segmenter(picture)[10, 20], segmenter.probabilities(picture)[10, 20].max()
+    number = page.segmenter(picture)[10, 20]
+    best = page.segmenter.probabilities(picture)[10, 20].max()
     assert page.inner_text("#pointer") == f"class {number}, probability {best:.1%}".replace("%", " %")
 
 
-@pytest.mark.parametrize(
-    ("name", "data", "reason"),
-    [
+def test_files_that_are_no_pictures(show, tmp_path):
+    good = save(tmp_path / "good.png", smooth_picture(20, 30))
+    page = show(write_segmenter(tmp_path / "segmenter.onnx", classes=20))
+    for name, data, reason in [
         ("notes.txt", b"no picture", OTHER_KIND),
         ("empty.png", b"", OTHER_KIND),
-        ("cut.png", None, UNREADABLE),
+        ("cut.png", good.read_bytes()[:60], UNREADABLE),
         ("frameless.jpg", b"\xff\xd8\xff\xe0\0\4  ", UNREADABLE),
-    ],
-    ids=["text", "empty", "cut off", "no frame"],
-)
-def test_files_that_are_no_pictures(show, tmp_path, name, data, reason):
-    path = write_segmenter(tmp_path / "segmenter.onnx", classes=20)
-    picture = smooth_picture(20, 30)
-    good = save(tmp_path / "good.png", picture)
-    (tmp_path / name).write_bytes(good.read_bytes()[:60] if data is None else data)
-    page = show(path)
-    segment(page, good)
-    assert page.locator("#absent").is_visible()
-    page.set_input_files("#file", tmp_path / name)
-    assert complaint(page) == f"{name} {reason}."
-    assert page.locator("#absent").is_hidden()
-    assert page.locator("#classes .name").all_inner_texts() == [f"class {number}" for number in range(20)]
-    assert set(page.locator("#classes .share").all_inner_texts()) == {""}
-    assert page.locator("#stage").is_hidden() and page.locator("#save-mask").is_disabled()
+    ]:
+        (tmp_path / name).write_bytes(data)
+        segment(page, good)
+        assert page.locator("#absent").is_visible()
+        page.set_input_files("#file", tmp_path / name)
+        assert complaint(page) == f"{name} {reason}."
+        assert page.locator("#absent").is_hidden()
+        assert page.locator("#classes .name").all_inner_texts() == [f"class {number}" for number in range(20)]
+        assert set(page.locator("#classes .share").all_inner_texts()) == {""}
+        assert page.locator("#stage").is_hidden() and page.locator("#save-mask").is_disabled()
     segment(page, good)
     assert page.locator("#stage").is_visible()
 
 
 @pytest.mark.parametrize("target", ["drop", "paste"])
-def test_dropped_and_pasted_pictures(show, tmp_path, target):
-    path = write_segmenter(tmp_path / "segmenter.onnx")
+def test_dropped_and_pasted_pictures(page, tmp_path, target):
+    segment(page, save(tmp_path / "other.png", smooth_picture(10, 10, seed=1)))
     picture = smooth_picture(20, 30)
     good = save(tmp_path / "good.png", picture)
-    page = show(path)
-    page.get_by_text("Ready:").wait_for()
     page.evaluate(DROP, ["good.png", list(good.read_bytes()), target])
     page.locator(DONE).first.wait_for()
-    np.testing.assert_array_equal(page.evaluate(RESULT)["classes"], OnnxSegmenter(path)(picture).ravel())
+    np.testing.assert_array_equal(page.evaluate(RESULT)["classes"], page.segmenter(picture).ravel())
 
 
 def test_dropping_a_text_is_answered(show, tmp_path):

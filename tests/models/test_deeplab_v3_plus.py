@@ -8,19 +8,23 @@ from keras_wsseg.models import DeepLabV3Plus
 SMALL = {"num_classes": 3, "backbone": "resnet18", "filters": 8, "low_level_filters": 4}
 
 
+@pytest.mark.usefixtures("narrow_encoders")
 @pytest.mark.parametrize("output_stride", [1, 4])
 def test_any_size_in_logits_out(check_sizes, output_stride):
     check_sizes(DeepLabV3Plus(**SMALL, output_stride=output_stride), output_stride)
 
 
+@pytest.mark.usefixtures("narrow_encoders")
 def test_saves(check_saves):
     check_saves(DeepLabV3Plus(**SMALL, dropout=0.2, weight_decay=1e-4))
 
 
+@pytest.mark.usefixtures("narrow_encoders")
 def test_learns(check_learns):
-    check_learns(DeepLabV3Plus(**SMALL, output_stride=4), stride=4, jit_compile=False)
+    check_learns(DeepLabV3Plus(**SMALL, output_stride=4), stride=4, run_eagerly=True)
 
 
+@pytest.mark.usefixtures("narrow_encoders")
 def test_exports(check_exports):
     check_exports(DeepLabV3Plus(**SMALL))
 
@@ -30,6 +34,7 @@ def test_logits(check_logits):
     check_logits(DeepLabV3Plus(**SMALL), [70.18709, 0.5704709, 0.4542802, 0.02355045])
 
 
+@pytest.mark.usefixtures("narrow_encoders")
 def test_half_precision_gives_full_logits(mixed_float16, make_pictures):
     model = DeepLabV3Plus(**SMALL, value_range=(0, 65535))
     logits = model.predict(make_pictures() * 257, verbose=0)
@@ -37,6 +42,7 @@ def test_half_precision_gives_full_logits(mixed_float16, make_pictures):
     assert logits.dtype == np.float32 and np.isfinite(logits).all()
 
 
+@pytest.mark.usefixtures("narrow_encoders")
 def test_weight_decay_is_coupled_in_every_kernel(check_weight_decay):
     check_weight_decay(DeepLabV3Plus(**SMALL, weight_decay=0.25), 0.25)
 
@@ -58,15 +64,18 @@ def on_mobilenet():
     return DeepLabV3Plus(3, backbone="mobilenet_v2", filters=8, low_level_filters=4, output_stride=4)
 
 
+@pytest.mark.usefixtures("narrow_encoders")
 def test_an_application_as_backbone(on_mobilenet, check_sizes, check_saves):
     check_sizes(on_mobilenet, output_stride=4)
     check_saves(on_mobilenet)
 
 
+@pytest.mark.usefixtures("narrow_encoders")
 def test_an_application_learns(on_mobilenet, check_learns):
     check_learns(on_mobilenet, stride=4, run_eagerly=True)
 
 
+@pytest.mark.usefixtures("narrow_encoders")
 def test_an_application_exports_from_its_features_on(check_exports):
     """MobileNetV2 cut at stride 8: its padding and cropping are there, most of its layers are not."""
     check_exports(
@@ -76,6 +85,7 @@ def test_an_application_exports_from_its_features_on(check_exports):
     )
 
 
+@pytest.mark.usefixtures("narrow_encoders")
 def test_grey_pictures_are_those_of_three_equal_channels(make_pictures, randomize):
     grey = randomize(DeepLabV3Plus(**SMALL, input_channels=1))
     colour = DeepLabV3Plus(**SMALL)

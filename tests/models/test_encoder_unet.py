@@ -41,12 +41,14 @@ def pretrained(weights_file):
     return EncoderUNet(**SMALL, weights=weights_file, weight_decay=1e-3)
 
 
+@pytest.mark.usefixtures("narrow_encoders")
 def test_any_size_in_logits_out_and_saves(check_sizes, check_saves):
     model = EncoderUNet(**SMALL, dropout=0.2, value_range=(-5, 300))
     check_sizes(model)
     check_saves(model)
 
 
+@pytest.mark.usefixtures("narrow_encoders")
 @pytest.mark.parametrize("output_stride", [2, 4])
 def test_coarser_logits(check_sizes, output_stride):
     model = EncoderUNet(**SMALL, backbone="resnet18", output_stride=output_stride)
@@ -55,10 +57,12 @@ def test_coarser_logits(check_sizes, output_stride):
     assert f"up{output_stride}_concat" in names and f"up{output_stride // 2}_concat" not in names
 
 
+@pytest.mark.usefixtures("narrow_encoders")
 def test_learns(check_learns):
     check_learns(EncoderUNet(**SMALL, backbone="resnet18", dropout=0.1), run_eagerly=True)
 
 
+@pytest.mark.usefixtures("narrow_encoders")
 def test_exports(check_exports):
     check_exports(EncoderUNet(**SMALL, output_stride=2))
 
@@ -107,6 +111,7 @@ def test_grey_pictures_are_repeated_for_encoders_of_any_preprocessing(backbone, 
     assert model.predict(make_pictures(channels=1), verbose=0).shape == (2, 33, 41, 3)
 
 
+@pytest.mark.usefixtures("narrow_encoders")
 def test_half_precision_gives_full_logits(mixed_float16, make_pictures):
     model = EncoderUNet(**SMALL, backbone="resnet18", value_range=(0, 65535))
     logits = model.predict(make_pictures() * 257, verbose=0)
