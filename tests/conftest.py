@@ -52,6 +52,19 @@ def real_data():
     return folder
 
 
+@pytest.fixture(scope="module")
+def eagerly():
+    """Trainings of a few steps, which take longer to trace and compile than to run; JAX compiles them all."""
+    if ON_JAX:
+        yield
+        return
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 @pytest.fixture
 def narrow_encoders(monkeypatch):
     """A quarter of the channels for backbones of many million weights, which would only cost time."""

@@ -14,24 +14,26 @@ QUICK_WAYS = ("XLA",) if ON_JAX else WAYS
 # Where another test compares the graph and XLA of TensorFlow with what it does eagerly.
 FIRST_WAYS = WAYS if ON_JAX else ("eager",)
 # The quick ways as arguments of `compile`.
-QUICK_MODES = [{}, {"jit_compile": True}] + [{"run_eagerly": True}, {"jit_compile": False}] * (not ON_JAX)
+QUICK_MODES = [{"jit_compile": True}] + [{"run_eagerly": True}, {"jit_compile": False}] * (not ON_JAX)
 
 
-def compiled(function, way):
-    """`function` as it is, as a graph or compiled by XLA."""
-    if way == "eager":
-        return function
+def compiled(function, *ways):
+    """`function` as it is, as a graph or compiled by XLA: one for each way."""
     if ON_JAX:
         import jax
 
-        return jax.jit(function)
-    import tensorflow as tf
+        made = {"eager": function, "XLA": jax.jit(function)}
+    else:
+        import tensorflow as tf
 
-    return tf.function(function, jit_compile=way == "XLA")
+        graph = tf.function(function)
+        # XLA compiles what was traced already.
+        made = {"eager": function, "graph": graph, "XLA": tf.function(graph, jit_compile=True)}
+    return [made[way] for way in ways]
 
 
-def value_and_slopes(function, *inputs, way="eager"):
-    """What `function` gives for the inputs, one number, and its gradient to each of them.
+def value_and_slopes(function, *inputs, ways=("eager",)):
+    """What `function` gives for the inputs, one number, and its gradient to each: a pair for each way.
 
     A gradient that does not reach an input is zeros.
     """
@@ -49,8 +51,9 @@ def value_and_slopes(function, *inputs, way="eager"):
                 value = function(*inputs)
             return value, tape.gradient(value, inputs, unconnected_gradients="zero")
 
-    value, slopes = compiled(run, way)(*inputs)
-    return float(value), [np.asarray(slope) for slope in slopes]
+    for run_so in compiled(run, *ways):
+        value, slopes = run_so(*inputs)
+        yield float(value), [np.asarray(slope) for slope in slopes]
 
 
 def fingerprint(array, count=3):

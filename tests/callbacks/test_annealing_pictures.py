@@ -38,7 +38,7 @@ def film(folder):
 
 
 def fit(task, folder, end, initial_epoch=0, model_and_crf=None, **options):
-    model, crf = model_and_crf or compiled()
+    model, crf = model_and_crf or compiled(run_eagerly=True)
     pictures = AnnealingPictures(task[0], crf, folder, **options)
     model.fit(
         *task,

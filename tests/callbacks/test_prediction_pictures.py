@@ -9,6 +9,8 @@ from keras_wsseg import WeaklySupervisedModel, losses
 from keras_wsseg.callbacks.prediction_pictures import PredictionPictures
 from keras_wsseg.visualization import prediction_sheet
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 
 def net(classes=3, channels=3):
     inputs = keras.Input((None, None, channels))

@@ -11,6 +11,8 @@ from keras_wsseg.callbacks.tag_pictures import TagPictures
 from keras_wsseg.ops.resize import resize_bilinear
 from keras_wsseg.visualization import tag_sheet
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 NAMES = ["ground", "cat", "dog"]
 
 

@@ -4,6 +4,8 @@ from keras_wsseg.cli.class_by_class_command import parse_final
 from keras_wsseg.cli.main import main
 from keras_wsseg.training import ClassByClassFolder, class_by_class
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 
 @pytest.fixture
 def pets(folder, tmp_path):

@@ -8,6 +8,8 @@ from keras_wsseg.cli.main import main
 from keras_wsseg.data import SegmentationFolder
 from keras_wsseg.training import RunFolder
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 
 def propose(*argv):
     return main(["propose", *map(str, argv)])

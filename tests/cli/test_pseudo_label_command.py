@@ -185,6 +185,8 @@ def test_files_of_segmenters_know_no_defaults(net, finished, data, tmp_path):
     code = """
 import sys
 from keras_wsseg.cli.main import main
+
+pytestmark = pytest.mark.usefixtures("eagerly")
 assert main(sys.argv[1:]) == 0
 assert not {"keras", "tensorflow"} & set(sys.modules)
 """

@@ -6,6 +6,8 @@ from keras_wsseg.cli.main import main
 from keras_wsseg.cli.sweep_command import as_csv, as_markdown, parse_variations, table_of
 from keras_wsseg.training import RunFolder, SweepRow
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 
 def test_a_sweep_writes_its_table_and_goes_on_from_there(folder, tmp_path, tiny, capsys):
     out = tmp_path / "sweep"

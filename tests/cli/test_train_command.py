@@ -11,6 +11,8 @@ from keras_wsseg.cli import console
 from keras_wsseg.cli.main import main
 from keras_wsseg.training import RunFolder, TrainingConfig
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 
 def test_a_training_leaves_a_run_folder(trained, folder):
     run = RunFolder(trained)

@@ -561,7 +561,7 @@ def test_a_good_export_is_silent(tiny_segmenter, tmp_path, capfd):
     assert heard.out == "" and heard.err == ""
 
 
-def test_an_optimisation_of_the_converter_that_fails_is_left_out(tiny_segmenter, tmp_path, monkeypatch, capfd):
+def test_an_optimisation_that_fails_is_left_out(tiny_segmenter, tmp_path, monkeypatch, capfd):
     def fail(self, graph):
         raise RuntimeError("broken")
 

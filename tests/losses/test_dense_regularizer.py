@@ -112,7 +112,7 @@ def test_config_round_trip(kind):
 
 @pytest.mark.parametrize("kind", FOUR)
 def test_fit_save_and_load(kind, tmp_path):
-    """Compiled by XLA, warmed up and annealed by callbacks; a saved model goes on training."""
+    """Warmed up and annealed by callbacks, the first of the four by XLA; a saved model goes on training."""
     rng = np.random.default_rng(0)
     pictures = rng.uniform(0, 255, (4, 16, 16, 3)).astype("float32")
     labels = np.where(rng.random((4, 16, 16)) < 0.1, (pictures[..., 0] > 128).astype(int), 255)
@@ -120,7 +120,8 @@ def test_fit_save_and_load(kind, tmp_path):
     net.add(keras.layers.Conv2D(2, 3, padding="same"))
     loss = kind(weight=0.5, scale=0.5, landmarks=32)
     model = WeaklySupervisedModel(net)
-    model.compile("adam", loss=losses.PartialCrossEntropy() + loss, jit_compile=True)
+    mode = {"jit_compile": True} if kind is FOUR[0] else {"run_eagerly": True}
+    model.compile("adam", loss=losses.PartialCrossEntropy() + loss, **mode)
     steps = [
         callbacks.WarmUp(loss, steps=1),
         callbacks.Annealing(loss, "sigma_rgb", lambda epoch: 0.1 + 0.1 * epoch),

@@ -77,7 +77,7 @@ def test_config_round_trip():
 
 
 @pytest.mark.any_backend
-@pytest.mark.parametrize("options", ways.QUICK_MODES[1:])
+@pytest.mark.parametrize("options", ways.QUICK_MODES)
 def test_fit_reports_what_the_final_weights_score(options):
     images, labels = small_task()
     model = small_net()

@@ -60,7 +60,7 @@ def test_trains_at_the_size_of_the_pictures(make_pictures):
     inner = UNet(2, filters=(4, 6))
     model = WeaklySupervisedModel(at_working_size(inner, SIZE))
     loss = losses.PartialCrossEntropy() + losses.GatedCRFLoss(weight=0.01, radius=1)
-    model.compile(keras.optimizers.Adam(1e-2), loss, metrics=[metrics.MeanIoU(2)], jit_compile=False)
+    model.compile(keras.optimizers.Adam(1e-2), loss, metrics=[metrics.MeanIoU(2)], run_eagerly=True)
     pictures = make_pictures()
     labels = (np.arange(41) > 20).astype("int32") * np.ones((2, 33, 1), "int32")
     pictures[labels == 1] *= 0.2

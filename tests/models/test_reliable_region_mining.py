@@ -50,7 +50,7 @@ def cross_entropy_by_hand(logits, labels):
 
 
 @pytest.mark.any_backend
-@pytest.mark.parametrize("options", ways.QUICK_MODES[: 1 if ways.ON_JAX else 3])
+@pytest.mark.parametrize("options", ways.QUICK_MODES[:2])
 def test_the_loss_is_the_three_terms_on_the_labels_mined_from_the_same_weights(options):
     x, tags = tagged()
     model = model_of()
@@ -199,7 +199,7 @@ def test_half_precision_stays_finite(policy):
         model = model_of(crf=MeanFieldCRF(2, iterations=2, from_logits=False))
     finally:
         keras.config.set_dtype_policy("float32")
-    model.compile(keras.optimizers.SGD(1e-3))
+    model.compile(keras.optimizers.SGD(1e-3), run_eagerly=True)
     x, tags = tagged()
     history = model.fit(x, tags, verbose=0).history
     assert all(np.isfinite(values).all() for values in history.values())
@@ -207,6 +207,7 @@ def test_half_precision_stays_finite(policy):
 
 
 @pytest.mark.parametrize(("output_stride", "size"), ((1, (16, 12)), (None, (2, 2))))
+@pytest.mark.usefixtures("narrow_encoders")
 def test_a_named_backbone(output_stride, size):
     model = model_of(backbone="resnet18", output_stride=output_stride, scales=(1.0,), weight_decay=1e-3)
     x, tags = tagged()

@@ -120,7 +120,7 @@ def test_value_and_slope_in_every_way_are_those_of_the_loops(method, way):
     def energy(y):
         return ops.sum(gated_crf_energy(y, features, 4, None, source, destination, mu, method))
 
-    value, (slope,) = ways.value_and_slopes(energy, y, way=way)
+    ((value, (slope,)),) = ways.value_and_slopes(energy, y, ways=[way])
     np.testing.assert_allclose(value, loops(y), rtol=1e-5)
     want = (loops(y + 1e-3 * probe) - loops(y - 1e-3 * probe)) / 2e-3
     np.testing.assert_allclose((slope * probe).sum(), want, rtol=1e-4)

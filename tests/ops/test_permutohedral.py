@@ -187,8 +187,8 @@ def test_backends_agree_and_leave_the_features_alone():
     def total(values, features, probe):
         return keras.ops.sum(PermutohedralLattice(features).apply(values) * probe)
 
-    _, (of_probe, stopped, sums) = ways.value_and_slopes(
-        total, values, features, probe, way=ways.QUICK_WAYS[0]
+    ((_, (of_probe, stopped, sums)),) = ways.value_and_slopes(
+        total, values, features, probe, ways=ways.QUICK_WAYS[:1]
     )
     # As found eagerly on TensorFlow.
     np.testing.assert_allclose(ways.fingerprint(sums), [1993.614, -11.3985, -2.53975, 14.28961], atol=1)
@@ -239,7 +239,7 @@ def test_one_lattice_serves_several_values():
 @pytest.mark.any_backend
 def test_too_wide_a_spread_is_not_a_number():
     features, ones = np.array([[[0.0] * 8, [1e6] * 8]], "float32"), np.ones((1, 2, 1), "float32")
-    run = ways.compiled(lattice_filter, ways.QUICK_WAYS[0])
+    (run,) = ways.compiled(lattice_filter, ways.QUICK_WAYS[0])
     assert np.isnan(run(features, ones)).all()
     assert np.isfinite(run(features / 3e4, ones)).all()
 

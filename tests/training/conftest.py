@@ -1,20 +1,11 @@
 """Six small pictures as a data folder, and settings that train on them in seconds."""
 
 import pytest
-import tensorflow as tf
 
 from keras_wsseg.annotations import simulate_scribbles, write_label_map
 from keras_wsseg.data import synthetic_shapes
 from keras_wsseg.training import TrainingConfig
 from keras_wsseg.visualization import write_png
-
-
-@pytest.fixture(scope="module")
-def eagerly():
-    """Trainings of a few steps, which take longer to trace and compile than to run."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(scope="session")

@@ -115,6 +115,7 @@ def test_segmenters(small_config, model):
     assert segmenter.output_shape == (None, None, None, 2)
 
 
+@pytest.mark.usefixtures("narrow_encoders")
 def test_an_encoder_stays_frozen_when_a_training_goes_on(small_config, tmp_path):
     data = build_training_data(small_config)
     start = str(tmp_path / "a.keras")

@@ -82,6 +82,7 @@ def test_the_model_mines_as_was_set(config):
     assert dense._regions.crf.radius is None
 
 
+@pytest.mark.usefixtures("narrow_encoders")
 def test_a_branch_on_a_named_backbone_whose_encoder_learns_slower(config):
     config = config.replace(method="rrm", model="two-branch", backbone="resnet18", encoder_rate=0.1)
     data = build_training_data(config)
@@ -91,7 +92,7 @@ def test_a_branch_on_a_named_backbone_whose_encoder_learns_slower(config):
     assert isinstance(optimizer, LearningRateMultipliers)
     optimizer.build(model.trainable_variables)
     head = model.segmenter.get_layer("logits").kernel
-    first = next(x for x in model.trainable_variables if x.shape[-1] == 64 and len(x.shape) == 4)
+    first = next(x for x in model.trainable_variables if x.shape[-1] == 16 and len(x.shape) == 4)
     assert optimizer.multiplier_of(first) == 0.1 and optimizer.multiplier_of(head) == 1.0
     assert not isinstance(build_optimizer(config.replace(encoder_rate=1.0), 10, segmenter), type(optimizer))
 
