@@ -12,7 +12,7 @@ WAYS = ("eager", "XLA") if ON_JAX else ("eager", "graph", "XLA")
 # On JAX each operation that runs by itself is compiled by itself, which takes long where there are many.
 QUICK_WAYS = ("XLA",) if ON_JAX else WAYS
 # Where another test compares the graph and XLA of TensorFlow with what it does eagerly.
-FIRST_WAYS = WAYS if ON_JAX else ("eager",)
+FIRST_WAYS = QUICK_WAYS[:1]
 # The quick ways as arguments of `compile`.
 QUICK_MODES = [{"jit_compile": True}] + [{"run_eagerly": True}, {"jit_compile": False}] * (not ON_JAX)
 
@@ -26,9 +26,13 @@ def compiled(function, *ways):
     else:
         import tensorflow as tf
 
-        graph = tf.function(function)
+        graph = tf.function(function, autograph=False)
         # XLA compiles what was traced already.
-        made = {"eager": function, "graph": graph, "XLA": tf.function(graph, jit_compile=True)}
+        made = {
+            "eager": function,
+            "graph": graph,
+            "XLA": tf.function(graph, jit_compile=True, autograph=False),
+        }
     return [made[way] for way in ways]
 
 

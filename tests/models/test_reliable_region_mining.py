@@ -50,7 +50,7 @@ def cross_entropy_by_hand(logits, labels):
 
 
 @pytest.mark.any_backend
-@pytest.mark.parametrize("options", ways.QUICK_MODES[:2])
+@pytest.mark.parametrize("options", ways.QUICK_MODES)
 def test_the_loss_is_the_three_terms_on_the_labels_mined_from_the_same_weights(options):
     x, tags = tagged()
     model = model_of()

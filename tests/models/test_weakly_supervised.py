@@ -58,7 +58,7 @@ class TagsOfTheMean(losses.SegmentationLoss):
         return keras.ops.sum((mean - targets.read_tags(y_true, y_pred.shape[-1])) ** 2, axis=-1)
 
 
-@pytest.mark.parametrize("options", ({"run_eagerly": True}, {"jit_compile": True}))
+@pytest.mark.parametrize("options", ways.QUICK_MODES)
 def test_tags_reach_the_losses_as_rows_dicts_or_read_off_labels(options):
     x, y = pictures()
     y[:, 3:] = 255

@@ -250,9 +250,9 @@ def mixed_float16():
 def test_under_the_loss_scale_that_keras_puts_around_it(tmp_path):
     ours, theirs = net(), net()
     multiplied = LearningRateMultipliers(KO.SGD(RATE, momentum=0.9, loss_scale_factor=4.0), {"old": 0.0})
-    ours.compile(multiplied, "mse", jit_compile=False)
+    ours.compile(multiplied, "mse", jit_compile=ways.ON_JAX)
     theirs.layers[0].trainable = False
-    theirs.compile(KO.SGD(RATE, momentum=0.9), "mse", jit_compile=False)
+    theirs.compile(KO.SGD(RATE, momentum=0.9), "mse", jit_compile=ways.ON_JAX)
     assert isinstance(ours.optimizer, KO.LossScaleOptimizer)
     assert ours.optimizer.inner_optimizer is multiplied
     fit(ours)
