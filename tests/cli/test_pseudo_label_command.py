@@ -23,6 +23,8 @@ WEIGHTS, OFFSETS = np.array([-4.0, 1.0, 5.0], np.float32), np.array([2.01, 1.0, 
 TAGS = {"p0": ("dog",), "p1": ("cat",), "p2": ("cat", "dog"), "p3": ()}
 HOT = {"p0": [1, 0, 1], "p1": [1, 1, 0], "p2": [1, 1, 1], "p3": [1, 0, 0]}
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 
 def pseudo_label(*argv):
     return main(["pseudo-label", *map(str, argv)])
@@ -185,8 +187,6 @@ def test_files_of_segmenters_know_no_defaults(net, finished, data, tmp_path):
     code = """
 import sys
 from keras_wsseg.cli.main import main
-
-pytestmark = pytest.mark.usefixtures("eagerly")
 assert main(sys.argv[1:]) == 0
 assert not {"keras", "tensorflow"} & set(sys.modules)
 """

@@ -138,6 +138,7 @@ OF_METHODS = {
 }
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method(method, folder, tmp_path):
     settings = {

@@ -24,11 +24,6 @@ def test_learns(check_learns):
     check_learns(DeepLabV3Plus(**SMALL, output_stride=4), stride=4, run_eagerly=True)
 
 
-@pytest.mark.usefixtures("narrow_encoders")
-def test_exports(check_exports):
-    check_exports(DeepLabV3Plus(**SMALL))
-
-
 @pytest.mark.any_backend
 def test_logits(check_logits):
     check_logits(DeepLabV3Plus(**SMALL), [70.18709, 0.5704709, 0.4542802, 0.02355045])

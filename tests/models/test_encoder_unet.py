@@ -62,11 +62,6 @@ def test_learns(check_learns):
     check_learns(EncoderUNet(**SMALL, backbone="resnet18", dropout=0.1), run_eagerly=True)
 
 
-@pytest.mark.usefixtures("narrow_encoders")
-def test_exports(check_exports):
-    check_exports(EncoderUNet(**SMALL, output_stride=2))
-
-
 def test_levels_join_the_features_of_their_stride():
     model = EncoderUNet(2)
     joined = [model.get_layer(f"up{stride}_concat").output.shape[-1] for stride in (16, 8, 4, 2, 1)]

@@ -30,11 +30,6 @@ def test_learns(check_learns):
     check_learns(VGG16Skip(**SMALL, dropout=0.1), stride=4, run_eagerly=True)
 
 
-@pytest.mark.usefixtures("narrow_encoders")
-def test_exports(check_exports):
-    check_exports(VGG16Skip(**SMALL))
-
-
 @pytest.mark.any_backend
 @pytest.mark.usefixtures("narrow_encoders")
 def test_logits(check_logits):
