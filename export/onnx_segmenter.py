@@ -11,6 +11,7 @@ from keras_wsseg.export.pictures import to_batch
 from keras_wsseg.export.prediction import run_classes, run_probabilities
 from keras_wsseg.export.session import Session
 from keras_wsseg.export.windows import Windows
+from keras_wsseg.imaging.file_names import normal_name
 from keras_wsseg.imaging.label_map import check_label_map, write_label_map
 from keras_wsseg.imaging.overlay import check_opacity, colour_layer, overlay
 from keras_wsseg.imaging.read_picture import read_picture
@@ -186,15 +187,16 @@ class OnnxSegmenter:
         """
         check_opacity(alpha)
         mask = _class_map(mask)
+        names = [normal_name(name) for name in self.class_names]
         if transparent is None:
-            transparent = [name for name in self.class_names if name == "background"]
-        unknown = [name for name in transparent if name not in self.class_names]
-        if isinstance(transparent, str) or unknown:
+            transparent = [name for name in names if name == "background"]
+        wanted = [normal_name(name) if isinstance(name, str) else name for name in transparent]
+        if isinstance(transparent, str) or any(name not in names for name in wanted):
             raise ValueError(
                 f"`transparent` must hold names of classes, {', '.join(self.class_names)}. "
                 f"Received: transparent={transparent!r}"
             )
-        return colour_layer(mask, self.palette, alpha, [self.class_names.index(name) for name in transparent])
+        return colour_layer(mask, self.palette, alpha, [names.index(name) for name in wanted])
 
     def save_mask(self, path, mask):
         """Writes a class map as a PNG that holds the class numbers and shows in the palette's colours.

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 
 from keras_wsseg.cli import console
-from keras_wsseg.cli.options import add_command
+from keras_wsseg.cli.options import add_command, add_setting
 from keras_wsseg.cli.pictures import check_out, find_pictures
 from keras_wsseg.cli.segmenters import KerasSegmenter, load_keras_model, load_segmenter
 from keras_wsseg.imaging.file_names import picture_name
@@ -47,6 +47,7 @@ def add_to(commands):
         help="label maps NAME.png of the pictures: annotations for the cross entropy, and which pixels are "
         "outside the picture",
     )
+    add_setting(parser, "values")
     parser.add_argument(
         "--classes", metavar="N,N,...", help="ids of the classes to show (default: those predicted)"
     )
@@ -83,6 +84,7 @@ def run(arguments):
     if folder is not None and not folder.is_dir():
         raise FileNotFoundError(f"--labels must be a folder. Received: {str(folder)!r}")
     segmenter, config = _load(arguments.segmenter)
+    values = getattr(arguments, "values", () if config is None else config.values_of_annotation)
     config = _settings(arguments.loss, config)
     if config.method in ("pce", "full") and folder is None:
         raise ValueError(
@@ -99,17 +101,26 @@ def run(arguments):
             f"The segmenter must take grey or RGB pictures. Received: {segmenter.channels} channels"
         )
     console.load_keras()
+    from keras_wsseg.data.label_files import LabelReader
     from keras_wsseg.data.listing import files_by_stem
+    from keras_wsseg.imaging import read_picture, write_png
+    from keras_wsseg.imaging.label_values import parse_values, resolve_values
     from keras_wsseg.training.build import build_loss, build_regularised_loss
 
     labels = {} if folder is None else files_by_stem(folder, ".", LABEL_SUFFIXES)
+    reader = LabelReader(resolve_values(parse_values(values), segmenter.class_names)[0])
     loss = build_regularised_loss(config) if config.regularised else build_loss(config)[0]
     failed = []
     for path in console.progress("painting")(pictures):
         name = picture_name(path)
-        file = None if folder is None else labels.get(name, folder / f"{name}.png")
         try:
-            _paint(segmenter, loss, path, file, classes, arguments, f"{name}, {config.method}")
+            picture = read_picture(path, segmenter.channels, segmenter.value_range)
+            file = labels.get(name, None if folder is None else folder / f"{name}.png")
+            annotation = None if file is None else reader.read(file)
+            sheet = _painted(
+                segmenter, loss, picture, annotation, classes, arguments, f"{name}, {config.method}"
+            )
+            write_png(out / f"{name}.png", sheet)
         except (ValueError, TypeError, OSError) as error:
             failed.append((path, " ".join(str(error).split())))
     print(f"{len(pictures) - len(failed)} of {len(pictures)} sheets in {out}")
@@ -145,14 +156,11 @@ def _settings(method, config):
     return config
 
 
-def _paint(segmenter, loss, path, label_file, classes, arguments, caption):
-    from keras_wsseg.imaging import read_label_map, read_picture, write_png
+def _painted(segmenter, loss, picture, annotation, classes, arguments, caption):
     from keras_wsseg.visualization import gradient_sheet
 
-    picture = read_picture(path, segmenter.channels, segmenter.value_range)
-    annotation = None if label_file is None else read_label_map(label_file)
     prediction, from_logits = _prediction(segmenter, picture)
-    sheet = gradient_sheet(
+    return gradient_sheet(
         loss,
         picture,
         annotation,
@@ -167,7 +175,6 @@ def _paint(segmenter, loss, path, label_file, classes, arguments, caption):
         limit=arguments.limit,
         caption=caption,
     )
-    write_png(pathlib.Path(arguments.out) / f"{picture_name(path)}.png", sheet)
 
 
 def _prediction(segmenter, picture):

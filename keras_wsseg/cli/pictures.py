@@ -3,6 +3,7 @@
 import glob
 import os
 import pathlib
+import unicodedata
 
 from keras_wsseg.imaging.file_names import is_hidden, normal_name, picture_name, spelled_on_disk
 from keras_wsseg.imaging.suffixes import PICTURE_SUFFIXES
@@ -38,7 +39,10 @@ def find_pictures(inputs, recursive=False, suffixes=PICTURE_SUFFIXES, leave_out=
         elif path.is_file():
             found.append((path, pathlib.Path(picture_name(path))))
         else:
-            matches = sorted(one for one in glob.glob(text, recursive=True) if os.path.isfile(one))
+            # Letters with marks may be written in either form, on the disk and in the pattern.
+            forms = {text, *(unicodedata.normalize(form, text) for form in ("NFC", "NFD"))}
+            names = {one for form in forms for one in glob.glob(form, recursive=True)}
+            matches = sorted(filter(os.path.isfile, names))
             if not matches:
                 raise FileNotFoundError(f"INPUT must be a picture, a folder or a pattern. Received: {text!r}")
             found += [(pathlib.Path(one), pathlib.Path(picture_name(one))) for one in matches]

@@ -61,6 +61,23 @@ def test_the_cross_entropy_reads_labels(fails, exported, folder, tmp_path):
     assert (pixels(tmp_path / "a" / "p0.png") != pixels(tmp_path / "b" / "p0.png")).any()
 
 
+def test_masks_of_other_values_are_what_they_are_said_to_mean(trained, folder, tmp_path):
+    """Black and white as the run's own settings tell, or the option does."""
+    (tmp_path / "masks").mkdir()
+    labels = np.asarray(Image.open(folder / "labels" / "p0.png"))
+    Image.fromarray(np.where(labels == 1, 255, 0).astype("uint8")).save(tmp_path / "masks" / "p0.png")
+    run = shutil.copytree(trained, tmp_path / "run")
+    config = TrainingConfig.read(run / "config.json").replace(values=("0=background", "255=1"))
+    (run / "config.json").write_text(config.to_json())
+    words = [folder / "images" / "p0.png", "--loss", "pce", "--classes", "0,1", "--labels"]
+    assert gradient(trained, *words, folder / "labels", "--out", tmp_path / "a") == 0
+    assert gradient(run, *words, tmp_path / "masks", "--out", tmp_path / "b") == 0
+    option = ["--values", "0=background,255=1"]
+    assert gradient(trained, *words, tmp_path / "masks", *option, "--out", tmp_path / "c") == 0
+    for name in ("b", "c"):
+        np.testing.assert_array_equal(pixels(tmp_path / name / "p0.png"), pixels(tmp_path / "a" / "p0.png"))
+
+
 def test_options_change_the_sheet(trained, folder, tmp_path):
     picture = folder / "images" / "p0.png"
     words = {

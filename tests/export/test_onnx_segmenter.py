@@ -234,6 +234,12 @@ def test_layer_of_colours_hides_the_background(tmp_path):
         np.testing.assert_array_equal(np.asarray(read), segmenter.rgba(mask, alpha=0.25))
 
 
+def test_names_of_layers_are_compared_in_normal_form(tmp_path):
+    names = json.dumps(["road", "Ba\u0308ume", "c", "d"])
+    named = OnnxSegmenter(write_segmenter(tmp_path / "a.onnx", class_names=names))
+    assert named.rgba(np.ones((1, 1), int), transparent=["B\u00e4ume"])[0, 0, 3] == 0
+
+
 def test_bad_layers_are_refused(segmenter, tmp_path):
     assert segmenter.rgba(np.zeros((2, 2), int))[0, 0, 3] == 128, "no class of this one is called background"
     for call in (

@@ -1,0 +1,61 @@
+"""A training saved on TensorFlow, in a file that is kept: every backend and every later version reads it.
+
+`python tests/models/test_saved_files.py` writes it anew.
+"""
+
+import pathlib
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+from keras_wsseg import losses, metrics
+from keras_wsseg.models import UNet, WeaklySupervisedModel
+from keras_wsseg.optimizers import LearningRateMultipliers
+
+FILE = pathlib.Path(__file__).with_name("saved_on_tensorflow.keras")
+# As found on TensorFlow when it was saved.
+SCORES = {
+    "loss": 1.3122258,
+    "partial_cross_entropy": 0.6869478,
+    "gated_crf": 1.2505562,
+    "mean_iou": 0.3738994,
+}
+
+
+def example():
+    pictures = np.random.default_rng(0).uniform(0, 255, (2, 9, 7, 3)).astype("float32")
+    return pictures, (pictures[..., 0] > 128).astype("int32")
+
+
+def trained():
+    keras.utils.set_random_seed(0)
+    model = WeaklySupervisedModel(UNet(2, filters=(2, 4)))
+    optimizer = LearningRateMultipliers(keras.optimizers.SGD(1e-3, momentum=0.9), {"logits": 0.5})
+    kernel = losses.GaussianKernel(xy=3.0, rgb=0.5)
+    loss = losses.PartialCrossEntropy() + losses.GatedCRFLoss(weight=0.5, radius=1, kernels=kernel)
+    model.compile(optimizer, loss, metrics=[metrics.MeanIoU(2)])
+    model.fit(*example(), epochs=2, verbose=0)
+    return model
+
+
+@pytest.mark.any_backend
+def test_a_training_saved_on_tensorflow_scores_alike_and_goes_on():
+    model = keras.saving.load_model(FILE)
+    scores = model.evaluate(*example(), verbose=0, return_dict=True)
+    assert scores == pytest.approx(SCORES, rel=1e-4)
+    assert model.optimizer.multipliers == {"logits": 0.5} and int(model.optimizer.iterations) == 2
+    history = model.fit(*example(), epochs=3, verbose=0).history
+    assert history["loss"][-1] < history["loss"][0]
+
+
+if __name__ == "__main__":
+    model = trained()
+    model.save(FILE)
+    with zipfile.ZipFile(FILE) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(FILE, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    print(model.evaluate(*example(), verbose=0, return_dict=True))
