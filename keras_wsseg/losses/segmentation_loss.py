@@ -5,6 +5,7 @@ import keras
 from keras import ops
 
 from keras_wsseg.kernels.annealable import Annealable
+from keras_wsseg.ops.finite import without_infinities
 
 _recorder = contextvars.ContextVar("term_recorder", default=None)
 
@@ -34,7 +35,7 @@ class SegmentationLoss(Annealable, keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         """The weighted value of each picture, `(batch,)`."""
-        energy = self.energy(y_true, y_pred)
+        energy = self.energy(y_true, without_infinities(y_pred))
         recorder = _recorder.get()
         if recorder is not None:
             recorder.append((self, ops.mean(energy)))

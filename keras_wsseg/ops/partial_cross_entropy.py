@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from keras_wsseg.ops.finite import without_infinities
 from keras_wsseg.ops.resize import resize_bilinear
 
 
@@ -45,7 +46,7 @@ def class_cross_entropy(log_probabilities, labels):
     Returns:
         Two tensors `(batch, classes)`, float32.
     """
-    log_probabilities = ops.cast(log_probabilities, "float32")
+    log_probabilities = without_infinities(log_probabilities)
     # one_hot is all zero for 255 and 254, and, unlike a gather, its gradient is no scatter.
     truth = ops.one_hot(ops.cast(labels, "int32"), log_probabilities.shape[-1], dtype="float32")
     return -ops.sum(truth * log_probabilities, axis=(1, 2)), ops.sum(truth, axis=(1, 2))

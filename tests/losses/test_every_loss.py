@@ -1,5 +1,6 @@
 """Every loss gives the same value and gradient eagerly, in a graph, by XLA and on JAX: those in the table."""
 
+import functools
 import json
 import pathlib
 
@@ -51,6 +52,12 @@ CASES |= {
     for method in ("nystrom", "permutohedral")
 }
 
+# Those that bring the prediction there.
+ON_THE_GRID_OF_THE_LABELS = (
+    "PartialCrossEntropy", "BalancedCrossEntropy", "DenseCRFLoss", "NormalizedCutLoss", "KernelCutLoss",
+    "ADMLoss", "DenseEnergyLoss",
+)  # fmt: skip
+
 
 def case():
     rng = np.random.default_rng(0)
@@ -78,6 +85,24 @@ def test_same_value_and_gradient_everywhere(name):
         # Along a random direction most of the slope cancels: what is left is held to its norm.
         assert abs((slope * probe).sum() - along) < 2e-3 * norm
         assert np.isfinite(slope).all() and value
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize("name", [name for name in CASES if " " not in name])
+def test_a_masked_class_is_one_that_cannot_be(name):
+    """Logits of -inf are those far below all others, and no NaN where they are brought to another grid."""
+    y_true, logits, _ = case()
+    loss = getattr(losses, name)(**CASES[name])
+    logits[:, :3, :, 1] = np.where(y_true[:, :3, :, 0] == 1, logits[:, :3, :, 1], -np.inf)
+    far = np.maximum(logits, -1e4)
+    run = functools.partial(ways.value_and_slopes, lambda y: loss(y_true, y), ways=ways.FIRST_WAYS)
+    ((value, (slope,)),), ((want, (wanted,)),) = run(logits), run(far)
+    np.testing.assert_allclose(value, want, rtol=1e-5)
+    np.testing.assert_allclose(slope, wanted, atol=1e-5 * np.abs(wanted).max())
+    assert np.isfinite(slope).all()
+    if name in ON_THE_GRID_OF_THE_LABELS:
+        ((value, (slope,)),) = run(logits[:, ::2, ::2])
+        assert np.isfinite(value) and np.isfinite(slope).all()
 
 
 def test_the_table_holds_every_loss():
