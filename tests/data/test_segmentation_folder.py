@@ -410,7 +410,7 @@ def test_twelve_bits_in_sixteen_are_told_with_a_proposal(root, caplog):
         picture(root / "images" / f"{name}.png", deep)
     folder = SegmentationFolder(root)
     assert folder.value_range == (0, 65535)
-    assert "value_range=(0, 4095) in Python, --value-range 0,4095" in caplog.text
+    assert "value_range=(0, 4095) in Python, --value-range=0,4095" in caplog.text
     caplog.clear()
     assert SegmentationFolder(root, value_range=(0, 4095)).value_range == (0, 4095)
     assert not caplog.records

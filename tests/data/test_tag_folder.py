@@ -144,6 +144,38 @@ def test_specks_of_a_label_map_need_no_tag(root):
     assert (labels == OUTSIDE).sum() == 100 and (labels == UNLABELLED).sum() == 92
 
 
+def test_masks_of_other_values_are_what_they_are_said_to_mean(root):
+    for path in (root / "labels").iterdir():
+        labels = np.asarray(Image.open(path))
+        Image.fromarray(np.choose(labels % 3, [0, 128, 200]).astype("uint8")).save(path)
+    with pytest.raises(ValueError, match=r"labels' must be 0, 1, 2 … without a gap .* --values 0=background"):
+        TagFolder(root, "labels")
+    names = {0: "background", 128: "cat", 200: "dog"}
+    for path in (root / "labels").iterdir():
+        labels = np.asarray(Image.open(path)).copy()
+        labels[6:] = 0
+        Image.fromarray(labels).save(path)
+    folder = TagFolder(root, "labels", values=names)
+    assert folder.class_names == ("background", "cat", "dog") and folder.tags.shape == (5, 3)
+    assert (folder.load(0)[1] == UNLABELLED).all()
+    with pytest.raises(ValueError, match=r"`values` has an effect on label maps only\. Received: values="):
+        TagFolder(root, values=names)
+
+
+def test_negatives_are_no_class_however_their_folder_is_typed(tmp_path, monkeypatch):
+    for index, name in enumerate(("cat/a", "stra\u0308nde/b")):
+        flat(tmp_path / "sorted" / f"{name}.png", index)
+    monkeypatch.chdir(tmp_path)
+    for root, negatives in (
+        ("sorted", "str\u00e4nde"),
+        ("sorted", str(tmp_path / "sorted" / "str\u00e4nde")),
+        (tmp_path / "sorted", "stra\u0308nde"),
+    ):
+        folder = TagFolder(root, "folders", negatives=negatives)
+        assert folder.class_names == ("background", "cat"), negatives
+        assert folder.tags.tolist() == [[1, 1], [1, 0]]
+
+
 def test_batches_carry_tags_beside_labels(root):
     dataset = TagFolder(root).train(2, (10, 8), whole=True, shuffle=False)
     image, known = dataset.element_spec
