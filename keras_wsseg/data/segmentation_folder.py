@@ -48,7 +48,7 @@ class SegmentationFolder(SegmentationDataset):
         images/       scan1.png  scan2.jpg ...   grey (8 or 16 bits) or colour
         scribbles/    scan1.png  scan2.png ...   ids; clicks/, labels/ or any other name likewise
         classes.txt   one class name a line (optional)
-        train.txt     names without extension, one a line (optional; val.txt and others likewise)
+        train.txt     names, one a line, with extension or without (optional; val.txt and others likewise)
     ```
 
     Annotations are single-channel or palette images of class ids; 255 is unlabelled, 254 outside the image.

@@ -49,6 +49,25 @@ def test_lists_choose_and_order(root):
     assert SegmentationFolder(root, names=["b"]).names == ("b",)
 
 
+def test_lists_may_have_the_extension(root):
+    (root / "train.txt").write_text("c.png\na.JPG\n")
+    assert SegmentationFolder(root, split="train").names == ("c", "a")
+    assert SegmentationFolder(root, names=["b.png"]).names == ("b",)
+    (root / "more.txt").write_text("b.png\n")
+    assert SegmentationFolder(root, split="train", unlabelled_split="more").unlabelled.names == ("b",)
+    (root / "more.txt").write_text("a.png\n")
+    with pytest.raises(ValueError, match="not among the annotated pictures. Received: 'a'"):
+        SegmentationFolder(root, split="train", unlabelled_split="more")
+    for name in ("a.txt", "d.png"):
+        with pytest.raises(FileNotFoundError, match=f"Received: '{name}', which has none"):
+            SegmentationFolder(root, names=[name])
+    with pytest.raises(ValueError, match="must name each picture once. Received: 'a' twice"):
+        SegmentationFolder(root, names=["a", "a.png"])
+    for folder in ("images", "scribbles"):
+        (root / folder / "b.png").rename(root / folder / "a.png.png")
+    assert SegmentationFolder(root, names=["a.png", "a"]).names == ("a.png", "a")
+
+
 def test_without_a_list_pictures_without_annotation_are_left_out(root):
     (root / "scribbles" / "b.png").unlink()
     assert SegmentationFolder(root).names == ("a", "c")
