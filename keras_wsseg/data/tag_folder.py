@@ -131,14 +131,13 @@ class TagFolder(UniformPictures):
             class_names = read_lines(root / "classes.txt")
         if class_names is not None:
             class_names = check_class_names(class_names)
-        names, origin = listed_names(root, split, names)
         if kind == "maps":
             ids, class_names = resolve_values(values, class_names)
-            found = _of_label_maps(root, tags, names, class_names, least, channels, value_range, ids)
+            found = _of_label_maps(root, tags, split, names, class_names, least, channels, value_range, ids)
         elif kind == "folders":
-            found = _of_folders(root, names, origin, class_names, negatives, channels, value_range)
+            found = _of_folders(root, split, names, class_names, negatives, channels, value_range)
         else:
-            found = _of_file(root, tags, names, origin, class_names, channels, value_range)
+            found = _of_file(root, tags, split, names, class_names, channels, value_range)
         names, files, rows, class_names, picture_format = found
         super().__init__(
             class_names=class_names,
@@ -156,9 +155,10 @@ class TagFolder(UniformPictures):
             )
 
 
-def _of_file(root, tags, names, origin, class_names, channels, value_range):
+def _of_file(root, tags, split, names, class_names, channels, value_range):
     """Names, files, multi-hot tags, names of the classes and format of pictures tagged in a CSV file."""
     images = files_by_stem(root, "images", PICTURE_SUFFIXES)
+    names, origin = listed_names(root, split, names, images)
     path = root / tags
     named = class_names is not None
     tags, class_names = read_tags(path, class_names)
@@ -196,7 +196,7 @@ def _check_first(path, tags, images):
         )
 
 
-def _of_folders(root, names, origin, class_names, negatives, channels, value_range):
+def _of_folders(root, split, names, class_names, negatives, channels, value_range):
     """The same of pictures that lie in a folder for each class."""
     if not root.is_dir():
         raise FileNotFoundError(f"`root` must be a folder. Received: root={str(root)!r}")
@@ -215,6 +215,7 @@ def _of_folders(root, names, origin, class_names, negatives, channels, value_ran
         raise FileNotFoundError(f"{str(root)!r} must hold a folder for each class. Received: none")
     members = {name: files_of_folders(root, (name,)) for name in objects}
     known = merge_files([*members.values(), files_of_folders(root, negatives)])
+    names, origin = listed_names(root, split, names, known)
     if names is None:
         names = tuple(known)
     require_files(names, origin, ", ".join(str(root / name) for name in (*objects, *negatives)), known)
@@ -224,11 +225,11 @@ def _of_folders(root, names, origin, class_names, negatives, channels, value_ran
     return names, [(known[name][0], None) for name in names], rows, class_names, picture_format
 
 
-def _of_label_maps(root, folder, names, class_names, least, channels, value_range, ids):
+def _of_label_maps(root, folder, split, names, class_names, least, channels, value_range, ids):
     """The same of pictures with label maps, of which 254 is all that `load` will show."""
     images = files_by_stem(root, "images", PICTURE_SUFFIXES)
     maps = files_by_stem(root, folder, LABEL_SUFFIXES)
-    names = select_names(root, None, names, images, maps, folder)
+    names = select_names(root, split, names, images, maps, folder)
     files = [(images[name], maps[name]) for name in names]
 
     reader = LabelReader(ids)

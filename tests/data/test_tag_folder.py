@@ -90,6 +90,13 @@ def test_lists_choose_and_keep_their_order(root):
     assert TagFolder(root, names=root / "train.txt").names == ("p3", "p1", "p2")
 
 
+@pytest.mark.parametrize("kind", ["tags.csv", "folders", "labels"])
+def test_lists_may_have_the_extension(root, kind):
+    for place in (root, root / "sorted"):
+        (place / "few.txt").write_text("p3.png\np1\n")
+    assert opened(root, kind, split="few").names == ("p3", "p1")
+
+
 def test_names_in_the_file_may_have_their_extension(root):
     (root / "tags.csv").write_text("p1.png,dog\np0.jpg\nv1.2,cat\n")
     flat(root / "images" / "v1.2.png", 3)
