@@ -129,9 +129,8 @@ def _round_outwards(low, high):
     """Limits of at most three digits of what lies between them."""
     digits = 2 - math.floor(math.log10(high - low))
     step = 10.0**digits
-    return tuple(
-        round(end(x * step) / step, max(digits, 0)) for end, x in ((math.floor, low), (math.ceil, high))
-    )
+    ends = math.floor(low * step) / step, math.ceil(high * step) / step
+    return tuple(f"{end:.{max(digits, 0)}f}" for end in ends)
 
 
 def inspect_copies(copies, channels, value_range):

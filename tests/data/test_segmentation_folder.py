@@ -486,6 +486,23 @@ def test_twelve_bits_in_sixteen_are_told_with_a_proposal(root, caplog):
     assert not caplog.records
 
 
+def test_floating_point_is_told_with_a_proposal_that_holds_them(root, caplog):
+    for index, name in enumerate("abc"):
+        (root / "images" / f"{name}.png").unlink()
+        np.save(
+            root / "images" / f"{name}.npy",
+            np.linspace(-1234.5641, -1000 + index, 720, dtype="f4").reshape(24, 30),
+        )
+    SegmentationFolder(root, value_range=(-1e6, 1e6))
+    assert "value_range=(-1235, -998) in Python, --value-range=-1235,-998 on" in caplog.text
+    assert SegmentationFolder(root, value_range=(-1235, -998)).value_range == (-1235, -998)
+    caplog.clear()
+    for name in "abc":
+        np.save(root / "images" / f"{name}.npy", np.full((24, 30), 0.5, "f4"))
+    SegmentationFolder(root, value_range=(0, 1))
+    assert "value_range=(LOW, HIGH) in Python, --value-range=LOW,HIGH on" in caplog.text
+
+
 def test_eight_bits_are_brought_to_another_range(root):
     folder = SegmentationFolder(root, value_range=(0, 1))
     assert folder.dtype == np.float32
