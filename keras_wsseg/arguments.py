@@ -47,7 +47,7 @@ def check_number(name, value, low=None, high=None, above=None, below=None):
     >>> check_number("alpha", 0.5, low=0, high=1)
     0.5
     """
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool) and _is_finite(value)
     if not number or not _within(value, low, high) or not _strictly_within(value, above, below):
         raise ValueError(
             f"`{name}` must be a number{_limits(low, high, above, below)}. Received: {name}={value!r}"
@@ -71,7 +71,7 @@ def check_value_range(value_range):
     """
     try:
         low, high = (v.item() if hasattr(v, "item") else v for v in value_range)
-        valid = math.isfinite(low) and math.isfinite(high) and low < high
+        valid = _is_finite(low) and _is_finite(high) and low < high
     except (TypeError, ValueError):
         valid = False
     if not valid:
@@ -80,6 +80,13 @@ def check_value_range(value_range):
             f"Received: value_range={value_range!r}"
         )
     return low, high
+
+
+def _is_finite(value):
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # An integer or fraction too large for floating point, in which all is computed.
+        return False
 
 
 def _within(value, low, high):

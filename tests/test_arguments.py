@@ -29,7 +29,9 @@ def test_numbers_of_every_kind(value):
     assert check_number("share", value, low=0, high=1) is value
 
 
-@pytest.mark.parametrize("value", ["0.5", None, True, float("nan"), float("inf"), [0.5], 1j])
+@pytest.mark.parametrize(
+    "value", ["0.5", None, True, float("nan"), float("inf"), [0.5], 1j, pytest.param(10**400, id="huge")]
+)
 def test_what_is_no_number(value):
     with pytest.raises(ValueError, match=r"^`share` must be a number\. Received: share="):
         check_number("share", value)
@@ -58,7 +60,7 @@ def test_value_ranges():
 
 
 @pytest.mark.parametrize(
-    "value", [255, (1, 0), (1, 1), (0, 1, 2), "ab", (0, float("inf")), (float("nan"), 1)]
+    "value", [255, (1, 0), (1, 1), (0, 1, 2), "ab", (0, float("inf")), (float("nan"), 1), (0, 10**400)]
 )
 def test_what_is_no_value_range(value):
     words = "^`value_range` must be two finite numbers, .* Received: value_range="

@@ -23,6 +23,7 @@ _NAME_TITLE = re.compile(
 _TAG_TITLE = re.compile(r"((tag|label|class|category|keyword)(s|es|name|names)?|categories)?")
 # Between the tags of one cell.
 _SEPARATORS = (";", "|", ",")
+_SEPARATOR = re.compile("([;|,])")
 _VALUES = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
 
 
@@ -53,7 +54,7 @@ def read_tags(path, class_names=None):
     `name`, `id`, `image`, `picture`, `File name`, a like word or an empty cell. A list whose tags are all
     0 or 1 is refused unless `class_names` has these: it may be a table. A tag may hold blanks;
     only where `class_names` knows the words of a tag and not the tag, as of `dog person`, blanks separate; a
-    comma or bar is part of a tag where `class_names` has the tag.
+    comma or bar is part of a tag where `class_names` has the tag, the longest that fits.
 
     Args:
         path: the file, in UTF-8 or as its byte order mark says, with commas between its cells; semicolons or
@@ -116,26 +117,26 @@ def write_tags(path, tags):
 
     Raises:
         TypeError: the tags of a picture are no sequence of strings.
-        ValueError: a name or tag is empty, begins or ends with a blank, or a tag has a semicolon, comma or
-            bar.
+        ValueError: there is no picture, or two of one name in normal form; a name or tag is empty, begins or
+            ends with a blank or has a semicolon, carriage return or zero byte; a name has a tab, or a tag a
+            comma or bar.
 
     Example: see `read_tags`.
     """
-    path, stream = pathlib.Path(path), io.StringIO()
+    path, stream, written = pathlib.Path(path), io.StringIO(), {}
+    for name, of_picture in tags.items():
+        name = _name_to_write(name)
+        if name in written:
+            raise ValueError(f"`tags` must name each picture once. Received: {name!r} twice")
+        written[name] = [_tag_to_write(tag, name) for tag in _sequence("tags", of_picture)]
+    if not written:
+        raise ValueError(f"`tags` must have at least one picture. Received: tags={tags!r}")
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(("name", "tags"))
-    for name, of_picture in tags.items():
-        if not isinstance(name, str) or not name or name != name.strip():
-            raise ValueError(
-                f"The name of a picture must be a string without blanks around it. Received: {name!r}"
-            )
-        for tag in _sequence("tags", of_picture):
-            if not tag or tag != tag.strip() or any(mark in tag for mark in _SEPARATORS):
-                raise ValueError(
-                    "A tag must not be empty, have blanks around it, or a semicolon, comma or bar in it. "
-                    f"Received: {tag!r} of {name!r}"
-                )
-        writer.writerow((name, ";".join(of_picture)))
+    # A list of nothing but 0 and 1 may be a table; the background, which is everywhere, says it is none.
+    bare = all(tag.lower() in _VALUES for of_picture in written.values() for tag in of_picture)
+    for name, of_picture in written.items():
+        writer.writerow((name, ";".join([BACKGROUND, *of_picture] if bare and of_picture else of_picture)))
     with replaced(path) as draft:
         draft.write_text(stream.getvalue(), encoding="utf-8")
 
@@ -236,6 +237,26 @@ def _sequence(argument, values):
     return tuple(values)
 
 
+def _name_to_write(name):
+    normal = normal_name(name) if isinstance(name, str) else ""
+    if not normal or normal != normal.strip() or any(mark in normal for mark in ";\t\r\0"):
+        raise ValueError(
+            "The name of a picture must be a string without blanks around it, and without a semicolon, tab, "
+            f"carriage return or zero byte. Received: {name!r}"
+        )
+    return normal
+
+
+def _tag_to_write(tag, name):
+    normal = normal_name(tag)
+    if not normal or normal != normal.strip() or any(mark in normal for mark in (*_SEPARATORS, "\r", "\0")):
+        raise ValueError(
+            "A tag must not be empty, have blanks around it, or a semicolon, comma, bar, carriage return or "
+            f"zero byte in it. Received: {tag!r} of {name!r}"
+        )
+    return normal
+
+
 def _lines(path):
     """Number and cells of every line that has any."""
     text = normal_name(read_text(path, "The tags"))
@@ -301,17 +322,17 @@ def _list_rows(path, lines, class_names):
 
 
 def _split(cell, class_names):
-    known = class_names or ()
-    for separator in _SEPARATORS:
-        if cell not in known and separator in cell:
-            for part in cell.split(separator):
-                yield from _split(part.strip(), class_names)
-            return
-    words = cell.split()
-    if known and cell not in known and all(word in known for word in words):
-        yield from words
-    elif cell:
-        yield cell
+    known, pieces, start = class_names or (), _SEPARATOR.split(cell), 0
+    while start < len(pieces):
+        # A tag that is known may have separators of its own: the longest one that begins here counts.
+        runs = ((end, "".join(pieces[start:end]).strip()) for end in range(len(pieces), start, -2))
+        end, tag = next((run for run in runs if run[1] in known), (start + 1, pieces[start].strip()))
+        words = tag.split()
+        if known and tag not in known and all(word in known for word in words):
+            yield from words
+        elif tag:
+            yield tag
+        start = end + 1
 
 
 def _table_rows(path, lines, class_names):

@@ -30,12 +30,12 @@ keras-wsseg class-by-class pets --out runs/pets --resume
 _WITHOUT_EFFECT = {
     *("click_size", "stuff_classes", "scribble_length", "labelled_share", "unlabelled_split"),
     *("unlabelled_batch", "group_by", "steps", "whole", "scale_low", "scale_high", "class_weights"),
-    *("sigma_xy", "loss_scale", "warm_up", "ramp", "score_crf"),
+    *("sigma_xy", "loss_scale", "warm_up", "ramp", "score_crf", "label_values"),
     *(field.name for field in fields() if field.metadata["group"] in (GATED, DENSE)),
 }
 
 # Set by the pipeline itself.
-_OWN = ("method", "positives", "object_name", "negatives", "annotation", "train_split", "val_split")
+_OWN = ("method", "positives", "object_name", "negatives", "annotation", "values", "train_split", "val_split")
 
 
 def add_to(commands):

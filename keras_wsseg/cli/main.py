@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import os
+import re
 import signal
 import sys
 import threading
@@ -64,7 +65,7 @@ def main(argv=None):
         The exit status: 0; 1 where some pictures were left out; 2 after an error, told in one line;
         130 after Ctrl-C. SIGTERM ends the process with 143.
     """
-    arguments = _parser().parse_args(argv)
+    arguments = _parser().parse_args(_words(sys.argv[1:] if argv is None else argv))
     try:
         with _terminated_in_order():
             return arguments.run(arguments) or 0
@@ -80,6 +81,17 @@ def main(argv=None):
             raise
         print(f"keras-wsseg: error: {_one_line(error)}", file=sys.stderr)
         return 2
+
+
+def _words(argv):
+    """The words, with `--value-range -1,1` as `--value-range=-1,1`: argparse takes `-1,1` for an option."""
+    words = []
+    for word in argv:
+        if words and words[-1].startswith("--") and re.fullmatch(r"-[\d.][\d.eE+-]*(,[\d.eE+-]+)+", word):
+            words[-1] += f"={word}"
+        else:
+            words.append(word)
+    return words
 
 
 @contextlib.contextmanager

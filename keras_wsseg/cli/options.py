@@ -74,7 +74,7 @@ def parse_value(field, text, separator=","):
 
     Args:
         field: of `TrainingConfig`.
-        text: as typed; `none` where the field may be None.
+        text: as typed; `none` where the field may be None, and for an empty list where that is its default.
         separator: between the parts of a list.
 
     Raises:
@@ -83,6 +83,8 @@ def parse_value(field, text, separator=","):
     name = option_name(field.name)
     if text.lower() == "none" and type(None) in typing.get_args(field.type):
         return None
+    if text.lower() == "none" and field.default == ():
+        return ()
     if typing.get_origin(field.type) is tuple:
         if text == "":
             return ()

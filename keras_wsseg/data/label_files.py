@@ -25,11 +25,13 @@ class LabelReader:
 
     Args:
         values: dict from a value in the files to its id, or None where values are ids.
-        ignored: ids that become unlabelled.
+        ignored: values in the files that become unlabelled, whether or not `values` has them.
     """
 
     def __init__(self, values=None, ignored=()):
         self._values, self._ignored = values, list(ignored)
+        if values is not None:
+            self._values, self._ignored = values | dict.fromkeys(ignored, UNLABELLED), []
 
     def read(self, path):
         """The label map of a file, uint8 `(height, width)`."""
@@ -89,7 +91,7 @@ def check_ids(paths, infos, num_classes):
             )
 
 
-def check_meaning(place, infos, class_names):
+def check_meaning(place, infos, class_names, told=False):
     """Raises `ValueError` where ids cannot be meant as they stand: masks of black and white, or gaps.
 
     Args:
@@ -97,19 +99,21 @@ def check_meaning(place, infos, class_names):
         infos: a `LabelFileInfo` of each.
         class_names: names of the classes, or None where nobody said how many there are. Where they are known,
             label maps in which every pixel is labelled may show one class alone.
+        told: whether `values` says what is meant, so that what is outside is not a class overlooked.
     """
     counts = np.sum([info.counts for info in infos], axis=0)
-    classes, reserved = np.flatnonzero(counts[:OUTSIDE]), counts[OUTSIDE:].any()
+    classes, reserved = np.flatnonzero(counts[:OUTSIDE]), counts[UNLABELLED if told else OUTSIDE :].any()
+    advice = "" if told else f"; {_advice(counts, class_names)}"
     if len(classes) < 2 and (reserved or class_names is None):
         raise ValueError(
             f"At least two classes must be annotated in the {len(infos)} label maps of {place}. Received: "
-            f"{describe(counts)}; {_advice(counts, class_names)}"
+            f"{describe(counts)}{advice}"
         )
     if class_names is None and len(classes) != classes[-1] + 1:
         raise ValueError(
             f"The ids in the {len(infos)} label maps of {place} must be 0, 1, 2 … without a gap where "
             f"neither classes.txt nor `num_classes` says how many classes there are. Received: "
-            f"{describe(counts)}; {_advice(counts, class_names)}"
+            f"{describe(counts)}{advice}"
         )
 
 

@@ -3,7 +3,13 @@
 import os
 import pathlib
 
-from keras_wsseg.imaging.file_names import is_hidden, normal_name, picture_name, spelled_on_disk
+from keras_wsseg.imaging.file_names import (
+    is_hidden,
+    normal_name,
+    picture_name,
+    spelled_on_disk,
+    without_picture_suffix,
+)
 from keras_wsseg.imaging.suffixes import LABEL_SUFFIXES, PICTURE_SUFFIXES
 from keras_wsseg.imaging.text_file import read_text
 
@@ -164,7 +170,7 @@ def select_names(root, split, names, images, annotations, folder):
         FileNotFoundError: a name has no image or no annotation, or a list is missing.
         ValueError: both `split` and `names` are given, or nothing is left.
     """
-    names, origin = listed_names(root, split, names)
+    names, origin = listed_names(root, split, names, images)
     if names is None:
         for name, path in annotations.items():
             if name not in images:
@@ -178,11 +184,13 @@ def select_names(root, split, names, images, annotations, folder):
     return names
 
 
-def listed_names(root, split, names):
+def listed_names(root, split, names, files=()):
     """The names that are asked for.
 
     Args:
         root, split, names: as of `SegmentationFolder`.
+        files: from `files_by_stem`; a name with the suffix of a picture that is none of them, while the name
+            without it is, stands for that one.
 
     Returns:
         `(names, origin)`: a tuple or None where all are, and what an error shall call the list.
@@ -203,7 +211,7 @@ def listed_names(root, split, names):
         names = read_lines(names)
     if names is None:
         return None, origin
-    names = tuple(normal_name(str(name)) for name in names)
+    names = tuple(_name_among(normal_name(str(name)), files) for name in names)
     if not names:
         raise ValueError(f"{origin} must have at least one name. Received: an empty list")
     if len(set(names)) < len(names):
@@ -230,7 +238,8 @@ def select_unlabelled(root, split, images, annotated):
     if split is None:
         return ()
     path = root / f"{split}.txt"
-    names, origin, known = tuple(read_lines(path)), f"the list {str(path)!r}", set(annotated)
+    names = tuple(_name_among(name, images) for name in read_lines(path))
+    origin, known = f"the list {str(path)!r}", set(annotated)
     for name in names:
         if name in known:
             raise ValueError(
@@ -240,6 +249,11 @@ def select_unlabelled(root, split, images, annotated):
         known.add(name)
     require_files(names, origin, root / "images", images)
     return names
+
+
+def _name_among(name, files):
+    bare = without_picture_suffix(name)
+    return bare if name not in files and bare in files else name
 
 
 def require_files(names, origin, place, files):

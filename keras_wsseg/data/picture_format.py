@@ -3,6 +3,7 @@
 import concurrent.futures
 import filecmp
 import logging
+import math
 import typing
 
 import numpy as np
@@ -110,15 +111,26 @@ def _warn_of_small_part(pictures, dtype, value_range):
     brightest = max(picture.extremes[1] for picture in pictures)
     if brightest - darkest > _SMALL_PART * (high - low):
         return
-    proposal = (darkest, brightest)
     if dtype == "uint16":
-        proposal = (0, 2 ** max(8, brightest.bit_length()) - 1)
+        least, most = 0, 2 ** max(8, brightest.bit_length()) - 1
+    elif darkest < brightest:
+        least, most = _round_outwards(darkest, brightest)
+    else:
+        least, most = "LOW", "HIGH"
     logging.getLogger("keras_wsseg").warning(
         "the pictures hold values from %g to %g, a small part of the value range of %g to %g: if that is all "
-        "they can hold, say so (value_range=(%g, %g) in Python, --value-range %g,%g on the command line), or "
+        "they can hold, say so (value_range=(%s, %s) in Python, --value-range=%s,%s on the command line), or "
         "losses and CRFs that compare colours see hardly any difference",
-        *(darkest, brightest, low, high, *proposal, *proposal),
+        *(darkest, brightest, low, high, least, most, least, most),
     )
+
+
+def _round_outwards(low, high):
+    """Limits of at most three digits of what lies between them."""
+    digits = 2 - math.floor(math.log10(high - low))
+    step = 10.0**digits
+    ends = math.floor(low * step) / step, math.ceil(high * step) / step
+    return tuple(f"{end:.{max(digits, 0)}f}" for end in ends)
 
 
 def inspect_copies(copies, channels, value_range):

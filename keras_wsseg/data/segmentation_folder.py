@@ -15,6 +15,7 @@ from keras_wsseg.annotations import (
     simulate_clicks,
     simulate_scribbles,
 )
+from keras_wsseg.arguments import check_integer, check_number
 from keras_wsseg.data.arguments import resolve_classes
 from keras_wsseg.data.label_files import (
     LabelReader,
@@ -34,6 +35,7 @@ from keras_wsseg.data.segmentation_dataset import SegmentationDataset
 from keras_wsseg.data.uniform_pictures import UniformPictures
 from keras_wsseg.imaging.file_names import normal_name
 from keras_wsseg.imaging.label_values import resolve_values
+from keras_wsseg.imaging.labels import MOST_CLASSES
 from keras_wsseg.imaging.read_picture import inspect_picture
 from keras_wsseg.imaging.suffixes import LABEL_SUFFIXES, PICTURE_SUFFIXES
 
@@ -46,7 +48,7 @@ class SegmentationFolder(SegmentationDataset):
         images/       scan1.png  scan2.jpg ...   grey (8 or 16 bits) or colour
         scribbles/    scan1.png  scan2.png ...   ids; clicks/, labels/ or any other name likewise
         classes.txt   one class name a line (optional)
-        train.txt     names without extension, one a line (optional; val.txt and others likewise)
+        train.txt     names, one a line, with extension or without (optional; val.txt and others likewise)
     ```
 
     Annotations are single-channel or palette images of class ids; 255 is unlabelled, 254 outside the image.
@@ -64,9 +66,10 @@ class SegmentationFolder(SegmentationDataset):
         channels: `"grey"` or `"rgb"` to convert to; by default grey if all pictures are, else rgb.
         value_range: lowest and highest value that a picture may have, required for floating point; by
             default (0, 255) for 8 bits and (0, 65535) for 16. Pictures of 8 bits are brought to another one.
-        values: what the values in the annotation files mean, a dict from each of them to the name of a class,
-            "unlabelled" or "outside": `{0: "background", 255: "cell"}`. None: they are ids.
-        ignore_values: ids in the annotation files that mean unlabelled.
+        values: what the values in the annotation files mean, a dict from each of them to the name or number
+            of a class, as text, to "unlabelled" or "outside": `{0: "background", 255: "cell"}`. None: they
+            are ids.
+        ignore_values: values in the annotation files that mean unlabelled, whether or not `values` has them.
         click_size: side of the clicks in pixels, odd; for `"clicks"` and `"simulated_clicks"`.
         stuff_classes: ids or names of classes whose components under 256 pixels get no simulated click.
         scribble_length: part of each scribble that is kept, from 1 down to 0, a single click; for
@@ -83,8 +86,9 @@ class SegmentationFolder(SegmentationDataset):
         FileNotFoundError: a folder, list or file is missing.
         ValueError: an argument is out of range or without effect here, a list is empty, a file is
             unreadable, an image and its annotation differ in size, an id is no class, only one class is
-            annotated, ids have a gap that nothing explains, or label maps differ in their bits a pixel.
-            Errors name the file.
+            annotated (every pixel of all label maps may be of one class where the classes are known), ids
+            have a gap that nothing explains, or label maps differ in their bits a pixel. Errors name the
+            file.
 
     Example:
 
@@ -121,10 +125,10 @@ class SegmentationFolder(SegmentationDataset):
     ):
         value_range = check_format(channels, value_range)
         self.root, self.annotation = pathlib.Path(root), annotation
-        if not 0 < labelled_share <= 1:
-            raise ValueError(
-                f"`labelled_share` must be above 0 and at most 1. Received: labelled_share={labelled_share!r}"
-            )
+        check_number("labelled_share", labelled_share, above=0, high=1)
+        if num_classes is not None:
+            num_classes = check_integer("num_classes", num_classes, low=1, high=MOST_CLASSES)
+        ignored = _ignored(ignore_values, values)
         seeded = scribble_length != 1.0 or labelled_share != 1.0
         self._check_simulation(click_size, stuff_classes, scribble_length, scribble_width, seed, seeded)
         labels = "labels" if annotation in ("simulated_clicks", "simulated_scribbles") else annotation
@@ -142,8 +146,8 @@ class SegmentationFolder(SegmentationDataset):
                     f"`num_classes` must be the number of lines of {str(self.root / 'classes.txt')!r}, "
                     f"{len(class_names)}. Received: num_classes={num_classes!r}"
                 )
-        values, class_names = resolve_values(values, class_names)
-        self._labels = LabelReader(values, _ids(ignore_values))
+        values, class_names = resolve_values(values, class_names, num_classes)
+        self._labels = LabelReader(values, ignored)
         pictures, infos = self._inspect(value_range)
         kept = self._keep(labelled_share, seed)
         # All annotations count, so that the share does not change the classes.
@@ -155,9 +159,8 @@ class SegmentationFolder(SegmentationDataset):
                 f"At least one pixel must be annotated in the {len(kept)} files of "
                 f"{str(self.root / labels)!r}. Received: only 254 and 255"
             )
-        if values is None:
-            known = class_names if num_classes is None else class_names or range(num_classes)
-            check_meaning(repr(str(self.root / labels)), infos, known)
+        known = class_names if num_classes is None else class_names or range(num_classes)
+        check_meaning(repr(str(self.root / labels)), infos, known, told=values is not None)
         largest = max(int(ids.max(initial=0)) for ids in found)
         self.num_classes, self.class_names = resolve_classes(num_classes, class_names, largest)
         check_ids(paths, infos, self.num_classes)
@@ -274,8 +277,15 @@ class SegmentationFolder(SegmentationDataset):
         return tuple(ids)
 
 
-def _ids(values):
-    ids = sorted(values) if isinstance(values, (tuple, list, set, frozenset, range)) else [values]
-    if not all(isinstance(value, (int, np.integer)) and 0 <= value <= 255 for value in ids):
-        raise ValueError(f"`ignore_values` must hold ids from 0 to 255. Received: ignore_values={values!r}")
-    return ids
+def _ignored(ignore_values, values):
+    given = ignore_values
+    given = given if isinstance(given, (tuple, list, set, frozenset, range)) else [given]
+    # Where `values` translates what is in the files, that may be deeper than ids.
+    high = 255 if values is None else None
+    try:
+        return sorted(check_integer("ignore_values", value, low=0, high=high) for value in given)
+    except ValueError as error:
+        said = "ids from 0 to 255" if values is None else "integers of at least 0"
+        raise ValueError(
+            f"`ignore_values` must hold {said}. Received: ignore_values={ignore_values!r}"
+        ) from error

@@ -22,7 +22,7 @@ class SingleClassFolder(UniformPictures):
     root/
         images/      horse1.jpg  horse2.jpg ...   each with a horse: `positives`
         others/      street.jpg  kitchen.png ...  none with a horse: `negatives`, optional
-        train.txt    names of positives without extension, one a line (optional)
+        train.txt    names of positives, one a line, with extension or without (optional)
     ```
 
     Files of one name in several folders are one picture, and must be: a picture of a cat and a dog lies in
@@ -78,7 +78,7 @@ class SingleClassFolder(UniformPictures):
             raise ValueError(f"`positives` must name at least one folder. Received: positives={positives!r}")
         known = files_of_folders(root, places)
         without = files_of_folders(root, folder_list("negatives", negatives))
-        names, origin = listed_names(root, split, names)
+        names, origin = listed_names(root, split, names, known)
         if names is None:
             names = tuple(known)
         require_files(names, origin, ", ".join(str(root / place) for place in places), known)

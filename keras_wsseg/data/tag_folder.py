@@ -4,10 +4,10 @@ import pathlib
 
 import numpy as np
 
-from keras_wsseg.annotations import OUTSIDE, UNLABELLED, multi_hot, read_label_map, read_tags, tags_of_labels
+from keras_wsseg.annotations import OUTSIDE, UNLABELLED, multi_hot, read_tags, tags_of_labels
 from keras_wsseg.annotations.tags import BACKGROUND, check_class_names, check_least, has_header
 from keras_wsseg.data.arguments import resolve_classes
-from keras_wsseg.data.label_files import LabelReader, check_depths, check_ids
+from keras_wsseg.data.label_files import LabelReader, check_depths, check_ids, check_meaning
 from keras_wsseg.data.listing import (
     files_by_stem,
     files_of_folders,
@@ -20,7 +20,13 @@ from keras_wsseg.data.listing import (
 )
 from keras_wsseg.data.picture_format import check_format, common_format, inspect_copies, inspect_files
 from keras_wsseg.data.uniform_pictures import UniformPictures
-from keras_wsseg.imaging.file_names import is_hidden, normal_name, without_picture_suffix
+from keras_wsseg.imaging.file_names import (
+    is_hidden,
+    normal_name,
+    spelled_on_disk,
+    without_picture_suffix,
+)
+from keras_wsseg.imaging.label_values import resolve_values
 from keras_wsseg.imaging.read_picture import inspect_picture
 from keras_wsseg.imaging.suffixes import LABEL_SUFFIXES, PICTURE_SUFFIXES
 
@@ -61,6 +67,7 @@ class TagFolder(UniformPictures):
         channels: `"grey"` or `"rgb"` to convert to; by default grey if all pictures are, else rgb.
         value_range: lowest and highest value that a picture may have; by default (0, 255) for 8 bits and
             (0, 65535) for 16, required for floating point.
+        values: for label maps, what their values mean where they are not ids, see `SegmentationFolder`.
 
     Attributes:
         tags: float32 `(len, num_classes)`: 1 where the picture has the tag, else 0; column 0, the background,
@@ -102,6 +109,7 @@ class TagFolder(UniformPictures):
         negatives=None,
         channels=None,
         value_range=None,
+        values=None,
     ):
         value_range = check_format(channels, value_range)
         kind = "a file" if str(tags).lower().endswith(".csv") else "folders" if tags == _FOLDERS else "maps"
@@ -114,18 +122,22 @@ class TagFolder(UniformPictures):
                 "`negatives` has an effect on folders of classes only. "
                 f"Received: negatives={negatives!r}, tags={tags!r}"
             )
+        if values is not None and kind != "maps":
+            raise ValueError(
+                f"`values` has an effect on label maps only. Received: values={values!r}, tags={tags!r}"
+            )
         root = pathlib.Path(root)
         if class_names is None and (root / "classes.txt").is_file():
             class_names = read_lines(root / "classes.txt")
         if class_names is not None:
             class_names = check_class_names(class_names)
-        names, origin = listed_names(root, split, names)
         if kind == "maps":
-            found = _of_label_maps(root, tags, names, class_names, least, channels, value_range)
+            ids, class_names = resolve_values(values, class_names)
+            found = _of_label_maps(root, tags, split, names, class_names, least, channels, value_range, ids)
         elif kind == "folders":
-            found = _of_folders(root, names, origin, class_names, negatives, channels, value_range)
+            found = _of_folders(root, split, names, class_names, negatives, channels, value_range)
         else:
-            found = _of_file(root, tags, names, origin, class_names, channels, value_range)
+            found = _of_file(root, tags, split, names, class_names, channels, value_range)
         names, files, rows, class_names, picture_format = found
         super().__init__(
             class_names=class_names,
@@ -133,7 +145,7 @@ class TagFolder(UniformPictures):
             names=names,
             files=files,
             value=UNLABELLED,
-            read_labels=read_label_map,
+            read_labels=LabelReader(ids).read if kind == "maps" else None,
         )
         self.tags = np.stack(rows)
         if not self.tags[:, 1:].any():
@@ -143,9 +155,10 @@ class TagFolder(UniformPictures):
             )
 
 
-def _of_file(root, tags, names, origin, class_names, channels, value_range):
+def _of_file(root, tags, split, names, class_names, channels, value_range):
     """Names, files, multi-hot tags, names of the classes and format of pictures tagged in a CSV file."""
     images = files_by_stem(root, "images", PICTURE_SUFFIXES)
+    names, origin = listed_names(root, split, names, images)
     path = root / tags
     named = class_names is not None
     tags, class_names = read_tags(path, class_names)
@@ -183,7 +196,7 @@ def _check_first(path, tags, images):
         )
 
 
-def _of_folders(root, names, origin, class_names, negatives, channels, value_range):
+def _of_folders(root, split, names, class_names, negatives, channels, value_range):
     """The same of pictures that lie in a folder for each class."""
     if not root.is_dir():
         raise FileNotFoundError(f"`root` must be a folder. Received: root={str(root)!r}")
@@ -191,17 +204,18 @@ def _of_folders(root, names, origin, class_names, negatives, channels, value_ran
         negatives = (BACKGROUND,) if (root / BACKGROUND).is_dir() else ()
     negatives = folder_list("negatives", negatives)
     if class_names is None:
-        apart = {root / folder for folder in (*negatives, BACKGROUND)}
+        apart = {spelled_on_disk(root / folder).resolve() for folder in (*negatives, BACKGROUND)}
         class_names = sorted(
             normal_name(path.name)
             for path in root.iterdir()
-            if path.is_dir() and path not in apart and not is_hidden(path.name)
+            if path.is_dir() and path.resolve() not in apart and not is_hidden(path.name)
         )
     objects = tuple(class_names[1:] if class_names[:1] == (BACKGROUND,) else class_names)
     if not objects:
         raise FileNotFoundError(f"{str(root)!r} must hold a folder for each class. Received: none")
     members = {name: files_of_folders(root, (name,)) for name in objects}
     known = merge_files([*members.values(), files_of_folders(root, negatives)])
+    names, origin = listed_names(root, split, names, known)
     if names is None:
         names = tuple(known)
     require_files(names, origin, ", ".join(str(root / name) for name in (*objects, *negatives)), known)
@@ -211,14 +225,14 @@ def _of_folders(root, names, origin, class_names, negatives, channels, value_ran
     return names, [(known[name][0], None) for name in names], rows, class_names, picture_format
 
 
-def _of_label_maps(root, folder, names, class_names, least, channels, value_range):
+def _of_label_maps(root, folder, split, names, class_names, least, channels, value_range, ids):
     """The same of pictures with label maps, of which 254 is all that `load` will show."""
     images = files_by_stem(root, "images", PICTURE_SUFFIXES)
     maps = files_by_stem(root, folder, LABEL_SUFFIXES)
-    names = select_names(root, None, names, images, maps, folder)
+    names = select_names(root, split, names, images, maps, folder)
     files = [(images[name], maps[name]) for name in names]
 
-    reader = LabelReader()
+    reader = LabelReader(ids)
 
     def check(pair):
         picture = inspect_picture(pair[0], value_range)
@@ -228,6 +242,8 @@ def _of_label_maps(root, folder, names, class_names, least, channels, value_rang
     pictures, infos, rows = zip(*inspect_files(check, files), strict=True)
     paths = [path for _, path in files]
     check_depths(paths, infos)
+    if ids is None:
+        check_meaning(repr(str(root / folder)), infos, class_names)
     largest = max(int(np.flatnonzero(info.counts[:OUTSIDE]).max(initial=0)) for info in infos)
     num_classes, class_names = resolve_classes(None, class_names, largest)
     check_ids(paths, infos, num_classes)

@@ -4,6 +4,7 @@ import pathlib
 
 import numpy as np
 
+from keras_wsseg.arguments import check_integer
 from keras_wsseg.imaging.decoding import check_single, open_picture, unreadable
 from keras_wsseg.imaging.numpy_file import read_numpy
 from keras_wsseg.imaging.palette import file_palette
@@ -64,8 +65,9 @@ def read_label_map(path, values=None):
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is not a readable image, has colours instead of ids, several pages, is a JPEG
-            (which alters ids), holds an id above 255, or a value that is not among `values`.
+        ValueError: `values` is no such dict, or the file is not a readable image, has colours instead of ids,
+            several pages, is a JPEG (which alters ids), holds an id above 255, or a value that is not among
+            `values`.
 
     Example:
 
@@ -91,6 +93,7 @@ def read_label_file(path, values=None):
         FileNotFoundError, ValueError: as `read_label_map`.
     """
     path = pathlib.Path(path)
+    values = None if values is None else _check_values(values)
     if not path.is_file():
         raise FileNotFoundError(f"`path` must name a label map. Received: path={str(path)!r}")
     try:
@@ -178,6 +181,18 @@ def _from_numpy(path):
     if array.shape[-1] != 1:
         raise PictureError(f"must have shape (height, width). Received: shape {array.shape}")
     return array[..., 0].astype(np.uint8 if array.dtype.kind == "b" else array.dtype), 8 * array.itemsize
+
+
+def _check_values(values):
+    if not isinstance(values, dict) or not values:
+        raise ValueError(
+            "`values` must be a dict from values to ids, such as {0: 0, 255: 1}. "
+            f"Received: values={values!r}"
+        )
+    return {
+        check_integer("keys of values", value, low=0): check_integer("ids in values", number, low=0, high=255)
+        for value, number in values.items()
+    }
 
 
 def _translated(array, values, path):

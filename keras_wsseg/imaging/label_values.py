@@ -7,20 +7,23 @@ from keras_wsseg.imaging.labels import MOST_CLASSES, OUTSIDE, UNLABELLED
 _RESERVED = {"unlabelled": UNLABELLED, "outside": OUTSIDE}
 
 
-def resolve_values(values, class_names):
+def resolve_values(values, class_names, num_classes=None):
     """The ids that values stand for, and the names of the classes.
 
     Args:
         values: dict from a value in the files, a non-negative integer, to the name or number of a class, as
             text, or to "unlabelled" or "outside"; or None.
-        class_names: names of the classes, or None: those of `values` in their order.
+        class_names: names of the classes, or None: those of `values` in their order, or numbers where it has
+            numbers alone.
+        num_classes: how many classes there are, or None where nothing but the other arguments says so.
 
     Returns:
         `(ids, class_names)`: dict from value to id, or None where `values` is None.
 
     Raises:
         TypeError: `values` is no such dict.
-        ValueError: a value is none, or a name is no class.
+        ValueError: a value is none, a name is no class, a class is called "unlabelled" or "outside", or
+            without `class_names` the numbers have a gap or the names are not as many as `num_classes`.
 
     Example:
 
@@ -41,10 +44,16 @@ def resolve_values(values, class_names):
             f"Received: values={values!r}"
         )
     for value in values:
-        check_integer("values", value, low=0)
+        check_integer("keys of values", value, low=0)
     values = {value: normal_name(name) for value, name in values.items()}
     if class_names is None:
-        class_names = tuple(dict.fromkeys(name for name in values.values() if name not in _RESERVED))
+        class_names = _own_classes(values, num_classes)
+    for name in class_names:
+        if name in _RESERVED:
+            raise ValueError(
+                f"`class_names` must not have {' or '.join(_RESERVED)} beside `values`, where these are no "
+                f"classes. Received: {name!r}"
+            )
     known = {str(number): number for number in range(len(class_names[:MOST_CLASSES]))}
     known |= {name: number for number, name in enumerate(class_names[:MOST_CLASSES])} | _RESERVED
     for name in values.values():
@@ -54,6 +63,26 @@ def resolve_values(values, class_names):
                 f"Received: {name!r}"
             )
     return {int(value): known[name] for value, name in values.items()}, class_names
+
+
+def _own_classes(values, num_classes):
+    names = tuple(dict.fromkeys(name for name in values.values() if name not in _RESERVED))
+    if all(name.isdecimal() for name in names):
+        if num_classes is not None:
+            return tuple(map(str, range(num_classes)))
+        names = tuple(sorted(names, key=int))
+    # Else a 2 would silently be class 1, since nothing else is known to come before it.
+    if any(name.isdecimal() and int(name) != place for place, name in enumerate(names)):
+        raise ValueError(
+            "A number in `values` must be the place of its class, 0, 1, 2 … without a gap, where there are "
+            f"no `class_names`. Received: values={values!r}"
+        )
+    if num_classes not in (None, len(names)):
+        raise ValueError(
+            f"`num_classes` must be the number of classes that `values` names, {len(names)}, where there are "
+            f"no `class_names`. Received: num_classes={num_classes!r}"
+        )
+    return names
 
 
 def parse_values(texts):

@@ -32,8 +32,8 @@ def fit_values(array, value_range):
             return array
         return (low + (high - low) / 255 * np.arange(256)).astype(np.float32)[array]
     darkest, brightest = float(array.min()), float(array.max())
-    # NaN compares as False, so it does not pass.
-    if not (low <= darkest and brightest <= high):
+    # The pixels are float32: a limit that has no such number is met by the nearest. NaN compares as False.
+    if not (np.float32(low) <= darkest and brightest <= np.float32(high)):
         raise PictureError(
             f"must have values from {low:g} to {high:g}, since it has more than 8 bits a channel. "
             f"Received: values from {darkest:g} to {brightest:g}"

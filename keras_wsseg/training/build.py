@@ -43,6 +43,7 @@ def build_training_data(config):
             tags=config.tags,
             split=config.train_split,
             value_range=config.value_range or None,
+            values=parse_values(config.values_of_annotation),
         )
     simulated = {}
     if config.label_source in ("clicks", "simulated_clicks"):

@@ -13,7 +13,7 @@ from keras_wsseg.data.linking import link_file
 from keras_wsseg.data.listing import files_by_stem, read_lines
 from keras_wsseg.imaging.read_picture import read_picture
 from keras_wsseg.imaging.suffixes import LABEL_SUFFIXES, PICTURE_SUFFIXES
-from keras_wsseg.training.build import build_loss, build_segmenter
+from keras_wsseg.training.build import build_loss, build_segmenter, build_validation_data
 from keras_wsseg.training.config import TrainingConfig
 from keras_wsseg.training.evaluation import check_groups, class_map
 from keras_wsseg.training.run_folder import RunFolder, changed_settings, write_text
@@ -114,12 +114,13 @@ def train_class_by_class(nets, final, folder, resume=False, verbose="auto", prog
             )
     validation = _validation_pictures(nets.data, set(labelled))
     last = final.replace(
+        value_range=final.value_range or nets.value_range,
         data=str(run.dataset.resolve()),
         annotation=PSEUDO,
         train_split="train",
         val_split="val" if validation else None,
     )
-    _check_parts(last, classes, validation)
+    _check_parts(last, nets.data, classes, validation)
     run.begin(nets, final)
     names = list(classes.class_names)
     for number, name in enumerate(names, 1):
@@ -173,12 +174,25 @@ def _settings(run, nets, final, resume):
             "final must have a method that learns from weak labels, such as 'pce'. "
             f"Received: method={final.method!r}"
         )
+    if final.values:
+        raise ValueError(
+            "final cannot have values, since the labels it learns from are written here (label_values are "
+            f"for those that it is scored on). Received: values={final.values!r}"
+        )
     return nets, final
 
 
-def _check_parts(final, classes, validation):
+def _check_parts(final, data, classes, validation):
     """Builds what the last training will need: better now than after hours of the nets."""
     check_groups(final.group_by, list(validation))
+    if validation:
+        like = types.SimpleNamespace(
+            num_classes=1 + len(classes.class_names),
+            class_names=("background", *classes.class_names),
+            channels=classes.channels,
+            value_range=final.value_range or classes.value_range,
+        )
+        build_validation_data(final.replace(data=data), like)
     build_loss(final)
     like = types.SimpleNamespace(
         num_classes=1 + len(classes.class_names),

@@ -74,6 +74,11 @@ class TrainingConfig(MethodSettings):
             check_value_range(self.value_range)
         for texts in (self.values, self.label_values):
             parse_values(texts)
+        if self.values and (self.single_class or (self.from_tags and not self._tags_from_label_maps)):
+            raise ValueError(
+                "values has an effect where the training reads label maps only. "
+                f"Received: values={self.values!r}, method={self.method!r}"
+            )
         if self.group_by is not None:
             check_group_by(self.group_by)
 
@@ -201,7 +206,12 @@ class TrainingConfig(MethodSettings):
 
     @property
     def _trains_on_labels(self):
-        return self.label_source in ("labels", "simulated_clicks", "simulated_scribbles")
+        source = self.tags if self.from_tags else self.label_source
+        return source in ("labels", "simulated_clicks", "simulated_scribbles")
+
+    @property
+    def _tags_from_label_maps(self):
+        return self.tags != "folders" and not self.tags.lower().endswith(".csv")
 
     def replace(self, **changes):
         """A copy with some settings changed."""

@@ -157,9 +157,15 @@ def test_what_is_written_is_read_back(tmp_path):
         ({"a": ("dog;cat",)}, ValueError, "have blanks around it, or a semicolon, .* 'dog;cat' of 'a'"),
         ({"a": ("",)}, ValueError, "must not be empty, .* Received: '' of 'a'"),
         ({"a": (" dog",)}, ValueError, "Received: ' dog' of 'a'"),
-        ({"a ": ("dog",)}, ValueError, "a string without blanks around it. Received: 'a '"),
+        ({"a ": ("dog",)}, ValueError, "a string without blanks around it, .* Received: 'a '"),
         ({"": ("dog",)}, ValueError, "Received: ''"),
         ({3: ("dog",)}, ValueError, "Received: 3"),
+        ({"a;b": ()}, ValueError, "without a semicolon, tab, carriage return or zero byte. Received: 'a;b'"),
+        ({"a\u037eb": ()}, ValueError, "Received: 'a\u037eb'"),
+        ({"a\tb": ()}, ValueError, r"Received: 'a\\tb'"),
+        ({"a": ("b\rc",)}, ValueError, r"Received: 'b\\rc' of 'a'"),
+        ({"a": ("b\0",)}, ValueError, r"Received: 'b\\x00' of 'a'"),
+        ({"\u00e4": (), "a\u0308": ()}, ValueError, "must name each picture once. Received: '\u00e4' twice"),
     ],
 )
 def test_nothing_is_written_of_wrong_tags(tmp_path, tags, error, text):
@@ -168,6 +174,20 @@ def test_nothing_is_written_of_wrong_tags(tmp_path, tags, error, text):
     with pytest.raises(error, match=text):
         write_tags(path, {"fine": ("dog",), **tags})
     assert path.read_text() == "before" and os.listdir(tmp_path) == ["tags.csv"]
+
+
+def test_a_list_of_no_picture_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match=r"`tags` must have at least one picture. Received: tags=\{\}"):
+        write_tags(tmp_path / "tags.csv", {})
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("of_first", [("0",), ("0", "1"), ()])
+def test_tags_that_are_numbers_are_read_back_as_no_table(tmp_path, of_first):
+    path, tags = tmp_path / "tags.csv", {"a": of_first, "b": ("1",), "c": ()}
+    write_tags(path, tags)
+    assert read_tags(path)[0] == tags
+    assert read_tags(path, ("sky", "0", "1"))[0] == tags
 
 
 def test_a_failed_write_leaves_nothing(tmp_path):
@@ -250,6 +270,12 @@ def test_a_class_may_have_a_comma_or_bar_in_its_name(tmp_path):
     path.write_text('name,tags\na,"light, red;dog|cat"\n')
     names = ("background", "light, red", "dog|cat")
     assert read_tags(path, names)[0]["a"] == names[1:]
+    path.write_text(
+        'name,tags\na,"cat, bed, king"\nb,"bed, king|cat"\nc,"bed, king, size, cat"\nd,"cat;cat,"\n'
+    )
+    names = ("background", "bed, king", "cat", "bed, king, size")
+    assert read_tags(path, names)[0] == {"a": names[1:3], "b": names[1:3], "c": names[2:], "d": ("cat",)}
+    path.write_text('name,tags\na,"light, red"\n')
     with pytest.raises(ValueError, match=r"among the classes .* Received: 'light' in line 2"):
         read_tags(path, ("background", "dog"))
 

@@ -43,6 +43,12 @@ def test_afterwards_it_shows_scores_and_what_to_type_next(trained, folder, capsy
     assert said.rstrip().endswith(f"{console.own_command()} export {trained} first.onnx")
 
 
+def test_lists_may_begin_with_a_negative_number(folder, tmp_path, tiny):
+    words = ["--value-range", "-1,1", "--method", "pce"]
+    assert main(["train", str(folder), "--out", str(tmp_path / "run"), *tiny, *words]) == 0
+    assert TrainingConfig.read(RunFolder(tmp_path / "run").config).value_range == (-1.0, 1.0)
+
+
 def test_ctrl_c_says_how_to_go_on(folder, tmp_path, tiny, monkeypatch, fails, capsys):
     def interrupt(self, epoch, logs=None):
         raise KeyboardInterrupt

@@ -49,6 +49,25 @@ def test_lists_choose_and_order(root):
     assert SegmentationFolder(root, names=["b"]).names == ("b",)
 
 
+def test_lists_may_have_the_extension(root):
+    (root / "train.txt").write_text("c.png\na.JPG\n")
+    assert SegmentationFolder(root, split="train").names == ("c", "a")
+    assert SegmentationFolder(root, names=["b.png"]).names == ("b",)
+    (root / "more.txt").write_text("b.png\n")
+    assert SegmentationFolder(root, split="train", unlabelled_split="more").unlabelled.names == ("b",)
+    (root / "more.txt").write_text("a.png\n")
+    with pytest.raises(ValueError, match="not among the annotated pictures. Received: 'a'"):
+        SegmentationFolder(root, split="train", unlabelled_split="more")
+    for name in ("a.txt", "d.png"):
+        with pytest.raises(FileNotFoundError, match=f"Received: '{name}', which has none"):
+            SegmentationFolder(root, names=[name])
+    with pytest.raises(ValueError, match="must name each picture once. Received: 'a' twice"):
+        SegmentationFolder(root, names=["a", "a.png"])
+    for folder in ("images", "scribbles"):
+        (root / folder / "b.png").rename(root / folder / "a.png.png")
+    assert SegmentationFolder(root, names=["a.png", "a"]).names == ("a.png", "a")
+
+
 def test_without_a_list_pictures_without_annotation_are_left_out(root):
     (root / "scribbles" / "b.png").unlink()
     assert SegmentationFolder(root).names == ("a", "c")
@@ -263,9 +282,15 @@ def test_nothing_annotated(root):
             {"num_classes": 2.5, "class_names": "ab"},
             r"must be an integer from 1 to 254. Received: num_classes=2.5",
         ),
+        ({"num_classes": "2"}, r"must be an integer from 1 to 254. Received: num_classes='2'"),
         ({"value_range": (1, 0)}, r"two finite numbers, .* Received: value_range=\(1, 0\)"),
         ({"value_range": 255}, r"two finite numbers, .* Received: value_range=255"),
         ({"ignore_values": (256,)}, r"ids from 0 to 255. Received: ignore_values=\(256,\)"),
+        ({"ignore_values": ("a", 1)}, r"ids from 0 to 255. Received: ignore_values=\('a', 1\)"),
+        (
+            {"ignore_values": (-1,), "values": {0: "ground"}},
+            r"must hold integers of at least 0. Received: ignore_values=\(-1,\)",
+        ),
         ({"ignore_values": "all"}, r"Received: ignore_values='all'"),
         ({"click_size": 3}, r"`click_size` has an effect on clicks and simulated_clicks only"),
         (
@@ -281,8 +306,9 @@ def test_nothing_annotated(root):
         ),
         (
             {"labelled_share": 0},
-            r"`labelled_share` must be above 0 and at most 1. Received: labelled_share=0",
+            r"`labelled_share` must be a number above 0 and of at most 1. Received: labelled_share=0",
         ),
+        ({"labelled_share": "1"}, r"`labelled_share` must be a number .* Received: labelled_share='1'"),
         ({"labelled_share": 1.5}, r"Received: labelled_share=1.5"),
         ({"stuff_classes": (0,)}, r"`stuff_classes` has an effect on simulated_clicks only"),
         ({"annotation": "simulated_clicks", "click_size": 2}, r"positive odd integer. Received: size=2"),
@@ -363,6 +389,50 @@ def test_values_of_masks_are_given_a_meaning(root, dtype, white):
         SegmentationFolder(root, "masks", values={0: "ground"})
 
 
+@pytest.mark.parametrize("num_classes", ["2", 1.5, 0])
+def test_the_number_of_classes_is_checked_where_nothing_names_them(root, num_classes):
+    (root / "classes.txt").unlink()
+    with pytest.raises(ValueError, match=r"`num_classes` must be an integer from 1 to 254. Received: num_"):
+        SegmentationFolder(root, num_classes=num_classes)
+
+
+def test_values_are_numbers_of_classes_where_nothing_names_them(root):
+    masks_of(root, (0, 255))
+    (root / "classes.txt").unlink()
+    for count in (2, 3):
+        folder = SegmentationFolder(root, "masks", num_classes=count, values={0: "0", 255: "1"})
+        assert folder.class_names == tuple("012"[:count]) and set(np.unique(folder.load(0)[1])) == {0, 1}
+    assert SegmentationFolder(root, "masks", values={0: "0", 255: "1"}).num_classes == 2
+    with pytest.raises(ValueError, match=r"must be the place of its class, .* Received: values=\{0: '0'"):
+        SegmentationFolder(root, "masks", values={0: "0", 255: "2"})
+
+
+@pytest.mark.parametrize("border", [128, 65535])
+def test_values_to_ignore_are_those_of_the_files(root, border):
+    masks_of(root, (0, 255), np.uint16)
+    mask = np.asarray(Image.open(root / "masks" / "a.png")).copy()
+    mask[:3] = border
+    picture(root / "masks" / "a.png", mask)
+    (root / "classes.txt").unlink()
+    values = {0: "ground", 255: "cell"}
+    for named in (values, {**values, border: "outside"}):
+        labels = SegmentationFolder(root, "masks", values=named, ignore_values=border).load(0)[1]
+        assert (labels[:3] == UNLABELLED).all() and set(np.unique(labels[3:])) == {0, 1}
+    # No class 1, into which `values` translates, but a value that no file has.
+    kept = SegmentationFolder(root, "masks", values={**values, border: "outside"}, ignore_values=1)
+    assert set(np.unique(kept.load(0)[1])) == {0, 1, OUTSIDE}
+
+
+def test_one_class_among_unlabelled_pixels_is_refused_beside_values(root):
+    masks_of(root, (0, 255))
+    with pytest.raises(
+        ValueError, match=r"two classes must be annotated in the 2 .*masks'. Received: 0 on .* of the pixels$"
+    ):
+        SegmentationFolder(root, "masks", values={0: "ground", 255: "unlabelled"})
+    masks_of(root, (0, 0))
+    assert not SegmentationFolder(root, "masks", values={0: "ground", 255: "thing"}).load(0)[1].any()
+
+
 def test_a_gap_in_the_ids_is_told_where_nothing_explains_it(root, caplog):
     masks_of(root, (0, 7))
     (root / "classes.txt").unlink()
@@ -410,10 +480,27 @@ def test_twelve_bits_in_sixteen_are_told_with_a_proposal(root, caplog):
         picture(root / "images" / f"{name}.png", deep)
     folder = SegmentationFolder(root)
     assert folder.value_range == (0, 65535)
-    assert "value_range=(0, 4095) in Python, --value-range 0,4095" in caplog.text
+    assert "value_range=(0, 4095) in Python, --value-range=0,4095" in caplog.text
     caplog.clear()
     assert SegmentationFolder(root, value_range=(0, 4095)).value_range == (0, 4095)
     assert not caplog.records
+
+
+def test_floating_point_is_told_with_a_proposal_that_holds_them(root, caplog):
+    for index, name in enumerate("abc"):
+        (root / "images" / f"{name}.png").unlink()
+        np.save(
+            root / "images" / f"{name}.npy",
+            np.linspace(-1234.5641, -1000 + index, 720, dtype="f4").reshape(24, 30),
+        )
+    SegmentationFolder(root, value_range=(-1e6, 1e6))
+    assert "value_range=(-1235, -998) in Python, --value-range=-1235,-998 on" in caplog.text
+    assert SegmentationFolder(root, value_range=(-1235, -998)).value_range == (-1235, -998)
+    caplog.clear()
+    for name in "abc":
+        np.save(root / "images" / f"{name}.npy", np.full((24, 30), 0.5, "f4"))
+    SegmentationFolder(root, value_range=(0, 1))
+    assert "value_range=(LOW, HIGH) in Python, --value-range=LOW,HIGH on" in caplog.text
 
 
 def test_eight_bits_are_brought_to_another_range(root):

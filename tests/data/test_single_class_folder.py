@@ -79,6 +79,7 @@ def test_several_folders_and_paths_of_each_kind(root, tmp_path_factory):
 def test_names_choose_and_the_default_folder_is_images(root):
     (root / "horses").rename(root / "images")
     assert SingleClassFolder(root, names=["h6", "h0"]).names == ("h6", "h0")
+    assert SingleClassFolder(root, names=["h6.png", "h0.jpg"]).names == ("h6", "h0")
     assert SingleClassFolder(root, names=root / "train.txt").names == ("h5", "h1", "h2")
     assert SingleClassFolder(root).class_names == ("background", "object")
 

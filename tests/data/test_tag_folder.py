@@ -90,6 +90,13 @@ def test_lists_choose_and_keep_their_order(root):
     assert TagFolder(root, names=root / "train.txt").names == ("p3", "p1", "p2")
 
 
+@pytest.mark.parametrize("kind", ["tags.csv", "folders", "labels"])
+def test_lists_may_have_the_extension(root, kind):
+    for place in (root, root / "sorted"):
+        (place / "few.txt").write_text("p3.png\np1\n")
+    assert opened(root, kind, split="few").names == ("p3", "p1")
+
+
 def test_names_in_the_file_may_have_their_extension(root):
     (root / "tags.csv").write_text("p1.png,dog\np0.jpg\nv1.2,cat\n")
     flat(root / "images" / "v1.2.png", 3)
@@ -142,6 +149,38 @@ def test_specks_of_a_label_map_need_no_tag(root):
     assert TagFolder(root, "labels", least=0.06).tags[[0, 2]].tolist() == [[1, 0, 1], [1, 0, 0]]
     _, labels = TagFolder(root, "labels").load(2)
     assert (labels == OUTSIDE).sum() == 100 and (labels == UNLABELLED).sum() == 92
+
+
+def test_masks_of_other_values_are_what_they_are_said_to_mean(root):
+    for path in (root / "labels").iterdir():
+        labels = np.asarray(Image.open(path))
+        Image.fromarray(np.choose(labels % 3, [0, 128, 200]).astype("uint8")).save(path)
+    with pytest.raises(ValueError, match=r"labels' must be 0, 1, 2 … without a gap .* --values 0=background"):
+        TagFolder(root, "labels")
+    names = {0: "background", 128: "cat", 200: "dog"}
+    for path in (root / "labels").iterdir():
+        labels = np.asarray(Image.open(path)).copy()
+        labels[6:] = 0
+        Image.fromarray(labels).save(path)
+    folder = TagFolder(root, "labels", values=names)
+    assert folder.class_names == ("background", "cat", "dog") and folder.tags.shape == (5, 3)
+    assert (folder.load(0)[1] == UNLABELLED).all()
+    with pytest.raises(ValueError, match=r"`values` has an effect on label maps only\. Received: values="):
+        TagFolder(root, values=names)
+
+
+def test_negatives_are_no_class_however_their_folder_is_typed(tmp_path, monkeypatch):
+    for index, name in enumerate(("cat/a", "stra\u0308nde/b")):
+        flat(tmp_path / "sorted" / f"{name}.png", index)
+    monkeypatch.chdir(tmp_path)
+    for root, negatives in (
+        ("sorted", "str\u00e4nde"),
+        ("sorted", str(tmp_path / "sorted" / "str\u00e4nde")),
+        (tmp_path / "sorted", "stra\u0308nde"),
+    ):
+        folder = TagFolder(root, "folders", negatives=negatives)
+        assert folder.class_names == ("background", "cat"), negatives
+        assert folder.tags.tolist() == [[1, 1], [1, 0]]
 
 
 def test_batches_carry_tags_beside_labels(root):

@@ -168,3 +168,22 @@ def test_values_are_given_a_meaning(tmp_path):
     assert read.dtype == np.uint8 and read.tolist() == [[0, 1], [255, 0]]
     with pytest.raises(ValueError, match=r"a.png' must hold no other values than 0, 9, .* Received: 65535"):
         read_label_map(tmp_path / "a.png", {0: 0, 9: 1})
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({0: 300}, "`ids in values` must be an integer from 0 to 255. Received: ids in values=300"),
+        ({0: -1}, "Received: ids in values=-1"),
+        ({0: "background"}, "from 0 to 255. Received: ids in values='background'"),
+        ({0: 1.7}, "Received: ids in values=1.7"),
+        ({"0": 0}, "`keys of values` must be an integer of at least 0. Received: keys of values='0'"),
+        ({-1: 0}, "Received: keys of values=-1"),
+        ([0, 1], r"`values` must be a dict from values to ids, .* Received: values=\[0, 1\]"),
+        ({}, "`values` must be a dict from values to ids, .* Received: values={}"),
+    ],
+)
+def test_values_without_a_meaning_are_refused(tmp_path, values, text):
+    write_label_map(tmp_path / "a.png", np.array([[0, 1]]))
+    with pytest.raises(ValueError, match=text):
+        read_label_map(tmp_path / "a.png", values)

@@ -22,6 +22,9 @@ def test_eight_bits_are_scaled_to_the_range(value_range, expected):
         ([0, 9], "uint16", (0, 255)),
         ([-1000, 3000], "int32", (-1024, 3071)),
         ([0, 0.5], "float32", (0, 1)),
+        # No float32 is as large as these limits, and the nearest is beyond them.
+        ([0, 0.1], "float32", (0, 0.1)),
+        ([-2.1179, 2.64], "float32", (-2.1179, 2.64)),
     ],
 )
 def test_deeper_pictures_are_taken_as_they_are(values, dtype, value_range):

@@ -129,6 +129,35 @@ def test_what_the_last_training_lacks_is_told_before_the_first(configs, tmp_path
     assert not (tmp_path / "run").exists()
 
 
+def test_labels_to_score_on_are_looked_at_before_the_first_training(configs, tmp_path):
+    """What is said of values and ranges reaches the segmenter, of which the nets would know for hours."""
+    nets, final = configs
+    root = shutil.copytree(nets.data, tmp_path / "pets")
+    nets = nets.replace(data=str(root))
+    for path in (root / "labels").iterdir():
+        write_label_map(path, np.where(read_label_map(path) == 1, 9, 0).astype("uint8"))
+    with pytest.raises(ValueError, match="must hold class ids 0 to 2, 254 or 255. Received: 9"):
+        train_class_by_class(nets, final, tmp_path / "run")
+    with pytest.raises(ValueError, match="final cannot have values"):
+        train_class_by_class(nets, final.replace(values=("0=background",)), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_segmenter_has_the_range_and_the_meaning_that_were_given(configs, tmp_path, monkeypatch):
+    nets, final = configs
+    begun = []
+
+    def train(config, folder, *arguments, **options):
+        begun.append(config)
+
+    monkeypatch.setattr(class_by_class, "train", train)
+    monkeypatch.setattr(class_by_class, "_write_dataset", lambda *arguments: None)
+    final = final.replace(label_values=("0=background", "1=cat", "2=dog"))
+    train_class_by_class(nets.replace(value_range=(0.0, 300.0)), final, tmp_path / "run")
+    assert [config.value_range for config in begun] == [(0.0, 300.0)] * 3
+    assert begun[-1].values_of_labels == final.label_values and begun[-1].values_of_annotation == ()
+
+
 def test_settings_that_do_not_fit(configs, tmp_path, sorted_pictures):
     nets, final = configs
     with pytest.raises(ValueError, match="nets must have method='single-class'. Received: method='pce'"):

@@ -156,6 +156,17 @@ from keras_wsseg.training import TrainingConfig
         ),
         ({"object_share": 1.5}, ValueError, "object_share must be at most 1. Received: object_share=1.5"),
         (
+            {"method": "rrm", "values": ("0=a",)},
+            ValueError,
+            "values has an effect where the training reads label maps only. Received: values=('0=a',), "
+            "method='rrm'",
+        ),
+        (
+            {"method": "single-class", "values": ("0=a",)},
+            ValueError,
+            "values has an effect where the training reads label maps only.",
+        ),
+        (
             {"reliable_share": 1.5},
             ValueError,
             "reliable_share must be at most 1. Received: reliable_share=1.5",
