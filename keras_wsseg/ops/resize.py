@@ -147,7 +147,7 @@ def _area_weights(size, new_size):
 
 def _resize(images, old, new, weights):
     channels = images.shape[-1]
-    x = ops.reshape(without_infinities(images), (-1, old[0], old[1] * channels))
+    x = ops.reshape(without_infinities(images, 1e30), (-1, old[0], old[1] * channels))
     x = matmul_float32(weights(old[0], new[0]), x)
     x = ops.reshape(x, (-1, old[1], channels))
     x = matmul_float32(weights(old[1], new[1]), x)
