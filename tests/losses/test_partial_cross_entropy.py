@@ -7,6 +7,18 @@ import tensorflow as tf
 from keras_wsseg import losses, targets
 
 
+@pytest.mark.parametrize("dtype", ("float32", "float16"))
+def test_logits_that_are_not_finite_are_those_of_keras(dtype):
+    """A class masked by -inf, and logits that overflowed."""
+    labels, logits = np.array([[[0, 1]]]), np.array([[[[0, -np.inf], [2, 7]]]], dtype)
+    theirs = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    assert float(losses.PartialCrossEntropy()(labels[:, :, :1], logits[:, :, :1])) == 0
+    found = float(losses.PartialCrossEntropy()(labels, logits))
+    assert found == pytest.approx(float(theirs(labels, logits.astype("float32"))), rel=1e-3)
+    overflowed = np.array([[[[np.inf, 0]]]], dtype)
+    assert float(losses.PartialCrossEntropy()(labels[:, :, :1], overflowed)) == 0
+
+
 def batch(seed=0):
     rng = np.random.default_rng(seed)
     labels = rng.choice([0, 1, 2, 254, 255], size=(2, 5, 7), p=[0.1, 0.1, 0.2, 0.2, 0.4])
