@@ -2,7 +2,6 @@
 
 import contextlib
 import threading
-import warnings
 
 import numpy as np
 
@@ -38,13 +37,8 @@ def open_picture(source, formats=None):
             "Picture files need Pillow: `pip install pillow`, or pass an array. Received: a file"
         ) from error
     try:
-        # Pillow's limit is one for the process, and meant for files of strangers.
-        with _LIMIT, warnings.catch_warnings():
-            limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-            try:
-                return Image.open(source, formats=formats)
-            finally:
-                Image.MAX_IMAGE_PIXELS = limit
+        with _any_size():
+            return Image.open(source, formats=formats)
     # Decoders raise what they like over a broken file, a TypeError for one.
     except Exception as error:
         raise unreadable(error) from error
@@ -134,6 +128,19 @@ def unreadable(error):
 
 
 @contextlib.contextmanager
+def _any_size():
+    from PIL import Image
+
+    # Pillow's limit is one for the process, and meant for files of strangers.
+    with _LIMIT:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+@contextlib.contextmanager
 def _decoding():
     try:
         yield
@@ -163,7 +170,12 @@ def _eight_bits(picture):
     array = np.empty((picture.height, picture.width, len(mode)), np.uint8)
     for first in range(0, picture.height, _BAND):
         last = min(first + _BAND, picture.height)
-        band = picture if picture.height <= _BAND else picture.crop((0, first, picture.width, last))
+        if picture.height <= _BAND:
+            band = picture
+        else:
+            # Pillow holds a part of a picture to its limit too.
+            with _any_size():
+                band = picture.crop((0, first, picture.width, last))
         array[first:last] = _with_channels(np.asarray(band.convert(mode)))
     return array
 
