@@ -157,3 +157,28 @@ def exif(orientation, kind=SHORT):
     """The bytes of an EXIF block that says nothing but the orientation, as a number of the given kind."""
     value = struct.pack(">HH", orientation, 0) if kind == SHORT else struct.pack(">I", orientation)
     return struct.pack(">2sHIHHHI", b"MM", 42, 8, 1, ORIENTATION, kind, 1) + value + struct.pack(">I", 0)
+
+
+def numpy_header(text):
+    """A NumPy file of nothing but a header."""
+
+    def write(path):
+        header = text.encode().ljust(117) + b"\n"
+        path.write_bytes(b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header)
+
+    return write
+
+
+def renamed_archive(path):
+    with path.open("wb") as file:
+        np.savez(file, a=np.zeros((2, 2), "uint8"))
+
+
+# Writers of NumPy files that hold no array, by words of what is said about them.
+NO_ARRAYS = {
+    "an archive": renamed_archive,
+    "Unable to allocate": numpy_header(
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (10000000, 10000000), }"
+    ),
+    "multi-line": numpy_header("{'descr': '<f8', 'fortran_order': False, 'shape': (1, 2"),
+}

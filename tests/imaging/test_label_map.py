@@ -2,7 +2,7 @@ import os
 
 import numpy as np
 import pytest
-from picture_writers import png
+from picture_writers import NO_ARRAYS, png
 from PIL import Image
 
 from keras_wsseg.imaging import check_label_map, read_label_map, voc_palette, write_label_map
@@ -153,6 +153,13 @@ def test_numpy_files_of_anything_else_are_named(tmp_path):
         np.save(tmp_path / "a.npy", array)
         with pytest.raises(ValueError, match=rf"The label map '.*a.npy' must {text}"):
             read_label_map(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("kind", NO_ARRAYS)
+def test_numpy_files_without_an_array_are_named(tmp_path, kind):
+    NO_ARRAYS[kind](tmp_path / "a.npy")
+    with pytest.raises(ValueError, match=rf"a\.npy' must be a NumPy file of .* Received: .*{kind}"):
+        read_label_map(tmp_path / "a.npy")
 
 
 def test_stacks_are_no_label_maps(tmp_path):

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from picture_writers import png, tiff
+from picture_writers import NO_ARRAYS, png, tiff
 from PIL import Image
 
 from keras_wsseg.imaging import PictureError, read_picture
@@ -195,6 +195,13 @@ def test_numpy_files(tmp_path, dtype, shape):
 def test_numpy_files_of_anything_else_are_refused(tmp_path, array, text):
     np.save(tmp_path / "a.npy", array, allow_pickle=True)
     with pytest.raises(PictureError, match=rf"a\.npy' {text}"):
+        read_picture(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("kind", NO_ARRAYS)
+def test_numpy_files_without_an_array_are_named(tmp_path, kind):
+    NO_ARRAYS[kind](tmp_path / "a.npy")
+    with pytest.raises(PictureError, match=rf"a\.npy' must be a NumPy file of .* Received: .*{kind}"):
         read_picture(tmp_path / "a.npy")
 
 
