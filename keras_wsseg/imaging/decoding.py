@@ -10,6 +10,8 @@ from keras_wsseg.imaging.picture_error import PictureError, UnknownPictureError
 _ORIENTATION, _BITS, _SAMPLES = 0x0112, 258, 277
 _DEEP_GREY = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _GREY = ("1", "L", "LA", "La", *_DEEP_GREY, "F")
+# Grey of few bits, which Pillow spreads over 0 to 255: its bits, and what Pillow multiplies by.
+_SPREAD = {"L;2": (2, 85), "L;4": (4, 17)}
 # Rows brought over at once, so that a large picture does not need many times its memory.
 _BAND = 1024
 _LIMIT = threading.Lock()
@@ -80,13 +82,16 @@ def decode(picture):
     """
     if _is_deep_colour(picture):
         return _decode_deep_colour(picture)
+    key = _grey_key(picture)
     with _decoding():
         from PIL import ImageOps
 
         picture.load()
         # In place, since a copy of a large picture takes as much memory once more.
         ImageOps.exif_transpose(picture, in_place=True)
-        if picture.has_transparency_data:
+        if key is not None:
+            _check_opaque(np.asarray(picture) != key, True)
+        elif picture.has_transparency_data:
             _check_opaque(np.asarray(picture.convert("RGBA").getchannel("A")), 255)
         if picture.mode in (*_DEEP_GREY, "F"):
             array = np.asarray(picture)
@@ -116,6 +121,18 @@ def as_channels(array, channels):
     if channels == 1 and array.shape[-1] == 3:
         return _luma(array)
     return array
+
+
+def stored_grey(picture):
+    """How a file that is not decoded yet holds its grey.
+
+    Args:
+        picture: what `open_picture` gave.
+
+    Returns:
+        `(bits, factor)`: of fewer than 8 bits, and what Pillow multiplies them by; `(None, 1)` for others.
+    """
+    return _SPREAD.get(_raw_mode(picture), (None, 1))
 
 
 def unreadable(error):
@@ -157,6 +174,24 @@ def _has_second_frame(picture):
     except EOFError:
         return False
     return True
+
+
+def _raw_mode(picture):
+    args = picture.tile[0].args if picture.tile else ""
+    return args if isinstance(args, str) else str(args[0]) if args else ""
+
+
+def _grey_key(picture):
+    """The value of a grey PNG that stands for transparent, as Pillow decodes it, or None.
+
+    Pillow itself compares it with values that it has spread, and does not look at 16 bits.
+    """
+    key = picture.info.get("transparency")
+    if picture.format != "PNG" or picture.mode not in ("L", "I;16") or not isinstance(key, int):
+        return None
+    bits, factor = stored_grey(picture)
+    # The standard has decoders leave out the bits that a pixel has not.
+    return (key & (1 << (bits or (8 if picture.mode == "L" else 16))) - 1) * factor
 
 
 def _check_opaque(opacity, opaque):

@@ -102,6 +102,21 @@ def test_a_colour_of_sixteen_bits_that_stands_for_transparent_is_seen(tmp_path):
         read_picture(path)
 
 
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_a_grey_that_stands_for_transparent_is_seen(tmp_path, bits):
+    path, most = tmp_path / "a.png", 2**bits - 1
+    for key, unused in ((1, 0), (most - 1, most)):
+        grey = np.full((4, 6, 1), unused)
+        # Of what stands beyond the bits of a pixel the standard has nothing read.
+        chunk = [(b"tRNS", (key if bits == 1 else key | (1 << bits) & 65535).to_bytes(2, "big"))]
+        png(grey, bits, 0, chunk)(path)
+        assert np.unique(read_picture(path)) == (unused if bits > 8 else unused * 255 // most)
+        grey[3, 5] = key
+        png(grey, bits, 0, chunk)(path)
+        with pytest.raises(PictureError, match=r"a\.png' must be opaque: .* Received: transparent pixels"):
+            read_picture(path)
+
+
 def test_sixteen_bits_of_colour_say_what_they_need(tmp_path, monkeypatch):
     path = tmp_path / "a.png"
     deep_png(pixels(6, 8, 3, dtype="uint16"))(path)
