@@ -148,7 +148,7 @@ the service and in the page for browsers:
 - **Size.** Files that the user names may have any size; the service has its own limit.
 
 Label maps hold ids in one channel or a palette, in a lossless file; grey of 1, 2, 4, 8 or 16 bits is read as
-it is stored, and all files of a folder must have the same bits.
+it is stored, also in a TIFF that has white as zero, and all files of a folder must have the same bits.
 
 ✓: the pixels as they are seen, in the depth of the file. Anything else is refused in one sentence before any
 work is done, for the reason given here. GIF and MPO are read by `predict` where they are named, and not

@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_wsseg.imaging.picture_error import PictureError, UnknownPictureError
 
-_ORIENTATION, _BITS, _SAMPLES = 0x0112, 258, 277
+_ORIENTATION, _BITS, _PHOTOMETRIC, _SAMPLES, _PLANES = 0x0112, 258, 262, 277, 284
 _DEEP_GREY = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _GREY = ("1", "L", "LA", "La", *_DEEP_GREY, "F")
 # Grey of few bits, which Pillow spreads over 0 to 255: its bits, and what Pillow multiplies by.
@@ -103,7 +103,10 @@ def decode(picture):
                 f"must have at most 16 bits a pixel. Received: values from {array.min()} to {array.max()}"
             )
         array = array.astype(np.uint16)
-    return _with_channels(array)
+    array = _with_channels(array)
+    # Up to 8 bits Pillow swaps black and white by itself.
+    swapped = array.dtype == np.uint16 and getattr(picture, "tag_v2", {}).get(_PHOTOMETRIC) == 0
+    return 65535 - array if swapped else array
 
 
 def as_channels(array, channels):
@@ -130,9 +133,12 @@ def stored_grey(picture):
         picture: what `open_picture` gave.
 
     Returns:
-        `(bits, factor)`: of fewer than 8 bits, and what Pillow multiplies them by; `(None, 1)` for others.
+        `(bits, factor, swapped)`: bits of a pixel where they are fewer than 8, else None; what Pillow
+        multiplies them by; and whether it swaps black and white, since the TIFF has white as zero.
     """
-    return _SPREAD.get(_raw_mode(picture), (None, 1))
+    kind, _, how = _raw_mode(picture).partition(";")
+    depth = how.rstrip("IR")
+    return *_SPREAD.get(f"{kind};{depth}", (None, 1)), picture.format == "TIFF" and "I" in how
 
 
 def unreadable(error):
@@ -189,7 +195,7 @@ def _grey_key(picture):
     key = picture.info.get("transparency")
     if picture.format != "PNG" or picture.mode not in ("L", "I;16") or not isinstance(key, int):
         return None
-    bits, factor = stored_grey(picture)
+    bits, factor, _ = stored_grey(picture)
     # The standard has decoders leave out the bits that a pixel has not.
     return (key & (1 << (bits or (8 if picture.mode == "L" else 16))) - 1) * factor
 
@@ -238,6 +244,8 @@ def _decode_deep_colour(picture):
         # Of a PNG this may decode the picture, which closes the file.
         turned = picture.getexif().get(_ORIENTATION, 1)
         array = imagecodecs.png_decode(data) if picture.format == "PNG" else imagecodecs.tiff_decode(data)
+    if getattr(picture, "tag_v2", {}).get(_PLANES) == 2 and array.ndim == 3:
+        array = np.moveaxis(array, 0, -1)
     array = _with_channels(array)
     if array.dtype != np.uint16 or sorted(array.shape[:2]) != sorted(picture.size):
         raise PictureError(f"must have 8 or 16 bits a channel. Received: {array.dtype} of {array.shape}")

@@ -157,7 +157,7 @@ def _from_picture(path):
         check_single(picture)
         if picture.mode not in _DEPTHS:
             raise PictureError(f"must have one channel of ids or a palette. Received: mode {picture.mode!r}")
-        few_bits, spread = stored_grey(picture)
+        few_bits, spread, swapped = stored_grey(picture)
         bits = few_bits or _DEPTHS[picture.mode]
         try:
             from PIL import ImageOps
@@ -167,7 +167,8 @@ def _from_picture(path):
             array = np.asarray(picture)
         except Exception as error:
             raise unreadable(error) from error
-    return (array.astype(np.uint8) if bits == 1 else array // spread if spread > 1 else array), bits
+    array = array.astype(np.uint8) if bits == 1 else array // spread if spread > 1 else array
+    return (array ^ (2**bits - 1) if swapped else array), bits
 
 
 def _from_numpy(path):

@@ -2,7 +2,7 @@ import os
 
 import numpy as np
 import pytest
-from picture_writers import NO_ARRAYS, png
+from picture_writers import NO_ARRAYS, png, tiff
 from PIL import Image
 
 from keras_wsseg.imaging import check_label_map, read_label_map, voc_palette, write_label_map
@@ -128,6 +128,15 @@ def test_grey_of_few_bits_holds_ids_as_they_are(tmp_path, bits):
     labels = np.arange(2**bits).reshape(2, -1)
     png(labels[..., None], bits, 0)(tmp_path / "a.png")
     read, found = read_label_file(tmp_path / "a.png")
+    assert found == bits and np.array_equal(read, labels)
+
+
+@pytest.mark.parametrize("photometric", [0, 1])
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_ids_are_read_as_stored_whether_white_or_black_is_zero(tmp_path, bits, photometric):
+    labels = np.arange(2 ** min(bits, 8)).reshape(2, -1).astype("uint16" if bits == 16 else "uint8")
+    tiff(labels[..., None], photometric=photometric, bits=bits if bits < 8 else None)(tmp_path / "a.tif")
+    read, found = read_label_file(tmp_path / "a.tif")
     assert found == bits and np.array_equal(read, labels)
 
 

@@ -79,6 +79,26 @@ def test_sixteen_bits_of_colour_as_they_are(tmp_path, writer):
     np.testing.assert_allclose(luma[..., 0], deep @ [0.299, 0.587, 0.114], atol=1)
 
 
+@pytest.mark.parametrize("size", [(3, 4), (3, 3)])
+def test_a_tiff_holds_its_channels_one_behind_the_other(tmp_path, size):
+    for channels in (3, 4):
+        deep = pixels(*size, channels, dtype="uint16")
+        deep[..., 3:] = 65535
+        tiff(deep, [2] * (channels - 3), planes=True)(tmp_path / "a.tif")
+        assert np.array_equal(read_picture(tmp_path / "a.tif"), deep[..., :3])
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_white_is_zero(tmp_path, bits):
+    most = 2**bits - 1
+    grey = pixels(6, 8, 1, dtype="uint16") & most
+    grey = grey.astype("uint16" if bits == 16 else "uint8")
+    tiff(grey, photometric=0, bits=bits if bits < 8 else None)(tmp_path / "a.tif")
+    assert np.array_equal(
+        read_picture(tmp_path / "a.tif"), (most - grey) * (1 if bits == 16 else 255 // most)
+    )
+
+
 @pytest.mark.parametrize("channels", [2, 4])
 def test_sixteen_bits_with_opacity(tmp_path, channels):
     deep = pixels(6, 8, channels, dtype="uint16")
