@@ -1,6 +1,7 @@
 """From an opened picture file to its pixels, by the one rule that all roads follow."""
 
 import contextlib
+import re
 import threading
 
 import numpy as np
@@ -12,6 +13,8 @@ _DEEP_GREY = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _GREY = ("1", "L", "LA", "La", *_DEEP_GREY, "F")
 # Grey of few bits, which Pillow spreads over 0 to 255: its bits, and what Pillow multiplies by.
 _SPREAD = {"L;2": (2, 85), "L;4": (4, 17)}
+# How the codestream of a JPEG 2000 begins.
+_SIZ = b"\xff\x4f\xff\x51"
 # Rows brought over at once, so that a large picture does not need many times its memory.
 _BAND = 1024
 _LIMIT = threading.Lock()
@@ -225,11 +228,59 @@ def _is_deep_colour(picture):
     """Whether it has 16 bits of colour, or of grey with opacity, which Pillow would cut to 8."""
     if picture.format == "PNG":
         return any(str(tile.args).endswith(";16B") for tile in picture.tile) and picture.mode != "I;16"
+    if picture.format == "JPEG2000":
+        with _decoding():
+            return picture.mode not in ("L", "I;16") and max(_jpeg2000_bits(_content(picture))) > 8
+    args = picture.tile[0].args if picture.tile else ()
+    if picture.format == "PPM":
+        return picture.mode != "I" and isinstance(args, tuple) and args[1] > 255
+    if picture.format == "SGI":
+        return picture.tile[0][0] == "SGI16" or args[-1] == 2
     bits = getattr(picture, "tag_v2", {}).get(_BITS, ())
     return len(bits) > 1 and max(bits) > 8
 
 
+def _content(picture):
+    picture.fp.seek(0)
+    return picture.fp.read()
+
+
+def _jpeg2000_bits(data):
+    """The bits of each channel."""
+    count = data.index(_SIZ) + 40
+    first, end = count + 2, count + 2 + 3 * int.from_bytes(data[count : count + 2], "big")
+    return [(bits & 0x7F) + 1 for bits in data[first:end:3]]
+
+
+def _decode_jpeg2000(data):
+    from imagecodecs import jpeg2k_decode
+
+    spaces = [
+        int.from_bytes(space, "big")
+        for space in re.findall(rb"colr\x01..(....)", data[: data.index(_SIZ)], re.S)
+    ]
+    bits = set(_jpeg2000_bits(data))
+    if not set(spaces) <= {16, 17} or len(bits) > 1:
+        raise PictureError(
+            "must have sRGB or grey of one depth where a JPEG 2000 has more than 8 bits. "
+            f"Received: {sorted(bits)} bits, colour spaces {spaces}"
+        )
+    array, shift = jpeg2k_decode(data), 16 - bits.pop()
+    if array.dtype != np.uint16:
+        return array
+    # As Pillow brings grey of 12 bits to 16, which leaves what is opaque below 65535.
+    array = array << shift
+    if array.ndim == 3 and array.shape[-1] in (2, 4):
+        array[..., -1] |= (1 << shift) - 1
+    return array
+
+
 def _decode_deep_colour(picture):
+    if picture.format in ("PPM", "SGI"):
+        raise PictureError(
+            "must be a PNG, TIFF or JPEG 2000 to have more than 8 bits a channel of colour. "
+            f"Received: {picture.format}"
+        )
     try:
         import imagecodecs
     except ImportError as error:
@@ -239,11 +290,11 @@ def _decode_deep_colour(picture):
     if picture.mode == "CMYK":
         raise PictureError("must have 8 bits for each ink (CMYK). Received: 16")
     with _decoding():
-        picture.fp.seek(0)
-        data = picture.fp.read()
+        data = _content(picture)
         # Of a PNG this may decode the picture, which closes the file.
         turned = picture.getexif().get(_ORIENTATION, 1)
-        array = imagecodecs.png_decode(data) if picture.format == "PNG" else imagecodecs.tiff_decode(data)
+        decoders = {"PNG": imagecodecs.png_decode, "JPEG2000": _decode_jpeg2000}
+        array = decoders.get(picture.format, imagecodecs.tiff_decode)(data)
     if getattr(picture, "tag_v2", {}).get(_PLANES) == 2 and array.ndim == 3:
         array = np.moveaxis(array, 0, -1)
     array = _with_channels(array)

@@ -19,8 +19,8 @@ def read_picture(path, channels=None, value_range=None):
     and inks (CMYK) become RGB, and an opacity that hides nothing is dropped. Files of any size are read.
 
     Args:
-        path: file that Pillow reads; PNG and TIFF of 16 bits of colour with imagecodecs; or a NumPy file
-            (.npy) of `(height, width)` or `(height, width, 1 or 3)`.
+        path: file that Pillow reads; PNG, TIFF and JPEG 2000 of 16 bits of colour with imagecodecs; or a
+            NumPy file (.npy) of `(height, width)` or `(height, width, 1 or 3)`.
         channels: 1 or 3 to convert to; any other number, or None, leaves grey files grey.
         value_range: `(low, high)` that a segmenter takes: 8 bits are brought to it, deeper values must lie
             within it; None leaves values as they are.

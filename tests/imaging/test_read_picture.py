@@ -1,5 +1,6 @@
 import builtins
 import io
+import struct
 import warnings
 
 import numpy as np
@@ -77,6 +78,82 @@ def test_sixteen_bits_of_colour_as_they_are(tmp_path, writer):
     luma = read_picture(path, 1)
     assert luma.dtype == np.uint16
     np.testing.assert_allclose(luma[..., 0], deep @ [0.299, 0.587, 0.114], atol=1)
+
+
+@pytest.mark.parametrize("name", ["a.jp2", "a.j2k"])
+@pytest.mark.parametrize("bits", [12, 16])
+def test_jpeg_2000_of_more_than_eight_bits_is_read_whole(tmp_path, bits, name):
+    imagecodecs = pytest.importorskip("imagecodecs")
+    path, spread = tmp_path / name, 2 ** (16 - bits)
+
+    def write(array):
+        path.write_bytes(imagecodecs.jpeg2k_encode(array, level=0, codecformat=name[2:], bitspersample=bits))
+
+    for channels in (1, 2, 3, 4):
+        deep = pixels(6, 8, channels, dtype="uint16") // spread
+        if channels in (2, 4):
+            deep[..., -1] = 2**bits - 1
+        write(deep.squeeze())
+        seen = deep[..., : channels - 1 + channels % 2]
+        assert np.array_equal(read_picture(path), seen * np.uint16(spread))
+    deep[2, 3, 3] -= 1
+    write(deep)
+    with pytest.raises(PictureError, match=r"must be opaque"):
+        read_picture(path)
+
+
+def test_jpeg_2000_of_eight_bits_is_read_as_before(tmp_path):
+    large = pixels(200, 300, 3)
+    path = saved(tmp_path, large, "a.jp2")
+    assert np.array_equal(read_picture(path), large)
+    content = path.read_bytes()
+    for length in (90, len(content) // 2):
+        path.write_bytes(content[:length])
+        with pytest.raises(PictureError, match=r"a\.jp2' must be a (whole|picture) file\. Received: "):
+            read_picture(path)
+
+
+def sgi(array, packed=False):
+    """An SGI file of 16 bits, each row and channel packed on its own or none."""
+    height, width, channels = array.shape
+    header = struct.pack(">hBBHHHH", 474, packed, 2, 3 if channels > 1 else 2, width, height, channels)
+    rows = [row.astype(">u2").tobytes() for row in np.moveaxis(array, -1, 0)[:, ::-1].reshape(-1, width)]
+    if packed:
+        rows = [struct.pack(">H", 0x80 | width) + row + bytes(2) for row in rows]
+        first = 512 + 8 * len(rows)
+        header = header.ljust(512, b"\0")
+        header += struct.pack(
+            f">{len(rows)}I", *(first + number * len(rows[0]) for number in range(len(rows)))
+        )
+        header += struct.pack(f">{len(rows)}I", *map(len, rows))
+    return header.ljust(512, b"\0") + b"".join(rows)
+
+
+DEEP = pixels(4, 6, 3, dtype="uint16")
+WOULD_BE_CUT = {
+    "binary.ppm": b"P6 6 4 65535\n" + DEEP.astype(">u2").tobytes(),
+    "of 10 bits.ppm": b"P6 6 4 1023\n" + (DEEP // 64).astype(">u2").tobytes(),
+    "text.ppm": b"P3 6 4 65535\n" + " ".join(map(str, DEEP.ravel())).encode(),
+    "plain.sgi": sgi(DEEP),
+    "packed.sgi": sgi(DEEP, packed=True),
+    "grey.sgi": sgi(DEEP[..., :1]),
+}
+
+
+@pytest.mark.parametrize("name", WOULD_BE_CUT)
+def test_what_would_be_cut_to_eight_bits_is_refused(tmp_path, name):
+    (tmp_path / name).write_bytes(WOULD_BE_CUT[name])
+    for function in (read_picture, inspect_picture):
+        with pytest.raises(PictureError, match=rf"{name}' must be a PNG, .* Received: {name[-3:].upper()}$"):
+            function(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.ppm", "a.sgi"])
+def test_their_eight_bits_are_read(tmp_path, name):
+    assert np.array_equal(read_picture(saved(tmp_path, COLOUR, name)), COLOUR)
+    if name == "a.ppm":
+        (tmp_path / name).write_bytes(b"P6 8 6 15\n" + (COLOUR // 16).tobytes())
+        assert np.array_equal(read_picture(tmp_path / name), COLOUR // 16 * 17)
 
 
 @pytest.mark.parametrize("size", [(3, 4), (3, 3)])
