@@ -87,11 +87,7 @@ def decode(picture):
         return _decode_deep_colour(picture)
     key = _grey_key(picture)
     with _decoding():
-        from PIL import ImageOps
-
-        picture.load()
-        # In place, since a copy of a large picture takes as much memory once more.
-        ImageOps.exif_transpose(picture, in_place=True)
+        load(picture)
         if key is not None:
             _check_opaque(np.asarray(picture) != key, True)
         elif picture.has_transparency_data:
@@ -110,6 +106,26 @@ def decode(picture):
     # Up to 8 bits Pillow swaps black and white by itself.
     swapped = array.dtype == np.uint16 and getattr(picture, "tag_v2", {}).get(_PHOTOMETRIC) == 0
     return 65535 - array if swapped else array
+
+
+def load(picture):
+    """Has Pillow decode a picture file, whatever its size, and turn it as its own tag says.
+
+    Args:
+        picture: what `open_picture` gave.
+
+    Raises:
+        Exception: what a decoder raises over a damaged file.
+    """
+    from PIL import ImageOps
+
+    if picture.format == "TIFF":
+        # Of TIFFs Pillow looks at the size once more before it makes room for them.
+        with _any_size():
+            picture.load_prepare()
+    picture.load()
+    # In place, since a copy of a large picture takes as much memory once more.
+    ImageOps.exif_transpose(picture, in_place=True)
 
 
 def as_channels(array, channels):

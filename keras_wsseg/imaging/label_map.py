@@ -4,7 +4,7 @@ import pathlib
 
 import numpy as np
 
-from keras_wsseg.imaging.decoding import check_single, open_picture, stored_grey, unreadable
+from keras_wsseg.imaging.decoding import check_single, load, open_picture, stored_grey, unreadable
 from keras_wsseg.imaging.numpy_file import read_numpy
 from keras_wsseg.imaging.palette import file_palette
 from keras_wsseg.imaging.picture_error import PictureError
@@ -160,10 +160,7 @@ def _from_picture(path):
         few_bits, spread, swapped = stored_grey(picture)
         bits = few_bits or _DEPTHS[picture.mode]
         try:
-            from PIL import ImageOps
-
-            picture.load()
-            ImageOps.exif_transpose(picture, in_place=True)
+            load(picture)
             array = np.asarray(picture)
         except Exception as error:
             raise unreadable(error) from error

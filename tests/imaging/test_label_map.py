@@ -73,6 +73,14 @@ def test_files_that_are_no_label_maps_are_named(tmp_path):
         read_label_map(tmp_path / "deep.png")
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_files_beyond_the_limit_of_pillow_are_read(tmp_path, monkeypatch, name):
+    labels = np.arange(48).reshape(6, 8).astype(np.uint8)
+    Image.fromarray(labels).save(tmp_path / name)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    assert np.array_equal(read_label_map(tmp_path / name), labels)
+
+
 def test_a_truncated_file_is_named(tmp_path):
     write_label_map(tmp_path / "a.png", np.random.default_rng(0).integers(0, 256, (64, 64)))
     whole = (tmp_path / "a.png").read_bytes()

@@ -341,13 +341,21 @@ def test_a_preview_beside_a_photograph_is_not_looked_at(tmp_path):
 
 def test_pictures_beyond_the_limit_of_pillow_are_read(tmp_path, monkeypatch):
     path, tall = saved(tmp_path, COLOUR), pixels(1100, 3, 3)
-    in_bands = saved(tmp_path, tall, "tall.png")
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    in_bands = [
+        saved(tmp_path, tall, "tall.png"),
+        saved(tmp_path, tall, "tall.tif"),
+        saved(tmp_path, tall, "packed.tif", compression="tiff_lzw"),
+        saved(tmp_path, tall[::-1, ::-1], "turned.tif", exif=exif),
+    ]
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert np.array_equal(read_picture(path), COLOUR)
         assert inspect_picture(path).size == (6, 8)
-        assert np.array_equal(read_picture(in_bands), tall)
+        for file in in_bands:
+            assert np.array_equal(read_picture(file), tall)
     assert Image.MAX_IMAGE_PIXELS == 10
     with pytest.raises(Image.DecompressionBombError):
         Image.open(path)
