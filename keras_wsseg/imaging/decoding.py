@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_wsseg.imaging.picture_error import PictureError, UnknownPictureError
 
-_ORIENTATION, _BITS, _PHOTOMETRIC, _SAMPLES, _PLANES = 0x0112, 258, 262, 277, 284
+_ORIENTATION, _ROWS, _BITS, _PHOTOMETRIC, _SAMPLES, _PLANES = 0x0112, 257, 258, 262, 277, 284
 _DEEP_GREY = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _GREY = ("1", "L", "LA", "La", *_DEEP_GREY, "F")
 # Grey of few bits, which Pillow spreads over 0 to 255: its bits, and what Pillow multiplies by.
@@ -120,6 +120,10 @@ def load(picture):
     from PIL import ImageOps
 
     if picture.format == "TIFF":
+        # Pillow leaves black what no strip covers, even where a damaged header claims a picture of gigabytes.
+        rows, covered = picture.tag_v2[_ROWS], max((tile[1][3] for tile in picture.tile), default=0)
+        if covered < rows:
+            raise OSError(f"{covered} of {rows} rows")
         # Of TIFFs Pillow looks at the size once more before it makes room for them.
         with _any_size():
             picture.load_prepare()

@@ -377,6 +377,17 @@ def test_a_cut_or_empty_file_is_one_sentence(tmp_path, name):
             assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_tiff_whose_strips_do_not_cover_it_is_no_whole_file(tmp_path, bits):
+    path = tmp_path / "a.tif"
+    tiff(pixels(6, 8, 1, dtype=f"uint{bits}"))(path)
+    content, rows = path.read_bytes(), struct.pack("<HHI2H", 257, 3, 1, 6, 0)
+    assert rows in content
+    path.write_bytes(content.replace(rows, struct.pack("<HHI2H", 257, 3, 1, 60_000, 0)))
+    with pytest.raises(PictureError, match=r"a\.tif' must be a whole file\. Received: 6 of 60000 rows"):
+        read_picture(path)
+
+
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_so_is_one_of_sixteen_bits_of_colour(tmp_path):
     path = tmp_path / "a.file"
