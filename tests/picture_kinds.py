@@ -99,7 +99,7 @@ LOSSY = {"quality": 100, "subsampling": 0}
 # One column of pixels is transparent, barely.
 GLASS, GLASS_16 = (np.where(np.arange(24) == 23, opaque - 1, opaque) for opaque in (255, 65535))
 DEEP, DEEP_GREY = (noise(16, 24, count, most=65535, dtype="uint16") for count in (3, 1))
-FLOAT = noise(16, 24, 1, most=1000) / np.float32(1000)
+FLOAT, FLOAT_COLOUR = (noise(16, 24, count, most=1000) / np.float32(1000) for count in (1, 3))
 
 INDICES = noise(16, 24, 1, most=3)
 PALETTE = noise(4, 3)
@@ -242,6 +242,16 @@ KINDS = [
     Kind("TIFF of 16 bits of colour", "deep.tiff", tiff(DEEP), DEEP),
     Kind("TIFF of 16 bits in planes", "planes.tiff", tiff(DEEP, planes=True), DEEP),
     Kind("TIFF of floating point", "float.tiff", saved(FLOAT), FLOAT),
+    Kind(
+        "TIFF of opaque grey of 16 bits", "opaque.tiff", tiff(with_opacity(DEEP_GREY, 65535), [2]), DEEP_GREY
+    ),
+    Kind(
+        "TIFF of transparent grey of 16 bits",
+        "glass.tiff",
+        tiff(with_opacity(DEEP_GREY, GLASS_16), [2]),
+        TRANSPARENT,
+    ),
+    Kind("TIFF of colour in floating point", "float3.tiff", tiff(FLOAT_COLOUR), FLOAT_COLOUR),
     Kind("TIFF of inks", "inks.tiff", saved(INKS, "CMYK"), INKED),
     Kind("TIFF of several pages", "pages.tiff", frames(COLOUR, OTHER), SEVERAL),
     Kind("TIFF with a channel of no meaning", "four.tiff", tiff(np.dstack([COLOUR, GREY]), [0]), CHANNELS),

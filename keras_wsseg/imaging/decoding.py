@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 
+from keras_wsseg.imaging.odd_tiff import OddTiff, odd_tiff
 from keras_wsseg.imaging.picture_error import PictureError, UnknownPictureError
 
 _ORIENTATION, _ROWS, _BITS, _PHOTOMETRIC, _SAMPLES, _PLANES = 0x0112, 257, 258, 262, 277, 284
@@ -29,11 +30,11 @@ def open_picture(source, formats=None):
         formats: names of Pillow's formats to try; by default all.
 
     Returns:
-        Pillow's image, not decoded.
+        Pillow's image, not decoded, or an `OddTiff`.
 
     Raises:
         ImportError: if Pillow is not installed.
-        PictureError: if it is no picture.
+        PictureError: if it is no picture, or a TIFF of a kind that is not read.
     """
     try:
         from PIL import Image
@@ -46,7 +47,12 @@ def open_picture(source, formats=None):
             return Image.open(source, formats=formats)
     # Decoders raise what they like over a broken file, a TypeError for one.
     except Exception as error:
-        raise unreadable(error) from error
+        reason = unreadable(error)
+        tiff = isinstance(reason, UnknownPictureError) and (formats is None or "TIFF" in formats)
+        picture = odd_tiff(source) if tiff else None
+        if picture is None:
+            raise reason from error
+        return picture
 
 
 def check_single(picture):
@@ -64,7 +70,7 @@ def check_single(picture):
     if picture.mode == "RGBX" or channels > len(picture.getbands()):
         raise PictureError(
             "must have one channel of grey or three of colour, and at most one of opacity beside them. "
-            f"Received: {max(channels, 4)} channels"
+            f"Received: {channels or 4} channels"
         )
 
 
@@ -80,7 +86,7 @@ def decode(picture):
         is turned, palettes and inks (CMYK) become RGB, opacity is dropped.
 
     Raises:
-        ImportError: if the picture has 16 bits of colour and imagecodecs is not installed.
+        ImportError: if imagecodecs is missing, and the picture has 16 bits of colour or is an `OddTiff`.
         PictureError: if it is damaged, has transparent pixels or values beyond 16 bits.
     """
     if _is_deep_colour(picture):
@@ -104,8 +110,7 @@ def decode(picture):
         array = array.astype(np.uint16)
     array = _with_channels(array)
     # Up to 8 bits Pillow swaps black and white by itself.
-    swapped = array.dtype == np.uint16 and getattr(picture, "tag_v2", {}).get(_PHOTOMETRIC) == 0
-    return 65535 - array if swapped else array
+    return 65535 - array if array.dtype == np.uint16 and _white_is_zero(picture) else array
 
 
 def load(picture):
@@ -210,6 +215,10 @@ def _raw_mode(picture):
     return args if isinstance(args, str) else str(args[0]) if args else ""
 
 
+def _white_is_zero(picture):
+    return getattr(picture, "tag_v2", {}).get(_PHOTOMETRIC) == 0
+
+
 def _grey_key(picture):
     """The value of a grey PNG that stands for transparent, as Pillow decodes it, or None.
 
@@ -245,7 +254,9 @@ def _eight_bits(picture):
 
 
 def _is_deep_colour(picture):
-    """Whether it has 16 bits of colour, or of grey with opacity, which Pillow would cut to 8."""
+    """Whether it has 16 bits of colour, or of grey with opacity, which Pillow cuts to 8 or does not know."""
+    if isinstance(picture, OddTiff):
+        return True
     if picture.format == "PNG":
         return any(str(tile.args).endswith(";16B") for tile in picture.tile) and picture.mode != "I;16"
     if picture.format == "JPEG2000":
@@ -304,9 +315,12 @@ def _decode_deep_colour(picture):
     try:
         import imagecodecs
     except ImportError as error:
-        raise ImportError(
-            "Pictures with 16 bits of colour need imagecodecs: `pip install imagecodecs`. Received: one"
-        ) from error
+        what = (
+            "TIFFs that Pillow does not know"
+            if isinstance(picture, OddTiff)
+            else "Pictures with 16 bits of colour"
+        )
+        raise ImportError(f"{what} need imagecodecs: `pip install imagecodecs`. Received: one") from error
     if picture.mode == "CMYK":
         raise PictureError("must have 8 bits for each ink (CMYK). Received: 16")
     with _decoding():
@@ -318,13 +332,19 @@ def _decode_deep_colour(picture):
     if getattr(picture, "tag_v2", {}).get(_PLANES) == 2 and array.ndim == 3:
         array = np.moveaxis(array, 0, -1)
     array = _with_channels(array)
-    if array.dtype != np.uint16 or sorted(array.shape[:2]) != sorted(picture.size):
+    if not (array.dtype in (np.uint8, np.uint16) or array.dtype.kind == "f") or (
+        sorted(array.shape[:2]) != sorted(picture.size)
+    ):
         raise PictureError(f"must have 8 or 16 bits a channel. Received: {array.dtype} of {array.shape}")
+    array = array.astype(np.float32) if array.dtype.kind == "f" else array
+    most = 1 if array.dtype.kind == "f" else np.iinfo(array.dtype).max
     if array.shape[-1] in (2, 4):
-        _check_opaque(array[..., -1], 65535)
+        _check_opaque(array[..., -1], most)
         array = array[..., :-1]
     elif "transparency" in picture.info:
         _check_opaque(np.any(array != picture.info["transparency"], axis=-1), True)
+    if _white_is_zero(picture) and array.dtype.kind == "u":
+        array = most - array
     return np.ascontiguousarray(_turned(array, turned))
 
 

@@ -26,6 +26,21 @@ def pixels(*shape, seed=0, dtype="uint8"):
     return np.random.default_rng(seed).integers(0, np.iinfo(dtype).max + 1, shape, dtype=dtype)
 
 
+def turned(seen, orientation):
+    """The pixels that a file stores, whose tag makes viewers show `seen`."""
+    stored = {
+        1: seen,
+        2: seen[:, ::-1],
+        3: seen[::-1, ::-1],
+        4: seen[::-1],
+        5: seen.swapaxes(0, 1),
+        6: np.rot90(seen),
+        7: np.rot90(seen, 2).swapaxes(0, 1),
+        8: np.rot90(seen, -1),
+    }[orientation]
+    return np.ascontiguousarray(stored)
+
+
 RAMP = np.arange(48, dtype=np.uint8).reshape(6, 8)
 COLOUR = np.stack([RAMP, RAMP + 50, RAMP + 100], axis=-1)
 BYTES = (0, 255)
@@ -165,6 +180,60 @@ def test_a_tiff_holds_its_channels_one_behind_the_other(tmp_path, size):
         assert np.array_equal(read_picture(tmp_path / "a.tif"), deep[..., :3])
 
 
+ODD = {
+    "16 bits of grey with opacity": (pixels(6, 8, 2, dtype="uint16"), {"meanings": [2]}),
+    "with opacity in planes": (pixels(6, 8, 2, dtype="uint16"), {"meanings": [1], "planes": True}),
+    "opacity and white as zero": (pixels(6, 8, 2, dtype="uint16"), {"meanings": [2], "photometric": 0}),
+    "8 bits and white as zero": (pixels(6, 8, 2), {"meanings": [2], "photometric": 0}),
+    "big-endian and white as zero": (pixels(6, 8, 1, dtype="uint16"), {"order": ">", "photometric": 0}),
+    "floating point of colour": (np.random.default_rng(0).random((6, 8, 3), "float32"), {}),
+    "in planes": (np.random.default_rng(0).random((6, 8, 3), "float32"), {"planes": True}),
+    "with opacity": (np.random.default_rng(0).random((6, 8, 4), "float32"), {"meanings": [2]}),
+    "double precision": (np.random.default_rng(0).random((6, 8, 1)), {}),
+    "half precision": (np.random.default_rng(0).random((6, 8, 3)).astype("float16"), {"order": ">"}),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_tiffs_that_pillow_does_not_know(tmp_path, kind, orientation):
+    array, options = ODD[kind]
+    path, array = tmp_path / "a.tif", array.copy()
+    most = np.iinfo(array.dtype).max if array.dtype.kind == "u" else 1
+    opacity = array[..., array.shape[-1] - 1 + array.shape[-1] % 2 :]
+    opacity[:] = most
+    tiff(turned(array, orientation), orientation=orientation, **options)(path)
+    with pytest.raises(Image.UnidentifiedImageError):
+        Image.open(path)
+    seen = array[..., : array.shape[-1] - opacity.shape[-1]]
+    seen = most - seen if options.get("photometric") == 0 else seen
+    read = read_picture(path)
+    assert read.dtype == (np.float32 if array.dtype.kind == "f" else array.dtype)
+    assert np.array_equal(read, seen.astype(read.dtype))
+    assert inspect_picture(path).size == (6, 8)
+    if opacity.size:
+        opacity[2, 3] *= array.dtype.type(0.5) if array.dtype.kind == "f" else 0
+        tiff(array, **options)(path)
+        with pytest.raises(PictureError, match=r"a\.tif' must be opaque"):
+            read_picture(path)
+
+
+@pytest.mark.parametrize(
+    ("array", "options", "received"),
+    [
+        (np.zeros((4, 6, 3), "uint32"), {}, "32 bits, sample format 1, photometric interpretation 2"),
+        (np.zeros((4, 6, 1), "uint16"), {"photometric": 3}, "16 bits, .* photometric interpretation 3"),
+        (np.zeros((4, 6, 3), "uint16"), {"photometric": 32803}, "16 bits, .* interpretation 32803"),
+        (np.zeros((4, 6, 2), "uint16"), {"meanings": [0]}, "2 channels"),
+        (np.zeros((4, 6, 5), "uint16"), {"meanings": [2, 0]}, "5 channels"),
+    ],
+)
+def test_tiffs_that_are_not_read_say_why(tmp_path, array, options, received):
+    tiff(array, **options)(tmp_path / "a.tif")
+    with pytest.raises(PictureError, match=rf"a\.tif' must .* Received: {received}$"):
+        read_picture(tmp_path / "a.tif")
+
+
 @pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
 def test_white_is_zero(tmp_path, bits):
     most = 2**bits - 1
@@ -214,7 +283,7 @@ def test_a_grey_that_stands_for_transparent_is_seen(tmp_path, bits):
             read_picture(path)
 
 
-def test_sixteen_bits_of_colour_say_what_they_need(tmp_path, monkeypatch):
+def test_pictures_say_what_they_need(tmp_path, monkeypatch):
     path = tmp_path / "a.png"
     deep_png(pixels(6, 8, 3, dtype="uint16"))(path)
     found = builtins.__import__
@@ -227,21 +296,9 @@ def test_sixteen_bits_of_colour_say_what_they_need(tmp_path, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ImportError, match="16 bits of colour need imagecodecs: `pip install imagecodecs`"):
         read_picture(path)
-
-
-def turned(seen, orientation):
-    """The pixels that a file stores, whose tag makes viewers show `seen`."""
-    stored = {
-        1: seen,
-        2: seen[:, ::-1],
-        3: seen[::-1, ::-1],
-        4: seen[::-1],
-        5: seen.swapaxes(0, 1),
-        6: np.rot90(seen),
-        7: np.rot90(seen, 2).swapaxes(0, 1),
-        8: np.rot90(seen, -1),
-    }[orientation]
-    return np.ascontiguousarray(stored)
+    tiff(pixels(6, 8, 3).astype("float32"))(path)
+    with pytest.raises(ImportError, match="TIFFs that Pillow does not know need imagecodecs: `pip install "):
+        read_picture(path)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -410,8 +467,12 @@ def test_garbage_in_a_picture_never_says_anything_else(tmp_path):
             Image.fromarray(pixels(32, 32, 3)).save(file, form, exif=exif)
             contents.append(file.getvalue())
     path = tmp_path / "a.file"
-    for writer in (deep_png, tiff):
-        writer(pixels(16, 16, 3, dtype="uint16"))(path)
+    for write in (
+        deep_png(pixels(16, 16, 3, dtype="uint16")),
+        tiff(pixels(16, 16, 3, dtype="uint16")),
+        tiff(pixels(16, 8, 2, dtype="uint16"), [2]),
+    ):
+        write(path)
         contents.append(path.read_bytes())
     for content in contents:
         content = np.frombuffer(content, "uint8")
