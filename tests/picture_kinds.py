@@ -108,6 +108,8 @@ PLTE = (b"PLTE", PALETTE.tobytes())
 PLTE_UNUSED = [(b"PLTE", PALETTE.tobytes() + bytes(3)), (b"tRNS", b"\xff\xff\xff\xff\0")]
 # Black is transparent.
 KEY = (b"tRNS", bytes(6))
+# So is a grey of 1.
+GREY_KEY = (b"tRNS", b"\0\1")
 WITHOUT_BLACK, WITH_BLACK = np.maximum(COLOUR, 1), COLOUR * (np.arange(24) > 0)[:, None]
 
 # Multiples of 5 times 102 / 255 are whole, so that nobody rounds.
@@ -140,6 +142,19 @@ KINDS = [
     Kind("transparent grey", "grey_glass.png", saved(with_opacity(GREY, GLASS)), TRANSPARENT),
     Kind("colour that is transparent", "key.png", png(WITH_BLACK, 8, 2, [KEY]), TRANSPARENT),
     Kind("no pixel of that colour", "no_key.png", png(WITHOUT_BLACK, 8, 2, [KEY]), WITHOUT_BLACK),
+    Kind("grey that is transparent", "grey_key.png", png(GREY % 4, 2, 0, [GREY_KEY]), TRANSPARENT),
+    Kind(
+        "no pixel of that grey",
+        "no_grey_key.png",
+        png(GREY % 4 // 2 * 2, 2, 0, [GREY_KEY]),
+        GREY % 4 // 2 * 170,
+    ),
+    Kind(
+        "grey of 16 bits that is transparent",
+        "key16.png",
+        png(DEEP_GREY // 256, 16, 0, [GREY_KEY]),
+        TRANSPARENT,
+    ),
     Kind("palette", "palette.png", saved(INDICES, "P", PALETTE), SEEN),
     Kind("palette of 2 bits", "palette2.png", png(INDICES, 2, 3, [PLTE]), SEEN),
     Kind(
