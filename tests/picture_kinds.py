@@ -99,7 +99,7 @@ LOSSY = {"quality": 100, "subsampling": 0}
 # One column of pixels is transparent, barely.
 GLASS, GLASS_16 = (np.where(np.arange(24) == 23, opaque - 1, opaque) for opaque in (255, 65535))
 DEEP, DEEP_GREY = (noise(16, 24, count, most=65535, dtype="uint16") for count in (3, 1))
-FLOAT = noise(16, 24, 1, most=1000) / np.float32(1000)
+FLOAT, FLOAT_COLOUR = (noise(16, 24, count, most=1000) / np.float32(1000) for count in (1, 3))
 
 INDICES = noise(16, 24, 1, most=3)
 PALETTE = noise(4, 3)
@@ -108,6 +108,8 @@ PLTE = (b"PLTE", PALETTE.tobytes())
 PLTE_UNUSED = [(b"PLTE", PALETTE.tobytes() + bytes(3)), (b"tRNS", b"\xff\xff\xff\xff\0")]
 # Black is transparent.
 KEY = (b"tRNS", bytes(6))
+# So is a grey of 1.
+GREY_KEY = (b"tRNS", b"\0\1")
 WITHOUT_BLACK, WITH_BLACK = np.maximum(COLOUR, 1), COLOUR * (np.arange(24) > 0)[:, None]
 
 # Multiples of 5 times 102 / 255 are whole, so that nobody rounds.
@@ -140,6 +142,19 @@ KINDS = [
     Kind("transparent grey", "grey_glass.png", saved(with_opacity(GREY, GLASS)), TRANSPARENT),
     Kind("colour that is transparent", "key.png", png(WITH_BLACK, 8, 2, [KEY]), TRANSPARENT),
     Kind("no pixel of that colour", "no_key.png", png(WITHOUT_BLACK, 8, 2, [KEY]), WITHOUT_BLACK),
+    Kind("grey that is transparent", "grey_key.png", png(GREY % 4, 2, 0, [GREY_KEY]), TRANSPARENT),
+    Kind(
+        "no pixel of that grey",
+        "no_grey_key.png",
+        png(GREY % 4 // 2 * 2, 2, 0, [GREY_KEY]),
+        GREY % 4 // 2 * 170,
+    ),
+    Kind(
+        "grey of 16 bits that is transparent",
+        "key16.png",
+        png(DEEP_GREY // 256, 16, 0, [GREY_KEY]),
+        TRANSPARENT,
+    ),
     Kind("palette", "palette.png", saved(INDICES, "P", PALETTE), SEEN),
     Kind("palette of 2 bits", "palette2.png", png(INDICES, 2, 3, [PLTE]), SEEN),
     Kind(
@@ -232,8 +247,26 @@ KINDS = [
     Kind("grey BMP", "grey.bmp", saved(GREY), GREY),
     Kind("TIFF", "colour.tiff", saved(COLOUR), COLOUR),
     Kind("TIFF of 16 bits of grey", "grey16.tiff", saved(DEEP_GREY), DEEP_GREY),
+    Kind("TIFF that has white as zero", "white.tiff", tiff(GREY, photometric=0), 255 - GREY),
+    Kind(
+        "TIFF of 16 bits that has white as zero",
+        "white16.tiff",
+        tiff(DEEP_GREY, photometric=0),
+        65535 - DEEP_GREY,
+    ),
     Kind("TIFF of 16 bits of colour", "deep.tiff", tiff(DEEP), DEEP),
+    Kind("TIFF of 16 bits in planes", "planes.tiff", tiff(DEEP, planes=True), DEEP),
     Kind("TIFF of floating point", "float.tiff", saved(FLOAT), FLOAT),
+    Kind(
+        "TIFF of opaque grey of 16 bits", "opaque.tiff", tiff(with_opacity(DEEP_GREY, 65535), [2]), DEEP_GREY
+    ),
+    Kind(
+        "TIFF of transparent grey of 16 bits",
+        "glass.tiff",
+        tiff(with_opacity(DEEP_GREY, GLASS_16), [2]),
+        TRANSPARENT,
+    ),
+    Kind("TIFF of colour in floating point", "float3.tiff", tiff(FLOAT_COLOUR), FLOAT_COLOUR),
     Kind("TIFF of inks", "inks.tiff", saved(INKS, "CMYK"), INKED),
     Kind("TIFF of several pages", "pages.tiff", frames(COLOUR, OTHER), SEVERAL),
     Kind("TIFF with a channel of no meaning", "four.tiff", tiff(np.dstack([COLOUR, GREY]), [0]), CHANNELS),

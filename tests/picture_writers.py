@@ -87,8 +87,7 @@ def png(samples, bits, colour_type, before=(), after=()):
     if bits == 16:
         rows = samples.astype(">u2").reshape(height, -1).view("uint8")
     else:
-        each = np.unpackbits(samples.astype("uint8").reshape(height, -1, 1), axis=-1)[..., 8 - bits :]
-        rows = np.packbits(each.reshape(height, -1), axis=-1)
+        rows = packed(samples, bits)
     header = struct.pack(">2I5B", width, height, bits, colour_type, 0, 0, 0)
     pixels = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
     chunks = [(b"IHDR", header), *before, (b"IDAT", pixels), *after, (b"IEND", b"")]
@@ -105,28 +104,42 @@ def png(samples, bits, colour_type, before=(), after=()):
     return write
 
 
-def tiff(samples, meanings=(), orientation=1):
+def packed(samples, bits):
+    """Rows of bytes that hold samples of fewer bits."""
+    each = np.unpackbits(samples.astype("uint8").reshape(len(samples), -1, 1), axis=-1)[..., 8 - bits :]
+    return np.packbits(each.reshape(len(samples), -1), axis=-1)
+
+
+def tiff(samples, meanings=(), orientation=1, photometric=None, planes=False, bits=None, order="<"):
     """A TIFF of samples that Pillow does not write.
 
     Args:
         samples: `(height, width, samples)`, unsigned or floating point.
         meanings: of the samples beyond grey or colour, as the tag ExtraSamples numbers them.
         orientation: as EXIF numbers it.
+        photometric: as the tag PhotometricInterpretation numbers it; by default black is zero, or RGB.
+        planes: whether the channels lie one behind the other.
+        bits: of a sample, where they are fewer than 8.
+        order: of the bytes, `"<"` or `">"`.
     """
     height, width, count = samples.shape
-    data = samples.astype(samples.dtype.newbyteorder("<")).tobytes()
+    samples = samples if bits is None else packed(samples, bits)
+    stored = samples.astype(samples.dtype.newbyteorder(order))
+    strips = [stored[..., number].tobytes() for number in range(count)] if planes else [stored.tobytes()]
+    data = b"".join(strips)
     data += b"\0" * (len(data) % 2)
     fields = {
         256: [width],
         257: [height],
-        258: [samples.itemsize * 8] * count,
+        258: [bits or samples.itemsize * 8] * count,
         259: [1],
-        262: [2 if count - len(meanings) == 3 else 1],
-        273: [8],
+        262: [(2 if count - len(meanings) == 3 else 1) if photometric is None else photometric],
+        273: [8 + number * len(strips[0]) for number in range(len(strips))],
         274: [orientation],
         277: [count],
         278: [height],
-        279: [len(data)],
+        279: [len(strip) for strip in strips],
+        284: [2 if planes else 1],
         339: [3 if samples.dtype.kind == "f" else 1] * count,
     }
     if meanings:
@@ -134,19 +147,19 @@ def tiff(samples, meanings=(), orientation=1):
     directory = 8 + len(data)
     entries, beyond = b"", b""
     for tag, values in sorted(fields.items()):
-        packed = struct.pack(f"<{len(values)}H", *values)
-        if len(packed) > 4:
+        value = struct.pack(f"{order}{len(values)}H", *values)
+        if len(value) > 4:
             place = directory + 2 + 12 * len(fields) + 4 + len(beyond)
-            packed, beyond = struct.pack("<I", place), beyond + packed
-        entries += struct.pack("<HHI", tag, SHORT, len(values)) + packed.ljust(4, b"\0")
+            value, beyond = struct.pack(f"{order}I", place), beyond + value
+        entries += struct.pack(f"{order}HHI", tag, SHORT, len(values)) + value.ljust(4, b"\0")
 
     def write(path):
         path.write_bytes(
-            struct.pack("<2sHI", b"II", 42, directory)
+            struct.pack(f"{order}2sHI", b"II" if order == "<" else b"MM", 42, directory)
             + data
-            + struct.pack("<H", len(fields))
+            + struct.pack(f"{order}H", len(fields))
             + entries
-            + struct.pack("<I", 0)
+            + struct.pack(f"{order}I", 0)
             + beyond
         )
 
@@ -157,3 +170,28 @@ def exif(orientation, kind=SHORT):
     """The bytes of an EXIF block that says nothing but the orientation, as a number of the given kind."""
     value = struct.pack(">HH", orientation, 0) if kind == SHORT else struct.pack(">I", orientation)
     return struct.pack(">2sHIHHHI", b"MM", 42, 8, 1, ORIENTATION, kind, 1) + value + struct.pack(">I", 0)
+
+
+def numpy_header(text):
+    """A NumPy file of nothing but a header."""
+
+    def write(path):
+        header = text.encode().ljust(117) + b"\n"
+        path.write_bytes(b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header)
+
+    return write
+
+
+def renamed_archive(path):
+    with path.open("wb") as file:
+        np.savez(file, a=np.zeros((2, 2), "uint8"))
+
+
+# Writers of NumPy files that hold no array, by words of what is said about them.
+NO_ARRAYS = {
+    "an archive": renamed_archive,
+    "Unable to allocate": numpy_header(
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (10000000, 10000000), }"
+    ),
+    "multi-line": numpy_header("{'descr': '<f8', 'fortran_order': False, 'shape': (1, 2"),
+}

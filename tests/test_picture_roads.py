@@ -137,7 +137,8 @@ A picture file means the same in training, in `keras-wsseg evaluate` and `predic
 the service and in the page for browsers:
 
 - **Depth.** 8 bits, 16 bits and float32 are kept. 8 bits are brought to the segmenter's value range by their
-  share of 255; deeper values are taken as they are and must lie within it.
+  share of 255; deeper values are taken as they are and must lie within it. More than 8 bits of colour are
+  read from PNG, TIFF and JPEG 2000, and refused in PPM and SGI.
 - **Alpha.** An alpha channel that hides nothing is dropped; a picture with any transparent pixel is refused.
 - **Pages.** Animations, stacks and pages are refused; the previews behind a photograph (MPO) are no pages.
 - **Bands.** One channel is grey and three are colour; a file with further channels is refused.
@@ -148,7 +149,7 @@ the service and in the page for browsers:
 - **Size.** Files that the user names may have any size; the service has its own limit.
 
 Label maps hold ids in one channel or a palette, in a lossless file; grey of 1, 2, 4, 8 or 16 bits is read as
-it is stored, and all files of a folder must have the same bits.
+it is stored, also in a TIFF that has white as zero, and all files of a folder must have the same bits.
 
 ✓: the pixels as they are seen, in the depth of the file. Anything else is refused in one sentence before any
 work is done, for the reason given here. GIF and MPO are read by `predict` where they are named, and not

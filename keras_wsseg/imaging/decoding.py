@@ -1,16 +1,21 @@
 """From an opened picture file to its pixels, by the one rule that all roads follow."""
 
 import contextlib
+import re
 import threading
-import warnings
 
 import numpy as np
 
+from keras_wsseg.imaging.odd_tiff import OddTiff, odd_tiff
 from keras_wsseg.imaging.picture_error import PictureError, UnknownPictureError
 
-_ORIENTATION, _BITS, _SAMPLES = 0x0112, 258, 277
+_ORIENTATION, _ROWS, _BITS, _PHOTOMETRIC, _SAMPLES, _PLANES = 0x0112, 257, 258, 262, 277, 284
 _DEEP_GREY = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _GREY = ("1", "L", "LA", "La", *_DEEP_GREY, "F")
+# Grey of few bits, which Pillow spreads over 0 to 255: its bits, and what Pillow multiplies by.
+_SPREAD = {"L;2": (2, 85), "L;4": (4, 17)}
+# How the codestream of a JPEG 2000 begins.
+_SIZ = b"\xff\x4f\xff\x51"
 # Rows brought over at once, so that a large picture does not need many times its memory.
 _BAND = 1024
 _LIMIT = threading.Lock()
@@ -25,11 +30,11 @@ def open_picture(source, formats=None):
         formats: names of Pillow's formats to try; by default all.
 
     Returns:
-        Pillow's image, not decoded.
+        Pillow's image, not decoded, or an `OddTiff`.
 
     Raises:
         ImportError: if Pillow is not installed.
-        PictureError: if it is no picture.
+        PictureError: if it is no picture, or a TIFF of a kind that is not read.
     """
     try:
         from PIL import Image
@@ -38,16 +43,16 @@ def open_picture(source, formats=None):
             "Picture files need Pillow: `pip install pillow`, or pass an array. Received: a file"
         ) from error
     try:
-        # Pillow's limit is one for the process, and meant for files of strangers.
-        with _LIMIT, warnings.catch_warnings():
-            limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-            try:
-                return Image.open(source, formats=formats)
-            finally:
-                Image.MAX_IMAGE_PIXELS = limit
+        with _any_size():
+            return Image.open(source, formats=formats)
     # Decoders raise what they like over a broken file, a TypeError for one.
     except Exception as error:
-        raise unreadable(error) from error
+        reason = unreadable(error)
+        tiff = isinstance(reason, UnknownPictureError) and (formats is None or "TIFF" in formats)
+        picture = odd_tiff(source) if tiff else None
+        if picture is None:
+            raise reason from error
+        return picture
 
 
 def check_single(picture):
@@ -65,7 +70,7 @@ def check_single(picture):
     if picture.mode == "RGBX" or channels > len(picture.getbands()):
         raise PictureError(
             "must have one channel of grey or three of colour, and at most one of opacity beside them. "
-            f"Received: {max(channels, 4)} channels"
+            f"Received: {channels or 4} channels"
         )
 
 
@@ -81,18 +86,17 @@ def decode(picture):
         is turned, palettes and inks (CMYK) become RGB, opacity is dropped.
 
     Raises:
-        ImportError: if the picture has 16 bits of colour and imagecodecs is not installed.
+        ImportError: if imagecodecs is missing, and the picture has 16 bits of colour or is an `OddTiff`.
         PictureError: if it is damaged, has transparent pixels or values beyond 16 bits.
     """
     if _is_deep_colour(picture):
         return _decode_deep_colour(picture)
+    key = _grey_key(picture)
     with _decoding():
-        from PIL import ImageOps
-
-        picture.load()
-        # In place, since a copy of a large picture takes as much memory once more.
-        ImageOps.exif_transpose(picture, in_place=True)
-        if picture.has_transparency_data:
+        load(picture)
+        if key is not None:
+            _check_opaque(np.asarray(picture) != key, True)
+        elif picture.has_transparency_data:
             _check_opaque(np.asarray(picture.convert("RGBA").getchannel("A")), 255)
         if picture.mode in (*_DEEP_GREY, "F"):
             array = np.asarray(picture)
@@ -104,7 +108,33 @@ def decode(picture):
                 f"must have at most 16 bits a pixel. Received: values from {array.min()} to {array.max()}"
             )
         array = array.astype(np.uint16)
-    return _with_channels(array)
+    array = _with_channels(array)
+    # Up to 8 bits Pillow swaps black and white by itself.
+    return 65535 - array if array.dtype == np.uint16 and _white_is_zero(picture) else array
+
+
+def load(picture):
+    """Has Pillow decode a picture file, whatever its size, and turn it as its own tag says.
+
+    Args:
+        picture: what `open_picture` gave.
+
+    Raises:
+        Exception: what a decoder raises over a damaged file.
+    """
+    from PIL import ImageOps
+
+    if picture.format == "TIFF":
+        # Pillow leaves black what no strip covers, even where a damaged header claims a picture of gigabytes.
+        rows, covered = picture.tag_v2[_ROWS], max((tile[1][3] for tile in picture.tile), default=0)
+        if covered < rows:
+            raise OSError(f"{covered} of {rows} rows")
+        # Of TIFFs Pillow looks at the size once more before it makes room for them.
+        with _any_size():
+            picture.load_prepare()
+    picture.load()
+    # In place, since a copy of a large picture takes as much memory once more.
+    ImageOps.exif_transpose(picture, in_place=True)
 
 
 def as_channels(array, channels):
@@ -124,6 +154,21 @@ def as_channels(array, channels):
     return array
 
 
+def stored_grey(picture):
+    """How a file that is not decoded yet holds its grey.
+
+    Args:
+        picture: what `open_picture` gave.
+
+    Returns:
+        `(bits, factor, swapped)`: bits of a pixel where they are fewer than 8, else None; what Pillow
+        multiplies them by; and whether it swaps black and white, since the TIFF has white as zero.
+    """
+    kind, _, how = _raw_mode(picture).partition(";")
+    depth = how.rstrip("IR")
+    return *_SPREAD.get(f"{kind};{depth}", (None, 1)), picture.format == "TIFF" and "I" in how
+
+
 def unreadable(error):
     """The `PictureError` for what a decoder said, in one line."""
     if type(error).__name__ == "UnidentifiedImageError":
@@ -131,6 +176,19 @@ def unreadable(error):
     return PictureError(
         f"must be a whole file. Received: {' '.join(str(error).split()) or type(error).__name__}"
     )
+
+
+@contextlib.contextmanager
+def _any_size():
+    from PIL import Image
+
+    # Pillow's limit is one for the process, and meant for files of strangers.
+    with _LIMIT:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
 
 
 @contextlib.contextmanager
@@ -152,6 +210,28 @@ def _has_second_frame(picture):
     return True
 
 
+def _raw_mode(picture):
+    args = picture.tile[0].args if picture.tile else ""
+    return args if isinstance(args, str) else str(args[0]) if args else ""
+
+
+def _white_is_zero(picture):
+    return getattr(picture, "tag_v2", {}).get(_PHOTOMETRIC) == 0
+
+
+def _grey_key(picture):
+    """The value of a grey PNG that stands for transparent, as Pillow decodes it, or None.
+
+    Pillow itself compares it with values that it has spread, and does not look at 16 bits.
+    """
+    key = picture.info.get("transparency")
+    if picture.format != "PNG" or picture.mode not in ("L", "I;16") or not isinstance(key, int):
+        return None
+    bits, factor, _ = stored_grey(picture)
+    # The standard has decoders leave out the bits that a pixel has not.
+    return (key & (1 << (bits or (8 if picture.mode == "L" else 16))) - 1) * factor
+
+
 def _check_opaque(opacity, opaque):
     if opacity.size and opacity.min() < opaque:
         raise PictureError("must be opaque: paste it onto a background first. Received: transparent pixels")
@@ -163,42 +243,108 @@ def _eight_bits(picture):
     array = np.empty((picture.height, picture.width, len(mode)), np.uint8)
     for first in range(0, picture.height, _BAND):
         last = min(first + _BAND, picture.height)
-        band = picture if picture.height <= _BAND else picture.crop((0, first, picture.width, last))
+        if picture.height <= _BAND:
+            band = picture
+        else:
+            # Pillow holds a part of a picture to its limit too.
+            with _any_size():
+                band = picture.crop((0, first, picture.width, last))
         array[first:last] = _with_channels(np.asarray(band.convert(mode)))
     return array
 
 
 def _is_deep_colour(picture):
-    """Whether it has 16 bits of colour, or of grey with opacity, which Pillow would cut to 8."""
+    """Whether it has 16 bits of colour, or of grey with opacity, which Pillow cuts to 8 or does not know."""
+    if isinstance(picture, OddTiff):
+        return True
     if picture.format == "PNG":
         return any(str(tile.args).endswith(";16B") for tile in picture.tile) and picture.mode != "I;16"
+    if picture.format == "JPEG2000":
+        with _decoding():
+            return picture.mode not in ("L", "I;16") and max(_jpeg2000_bits(_content(picture))) > 8
+    args = picture.tile[0].args if picture.tile else ()
+    if picture.format == "PPM":
+        return picture.mode != "I" and isinstance(args, tuple) and args[1] > 255
+    if picture.format == "SGI":
+        return picture.tile[0][0] == "SGI16" or args[-1] == 2
     bits = getattr(picture, "tag_v2", {}).get(_BITS, ())
     return len(bits) > 1 and max(bits) > 8
 
 
+def _content(picture):
+    picture.fp.seek(0)
+    return picture.fp.read()
+
+
+def _jpeg2000_bits(data):
+    """The bits of each channel."""
+    count = data.index(_SIZ) + 40
+    first, end = count + 2, count + 2 + 3 * int.from_bytes(data[count : count + 2], "big")
+    return [(bits & 0x7F) + 1 for bits in data[first:end:3]]
+
+
+def _decode_jpeg2000(data):
+    from imagecodecs import jpeg2k_decode
+
+    spaces = [
+        int.from_bytes(space, "big")
+        for space in re.findall(rb"colr\x01..(....)", data[: data.index(_SIZ)], re.S)
+    ]
+    bits = set(_jpeg2000_bits(data))
+    if not set(spaces) <= {16, 17} or len(bits) > 1:
+        raise PictureError(
+            "must have sRGB or grey of one depth where a JPEG 2000 has more than 8 bits. "
+            f"Received: {sorted(bits)} bits, colour spaces {spaces}"
+        )
+    array, shift = jpeg2k_decode(data), 16 - bits.pop()
+    if array.dtype != np.uint16:
+        return array
+    # As Pillow brings grey of 12 bits to 16, which leaves what is opaque below 65535.
+    array = array << shift
+    if array.ndim == 3 and array.shape[-1] in (2, 4):
+        array[..., -1] |= (1 << shift) - 1
+    return array
+
+
 def _decode_deep_colour(picture):
+    if picture.format in ("PPM", "SGI"):
+        raise PictureError(
+            "must be a PNG, TIFF or JPEG 2000 to have more than 8 bits a channel of colour. "
+            f"Received: {picture.format}"
+        )
     try:
         import imagecodecs
     except ImportError as error:
-        raise ImportError(
-            "Pictures with 16 bits of colour need imagecodecs: `pip install imagecodecs`. Received: one"
-        ) from error
+        what = (
+            "TIFFs that Pillow does not know"
+            if isinstance(picture, OddTiff)
+            else "Pictures with 16 bits of colour"
+        )
+        raise ImportError(f"{what} need imagecodecs: `pip install imagecodecs`. Received: one") from error
     if picture.mode == "CMYK":
         raise PictureError("must have 8 bits for each ink (CMYK). Received: 16")
     with _decoding():
-        picture.fp.seek(0)
-        data = picture.fp.read()
+        data = _content(picture)
         # Of a PNG this may decode the picture, which closes the file.
         turned = picture.getexif().get(_ORIENTATION, 1)
-        array = imagecodecs.png_decode(data) if picture.format == "PNG" else imagecodecs.tiff_decode(data)
+        decoders = {"PNG": imagecodecs.png_decode, "JPEG2000": _decode_jpeg2000}
+        array = decoders.get(picture.format, imagecodecs.tiff_decode)(data)
+    if getattr(picture, "tag_v2", {}).get(_PLANES) == 2 and array.ndim == 3:
+        array = np.moveaxis(array, 0, -1)
     array = _with_channels(array)
-    if array.dtype != np.uint16 or sorted(array.shape[:2]) != sorted(picture.size):
+    if not (array.dtype in (np.uint8, np.uint16) or array.dtype.kind == "f") or (
+        sorted(array.shape[:2]) != sorted(picture.size)
+    ):
         raise PictureError(f"must have 8 or 16 bits a channel. Received: {array.dtype} of {array.shape}")
+    array = array.astype(np.float32) if array.dtype.kind == "f" else array
+    most = 1 if array.dtype.kind == "f" else np.iinfo(array.dtype).max
     if array.shape[-1] in (2, 4):
-        _check_opaque(array[..., -1], 65535)
+        _check_opaque(array[..., -1], most)
         array = array[..., :-1]
     elif "transparency" in picture.info:
         _check_opaque(np.any(array != picture.info["transparency"], axis=-1), True)
+    if _white_is_zero(picture) and array.dtype.kind == "u":
+        array = most - array
     return np.ascontiguousarray(_turned(array, turned))
 
 

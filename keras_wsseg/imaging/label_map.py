@@ -5,15 +5,13 @@ import pathlib
 import numpy as np
 
 from keras_wsseg.arguments import check_integer
-from keras_wsseg.imaging.decoding import check_single, open_picture, unreadable
+from keras_wsseg.imaging.decoding import check_single, load, open_picture, stored_grey, unreadable
 from keras_wsseg.imaging.numpy_file import read_numpy
 from keras_wsseg.imaging.palette import file_palette
 from keras_wsseg.imaging.picture_error import PictureError
 from keras_wsseg.imaging.replaced import replaced
 
 _DEPTHS = {"1": 1, "L": 8, "P": 8, "I;16": 16, "I;16B": 16, "I;16L": 16, "I;16N": 16, "I": 32}
-# Grey of 2 and 4 bits, which Pillow spreads over 0 to 255, and what it multiplies by.
-_SPREAD = {"L;2": (2, 85), "L;4": (4, 17)}
 
 
 def check_label_map(labels, name="labels"):
@@ -162,18 +160,15 @@ def _from_picture(path):
         check_single(picture)
         if picture.mode not in _DEPTHS:
             raise PictureError(f"must have one channel of ids or a palette. Received: mode {picture.mode!r}")
-        stored = picture.tile[0].args if picture.tile else ""
-        stored = stored if isinstance(stored, str) else (stored or ("",))[0]
-        bits, spread = _SPREAD.get(stored, (_DEPTHS[picture.mode], 1))
+        few_bits, spread, swapped = stored_grey(picture)
+        bits = few_bits or _DEPTHS[picture.mode]
         try:
-            from PIL import ImageOps
-
-            picture.load()
-            ImageOps.exif_transpose(picture, in_place=True)
+            load(picture)
             array = np.asarray(picture)
         except Exception as error:
             raise unreadable(error) from error
-    return (array.astype(np.uint8) if bits == 1 else array // spread if spread > 1 else array), bits
+    array = array.astype(np.uint8) if bits == 1 else array // spread if spread > 1 else array
+    return (array ^ (2**bits - 1) if swapped else array), bits
 
 
 def _from_numpy(path):

@@ -21,9 +21,13 @@ def read_numpy(path, kinds, what):
     """
     try:
         array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        reason = " ".join(str(error).split())
+    # A broken header is evaluated as Python, which raises what it likes, or claims more than there is memory.
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise PictureError(f"must be a NumPy file of {what}. Received: {reason}") from error
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise PictureError(f"must be a NumPy file of {what}. Received: an archive of several (.npz)")
     if array.dtype.kind not in kinds:
         raise PictureError(f"must be a NumPy file of {what}. Received: {array.dtype}")
     if array.ndim not in (2, 3) or not array.size:

@@ -19,7 +19,8 @@ def read_picture(path, channels=None, value_range=None):
     and inks (CMYK) become RGB, and an opacity that hides nothing is dropped. Files of any size are read.
 
     Args:
-        path: file that Pillow reads; PNG and TIFF of 16 bits of colour with imagecodecs; or a NumPy file
+        path: file that Pillow reads; with imagecodecs PNG, TIFF and JPEG 2000 of 16 bits of colour, and any
+            TIFF of grey or RGB that has 8 or 16 bits a channel or floating point; or a NumPy file
             (.npy) of `(height, width)` or `(height, width, 1 or 3)`.
         channels: 1 or 3 to convert to; any other number, or None, leaves grey files grey.
         value_range: `(low, high)` that a segmenter takes: 8 bits are brought to it, deeper values must lie
@@ -29,7 +30,7 @@ def read_picture(path, channels=None, value_range=None):
         `(height, width, 1)` for grey, `(height, width, 3)` for colour: uint8, uint16 or float32.
 
     Raises:
-        ImportError: if Pillow, or what 16 bits of colour need, is not installed.
+        ImportError: if Pillow, or what some files need beside it, is not installed.
         FileNotFoundError: if there is no such file.
         PictureError: a `ValueError`: if it is no whole picture, holds several or further channels, has
             transparent pixels, or values beyond the range; the error names the file.

@@ -2,7 +2,7 @@ import os
 
 import numpy as np
 import pytest
-from picture_writers import png
+from picture_writers import NO_ARRAYS, png, tiff
 from PIL import Image
 
 from keras_wsseg.imaging import check_label_map, read_label_map, voc_palette, write_label_map
@@ -73,6 +73,14 @@ def test_files_that_are_no_label_maps_are_named(tmp_path):
         read_label_map(tmp_path / "deep.png")
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_files_beyond_the_limit_of_pillow_are_read(tmp_path, monkeypatch, name):
+    labels = np.arange(48).reshape(6, 8).astype(np.uint8)
+    Image.fromarray(labels).save(tmp_path / name)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    assert np.array_equal(read_label_map(tmp_path / name), labels)
+
+
 def test_a_truncated_file_is_named(tmp_path):
     write_label_map(tmp_path / "a.png", np.random.default_rng(0).integers(0, 256, (64, 64)))
     whole = (tmp_path / "a.png").read_bytes()
@@ -131,6 +139,15 @@ def test_grey_of_few_bits_holds_ids_as_they_are(tmp_path, bits):
     assert found == bits and np.array_equal(read, labels)
 
 
+@pytest.mark.parametrize("photometric", [0, 1])
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_ids_are_read_as_stored_whether_white_or_black_is_zero(tmp_path, bits, photometric):
+    labels = np.arange(2 ** min(bits, 8)).reshape(2, -1).astype("uint16" if bits == 16 else "uint8")
+    tiff(labels[..., None], photometric=photometric, bits=bits if bits < 8 else None)(tmp_path / "a.tif")
+    read, found = read_label_file(tmp_path / "a.tif")
+    assert found == bits and np.array_equal(read, labels)
+
+
 def test_depths_are_told(tmp_path):
     for bits, labels in ((8, np.zeros((2, 2), np.uint8)), (16, np.zeros((2, 2), np.uint16))):
         Image.fromarray(labels).save(tmp_path / "a.png")
@@ -153,6 +170,13 @@ def test_numpy_files_of_anything_else_are_named(tmp_path):
         np.save(tmp_path / "a.npy", array)
         with pytest.raises(ValueError, match=rf"The label map '.*a.npy' must {text}"):
             read_label_map(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("kind", NO_ARRAYS)
+def test_numpy_files_without_an_array_are_named(tmp_path, kind):
+    NO_ARRAYS[kind](tmp_path / "a.npy")
+    with pytest.raises(ValueError, match=rf"a\.npy' must be a NumPy file of .* Received: .*{kind}"):
+        read_label_map(tmp_path / "a.npy")
 
 
 def test_stacks_are_no_label_maps(tmp_path):

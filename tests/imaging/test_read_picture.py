@@ -1,10 +1,11 @@
 import builtins
 import io
+import struct
 import warnings
 
 import numpy as np
 import pytest
-from picture_writers import png, tiff
+from picture_writers import NO_ARRAYS, png, tiff
 from PIL import Image
 
 from keras_wsseg.imaging import PictureError, read_picture
@@ -23,6 +24,21 @@ def deep_png(array, before=()):
 
 def pixels(*shape, seed=0, dtype="uint8"):
     return np.random.default_rng(seed).integers(0, np.iinfo(dtype).max + 1, shape, dtype=dtype)
+
+
+def turned(seen, orientation):
+    """The pixels that a file stores, whose tag makes viewers show `seen`."""
+    stored = {
+        1: seen,
+        2: seen[:, ::-1],
+        3: seen[::-1, ::-1],
+        4: seen[::-1],
+        5: seen.swapaxes(0, 1),
+        6: np.rot90(seen),
+        7: np.rot90(seen, 2).swapaxes(0, 1),
+        8: np.rot90(seen, -1),
+    }[orientation]
+    return np.ascontiguousarray(stored)
 
 
 RAMP = np.arange(48, dtype=np.uint8).reshape(6, 8)
@@ -79,6 +95,156 @@ def test_sixteen_bits_of_colour_as_they_are(tmp_path, writer):
     np.testing.assert_allclose(luma[..., 0], deep @ [0.299, 0.587, 0.114], atol=1)
 
 
+@pytest.mark.parametrize("name", ["a.jp2", "a.j2k"])
+@pytest.mark.parametrize("bits", [12, 16])
+def test_jpeg_2000_of_more_than_eight_bits_is_read_whole(tmp_path, bits, name):
+    imagecodecs = pytest.importorskip("imagecodecs")
+    path, spread = tmp_path / name, 2 ** (16 - bits)
+
+    def write(array):
+        path.write_bytes(imagecodecs.jpeg2k_encode(array, level=0, codecformat=name[2:], bitspersample=bits))
+
+    for channels in (1, 2, 3, 4):
+        deep = pixels(6, 8, channels, dtype="uint16") // spread
+        if channels in (2, 4):
+            deep[..., -1] = 2**bits - 1
+        write(deep.squeeze())
+        seen = deep[..., : channels - 1 + channels % 2]
+        assert np.array_equal(read_picture(path), seen * np.uint16(spread))
+    deep[2, 3, 3] -= 1
+    write(deep)
+    with pytest.raises(PictureError, match=r"must be opaque"):
+        read_picture(path)
+
+
+def test_jpeg_2000_of_eight_bits_is_read_as_before(tmp_path):
+    large = pixels(200, 300, 3)
+    path = saved(tmp_path, large, "a.jp2")
+    assert np.array_equal(read_picture(path), large)
+    content = path.read_bytes()
+    for length in (90, len(content) // 2):
+        path.write_bytes(content[:length])
+        with pytest.raises(PictureError, match=r"a\.jp2' must be a (whole|picture) file\. Received: "):
+            read_picture(path)
+
+
+def sgi(array, packed=False):
+    """An SGI file of 16 bits, each row and channel packed on its own or none."""
+    height, width, channels = array.shape
+    header = struct.pack(">hBBHHHH", 474, packed, 2, 3 if channels > 1 else 2, width, height, channels)
+    rows = [row.astype(">u2").tobytes() for row in np.moveaxis(array, -1, 0)[:, ::-1].reshape(-1, width)]
+    if packed:
+        rows = [struct.pack(">H", 0x80 | width) + row + bytes(2) for row in rows]
+        first = 512 + 8 * len(rows)
+        header = header.ljust(512, b"\0")
+        header += struct.pack(
+            f">{len(rows)}I", *(first + number * len(rows[0]) for number in range(len(rows)))
+        )
+        header += struct.pack(f">{len(rows)}I", *map(len, rows))
+    return header.ljust(512, b"\0") + b"".join(rows)
+
+
+DEEP = pixels(4, 6, 3, dtype="uint16")
+WOULD_BE_CUT = {
+    "binary.ppm": b"P6 6 4 65535\n" + DEEP.astype(">u2").tobytes(),
+    "of 10 bits.ppm": b"P6 6 4 1023\n" + (DEEP // 64).astype(">u2").tobytes(),
+    "text.ppm": b"P3 6 4 65535\n" + " ".join(map(str, DEEP.ravel())).encode(),
+    "plain.sgi": sgi(DEEP),
+    "packed.sgi": sgi(DEEP, packed=True),
+    "grey.sgi": sgi(DEEP[..., :1]),
+}
+
+
+@pytest.mark.parametrize("name", WOULD_BE_CUT)
+def test_what_would_be_cut_to_eight_bits_is_refused(tmp_path, name):
+    (tmp_path / name).write_bytes(WOULD_BE_CUT[name])
+    for function in (read_picture, inspect_picture):
+        with pytest.raises(PictureError, match=rf"{name}' must be a PNG, .* Received: {name[-3:].upper()}$"):
+            function(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.ppm", "a.sgi"])
+def test_their_eight_bits_are_read(tmp_path, name):
+    assert np.array_equal(read_picture(saved(tmp_path, COLOUR, name)), COLOUR)
+    if name == "a.ppm":
+        (tmp_path / name).write_bytes(b"P6 8 6 15\n" + (COLOUR // 16).tobytes())
+        assert np.array_equal(read_picture(tmp_path / name), COLOUR // 16 * 17)
+
+
+@pytest.mark.parametrize("size", [(3, 4), (3, 3)])
+def test_a_tiff_holds_its_channels_one_behind_the_other(tmp_path, size):
+    for channels in (3, 4):
+        deep = pixels(*size, channels, dtype="uint16")
+        deep[..., 3:] = 65535
+        tiff(deep, [2] * (channels - 3), planes=True)(tmp_path / "a.tif")
+        assert np.array_equal(read_picture(tmp_path / "a.tif"), deep[..., :3])
+
+
+ODD = {
+    "16 bits of grey with opacity": (pixels(6, 8, 2, dtype="uint16"), {"meanings": [2]}),
+    "with opacity in planes": (pixels(6, 8, 2, dtype="uint16"), {"meanings": [1], "planes": True}),
+    "opacity and white as zero": (pixels(6, 8, 2, dtype="uint16"), {"meanings": [2], "photometric": 0}),
+    "8 bits and white as zero": (pixels(6, 8, 2), {"meanings": [2], "photometric": 0}),
+    "big-endian and white as zero": (pixels(6, 8, 1, dtype="uint16"), {"order": ">", "photometric": 0}),
+    "floating point of colour": (np.random.default_rng(0).random((6, 8, 3), "float32"), {}),
+    "in planes": (np.random.default_rng(0).random((6, 8, 3), "float32"), {"planes": True}),
+    "with opacity": (np.random.default_rng(0).random((6, 8, 4), "float32"), {"meanings": [2]}),
+    "double precision": (np.random.default_rng(0).random((6, 8, 1)), {}),
+    "half precision": (np.random.default_rng(0).random((6, 8, 3)).astype("float16"), {"order": ">"}),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_tiffs_that_pillow_does_not_know(tmp_path, kind, orientation):
+    array, options = ODD[kind]
+    path, array = tmp_path / "a.tif", array.copy()
+    most = np.iinfo(array.dtype).max if array.dtype.kind == "u" else 1
+    opacity = array[..., array.shape[-1] - 1 + array.shape[-1] % 2 :]
+    opacity[:] = most
+    tiff(turned(array, orientation), orientation=orientation, **options)(path)
+    with pytest.raises(Image.UnidentifiedImageError):
+        Image.open(path)
+    seen = array[..., : array.shape[-1] - opacity.shape[-1]]
+    seen = most - seen if options.get("photometric") == 0 else seen
+    read = read_picture(path)
+    assert read.dtype == (np.float32 if array.dtype.kind == "f" else array.dtype)
+    assert np.array_equal(read, seen.astype(read.dtype))
+    assert inspect_picture(path).size == (6, 8)
+    if opacity.size:
+        opacity[2, 3] *= array.dtype.type(0.5) if array.dtype.kind == "f" else 0
+        tiff(array, **options)(path)
+        with pytest.raises(PictureError, match=r"a\.tif' must be opaque"):
+            read_picture(path)
+
+
+@pytest.mark.parametrize(
+    ("array", "options", "received"),
+    [
+        (np.zeros((4, 6, 3), "uint32"), {}, "32 bits, sample format 1, photometric interpretation 2"),
+        (np.zeros((4, 6, 1), "uint16"), {"photometric": 3}, "16 bits, .* photometric interpretation 3"),
+        (np.zeros((4, 6, 3), "uint16"), {"photometric": 32803}, "16 bits, .* interpretation 32803"),
+        (np.zeros((4, 6, 2), "uint16"), {"meanings": [0]}, "2 channels"),
+        (np.zeros((4, 6, 5), "uint16"), {"meanings": [2, 0]}, "5 channels"),
+    ],
+)
+def test_tiffs_that_are_not_read_say_why(tmp_path, array, options, received):
+    tiff(array, **options)(tmp_path / "a.tif")
+    with pytest.raises(PictureError, match=rf"a\.tif' must .* Received: {received}$"):
+        read_picture(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_white_is_zero(tmp_path, bits):
+    most = 2**bits - 1
+    grey = pixels(6, 8, 1, dtype="uint16") & most
+    grey = grey.astype("uint16" if bits == 16 else "uint8")
+    tiff(grey, photometric=0, bits=bits if bits < 8 else None)(tmp_path / "a.tif")
+    assert np.array_equal(
+        read_picture(tmp_path / "a.tif"), (most - grey) * (1 if bits == 16 else 255 // most)
+    )
+
+
 @pytest.mark.parametrize("channels", [2, 4])
 def test_sixteen_bits_with_opacity(tmp_path, channels):
     deep = pixels(6, 8, channels, dtype="uint16")
@@ -102,7 +268,22 @@ def test_a_colour_of_sixteen_bits_that_stands_for_transparent_is_seen(tmp_path):
         read_picture(path)
 
 
-def test_sixteen_bits_of_colour_say_what_they_need(tmp_path, monkeypatch):
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_a_grey_that_stands_for_transparent_is_seen(tmp_path, bits):
+    path, most = tmp_path / "a.png", 2**bits - 1
+    for key, unused in ((1, 0), (most - 1, most)):
+        grey = np.full((4, 6, 1), unused)
+        # Of what stands beyond the bits of a pixel the standard has nothing read.
+        chunk = [(b"tRNS", (key if bits == 1 else key | (1 << bits) & 65535).to_bytes(2, "big"))]
+        png(grey, bits, 0, chunk)(path)
+        assert np.unique(read_picture(path)) == (unused if bits > 8 else unused * 255 // most)
+        grey[3, 5] = key
+        png(grey, bits, 0, chunk)(path)
+        with pytest.raises(PictureError, match=r"a\.png' must be opaque: .* Received: transparent pixels"):
+            read_picture(path)
+
+
+def test_pictures_say_what_they_need(tmp_path, monkeypatch):
     path = tmp_path / "a.png"
     deep_png(pixels(6, 8, 3, dtype="uint16"))(path)
     found = builtins.__import__
@@ -115,21 +296,9 @@ def test_sixteen_bits_of_colour_say_what_they_need(tmp_path, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ImportError, match="16 bits of colour need imagecodecs: `pip install imagecodecs`"):
         read_picture(path)
-
-
-def turned(seen, orientation):
-    """The pixels that a file stores, whose tag makes viewers show `seen`."""
-    stored = {
-        1: seen,
-        2: seen[:, ::-1],
-        3: seen[::-1, ::-1],
-        4: seen[::-1],
-        5: seen.swapaxes(0, 1),
-        6: np.rot90(seen),
-        7: np.rot90(seen, 2).swapaxes(0, 1),
-        8: np.rot90(seen, -1),
-    }[orientation]
-    return np.ascontiguousarray(stored)
+    tiff(pixels(6, 8, 3).astype("float32"))(path)
+    with pytest.raises(ImportError, match="TIFFs that Pillow does not know need imagecodecs: `pip install "):
+        read_picture(path)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -198,6 +367,13 @@ def test_numpy_files_of_anything_else_are_refused(tmp_path, array, text):
         read_picture(tmp_path / "a.npy")
 
 
+@pytest.mark.parametrize("kind", NO_ARRAYS)
+def test_numpy_files_without_an_array_are_named(tmp_path, kind):
+    NO_ARRAYS[kind](tmp_path / "a.npy")
+    with pytest.raises(PictureError, match=rf"a\.npy' must be a NumPy file of .* Received: .*{kind}"):
+        read_picture(tmp_path / "a.npy")
+
+
 @pytest.mark.parametrize("name", ["a.png", "a.webp", "a.tiff"])
 def test_transparent_pixels_are_refused(tmp_path, name):
     glass = pixels(4, 4, 4)
@@ -221,12 +397,22 @@ def test_a_preview_beside_a_photograph_is_not_looked_at(tmp_path):
 
 
 def test_pictures_beyond_the_limit_of_pillow_are_read(tmp_path, monkeypatch):
-    path = saved(tmp_path, COLOUR)
+    path, tall = saved(tmp_path, COLOUR), pixels(1100, 3, 3)
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    in_bands = [
+        saved(tmp_path, tall, "tall.png"),
+        saved(tmp_path, tall, "tall.tif"),
+        saved(tmp_path, tall, "packed.tif", compression="tiff_lzw"),
+        saved(tmp_path, tall[::-1, ::-1], "turned.tif", exif=exif),
+    ]
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert np.array_equal(read_picture(path), COLOUR)
         assert inspect_picture(path).size == (6, 8)
+        for file in in_bands:
+            assert np.array_equal(read_picture(file), tall)
     assert Image.MAX_IMAGE_PIXELS == 10
     with pytest.raises(Image.DecompressionBombError):
         Image.open(path)
@@ -246,6 +432,17 @@ def test_a_cut_or_empty_file_is_one_sentence(tmp_path, name):
             ) as caught:
                 function(path)
             assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_tiff_whose_strips_do_not_cover_it_is_no_whole_file(tmp_path, bits):
+    path = tmp_path / "a.tif"
+    tiff(pixels(6, 8, 1, dtype=f"uint{bits}"))(path)
+    content, rows = path.read_bytes(), struct.pack("<HHI2H", 257, 3, 1, 6, 0)
+    assert rows in content
+    path.write_bytes(content.replace(rows, struct.pack("<HHI2H", 257, 3, 1, 60_000, 0)))
+    with pytest.raises(PictureError, match=r"a\.tif' must be a whole file\. Received: 6 of 60000 rows"):
+        read_picture(path)
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
@@ -270,8 +467,12 @@ def test_garbage_in_a_picture_never_says_anything_else(tmp_path):
             Image.fromarray(pixels(32, 32, 3)).save(file, form, exif=exif)
             contents.append(file.getvalue())
     path = tmp_path / "a.file"
-    for writer in (deep_png, tiff):
-        writer(pixels(16, 16, 3, dtype="uint16"))(path)
+    for write in (
+        deep_png(pixels(16, 16, 3, dtype="uint16")),
+        tiff(pixels(16, 16, 3, dtype="uint16")),
+        tiff(pixels(16, 8, 2, dtype="uint16"), [2]),
+    ):
+        write(path)
         contents.append(path.read_bytes())
     for content in contents:
         content = np.frombuffer(content, "uint8")

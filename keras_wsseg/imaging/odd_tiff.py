@@ -1,0 +1,91 @@
+"""TIFFs that Pillow does not know: grey of 16 bits with opacity, colour in floating point, and their like."""
+
+from keras_wsseg.imaging.picture_error import PictureError
+
+_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _ORIENTATION, _SAMPLES = 256, 257, 258, 262, 0x0112, 277
+_EXTRA, _FORMAT = 338, 339
+_BANDS = {0: "L", 1: "L", 2: "RGB"}
+_INTEGERS, _FLOATS = 1, 3
+_DEPTHS = {_INTEGERS: (8, 16), _FLOATS: (16, 32, 64)}
+# Opacity that the colours are multiplied by, or not.
+_OPACITY = ((1,), (2,))
+
+
+class OddTiff:
+    """The header of a TIFF, with as much of Pillow's image as is asked of a picture that is not decoded.
+
+    Args:
+        stream: binary stream of the whole file.
+        tags: the tags of its first page, as Pillow has them.
+
+    Raises:
+        PictureError: if it holds what no picture file may hold.
+    """
+
+    format, tile = "TIFF", ()
+
+    def __init__(self, stream, tags):
+        self.fp, self.tag_v2, self.info = stream, tags, {}
+        size = tags[_WIDTH], tags[_HEIGHT]
+        self.size = size[::-1] if tags.get(_ORIENTATION) in (5, 6, 7, 8) else size
+        photometric, bits, kinds = (
+            tags.get(_PHOTOMETRIC),
+            set(tags[_BITS]),
+            set(tags.get(_FORMAT, (_INTEGERS,))),
+        )
+        known = len(bits) == len(kinds) == 1 and bits <= set(_DEPTHS.get(min(kinds), ()))
+        if photometric not in _BANDS or not known:
+            raise PictureError(
+                "must be a TIFF of grey or RGB, of 8 or 16 bits a channel or of floating point. "
+                f"Received: {_listed(bits)} bits, sample format {_listed(kinds)}, "
+                f"photometric interpretation {photometric}"
+            )
+        self._bands = _BANDS[photometric] + ("A" if tags.get(_EXTRA) in _OPACITY else "")
+        self.mode = f"{self._bands} of {_listed(bits)} bits"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        """Leaves the stream to whom it belongs, as Pillow does."""
+
+    def getbands(self):
+        """The names of the channels that a picture may have."""
+        return tuple(self._bands)
+
+    def getexif(self):
+        """The orientation, if there is one."""
+        return {_ORIENTATION: self.tag_v2.get(_ORIENTATION, 1)}
+
+    def seek(self, frame):
+        """Raises `EOFError` if there is no page behind the first."""
+        if frame and not self.tag_v2.next:
+            raise EOFError
+
+
+def odd_tiff(stream):
+    """The `OddTiff` in a file that Pillow does not know, or None if it is no TIFF, or one without a header.
+
+    Args:
+        stream: binary stream of the whole file.
+
+    Raises:
+        PictureError: if it is a TIFF that holds what no picture file may hold.
+    """
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+    stream.seek(0)
+    header = stream.read(16)
+    try:
+        tags = ImageFileDirectory_v2(header if 43 in header[2:4] else header[:8])
+        stream.seek(tags.next)
+        tags.load(stream)
+        whole = all(isinstance(tags[tag], int) and tags[tag] > 0 for tag in (_WIDTH, _HEIGHT)) and tags[_BITS]
+    # What is no TIFF, and a broken one, raises what it likes here.
+    except Exception:
+        return None
+    return OddTiff(stream, tags) if whole else None
+
+
+def _listed(numbers):
+    return ", ".join(map(str, sorted(numbers)))
