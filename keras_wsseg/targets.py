@@ -10,6 +10,8 @@ import contextvars
 
 from keras import ops
 
+from keras_wsseg.imaging.labels import OUTSIDE
+
 TAGS = "tags"
 """The name of the tags among the modalities of a guide."""
 
@@ -25,7 +27,8 @@ def pack(labels, guide, tags=None):
     Args:
         labels: `(batch, height, width)` or `(batch, height, width, 1)`: 0 to classes - 1 a class, 255
             unlabelled, 254 outside the image.
-        guide: `(batch, height, width, channels)`: the picture in [0, 1].
+        guide: `(batch, height, width, channels)`: the picture in [0, 1]. What is not finite outside the image
+            counts as 0.
         tags: None or `(batch, classes)`, 1 for the classes that occur in the picture, else 0.
 
     Returns:
@@ -51,7 +54,10 @@ def pack(labels, guide, tags=None):
                 f"labels and guide must have the same {name}. Received: labels {tuple(labels.shape)}, "
                 f"guide {tuple(guide.shape)}"
             )
-    parts = [ops.cast(labels, "float32")[..., None], ops.cast(guide, "float32")]
+    labels, guide = ops.cast(labels, "float32")[..., None], ops.cast(guide, "float32")
+    # Zero times NaN is NaN: a closed gate would let it through.
+    guide = ops.where(ops.logical_or(labels != OUTSIDE, ops.isfinite(guide)), guide, 0.0)
+    parts = [labels, guide]
     if tags is not None:
         if len(tags.shape) != 2:
             raise ValueError(f"tags must be (batch, classes). Received: shape {tuple(tags.shape)}")

@@ -9,12 +9,12 @@ EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
 
 
 def components(labels, instances=None):
-    """The 8-connected components of every class, or whole instances where those are known.
+    """The 8-connected components of every class, or of its instances where those are known.
 
     Args:
         labels: uint8 array `(height, width)`; 254 and 255 belong to no class.
-        instances: integer array `(height, width)`; pixels of one class with the same positive number are one
-            thing even where something in front of it cuts it apart, 0 where nothing is known.
+        instances: integer array `(height, width)`: neighbours of one class with other positive numbers are
+            two things; 0 where nothing is known.
 
     Yields:
         `(class id, (row slice, column slice), mask)`, the mask covering those slices; classes ascend, and
@@ -32,10 +32,16 @@ def components(labels, instances=None):
             loose &= numbers == 0
             _, dense = np.unique(numbers, return_inverse=True)
             dense = dense.reshape(labels.shape) + (0 if (numbers == 0).any() else 1)
-            yield from _regions(class_id, dense)
-        yield from _regions(class_id, ndimage.label(loose, EIGHT_NEIGHBOURS)[0])
+            for number, window in enumerate(ndimage.find_objects(dense), start=1):
+                yield from _connected(class_id, dense[window] == number, window)
+        yield from _connected(class_id, loose)
 
 
-def _regions(class_id, numbered):
-    for number, window in enumerate(ndimage.find_objects(numbered), start=1):
-        yield class_id, window, numbered[window] == number
+def _connected(class_id, mask, window=(slice(0, None), slice(0, None))):
+    numbered, _ = ndimage.label(mask, EIGHT_NEIGHBOURS)
+    for number, inner in enumerate(ndimage.find_objects(numbered), start=1):
+        place = tuple(
+            slice(outer.start + part.start, outer.start + part.stop)
+            for outer, part in zip(window, inner, strict=True)
+        )
+        yield class_id, place, numbered[inner] == number

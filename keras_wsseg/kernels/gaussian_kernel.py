@@ -31,7 +31,7 @@ class GaussianKernel(Annealable):
         >>> round(kernel.rgb, 3)
         0.05
 
-    Source: Obukhov et al. 2019, arXiv:1906.04651, equation 5. The published code divides standardised
+    Source: Obukhov et al. 2019, arXiv:1906.04651, equation 2. The published code divides standardised
     pictures by its sigma of 0.1, which is about 0.0225 to 0.027 here.
     """
 

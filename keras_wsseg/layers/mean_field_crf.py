@@ -60,10 +60,13 @@ class MeanFieldCRF(keras.layers.Layer):
 
     Call arguments:
         inputs: a pair `[logits, picture]`: `(batch, height, width, classes)` and
-            `(batch, height, width, channels)` in `value_range`, grey or colour, of the same size.
+            `(batch, height, width, channels)` in `value_range`, grey or colour, of the same size. One channel
+            instead of the classes is the log-odds (the probability, without `from_logits`) of the second of
+            two.
 
     Returns:
-        `log Q`, `(batch, height, width, classes)`: logits of the refined prediction.
+        `log Q`, `(batch, height, width, classes)`: logits of the refined prediction; of one channel its
+        log-odds.
 
     Raises:
         ValueError: if an argument is out of its range, or the two inputs differ in size.
@@ -115,7 +118,8 @@ class MeanFieldCRF(keras.layers.Layer):
     def build(self, input_shape):
         if len(input_shape) != 2 or any(shape is None or isinstance(shape, int) for shape in input_shape):
             raise ValueError(f"inputs must be a pair [logits, picture]. Received: shape={input_shape}")
-        classes = input_shape[0][-1]
+        # One channel stands for two classes.
+        classes = max(input_shape[0][-1], 2)
         self._matrix = self._kernel_weights = None
         if isinstance(self.compatibility, list) and len(self.compatibility) != classes:
             raise ValueError(
@@ -145,6 +149,9 @@ class MeanFieldCRF(keras.layers.Layer):
         # Concatenation fails where sizes that are known only at run time differ.
         both = ops.concatenate([logits, picture], axis=-1)
         logits, picture = both[..., :classes], both[..., classes:]
+        if classes == 1:
+            other = ops.zeros_like(logits) if self.from_logits else 1.0 - logits
+            logits = ops.concatenate([other, logits], axis=-1)
         if not self.from_logits:
             logits = ops.log(ops.maximum(logits, keras.config.epsilon()))
         low, high = self.value_range
@@ -164,6 +171,8 @@ class MeanFieldCRF(keras.layers.Layer):
             self.landmarks,
             self.seed,
         )
+        if classes == 1:
+            refined = refined[..., 1:] - refined[..., :1]
         return ops.cast(refined, self.compute_dtype)
 
     def _weights(self):

@@ -43,7 +43,7 @@ class ADMLoss(DenseRegularizer):
         >>> round(float(ADMLoss(weight=1.0, scale=1.0)(y_true, undecided)), 4)  # log 2
         0.6931
 
-    Source: Tang et al. 2018, arXiv:1803.09569, section 3.3, equations 12 and 13. There `lambda` acts on the
+    Source: Tang et al. 2018, arXiv:1803.09569, section 3, equations 7 to 10. There `lambda` acts on the
     raw sums, and the cross entropies are summed over pixels where this takes their mean.
     """
 
@@ -83,21 +83,26 @@ class ADMLoss(DenseRegularizer):
         labels, guide, height, width = self._grid(y_true)
         y = self._probabilities(y_pred, labels, height, width)
         mask = self._mask(labels, height, width)
-        known = self._known(labels, height, width, y.shape[-1])
+        known, labelled = self._known(labels, height, width, y.shape[-1])
         kernel = self._kernel(guide, labels, mask, height, width)
         proposed = propose_labels(kernel, y, mask, known, self.tensor("strength"), self.iterations)
-        unlabelled = mask[..., 0] * (1.0 - ops.sum(known, axis=-1))
-        entropy = -ops.sum(proposed * ops.log(ops.maximum(y, 1e-8)), axis=-1)
+        unlabelled = mask[..., 0] * (1.0 - labelled)
+        entropy = -ops.sum(proposed * ops.log(ops.maximum(y, 1e-30)), axis=-1)
         total, count = ops.sum(unlabelled * entropy, axis=1), ops.sum(unlabelled, axis=1)
         return ops.divide_no_nan(total, mean_over_replicas(count))
 
     def _known(self, labels, height, width, classes):
-        """Share of each class among a cell's labelled pixels, `(batch, pixels, classes)`; 0 without any."""
+        """Share of each class among a cell's labelled pixels, `(batch, pixels, classes)`; 0 without any.
+
+        And 1 for the cells that have some, `(batch, pixels)`.
+        """
         # Classes start at 0 and everything that is no class, such as 255, has no column.
         shares = self._averaged(ops.one_hot(labels, classes, dtype="float32"), height, width)
         shares = ops.reshape(shares, (-1, height * width, classes))
         total = ops.sum(shares, axis=-1, keepdims=True)
-        return ops.where(total > 1e-4, shares / ops.maximum(total, 1e-4), 0.0)
+        labelled = total > 1e-4
+        known = ops.where(labelled, shares / ops.maximum(total, 1e-4), 0.0)
+        return known, ops.cast(labelled[..., 0], "float32")
 
     def get_config(self):
         return {**super().get_config(), "iterations": self.iterations}

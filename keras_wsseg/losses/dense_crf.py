@@ -47,7 +47,7 @@ class DenseCRFLoss(DenseRegularizer):
         >>> round(float(DenseCRFLoss(weight=1.0, scale=1.0)(y_true, undecided)), 4)
         0.5
 
-    Source: Tang et al. 2018, arXiv:1803.09569, equations 5 and 10. The published code's value is
+    Source: Tang et al. 2018, arXiv:1803.09569, equations 4 and 11. The published code's value is
     `-sum_k S_k^T W S_k`, negative and not divided; its picture is resized by nearest neighbour and its
     probabilities bilinearly, half a pixel apart, which is not followed here.
     """

@@ -105,7 +105,7 @@ class DenseEnergyLoss(DenseRegularizer):
 
     def _gate(self, labels, y, height, width):
         """S, `(batch, pixels, 1)`: how far a cell is still open to what others say."""
-        is_class = ops.logical_and(labels != UNLABELLED, labels != OUTSIDE)
+        is_class = ops.logical_and(labels >= 0, labels < y.shape[-1])
         share = self._averaged(ops.cast(is_class, "float32")[..., None], height, width)
         share = ops.reshape(share, (-1, height * width, 1))
         return 1.0 - share * ops.max(y, axis=-1, keepdims=True)

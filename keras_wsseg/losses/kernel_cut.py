@@ -39,7 +39,7 @@ class KernelCutLoss(DenseRegularizer):
         >>> round(float(KernelCutLoss(weight=1.0, gamma=0.5, scale=1.0)(y_true, undecided)), 4)
         1.0
 
-    Source: Tang et al. 2018, arXiv:1803.09569, equation 7; Tang et al. 2016, "Normalized cut meets MRF".
+    Source: Tang et al. 2018, arXiv:1803.09569, equation 6; Tang et al. 2016, "Normalized cut meets MRF".
     """
 
     def __init__(

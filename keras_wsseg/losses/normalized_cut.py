@@ -40,7 +40,7 @@ class NormalizedCutLoss(DenseRegularizer):
         >>> float(loss(targets.pack(np.full((1, 2, 4), 255), picture), along)) < 1e-4
         True
 
-    Source: Tang et al. 2018, arXiv:1803.09569, equations 6 and 11; Shi & Malik 2000.
+    Source: Tang et al. 2018, arXiv:1803.09569, equations 5 and 12; Shi & Malik 2000.
     """
 
     def __init__(

@@ -42,7 +42,7 @@ class PartialCrossEntropy(SegmentationLoss):
         >>> round(float(PartialCrossEntropy()(labels, np.zeros((1, 2, 2, 4)))), 4)  # log 4
         1.3863
 
-    Source: Obukhov et al. 2019, arXiv:1906.04651, equation 2 and section 4.3.
+    Source: Obukhov et al. 2019, arXiv:1906.04651, sections 3 and 6.4.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Notices pictures outside their declared range, in compiled steps too."""
+"""Notices pictures outside their declared range and labels that are no class, in compiled steps too."""
 
 import math
 
@@ -6,12 +6,14 @@ import keras
 from keras import ops
 
 from keras_wsseg.arguments import check_value_range
+from keras_wsseg.imaging.labels import OUTSIDE
 
 
 class RangeGuard:
-    """Keeps the extremes of the pictures that pass through a compiled step, and judges them outside of it.
+    """Keeps the extremes of what passes through a compiled step, and judges them outside of it.
 
-    A wrong range makes a silently wrong kernel, and a compiled step cannot raise.
+    A wrong range makes a silently wrong kernel, a label beyond the classes teaches nothing, and a compiled
+    step cannot raise.
     """
 
     def __init__(self, value_range):
@@ -24,32 +26,67 @@ class RangeGuard:
             ]
             for name in self._bounds
         }
+        self._labels = [_extreme("label_minimum", 0.0), _extreme("label_maximum", -1.0)]
+        # The number in `_names` of the last input that was not finite, counted from 1.
+        self._infinite = _extreme("not_finite", 0.0)
+        self._names, self._classes = [], None
 
     @property
     def variables(self):
         """The extremes, as training state."""
-        return [variable for each in self._extremes.values() for variable in each]
+        extremes = [variable for each in self._extremes.values() for variable in each]
+        return [*extremes, *self._labels, self._infinite]
 
     def bounds_of(self, name):
         """`(low, high)` of an input, or None where none was declared."""
         return self._bounds.get(name)
 
-    def observe(self, name, picture):
-        """Takes a batch into the extremes."""
+    def observe(self, name, picture, labels):
+        """Takes a batch into the extremes, but for what lies outside the picture.
+
+        Args:
+            name: of the input.
+            picture: `(batch, height, width, channels)`, float32.
+            labels: `(batch, height, width)`, of which 254 is outside.
+        """
+        if name not in self._names:
+            self._names.append(name)
+        inside = (labels != OUTSIDE)[..., None]
+        finite = ops.isfinite(picture)
+        found = ops.any(ops.logical_and(inside, ops.logical_not(finite)))
+        number = ops.where(found, float(1 + self._names.index(name)), 0.0)
+        self._infinite.assign(ops.maximum(self._infinite.value, number))
+        if name not in self._bounds:
+            return
         low, high, fraction = self._extremes[name]
-        low.assign(ops.minimum(low.value, ops.min(picture)))
-        high.assign(ops.maximum(high.value, ops.max(picture)))
+        seen = ops.logical_and(inside, finite)
+        low.assign(ops.minimum(low.value, ops.min(ops.where(seen, picture, math.inf))))
+        high.assign(ops.maximum(high.value, ops.max(ops.where(seen, picture, -math.inf))))
         # Dark pictures of whole numbers also lie within 0 and 1; scaled ones have fractions.
-        off = ops.max(ops.abs(picture - ops.round(picture)))
-        fraction.assign(ops.maximum(fraction.value, off))
+        off = ops.where(seen, ops.abs(picture - ops.round(picture)), 0.0)
+        fraction.assign(ops.maximum(fraction.value, ops.max(off)))
+
+    def observe_labels(self, labels, classes):
+        """Takes the labels of a batch, `(batch, height, width)`, and the number of classes into account."""
+        self._classes = classes
+        low, high = self._labels
+        labels = ops.cast(labels, "float32")
+        low.assign(ops.minimum(low.value, ops.min(labels)))
+        high.assign(ops.maximum(high.value, ops.max(ops.where(labels < OUTSIDE, labels, -1.0))))
 
     def check(self):
-        """Raises ValueError if a picture was outside its range, or must be of another; then starts anew."""
+        """Raises ValueError if anything was not as it must be; then starts anew."""
+        self._check_labels()
+        infinite = int(_taken(self._infinite, 0.0))
+        if infinite:
+            raise ValueError(
+                f"{self._names[infinite - 1]} must be finite wherever labels are not 254. Received: NaN or "
+                "infinite values"
+            )
         for name, (low, high) in self._bounds.items():
             variables = self._extremes[name]
-            least, most, fraction = (float(variable.numpy()) for variable in variables)
-            for variable, start in zip(variables, (math.inf, -math.inf, 0.0), strict=True):
-                variable.assign(start)
+            starts = (math.inf, -math.inf, 0.0)
+            least, most, fraction = (_taken(*pair) for pair in zip(variables, starts, strict=True))
             slack = 1e-3 * (high - low)
             if least == math.inf:
                 continue
@@ -63,6 +100,15 @@ class RangeGuard:
                     f"{name} spans almost nothing of value_range=({low:g}, {high:g}); say value_range=(0, 1) "
                     f"if that is what it holds. Received: values from {least:g} to {most:g}"
                 )
+
+    def _check_labels(self):
+        least, most = (_taken(*pair) for pair in zip(self._labels, (0.0, -1.0), strict=True))
+        if self._classes is not None and not (least >= 0 and most < self._classes):
+            wrong = least if least < 0 else most
+            raise ValueError(
+                f"labels must be 0 to {self._classes - 1}, the {self._classes} classes of the prediction, 254 "
+                f"or 255. Received: {wrong:g}"
+            )
 
     def joined_to(self, callbacks, model):
         """The callbacks of a fit or evaluate with the one that checks in front."""
@@ -103,6 +149,13 @@ def parse_value_range(value_range):
         return {name: parse_value_range(pair) for name, pair in value_range.items()}
     low, high = check_value_range(value_range)
     return float(low), float(high)
+
+
+def _taken(variable, start):
+    """The number in a variable, which begins anew."""
+    value = float(variable.numpy())
+    variable.assign(start)
+    return value
 
 
 def _extreme(name, start):

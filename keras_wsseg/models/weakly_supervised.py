@@ -30,7 +30,8 @@ class WeaklySupervisedModel(keras.Model):
 
     Raises:
         ValueError: at the first step (at the end of the epoch for later ones) if a picture lies outside
-            `value_range`, or spans so little of it that it must be in another range; if `segmenter` or
+            `value_range`, or spans so little of it that it must be in another range, or holds NaN where it is
+            not outside the image (254), or a label is no class of the prediction; if `segmenter` or
             `value_range` is not what it should be.
 
     Example:
@@ -105,6 +106,7 @@ class WeaklySupervisedModel(keras.Model):
             layout[targets.TAGS] = tags.shape[-1]
         with targets.guide_layout(**layout), record_terms() as recorded:
             packed = targets.pack(labels, ops.stop_gradient(guide), tags)
+            self._observe(x, packed[..., 0], y_pred)
             loss = super().compute_loss(x, packed, y_pred, sample_weight, training)
         for term, value in recorded:
             if id(term) in self._training_state.metrics:
@@ -123,15 +125,29 @@ class WeaklySupervisedModel(keras.Model):
             part = ops.cast(part, "float32")
             bounds = self._guard.bounds_of(name)
             if bounds is not None:
-                self._guard.observe(name, part)
                 part = (part - bounds[0]) / (bounds[1] - bounds[0])
             modality = "rgb" if name == "image" else name
             parts.append(part)
             layout[modality] = part.shape[-1]
         return ops.concatenate(parts, axis=-1), layout
 
-    def fit(self, *args, callbacks=None, **kwargs):
-        """As in Keras."""
+    def _observe(self, x, labels, y_pred):
+        for name, part in _pictures(x).items():
+            self._guard.observe(name, ops.cast(part, "float32"), labels)
+        if y_pred.shape[-1] > 1:
+            self._guard.observe_labels(labels, y_pred.shape[-1])
+
+    def fit(self, *args, callbacks=None, class_weight=None, **kwargs):
+        """As in Keras, but for `class_weight`, which belongs to a loss.
+
+        Raises:
+            ValueError: if `class_weight` is given.
+        """
+        if class_weight is not None:
+            raise ValueError(
+                "class_weight must be None: pixels are weighed by PartialCrossEntropy(class_weights=...). "
+                f"Received: class_weight={class_weight!r}"
+            )
         return super().fit(*args, callbacks=self._guard.joined_to(callbacks, self), **kwargs)
 
     def evaluate(self, *args, callbacks=None, **kwargs):

@@ -4,8 +4,8 @@ from keras import ops
 
 from keras_wsseg.ops.dense_gaussian import dense_gaussian_kernel
 
-# A class without mass has no ratio. One pixel of it has a mass of at least 1.
-_LEAST_DEGREE = 1e-6
+# A class without mass has no ratio, and one of however little has.
+_LEAST_DEGREE = 1e-30
 
 
 def dense_crf_energy(probabilities, features, mask=None, method="auto", landmarks=512, seed=0):
@@ -35,7 +35,7 @@ def dense_crf_energy(probabilities, features, mask=None, method="auto", landmark
         2.0
 
     Source: Tang et al., "On Regularized Losses for Weakly-supervised CNN Segmentation", 2018,
-    arXiv:1803.09569, equations 5 and 10; the paper's gradient, -2 W S_k, leaves out W 1, which is the same
+    arXiv:1803.09569, equations 4 and 11; the paper's gradient, -2 W S_k, leaves out W 1, which is the same
     for all classes and cancels behind a softmax.
     """
     y, mask = _prepared(probabilities, features, mask)
@@ -66,7 +66,7 @@ def normalized_cut_energy(probabilities, features, mask=None, method="auto", lan
         >>> float(normalized_cut_energy(halves, features)[0]) < 1e-6
         True
 
-    Source: Tang et al. 2018, arXiv:1803.09569, equations 6 and 11.
+    Source: Tang et al. 2018, arXiv:1803.09569, equations 5 and 12.
     """
     y, mask = _prepared(probabilities, features, mask)
     kernel = dense_gaussian_kernel(features, method, landmarks, seed, mask[..., 0])
@@ -140,11 +140,11 @@ def propose_labels(kernel, probabilities, mask, labels, strength, iterations):
     Returns:
         `(batch, pixels, classes)`.
 
-    Source: Tang et al. 2018, arXiv:1803.09569, section 3.3 and equation 13.
+    Source: Tang et al. 2018, arXiv:1803.09569, section 3, equations 7 to 10.
     """
     fixed = ops.stop_gradient(probabilities)
     labelled = ops.sum(labels, axis=-1, keepdims=True)
-    unary = ops.log(ops.maximum(fixed, 1e-8))
+    unary = ops.log(ops.maximum(fixed, 1e-30))
     x = labels + (1.0 - labelled) * fixed
     gathered, degree = masked_sums(kernel, x, mask)
     mean_degree = ops.sum(degree, axis=(1, 2)) / ops.maximum(ops.sum(mask, axis=(1, 2)), 1.0)

@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from keras_wsseg.ops.backend import sum_over_replicas
 from keras_wsseg.ops.finite import without_infinities
 from keras_wsseg.ops.resize import resize_bilinear
 
@@ -27,7 +28,7 @@ def partial_cross_entropy(log_probabilities, labels, class_weights=None):
         >>> round(float(total[0]), 4), round(float(count[0]), 4)
         (0.6931, 1.0)
 
-    Source: Obukhov et al. 2019, arXiv:1906.04651, equation 2.
+    Source: Obukhov et al. 2019, arXiv:1906.04651, section 3.
     """
     totals, counts = class_cross_entropy(log_probabilities, labels)
     if class_weights is not None:
@@ -71,7 +72,9 @@ def log_probabilities_on(labels, y_pred, from_logits):
 
 
 def click_frequency_weights(labels, classes):
-    """Class weights from how often each class was annotated in this batch: `1 / log(1.1 + p_class)`.
+    """Class weights from how often each class was annotated in a batch: `1 / log(1.1 + p_class)`.
+
+    Within a replica of a `tf.distribute` strategy the batch is that of all replicas.
 
     Args:
         labels: `(batch, height, width)`, integers.
@@ -85,9 +88,9 @@ def click_frequency_weights(labels, classes):
         >>> [round(float(w), 2) for w in click_frequency_weights(np.array([[[0, 255, 255]]]), 2)]
         [1.35, 10.49]
 
-    Source: Obukhov et al. 2019, arXiv:1906.04651, section 4.3 (Cityscapes clicks).
+    Source: Obukhov et al. 2019, arXiv:1906.04651, section 6.4 (Cityscapes clicks).
     """
     truth = ops.one_hot(ops.cast(labels, "int32"), classes, dtype="float32")
-    counts = ops.sum(truth, axis=(0, 1, 2))
+    (counts,) = sum_over_replicas([ops.sum(truth, axis=(0, 1, 2))])
     frequencies = counts / ops.maximum(ops.sum(counts), 1.0)
     return 1.0 / ops.log(1.1 + frequencies)

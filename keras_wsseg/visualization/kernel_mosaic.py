@@ -37,7 +37,7 @@ def kernel_mosaic(image, xy=12.0, rgb=0.1, radius=15, value_range=(0, 255)):
     [[255, 255, 0]]
 
     Source: Obukhov et al., "Gated CRF Loss for Weakly Supervised Semantic Image Segmentation", 2019, figure 2
-    (xy = 12, rgb = 0.1, radius = 15) and equation 5; their rgb is in units of the standardised image.
+    (xy = 12, rgb = 0.1, radius = 15) and equation 2; their rgb is in units of the standardised image.
     """
     for name, sigma in (("xy", xy), ("rgb", rgb)):
         if sigma is not None:

@@ -24,21 +24,17 @@ def oracle(labels, stuff_classes=(), min_stuff_area=256, instances=None):
             if seen[row, column] or labels[row, column] >= OUTSIDE:
                 continue
             class_id, number = labels[row, column], instances[row, column]
-            if number > 0:
-                pixels = [tuple(p) for p in np.argwhere((labels == class_id) & (instances == number))]
-            else:
-                pixels, front = [], [(row, column)]
-                seen[row, column] = True
-                while front:
-                    y, x = front.pop()
-                    pixels.append((y, x))
-                    for v in range(max(y - 1, 0), min(y + 2, height)):
-                        for u in range(max(x - 1, 0), min(x + 2, width)):
-                            if not seen[v, u] and labels[v, u] == class_id and instances[v, u] <= 0:
-                                seen[v, u] = True
-                                front.append((v, u))
-            for y, x in pixels:
-                seen[y, x] = True
+            pixels, front = [], [(row, column)]
+            seen[row, column] = True
+            while front:
+                y, x = front.pop()
+                pixels.append((y, x))
+                for v in range(max(y - 1, 0), min(y + 2, height)):
+                    for u in range(max(x - 1, 0), min(x + 2, width)):
+                        alike = labels[v, u] == class_id and max(instances[v, u], 0) == max(number, 0)
+                        if not seen[v, u] and alike:
+                            seen[v, u] = True
+                            front.append((v, u))
             if class_id in stuff_classes and len(pixels) < min_stuff_area:
                 continue
             pixels.sort()

@@ -18,12 +18,13 @@ def test_diagonal_neighbours_belong_together_and_reserved_values_to_nothing():
     assert listed([[0, 1, 254], [1, 0, 255]]) == [(0, [0, 4]), (1, [1, 3])]
 
 
-def test_a_known_instance_is_one_thing_though_cut_apart():
+def test_a_known_instance_that_is_cut_apart_is_two_things():
     labels = [[1, 1, 0, 1, 1, 0, 1]]
     assert listed(labels, [[5, 5, 0, 5, 0, 0, 0]]) == [
         (0, [2]),
         (0, [5]),
-        (1, [0, 1, 3]),
+        (1, [0, 1]),
+        (1, [3]),
         (1, [4]),
         (1, [6]),
     ]

@@ -117,6 +117,18 @@ def segmenter(classes=3, **settings):
     return keras.Model(image, MeanFieldCRF(**settings, name="crf")([logits, image]))
 
 
+@pytest.mark.parametrize("from_logits", (True, False))
+def test_one_channel_is_the_log_odds_of_the_second_of_two_classes(from_logits):
+    picture = smooth((9, 8), 3)
+    odds = np.random.default_rng(0).normal(size=(1, 9, 8, 1)).astype("float32")
+    one = odds if from_logits else 1 / (1 + np.exp(-odds))
+    two = np.concatenate([np.zeros_like(odds) if from_logits else 1 - one, one], axis=-1)
+    refined = np.array(MeanFieldCRF(2, KERNELS, from_logits=from_logits)([two, picture]))
+    found = MeanFieldCRF(2, KERNELS, from_logits=from_logits)([one, picture])
+    np.testing.assert_allclose(found, refined[..., 1:] - refined[..., :1], atol=1e-5)
+    assert np.abs(np.array(found) - odds).max() > 0.1
+
+
 @pytest.mark.parametrize("radius", (None, 3))
 def test_trains_through_its_steps(radius):
     settings = {"compatibility": "trainable", "train_kernel_weights": True, "iterations": 3}

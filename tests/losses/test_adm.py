@@ -42,8 +42,9 @@ def test_no_gradient_flows_through_the_proposals():
 def test_a_cell_is_labelled_where_one_of_its_pixels_is():
     labels = np.full((1, 4, 4), 255)
     labels[0, 0, 1], labels[0, 3, 3] = 1, 0
-    known = losses.ADMLoss(scale=0.5)._known(tf.constant(labels), 2, 2, 2)
+    known, labelled = losses.ADMLoss(scale=0.5)._known(tf.constant(labels), 2, 2, 2)
     np.testing.assert_allclose(known[0], [[0, 1], [0, 0], [0, 0], [1, 0]], atol=1e-6)
+    assert labelled[0].numpy().tolist() == [1, 0, 0, 1]
 
 
 def test_fully_labelled_pictures_leave_nothing_to_propose():
@@ -55,3 +56,13 @@ def test_fully_labelled_pictures_leave_nothing_to_propose():
 def test_iterations_must_be_a_number_of_steps(iterations):
     with pytest.raises(ValueError, match="`iterations` must be an integer of at least 1. Received"):
         losses.ADMLoss(iterations=iterations)
+
+
+@pytest.mark.parametrize("size", [(9, 13), (3, 7)])
+def test_without_an_unlabelled_cell_nothing_is_left_of_rounding(size):
+    """The shares of a cell's classes add up to 1 but for the last digit, of which a ratio would make anything."""
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        labels = rng.integers(0, 3, (1, *size))
+        y_true = targets.pack(labels, rng.random((1, *size, 3), "float32"))
+        assert float(losses.ADMLoss(scale=0.5)(y_true, rng.normal(size=(1, *size, 3)).astype("float32"))) == 0

@@ -121,6 +121,43 @@ def test_dict_inputs_name_the_modalities():
     assert logs["loss"][0] == pytest.approx(float(want), rel=1e-4)
 
 
+@pytest.mark.any_backend
+@pytest.mark.parametrize("options", ways.QUICK_MODES)
+def test_labels_that_are_no_class_are_noticed(options):
+    x, y = pictures()
+    model = WeaklySupervisedModel(net())
+    model.compile("sgd", loss=losses.PartialCrossEntropy(), **options)
+    y[3, 2, 2] = 7
+    text = "labels must be 0 to 2, the 3 classes of the prediction, 254 or 255. Received: "
+    with pytest.raises(ValueError, match=f"{text}7"):
+        model.fit(x, y, verbose=0)
+    y[3, 2, 2] = -1
+    with pytest.raises(ValueError, match=f"{text}-1"):
+        model.evaluate(x, y, verbose=0)
+    y[3, 2, 2] = 254
+    model.fit(x, y, verbose=0)
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize("options", ways.QUICK_MODES)
+def test_nan_is_nothing_outside_the_picture_and_an_error_within(options):
+    """A measurement that the segmenter does not read, with a hole."""
+    x, y = pictures()
+    depth = np.random.default_rng(1).uniform(0, 10, (8, 12, 10, 1)).astype("float32")
+    depth[:, :2, :3], y[:, :2, :3] = np.nan, 254
+    image, extra = keras.Input((None, None, 3), name="image"), keras.Input((None, None, 1), name="depth")
+    segmenter = keras.Model({"image": image, "depth": extra}, keras.layers.Conv2D(3, 1)(image))
+    model = WeaklySupervisedModel(segmenter)
+    kernel = losses.GaussianKernel(xy=3, rgb=0.2, depth=0.3)
+    crf = losses.GatedCRFLoss(radius=1, kernels=kernel)
+    model.compile("sgd", loss=losses.PartialCrossEntropy() + crf, **options)
+    history = model.fit({"image": x, "depth": depth}, y, verbose=0).history
+    assert np.isfinite(list(history.values())).all() and history["gated_crf"][0] > 0
+    depth[0, 5, 5] = np.nan
+    with pytest.raises(ValueError, match="depth must be finite wherever labels are not 254. Received: NaN"):
+        model.fit({"image": x, "depth": depth}, y, verbose=0)
+
+
 @pytest.mark.parametrize("jit", (False, True))
 def test_pictures_in_another_range_are_noticed(jit):
     x, y = pictures()
@@ -257,13 +294,14 @@ def test_replicas_train_as_one_batch():
                 losses.NeighborhoodLoss(weight=1),
                 losses.DenseEnergyLoss(**dense),
                 losses.BalancedCrossEntropy(),
+                losses.PartialCrossEntropy(class_weights="batch", name="by_frequency"),
             ]
             model.compile(keras.optimizers.SGD(0.5), loss=losses.LossSum(terms))
             logs = model.fit(x, y, batch_size=4, shuffle=False, verbose=0).history
         weights = np.concatenate([np.ravel(w) for w in net.get_weights()])
         found.append(({name: values[0] for name, values in logs.items()}, weights))
     (logs, weights), (replica_logs, replica_weights) = found
-    assert len(logs) == 9
+    assert len(logs) == 10
     for name, value in logs.items():
         assert replica_logs[name] == pytest.approx(value, rel=1e-4), name
     np.testing.assert_allclose(replica_weights, weights, atol=2e-5)
@@ -282,6 +320,8 @@ def test_what_cannot_be_trained_with_is_told():
         ValueError, match="sample_weight must be one number a picture; mark pixels as 255 instead"
     ):
         model.fit(x, y, sample_weight=np.ones(y.shape), verbose=0)
+    with pytest.raises(ValueError, match=r"weighed by PartialCrossEntropy\(class_weights=...\). Received: cl"):
+        model.fit(x, y, class_weight={0: 1.0, 1: 2.0}, verbose=0)
     model.fit(x, y, sample_weight=np.ones(len(y)), verbose=0)
 
 

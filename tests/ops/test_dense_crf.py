@@ -122,6 +122,20 @@ def test_a_class_without_mass_does_not_blow_up(share):
     assert (added > -1e-3).all() and (added < 1.001).all()
 
 
+@pytest.mark.parametrize("apart", (25.0, 60.0))
+def test_a_class_of_next_to_no_mass_has_the_ratio_of_any_other(apart):
+    """All of its mass lies beside the other class: it is cut off from itself entirely."""
+    logits = np.zeros((1, 64, 2), "float32")
+    logits[..., 0] = apart
+    y, features = oracles.softmax(logits).astype("float32"), np.zeros((1, 64, 1), "float32")
+    np.testing.assert_allclose(normalized_cut_energy(y, features), 1.0, rtol=1e-4)
+    x = tf.constant(logits)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = normalized_cut_energy(tf.nn.softmax(x), features)
+    assert np.isfinite(tape.gradient(value, x)).all()
+
+
 def test_approximations_do_not_blow_up_where_colours_are_rare():
     """A class that lives on pixels that no landmark stands for: W_pp = 1 keeps its ratio a ratio."""
     rng = np.random.default_rng(0)
