@@ -43,8 +43,8 @@ def simulate_clicks(labels, size=1, stuff_classes=(), min_stuff_area=256, instan
     """Put one click on every thing of a dense label map, as the Gated CRF experiments do.
 
     Use it to measure what clicks would be worth on data that has dense labels. Each 8-connected component
-    of a class (of each instance where known) gets one pixel: its centroid if that lies inside, otherwise, over
-    its pixels sorted by distance d to the centroid, the first with
+    of a class, of each instance where known, gets one pixel: its centroid if that lies inside, otherwise,
+    over its pixels sorted by distance d to the centroid, the first with
     `d >= d_min + 0.025 (d_max - d_min)`, which is near the middle but not on the very rim.
 
     Args:

@@ -1,7 +1,6 @@
 import keras
 from keras import ops
 
-from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
 from keras_wsseg.losses.dense_regularizer import DenseRegularizer
 from keras_wsseg.ops.backend import mean_over_replicas
 from keras_wsseg.ops.dense_energy import dense_energy

@@ -36,6 +36,10 @@ class GatedCRFLoss(SegmentationLoss):
         compatibility: `(classes, classes)`, non-negative, zero diagonal. None: Potts.
         gate_source: pixels outside the image (label 254) send no energy. If False they do.
         gate_destination: annotated pixels receive no energy, in addition to those outside the image.
+        gate_padding: where the source alone is gated, pixels outside the image neither receive energy nor
+            count in `sum m_dst`. False: they do both, which is the published form, where `m_dst` is 1; what
+            a net says of padding is then drawn to the picture beside it, and the loss of a picture falls
+            with the padding that a crop adds to it.
         normalization: `"destination"`, by the number of receiving pixels as published: the energy grows with
             the window and with flat pictures; `"kernel_mass"`, by `sum G K`: an energy within [0, 1] whatever
             the window, the size and the picture.
@@ -74,6 +78,7 @@ class GatedCRFLoss(SegmentationLoss):
         compatibility=None,
         gate_source=True,
         gate_destination=False,
+        gate_padding=True,
         normalization="destination",
         scale=1.0,
         from_logits=True,
@@ -96,6 +101,7 @@ class GatedCRFLoss(SegmentationLoss):
         self.compatibility = check_compatibility(compatibility)
         self.gate_source = gate_source
         self.gate_destination = gate_destination
+        self.gate_padding = gate_padding
         self.normalization = normalization
         self.scale = scale
         self.from_logits = from_logits
@@ -105,6 +111,8 @@ class GatedCRFLoss(SegmentationLoss):
     def published(cls, **overrides):
         """The paper's setting: radius 5, sigma_xy 6, sigma_rgb 0.1 of a standardised picture, lambda 0.1.
 
+        Padding receives energy, as in the paper: see `gate_padding`.
+
         It is meant for predictions at a quarter of the picture's size (`scale=0.25` brings others there).
 
         Args:
@@ -112,7 +120,8 @@ class GatedCRFLoss(SegmentationLoss):
         """
         # 0.1 divided by ImageNet's mean deviation over channels, 0.226, the scale of standardised pictures.
         kernel = GaussianKernel(xy=6.0, rgb=0.0226)
-        return cls(**{"weight": 0.1, "radius": 5, "kernels": [kernel], **overrides})
+        published = {"weight": 0.1, "radius": 5, "kernels": [kernel], "gate_padding": False}
+        return cls(**{**published, **overrides})
 
     def energy(self, y_true, y_pred):
         labels, guide = targets.unpack(y_true)
@@ -149,7 +158,7 @@ class GatedCRFLoss(SegmentationLoss):
         inside = labels != OUTSIDE
         source = whole_cells(inside, height, width) if self.gate_source else None
         if not self.gate_destination:
-            return source, source
+            return source, source if self.gate_padding else None
         receives = labels == UNLABELLED
         if not self.gate_source:
             receives = ops.logical_or(receives, ops.logical_not(inside))
@@ -170,6 +179,7 @@ class GatedCRFLoss(SegmentationLoss):
             "compatibility": None if matrix is None else matrix.tolist(),
             "gate_source": self.gate_source,
             "gate_destination": self.gate_destination,
+            "gate_padding": self.gate_padding,
             "normalization": self.normalization,
             "scale": self.scale,
             "from_logits": self.from_logits,

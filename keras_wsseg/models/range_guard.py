@@ -106,8 +106,8 @@ class RangeGuard:
         if self._classes is not None and not (least >= 0 and most < self._classes):
             wrong = least if least < 0 else most
             raise ValueError(
-                f"labels must be 0 to {self._classes - 1}, the {self._classes} classes of the prediction, 254 "
-                f"or 255. Received: {wrong:g}"
+                f"labels must be 0 to {self._classes - 1}, the {self._classes} classes of the prediction, "
+                f"254 or 255. Received: {wrong:g}"
             )
 
     def joined_to(self, callbacks, model):

@@ -78,8 +78,9 @@ class ReliableRegionMining(WeaklySupervisedModel):
         (2, 16, 16, 3)
 
     Source: Zhang, Xiao, Wei, Sun & Huang 2020, "Reliability Does Matter", arXiv:1911.08039. Where it differs
-    from the published code, the paper is followed: see `ReliableRegions`. Departure: new layers start from
-    He's normal distribution.
+    from the published code, the paper is followed: see `ReliableRegions`. Departures: new layers start from
+    He's normal distribution, and the tags are learnt by the sigmoid cross entropy of each class, since
+    several classes share a picture.
     """
 
     def __init__(

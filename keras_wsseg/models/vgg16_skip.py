@@ -72,8 +72,9 @@ def VGG16Skip(
     [1, 9, 11, 4]
 
     Source: the segmenter that Pandey, Dukkipati 2017, arXiv:1705.01262, describe, on Simonyan, Zisserman
-    2014, arXiv:1409.1556. How the skips join, the channels of the decoder and its batch normalisation are
-    choices made here.
+    2014, arXiv:1409.1556. How the skips join and the channels of the decoder are choices made here.
+    Departures: the paper normalises batches behind the ReLU and speaks of several convolutions a level; here
+    a level has one, normalised in front of it.
     """
     filters = tuple(filters)
     if len(filters) != len(_LEVELS):

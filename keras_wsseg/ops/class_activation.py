@@ -44,7 +44,8 @@ def class_activation_maps(score_maps, tags, size, gamma=4.0, mask=None):
 
     Source: Zhou et al. 2016, "Learning Deep Features for Discriminative Localization", arXiv:1512.04150; the
     normalisation, the scales and the background as in Zhang et al. 2020, "Reliability Does Matter",
-    arXiv:1911.08039.
+    arXiv:1911.08039. Departure: negative scores count as 0 before the maps are resized and added up, of
+    which the paper prints nothing.
     """
     check_gamma(gamma)
     _check_shapes(score_maps, tags, mask)

@@ -6,8 +6,8 @@ from keras import ops
 def without_infinities(x, most=1e9):
     """Bounds numbers, so that sums and products with them hold no NaN.
 
-    A class that a model masks has logits of -inf, and what overflows in float16 is infinite as well: `0 * inf`
-    and `inf - inf` are NaN. A softmax takes the bound for what it takes -inf for.
+    A class that a model masks has logits of -inf, and what overflows in float16 is infinite as well:
+    `0 * inf` and `inf - inf` are NaN. A softmax takes the bound for what it takes -inf for.
 
     Args:
         x: of any floating type.

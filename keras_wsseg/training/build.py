@@ -275,7 +275,11 @@ def build_regularised_loss(config):
         (kernel,) = losses.GatedCRFLoss().kernels
         given["kernels"] = losses.GaussianKernel(**{**kernel.get_config(), **_without_none(widths)})
         given.update(radius=config.radius, normalization=config.normalization)
-        given.update(gate_source=config.gate_source, gate_destination=config.gate_destination)
+        given.update(
+            gate_source=config.gate_source,
+            gate_destination=config.gate_destination,
+            gate_padding=config.gate_padding,
+        )
         kind = losses.GatedCRFLoss
     else:
         given.update(sigma_xy=config.sigma_xy, sigma_rgb=config.sigma_rgb)

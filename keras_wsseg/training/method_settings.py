@@ -45,6 +45,9 @@ class MethodSettings(CommonSettings):
     )
     gate_source: bool = option(GATED, True, "pixels outside the picture send no energy")
     gate_destination: bool = option(GATED, False, "annotated pixels receive no energy")
+    gate_padding: bool = option(
+        GATED, True, "pixels outside the picture receive none either where the source alone is gated"
+    )
 
     dense_method: str = option(DENSE, "auto", "how sums over all pixels are formed", DENSE_METHODS)
     landmarks: int = option(DENSE, 256, "landmarks of nystrom", least=1)

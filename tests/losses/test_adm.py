@@ -60,7 +60,7 @@ def test_iterations_must_be_a_number_of_steps(iterations):
 
 @pytest.mark.parametrize("size", [(9, 13), (3, 7)])
 def test_without_an_unlabelled_cell_nothing_is_left_of_rounding(size):
-    """The shares of a cell's classes add up to 1 but for the last digit, of which a ratio would make anything."""
+    """The shares of a cell's classes add up to 1 but for the last digit, and a ratio of such is anything."""
     rng = np.random.default_rng(0)
     for _ in range(5):
         labels = rng.integers(0, 3, (1, *size))

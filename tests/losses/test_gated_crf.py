@@ -57,6 +57,15 @@ def test_gates():
         np.testing.assert_allclose(float(loss(packed, logits)), want, rtol=1e-5)
 
 
+def test_padding_receives_and_counts_as_published():
+    labels, guide, logits = batch()
+    valid, ones = (labels != 254).astype("float64"), np.ones(labels.shape)
+    kernel = losses.GaussianKernel(xy=3, rgb=0.4)
+    loss = losses.GatedCRFLoss.published(weight=1, radius=2, kernels=kernel)
+    want = by_hand(labels, guide, oracles.softmax(logits), 2, 3, 0.4, valid, ones)
+    np.testing.assert_allclose(float(loss(targets.pack(labels, guide), logits)), want, rtol=1e-5)
+
+
 def test_kernel_mass_bounds_the_energy_whatever_window_and_picture():
     labels, guide, logits = batch()
     make = {"weight": 1, "normalization": "kernel_mass", "kernels": losses.GaussianKernel(xy=3, rgb=0.4)}
@@ -163,8 +172,9 @@ def test_config_round_trip():
     loss = losses.GatedCRFLoss(
         weight=0.3, radius=3,
         kernels=[losses.GaussianKernel(0.5, xy=4, rgb=0.1), losses.GaussianKernel(depth=2)],
-        compatibility=[[0, 1], [2, 0]], gate_source=False, gate_destination=True, normalization="kernel_mass",
-        scale=0.5, from_logits=False, method="patches", reduction="sum", name="crf", dtype="bfloat16",
+        compatibility=[[0, 1], [2, 0]], gate_source=False, gate_destination=True, gate_padding=False,
+        normalization="kernel_mass", scale=0.5, from_logits=False, method="patches", reduction="sum",
+        name="crf", dtype="bfloat16",
     )  # fmt: skip
     loss.anneal("weight", 0.0)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
