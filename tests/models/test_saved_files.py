@@ -10,13 +10,13 @@ import keras
 import numpy as np
 import pytest
 
-from keras_wsseg import losses, metrics
-from keras_wsseg.models import UNet, WeaklySupervisedModel
+from keras_wsseg import layers, losses, metrics
+from keras_wsseg.models import WeaklySupervisedModel
 from keras_wsseg.optimizers import LearningRateMultipliers
 
 FILE = pathlib.Path(__file__).with_name("saved_on_tensorflow.keras")
 # As found on TensorFlow when it was saved.
-SCORES = {
+SCORES = {"loss": 1.3213977, "partial_cross_entropy": 0.6953883, "gated_crf": 1.2520187, "mean_iou": 0.3728355}
     "loss": 1.3122258,
     "partial_cross_entropy": 0.6869478,
     "gated_crf": 1.2505562,
@@ -31,7 +31,12 @@ def example():
 
 def trained():
     keras.utils.set_random_seed(0)
-    model = WeaklySupervisedModel(UNet(2, filters=(2, 4)))
+    image = keras.Input((None, None, 3))
+    x = layers.Standardize((0, 255))(image)
+    x = keras.layers.Conv2D(4, 3, strides=2, padding="same", activation="relu")(x)
+    x = keras.layers.BatchNormalization()(x)
+    x = keras.layers.Conv2D(2, 1, name="logits")(x)
+    model = WeaklySupervisedModel(keras.Model(image, layers.ResizeLike()(x, image)))
     optimizer = LearningRateMultipliers(keras.optimizers.SGD(1e-3, momentum=0.9), {"logits": 0.5})
     kernel = losses.GaussianKernel(xy=3.0, rgb=0.5)
     loss = losses.PartialCrossEntropy() + losses.GatedCRFLoss(weight=0.5, radius=1, kernels=kernel)
