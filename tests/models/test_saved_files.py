@@ -15,12 +15,12 @@ from keras_wsseg.models import WeaklySupervisedModel
 from keras_wsseg.optimizers import LearningRateMultipliers
 
 FILE = pathlib.Path(__file__).with_name("saved_on_tensorflow.keras")
-# As found on TensorFlow when it was saved.
+# Of the next step, as found on TensorFlow when it was saved.
 SCORES = {
-    "loss": 1.3213977,
-    "partial_cross_entropy": 0.6953883,
-    "gated_crf": 1.2520187,
-    "mean_iou": 0.3728355,
+    "loss": 1.3467431,
+    "partial_cross_entropy": 0.7418964,
+    "gated_crf": 1.2096934,
+    "mean_iou": 0.3907589,
 }
 
 
@@ -46,12 +46,11 @@ def trained():
 
 
 @pytest.mark.any_backend
-def test_a_training_saved_on_tensorflow_scores_alike_and_goes_on():
+def test_a_training_saved_on_tensorflow_goes_on_alike():
     model = keras.saving.load_model(FILE)
-    scores = model.evaluate(*example(), verbose=0, return_dict=True)
-    assert scores == pytest.approx(SCORES, rel=1e-4)
     assert model.optimizer.multipliers == {"logits": 0.5} and int(model.optimizer.iterations) == 2
     history = model.fit(*example(), epochs=3, verbose=0).history
+    assert {name: values[0] for name, values in history.items()} == pytest.approx(SCORES, rel=1e-4)
     assert history["loss"][-1] < history["loss"][0]
 
 
@@ -63,4 +62,4 @@ if __name__ == "__main__":
     with zipfile.ZipFile(FILE, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in parts.items():
             archive.writestr(name, content)
-    print(model.evaluate(*example(), verbose=0, return_dict=True))
+    print(model.fit(*example(), verbose=0).history)
