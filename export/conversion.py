@@ -102,7 +102,7 @@ class _Named(_Deployed):
 
 @contextlib.contextmanager
 def _optimized_in_place():
-    """Keeps tf2onnx from copying all weights before each of its optimisations, a third of an export's time."""
+    """Keeps tf2onnx from copying all weights before each optimisation, a third of an export's time."""
     name = "TF2ONNX_CATCH_ERRORS"
     before = os.environ.get(name)
     os.environ[name] = "FALSE"
