@@ -2,7 +2,7 @@
 
 from keras_wsseg.imaging.picture_error import PictureError
 
-_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _ORIENTATION, _SAMPLES = 256, 257, 258, 262, 0x0112, 277
+_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _ORIENTATION = 256, 257, 258, 262, 0x0112
 _EXTRA, _FORMAT = 338, 339
 _BANDS = {0: "L", 1: "L", 2: "RGB"}
 _INTEGERS, _FLOATS = 1, 3

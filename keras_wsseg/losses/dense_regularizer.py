@@ -68,8 +68,7 @@ class DenseRegularizer(SegmentationLoss):
 
     def _probabilities(self, y_pred, labels, height, width):
         """`(batch, pixels, classes)`, float32, on the loss's grid."""
-        y = ops.cast(y_pred, "float32")
-        full = tuple(labels.shape[1:])
+        y, full = y_pred, tuple(labels.shape[1:])
         if None in full or tuple(y.shape[1:3]) != full:
             y = resize_bilinear(y, ops.shape(labels)[1:3])
         if self.from_logits:

@@ -125,9 +125,7 @@ class GatedCRFLoss(SegmentationLoss):
 
     def energy(self, y_true, y_pred):
         labels, guide = targets.unpack(y_true)
-        y = ops.cast(y_pred, "float32")
-        if self.from_logits:
-            y = ops.softmax(y, axis=-1)
+        y = ops.softmax(y_pred, axis=-1) if self.from_logits else y_pred
         batch, height, width = ops.shape(y)[:3]
         if self.scale != 1:
             height, width = scaled_size(height, self.scale), scaled_size(width, self.scale)

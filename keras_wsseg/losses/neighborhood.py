@@ -114,11 +114,7 @@ class NeighborhoodLoss(SegmentationLoss):
 
     def energy(self, y_true, y_pred):
         labels, guide = targets.unpack(y_true)
-        y = ops.cast(y_pred, "float32")
-        if self.from_logits:
-            log_y = ops.log_softmax(y, axis=-1)
-        else:
-            log_y = ops.log(ops.clip(y, 1e-7, 1.0))
+        log_y = ops.log_softmax(y_pred) if self.from_logits else ops.log(ops.clip(y_pred, 1e-7, 1.0))
         y = ops.exp(log_y)
         height, width = ops.shape(y)[1:3]
         mask = whole_cells(labels != OUTSIDE, height, width)

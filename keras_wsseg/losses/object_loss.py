@@ -49,8 +49,7 @@ class ObjectLoss(SegmentationLoss):
                 f"object_class={self.object_class} among them. Received: shape {tuple(y_pred.shape)}"
             )
         labels, guide = targets.unpack(y_true)
-        y = ops.cast(y_pred, "float32")
-        x = (ops.softmax(y, axis=-1) if self.from_logits else y)[..., self.object_class]
+        x = (ops.softmax(y_pred, axis=-1) if self.from_logits else y_pred)[..., self.object_class]
         inside = labels != OUTSIDE
         unlabelled = labels == UNLABELLED
         may_hold = ops.any(ops.logical_or(unlabelled, labels == self.object_class), axis=(1, 2))

@@ -30,7 +30,7 @@ class SegmentationLoss(Annealable, keras.losses.Loss):
         self._declare(weight=weight)
 
     def energy(self, y_true, y_pred):
-        """The unweighted value of each picture, `(batch,)`, float32."""
+        """The unweighted value of each picture, `(batch,)`, float32; `y_pred` is finite float32 or NaN."""
         raise NotImplementedError(f"{type(self).__name__} must implement energy(y_true, y_pred).")
 
     def call(self, y_true, y_pred):
