@@ -155,8 +155,8 @@ LOSSES = [
     Fault(
         "losses of objects: from_logits ignored",
         "keras_wsseg/losses/object_loss.py",
-        "(ops.softmax(y, axis=-1) if self.from_logits else y)",
-        "ops.softmax(y, axis=-1)",
+        "(ops.softmax(y_pred, axis=-1) if self.from_logits else y_pred)",
+        "ops.softmax(y_pred, axis=-1)",
         ("tests/losses/*object_loss*.py", "tests/losses/*positional*.py", EVERY_LOSS),
     ),
     Fault(
@@ -168,10 +168,10 @@ LOSSES = [
         "",
     ),
     Fault(
-        "neighbourhood loss: half precision stays half",
-        "keras_wsseg/losses/neighborhood.py",
-        'y = ops.cast(y_pred, "float32")',
-        "y = y_pred",
+        "losses: half precision stays half",
+        "keras_wsseg/ops/finite.py",
+        'ops.cast(x, "float32")',
+        "x",
         ("tests/losses/*neighborhood*.py", EVERY_LOSS),
     ),
     Fault(
@@ -191,7 +191,7 @@ LOSSES = [
     Fault(
         "ADM loss: labelled pixels count too",
         "keras_wsseg/losses/adm.py",
-        "unlabelled = mask[..., 0] * (1.0 - ops.sum(known, axis=-1))",
+        "unlabelled = mask[..., 0] * (1.0 - labelled)",
         "unlabelled = mask[..., 0]",
         ("tests/losses/*adm*.py", EVERY_LOSS),
     ),
