@@ -5,6 +5,9 @@ from keras_wsseg.arguments import check_number
 from keras_wsseg.kernels.annealable import Annealable
 from keras_wsseg.ops.positions import grid_positions
 
+SMALLEST_SIGMA = 1e-4
+"""Float32 tells the colours of a picture in [0, 1] apart to 6e-8, beside which a kernel must be wide."""
+
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class GaussianKernel(Annealable):
@@ -23,7 +26,7 @@ class GaussianKernel(Annealable):
             the guide holds it.
 
     Raises:
-        ValueError: if no modality is given, or a number is not positive.
+        ValueError: if no modality is given, or a sigma is below 1e-4.
 
     Example:
         >>> kernel = GaussianKernel(xy=6, rgb=0.03)
@@ -44,7 +47,7 @@ class GaussianKernel(Annealable):
 
     def _check(self, name, value):
         if name != "weight":
-            check_number(name, value, above=0)
+            check_number(name, value, low=SMALLEST_SIGMA)
         return super()._check(name, value)
 
     @property

@@ -3,6 +3,7 @@ from keras import ops
 from keras_wsseg import targets
 from keras_wsseg.arguments import check_number
 from keras_wsseg.imaging.labels import OUTSIDE
+from keras_wsseg.kernels.gaussian_kernel import SMALLEST_SIGMA
 from keras_wsseg.losses.loss_grid import scaled_size, whole_cells
 from keras_wsseg.losses.segmentation_loss import SegmentationLoss
 from keras_wsseg.ops.dense_gaussian import check_dense, dense_gaussian_kernel
@@ -21,8 +22,8 @@ class DenseRegularizer(SegmentationLoss):
 
     Args:
         weight: factor of the term.
-        sigma_rgb: width of the kernel in colour, in units of a picture in [0, 1], greater than 0.
-        sigma_xy: width of the kernel in pixels of the full picture, whatever `scale`, greater than 0.
+        sigma_rgb: width of the kernel in colour, in units of a picture in [0, 1], at least 1e-4.
+        sigma_xy: width of the kernel in pixels of the full picture, whatever `scale`, at least 1e-4.
         scale: grid of the loss relative to the picture's, in (0, 1].
         method, landmarks, seed: how the sums over all pixels are formed, see `ops.dense_gaussian_kernel`.
         from_logits: whether `y_pred` holds logits; probabilities otherwise.
@@ -57,7 +58,7 @@ class DenseRegularizer(SegmentationLoss):
 
     def _check(self, name, value):
         if "sigma" in name:
-            check_number(name, value, above=0)
+            check_number(name, value, low=SMALLEST_SIGMA)
         return super()._check(name, value)
 
     def _grid(self, y_true):

@@ -4,7 +4,7 @@ import numpy as np
 from keras import ops
 
 from keras_wsseg.ops import backend
-from keras_wsseg.ops.gaussian_matrix import gaussian_matrix
+from keras_wsseg.ops.gaussian_matrix import exact_gaussian_matrix, gaussian_matrix
 from keras_wsseg.ops.pixel_sample import sample_pixels
 
 CANDIDATES = 8
@@ -39,7 +39,8 @@ class NystromGaussian:
         features = ops.cast(ops.stop_gradient(features), "float32")
         features = features - ops.mean(features, axis=1, keepdims=True)
         centres = choose_landmarks(features, landmarks, seed, mask)
-        own = gaussian_matrix(centres, centres)
+        # What is lost in a product may exceed the jitter, and the factor does not exist then.
+        own = exact_gaussian_matrix(centres, centres)
         self.factor = ops.cholesky(own + JITTER * ops.eye(centres.shape[1]))
         self.kernel = gaussian_matrix(features, centres)
 

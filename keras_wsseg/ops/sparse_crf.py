@@ -35,9 +35,10 @@ def neighbour_weights(guide, sigma):
     if isinstance(sigma, numbers.Real):
         check_number("sigma", sigma, above=0)
     guide = ops.cast(guide, "float32")
-    precision = 0.5 / ops.square(ops.cast(sigma, "float32"))
+    # Divided after the difference, whose square stands where that of a small sigma would be 0.
+    sigma = ops.cast(sigma, "float32")
     return tuple(
-        ops.exp(-precision * ops.sum(ops.square(first - second), axis=-1))
+        ops.exp(-0.5 * ops.sum(ops.square((first - second) / sigma), axis=-1))
         for first, second in _neighbours(guide)
     )
 

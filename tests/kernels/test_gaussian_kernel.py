@@ -27,9 +27,9 @@ def test_numbers_are_declared_or_annealed():
     ("act", "text"),
     [
         (lambda: GaussianKernel(), "GaussianKernel needs the sigma of at least one of xy, rgb"),
-        (lambda: GaussianKernel(xy=0), "`xy` must be a number above 0. Received: xy=0"),
-        (lambda: GaussianKernel(rgb=float("nan")), "`rgb` must be a number above 0"),
-        (lambda: setattr(GaussianKernel(xy=1), "xy", 0), "`xy` must be a number above 0"),
+        (lambda: GaussianKernel(xy=0), "`xy` must be a number of at least 0.0001. Received: xy=0"),
+        (lambda: GaussianKernel(rgb=float("nan")), "`rgb` must be a number of at least 0.0001"),
+        (lambda: setattr(GaussianKernel(xy=1), "xy", 0), "`xy` must be a number of at least 0.0001"),
         (lambda: GaussianKernel(xy=1).anneal("rgb", 1), r"attribute must be one of \('weight', 'xy'\)"),
     ],
 )

@@ -226,7 +226,7 @@ def test_fit_save_and_load(tmp_path):
     [
         ({"normalization": "sum"}, r"one of \('kernel_mass', 'none'\). Received: normalization='sum'"),
         ({"weight": -1}, "`weight` must be a number of at least 0. Received: weight=-1"),
-        ({"sigma_xy": 0}, "`sigma_xy` must be a number above 0. Received: sigma_xy=0"),
+        ({"sigma_xy": 0}, "`sigma_xy` must be a number of at least 0.0001. Received: sigma_xy=0"),
         ({"scale": 2}, "`scale` must be a number above 0 and of at most 1. Received: scale=2"),
     ],
 )

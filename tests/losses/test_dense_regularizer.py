@@ -143,10 +143,10 @@ def test_fit_save_and_load(kind, tmp_path):
     ("arguments", "text"),
     [
         ({"weight": -1}, "`weight` must be a number of at least 0. Received: weight=-1"),
-        ({"sigma_rgb": 0}, "`sigma_rgb` must be a number above 0. Received: sigma_rgb=0"),
+        ({"sigma_rgb": 0}, "`sigma_rgb` must be a number of at least 0.0001. Received: sigma_rgb=0"),
         (
             {"sigma_xy": float("nan")},
-            "`sigma_xy` must be a number above 0. Received: sigma_xy=nan",
+            "`sigma_xy` must be a number of at least 0.0001. Received: sigma_xy=nan",
         ),
         ({"scale": 0}, "`scale` must be a number above 0 and of at most 1. Received: scale=0"),
         ({"scale": 1.5}, "`scale` must be a number above 0 and of at most 1. Received: scale=1.5"),

@@ -105,6 +105,12 @@ def test_size_known_at_run_time_only_and_half_precision():
     np.testing.assert_allclose(found, sparse_crf_energy(x, guide, 0.3, mask), rtol=3e-3)
 
 
+def test_a_sigma_whose_square_is_no_number_tells_equal_from_unequal():
+    row = np.array([0.0, 0.0, 1e-3, 1.0, 1.0], "float32").reshape(1, 1, 5, 1)
+    _, beside = neighbour_weights(row, 1e-25)
+    assert np.ravel(beside).tolist() == [1, 0, 0, 1]
+
+
 @pytest.mark.parametrize("sigma", (0, -0.1, float("nan")))
 def test_sigma_must_be_above_zero(sigma):
     with pytest.raises(ValueError, match="`sigma` must be a number above 0. Received: sigma="):
