@@ -5,8 +5,8 @@ from keras import ops
 from keras_wsseg.ops import backend
 
 FARTHEST = 64.0
-"""Distance from the origin, in sigmas, up to which one matrix product gives the exponent: its error grows with
-the square, to about 5e-4 of a kernel's value there."""
+"""Sigmas from the origin up to which one matrix product gives the exponent: its error grows with the square, to
+about 5e-4 of a kernel's value there."""
 
 
 def gaussian_matrix(a, b):
@@ -27,9 +27,7 @@ def gaussian_matrix(a, b):
     if backend.multiplies_coarsely():
         return exact_gaussian_matrix(a, b)
     farthest = ops.maximum(_largest_square(a), _largest_square(b))
-    return ops.cond(
-        farthest > FARTHEST**2, lambda: exact_gaussian_matrix(a, b), lambda: _of_products(a, b)
-    )
+    return ops.cond(farthest > FARTHEST**2, lambda: exact_gaussian_matrix(a, b), lambda: _of_products(a, b))
 
 
 def exact_gaussian_matrix(a, b):

@@ -228,8 +228,8 @@ def _pack(extents, dtype, words):
     """Steps of mixed-radix keys, one list of words a digit, or random ones where not all digits find a place.
 
     Sums of random multiples hash the digits, and neighbours still differ by constants. That any two of ten
-    million points get the same key of 60 bits has a chance of 1 in 20 000; radix keys, though, put points into
-    an order in which neighbours are near, which is what memory wants.
+    million points get the same key of 60 bits has a chance of 1 in 20 000. Radix keys, though, put points
+    into an order in which neighbours are near, which is what memory wants.
     """
     limit = _largest_key(dtype)
     random = np.random.default_rng(0).integers(limit, size=(len(extents), words)) | 1
