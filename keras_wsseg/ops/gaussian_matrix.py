@@ -5,8 +5,8 @@ from keras import ops
 from keras_wsseg.ops import backend
 
 FARTHEST = 64.0
-"""Sigmas from the origin up to which one matrix product gives the exponent: its error grows with the square, to
-about 5e-4 of a kernel's value there."""
+"""Sigmas from the origin up to which one matrix product gives the exponent: its error grows with the square,
+to about 5e-4 of a kernel's value there."""
 
 
 def gaussian_matrix(a, b):
