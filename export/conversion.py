@@ -8,6 +8,7 @@ import threading
 import keras
 import tensorflow as tf
 
+from keras_wsseg.export.crf_calls import heard, stage_names
 from keras_wsseg.export.deployment import softmax
 from keras_wsseg.export.metadata import OUTPUTS
 from keras_wsseg.export.native_dilation import native_dilation
@@ -18,7 +19,7 @@ from keras_wsseg.export.source import first_line
 _ALONE = threading.Lock()
 
 
-def to_bare_onnx(deployment, form, path, opset):
+def to_bare_onnx(deployment, form, path, opset, opened=False):
     """Writes the bare graph, picture to probabilities and classes, with the converter's own names.
 
     Args:
@@ -26,47 +27,50 @@ def to_bare_onnx(deployment, form, path, opset):
         form: `GraphForm`.
         path: file to write.
         opset: version of the ONNX operators.
+        opened: whether the logits before and behind each CRF are outputs too, for comparing.
 
     Raises:
         ValueError: if an operation of the segmenter has no counterpart in ONNX.
     """
     goal, options = f"ONNX opset {opset}", {"format": "onnx", "opset_version": opset}
     try:
-        _export(deployment, form, path, goal, in_place=True, **options)
+        _export(deployment, form, path, goal, opened, in_place=True, **options)
     except ValueError:
         # An optimisation that fails is left out where there is a copy to go back to.
-        _export(deployment, form, path, goal, **options)
+        _export(deployment, form, path, goal, opened, **options)
     _refuse_foreign_operations(path)
 
 
-def to_bare_saved_model(deployment, form, path):
+def to_bare_saved_model(deployment, form, path, opened=False):
     """Writes the bare graph as a SavedModel folder.
 
     Args:
         deployment: `Deployment` on the TensorFlow backend, in float32.
         form: `GraphForm`.
         path: folder to write.
+        opened: as in `to_bare_onnx`.
 
     Raises:
         ValueError: if TensorFlow cannot trace the segmenter.
     """
-    _export(deployment, form, path, "a SavedModel", _Named, format="tf_saved_model")
+    _export(deployment, form, path, "a SavedModel", opened, _Named, format="tf_saved_model")
 
 
-def to_bare_litert(deployment, form, path):
+def to_bare_litert(deployment, form, path, opened=False):
     """Writes the bare graph as a LiteRT file of built-in operations alone, which every interpreter has.
 
     Args:
         deployment: `Deployment` on the TensorFlow backend, in float32.
         form: `GraphForm`.
         path: file to write, ending in `.tflite`.
+        opened: as in `to_bare_onnx`.
 
     Raises:
         ValueError: if an operation of the segmenter has no counterpart in LiteRT.
     """
     builtin = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
     try:
-        _export(deployment, form, path, "LiteRT", _Named, format="litert", target_spec=builtin)
+        _export(deployment, form, path, "LiteRT", opened, _Named, format="litert", target_spec=builtin)
     except ValueError as error:
         missing = sorted(set(re.findall(r"'tf\.(\w+)' op is neither", str(error.__cause__))))
         if not missing:
@@ -80,24 +84,33 @@ def to_bare_litert(deployment, form, path):
 
 
 class _Deployed(keras.Model):
-    def __init__(self, deployment, form):
+    def __init__(self, deployment, form, opened):
         super().__init__(name="deployed")
         # Keras looks for weights in attributes that are layers.
         self.segmenter, self.refine = deployment.segmenter, deployment.refine
-        self.deployment, self.form = deployment, form
+        self.deployment, self.form, self.opened = deployment, form, opened
         # All weights are the segmenter's and the CRF's, which are built.
         self.built = True
 
     def call(self, image):
-        logits = self.deployment.logits(tf.cast(image, tf.float32))
+        stages = []
+
+        def kept(layer, own, logits, picture):
+            stages.extend((logits, own([logits, picture])))
+            return stages[-1]
+
+        with heard(self.deployment, kept) if self.opened else contextlib.nullcontext():
+            logits = self.deployment.logits(tf.cast(image, tf.float32))
         # `keras.ops.argmax` views floats as integers first, and ONNX Runtime has no such operation.
         classes = tf.cast(tf.argmax(logits, axis=-1), tf.uint8 if self.form.byte_classes else tf.int32)
-        return softmax(logits), classes
+        return softmax(logits), classes, *stages
 
 
 class _Named(_Deployed):
     def call(self, image):
-        return dict(zip(OUTPUTS, super().call(image), strict=True))
+        outputs = super().call(image)
+        names = (*OUTPUTS, *stage_names((len(outputs) - len(OUTPUTS)) // 2))
+        return dict(zip(names, outputs, strict=True))
 
 
 @contextlib.contextmanager
@@ -115,7 +128,7 @@ def _optimized_in_place():
             os.environ[name] = before
 
 
-def _export(deployment, form, path, goal, model=_Deployed, in_place=False, **options):
+def _export(deployment, form, path, goal, opened, model=_Deployed, in_place=False, **options):
     shape = form.shape
     picture = (shape.batch, shape.height, shape.width, shape.channels)
     try:
@@ -123,7 +136,7 @@ def _export(deployment, form, path, goal, model=_Deployed, in_place=False, **opt
         heard = quiet(unless_it_fails=options["format"] != "litert" and not in_place)
         setting = _optimized_in_place() if in_place else contextlib.nullcontext()
         with _ALONE, heard, setting, native_dilation(deployment.segmenter):
-            model(deployment, form).export(
+            model(deployment, form, opened).export(
                 str(path),
                 verbose=False,
                 input_signature=[tf.TensorSpec(picture, form.input, "image")],

@@ -21,6 +21,9 @@ class ExportReport:
         opset: version of the ONNX operators, None for other formats.
         precision: `float32`, `float16` or `int8`, which is compared with Keras in float32.
         format: `ONNX`, `SavedModel` or `LiteRT`.
+        stage_difference: the largest difference of the segmenter up to a CRF, of the CRF on the same logits,
+            and of what follows, each by itself, as probabilities and as a share of the largest logit; None
+            without a CRF. A CRF makes much of a last digit, so it is this one that is limited.
 
     Example:
 
@@ -39,13 +42,15 @@ class ExportReport:
     opset: int | None = None
     precision: str = "float32"
     format: str = "ONNX"
+    stage_difference: float | None = None
 
     def __str__(self):
         sizes = ", ".join(f"{height}x{width}" for height, width in self.sizes)
         form = self.format if self.opset is None else f"opset {self.opset}"
+        stages = "" if self.stage_difference is None else f", {self.stage_difference:.1e} by stages"
         return (
             f"{self.path}: {self.file_size / 1e6:.1f} MB, {self.precision}, {form}, as in Keras "
-            f"to {self.max_difference:.1e} (mean {self.mean_difference:.1e}), "
+            f"to {self.max_difference:.1e} (mean {self.mean_difference:.1e}{stages}), "
             f"{100 * self.equal_classes:.2f} % equal classes at {sizes}"
         )
 
@@ -70,5 +75,6 @@ def report_of(path, reference, differences, file_size, **kind):
         differences.mean,
         differences.equal_classes,
         file_size,
+        stage_difference=differences.in_stages,
         **kind,
     )

@@ -22,7 +22,8 @@ def to_float16(model):
         ValueError: if it has no weights but those of its last layer.
     """
     graph = model.graph
-    half = network_nodes(graph)
+    outputs = {value.name for value in graph.output}
+    half = {index for index in network_nodes(graph) if not outputs.intersection(graph.node[index].output)}
     if not half:
         raise ValueError(f'`precision="float16"` {NEEDS_LAYERS}')
     floats = _float_tensors(model)

@@ -10,7 +10,8 @@ class Limits:
     """How far a file may be from Keras; None is no limit.
 
     Args:
-        tolerance: largest absolute difference of a probability.
+        tolerance: largest absolute difference of a probability. Where there is a CRF it holds for each piece
+            of the way by itself, since a CRF makes much of a last digit, and for the mean of the whole.
         mean_tolerance: mean absolute difference of the probabilities.
         min_equal_classes: share of the pixels whose class stays, 0 to 1.
     """
@@ -30,11 +31,18 @@ class Limits:
         Raises:
             ValueError: if a limit is exceeded.
         """
+        in_stages = differences.in_stages
+        stages = "" if in_stages is None else f", {in_stages:.2g} before, in or behind a CRF by itself"
         found = (
-            f"a difference of {differences.largest:.2g} (mean {differences.mean:.2g}) between logits of up "
-            f"to {largest_logit:.3g}, {differences.equal_classes:.2%} equal classes"
+            f"a difference of {differences.largest:.2g} (mean {differences.mean:.2g}){stages} between logits "
+            f"of up to {largest_logit:.3g}, {differences.equal_classes:.2%} equal classes"
         )
-        for name, value in (("tolerance", differences.largest), ("mean_tolerance", differences.mean)):
+        values = (
+            ("tolerance", differences.largest if in_stages is None else in_stages),
+            ("tolerance", differences.mean),
+            ("mean_tolerance", differences.mean),
+        )
+        for name, value in values:
             limit = getattr(self, name)
             if limit is not None and not value <= limit:
                 raise ValueError(

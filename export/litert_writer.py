@@ -7,6 +7,7 @@ import zipfile
 
 from keras_wsseg.export import metadata_json, parity
 from keras_wsseg.export.bare_graph import write_bare
+from keras_wsseg.export.crf_calls import stage_names
 from keras_wsseg.export.export_report import report_of
 from keras_wsseg.export.limits import limits_of
 from keras_wsseg.export.metadata import OUTPUTS
@@ -57,7 +58,7 @@ def to_litert(
         class_names: as in `to_onnx`, and so are the others.
         palette: one `(red, green, blue)` of 0 to 255 for each class.
         tolerance: largest absolute difference allowed between a probability in Keras and in LiteRT; by
-            default 1e-4.
+            default 1e-4. With a CRF it holds for each stage by itself, as in `to_onnx`.
         value_range: `(low, high)` of the pictures.
         metadata: further texts by name.
         check_sizes: list of `(height, width)` at which both are compared.
@@ -103,12 +104,18 @@ def to_litert(
         write_bare("to_bare_litert", prepared, draft)
         with zipfile.ZipFile(draft, "a") as archive:
             archive.writestr(metadata_json.FILE_NAME, metadata_json.metadata_json(prepared.about))
-        outputs = _run(interpreter, draft, prepared.reference.pictures)
-        differences = parity.compare(prepared.reference, outputs)
-        limits.check(differences, "LiteRT", prepared.reference.largest_logit)
+        reference = prepared.reference
+        found = opened = _run(interpreter, draft, reference.pictures)
+        if reference.crf_calls:
+            # What a file gives cannot be taken out of it again.
+            write_bare("to_bare_litert", prepared, draft.with_stem("opened"), opened=True)
+            stages = stage_names(reference.crf_calls)
+            opened = _run(interpreter, draft.with_stem("opened"), reference.pictures, stages)
+        differences = parity.compare(prepared.deployment, reference, found, opened)
+        limits.check(differences, "LiteRT", reference.largest_logit)
         file_size = draft.stat().st_size
         os.replace(draft, path)
-    return report_of(path, prepared.reference, differences, file_size, format="LiteRT")
+    return report_of(path, reference, differences, file_size, format="LiteRT")
 
 
 def _interpreter():
@@ -122,7 +129,7 @@ def _interpreter():
     return Interpreter
 
 
-def _run(interpreter, draft, pictures):
+def _run(interpreter, draft, pictures, stages=()):
     try:
         with quiet():
             run = interpreter(str(draft)).get_signature_runner("serving_default")
@@ -132,4 +139,4 @@ def _run(interpreter, draft, pictures):
             "`segmenter` was converted to a file that LiteRT does not run. "
             f"Received: {type(error).__name__}: {first_line(error)}"
         ) from error
-    return [[outputs[name] for name in OUTPUTS] for outputs in found]
+    return [[outputs[name] for name in (*OUTPUTS, *stages)] for outputs in found]

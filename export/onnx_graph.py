@@ -3,6 +3,7 @@
 import onnx
 
 import keras_wsseg
+from keras_wsseg.export.crf_calls import stage_names
 from keras_wsseg.export.metadata import OUTPUTS
 
 
@@ -15,7 +16,8 @@ def finish(model, form, about):
         about: `SegmenterMetadata`.
     """
     graph = model.graph
-    names = {old.name: new for old, new in zip(graph.output, OUTPUTS, strict=True)}
+    stages = stage_names((len(graph.output) - len(OUTPUTS)) // 2)
+    names = {old.name: new for old, new in zip(graph.output, (*OUTPUTS, *stages), strict=True)}
     names[graph.input[0].name] = "image"
     for node in graph.node:
         node.input[:] = [names.get(name, name) for name in node.input]

@@ -7,7 +7,12 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_wsseg.export.crf_calls import heard
 from keras_wsseg.export.source import first_line
+from keras_wsseg.export.stages import largest_in_stages, softmax
+
+# Probabilities that a file may swap: each may be off by half of it.
+TIE = 2e-4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,11 +23,13 @@ class Reference:
         pictures: list of `(batch, height, width, channels)` arrays.
         probabilities: list of `(batch, height, width, classes)` float32 arrays.
         largest_logit: largest absolute logit: float32 is coarser where numbers are larger.
+        crf_calls: how often a CRF is called on the way.
     """
 
     pictures: list
     probabilities: list
     largest_logit: float
+    crf_calls: int = 0
 
     @property
     def sizes(self):
@@ -37,12 +44,15 @@ class Differences:
     Args:
         largest: absolute difference of a probability.
         mean: absolute difference of the probabilities.
-        equal_classes: share of the pixels with the same class.
+        equal_classes: share of the pixels with the same class, or with one that is as probable in Keras.
+        in_stages: the largest difference where each CRF and what lies between them is judged by itself, as
+            probabilities and as a share of the largest logit; None without a CRF.
     """
 
     largest: float
     mean: float
     equal_classes: float
+    in_stages: float | None = None
 
 
 def comes_coarser(segmenter, pictures):
@@ -91,10 +101,15 @@ def run_keras(deployment, pictures):
     Raises:
         ValueError: if the logits are not finite, or the CRF fails.
     """
-    probabilities, largest_logit = [], 0.0
+    probabilities, largest_logit, calls = [], 0.0, []
+
+    def counted(layer, own, logits, image):
+        calls.append(layer)
+        return own([logits, image])
+
     for picture in pictures:
         try:
-            with full_float32():
+            with full_float32(), heard(deployment, counted):
                 logits = deployment.logits(ops.convert_to_tensor(picture, "float32"))
         except Exception as error:
             raise ValueError(
@@ -105,16 +120,18 @@ def run_keras(deployment, pictures):
         if not np.isfinite(logits).all():
             raise ValueError("`segmenter` must give finite logits. Received: logits with NaN or infinity")
         largest_logit = max(largest_logit, float(np.abs(logits).max()))
-        probabilities.append(_softmax(logits))
-    return Reference(pictures, probabilities, largest_logit)
+        probabilities.append(softmax(logits))
+    return Reference(pictures, probabilities, largest_logit, len(calls) // len(pictures))
 
 
-def compare(reference, outputs):
+def compare(deployment, reference, outputs, opened):
     """How far a file is from Keras.
 
     Args:
-        reference: `Reference`.
+        deployment: `Deployment` in float32.
+        reference: `Reference` of it.
         outputs: `(probabilities, classes)` for each of its pictures.
+        opened: the same of a file that gives, after these, the logits before and behind each CRF as well.
 
     Returns:
         `Differences`; a file with NaN is infinitely far.
@@ -126,14 +143,26 @@ def compare(reference, outputs):
         difference = np.nan_to_num(np.abs(probabilities - expected), nan=np.inf)
         largest = max(largest, float(difference.max()))
         total, values = total + float(difference.sum(dtype="float64")), values + difference.size
-        same = classes == expected.argmax(-1)
+        same = _are_best(classes, expected)
         equal, pixels = equal + int(same.sum()), pixels + same.size
-    return Differences(largest, total / values, equal / pixels)
+    in_stages = _in_stages(deployment, reference, opened) if reference.crf_calls else None
+    return Differences(largest, total / values, equal / pixels, in_stages)
 
 
-def _softmax(logits):
-    weights = np.exp(logits - logits.max(-1, keepdims=True))
-    return weights / weights.sum(-1, keepdims=True)
+def _are_best(classes, probabilities):
+    # Where two classes are as probable as each other, which of them is named is chance.
+    known = classes < probabilities.shape[-1]
+    named = np.where(known, classes, 0).astype("int64")
+    named = np.take_along_axis(probabilities, named[..., None], -1)[..., 0]
+    return known & (named >= probabilities.max(-1) - TIE)
+
+
+def _in_stages(deployment, reference, opened):
+    with full_float32():
+        return max(
+            largest_in_stages(deployment, picture, probabilities, stages)
+            for picture, (probabilities, _, *stages) in zip(reference.pictures, opened, strict=True)
+        )
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ import tempfile
 
 from keras_wsseg.export import metadata_json, parity
 from keras_wsseg.export.bare_graph import write_bare
+from keras_wsseg.export.crf_calls import stage_names
 from keras_wsseg.export.export_report import report_of
 from keras_wsseg.export.limits import limits_of
 from keras_wsseg.export.metadata import OUTPUTS
@@ -53,7 +54,7 @@ def to_saved_model(
         class_names: as in `to_onnx`, and so are the others.
         palette: one `(red, green, blue)` of 0 to 255 for each class.
         tolerance: largest absolute difference allowed between a probability in Keras and in the SavedModel;
-            by default 1e-4.
+            by default 1e-4. With a CRF it holds for each stage by itself, as in `to_onnx`.
         value_range: `(low, high)` of the pictures.
         metadata: further texts by name.
         check_sizes: list of `(height, width)` at which both are compared.
@@ -106,14 +107,20 @@ def to_saved_model(
         (draft / METADATA_FOLDER).mkdir()
         about = metadata_json.metadata_json(prepared.about)
         (draft / METADATA_FOLDER / metadata_json.FILE_NAME).write_text(about, encoding="utf-8")
-        differences = parity.compare(prepared.reference, _run(draft, prepared.reference.pictures))
-        limits.check(differences, "a SavedModel", prepared.reference.largest_logit)
+        reference = prepared.reference
+        found = opened = _run(draft, reference.pictures)
+        if reference.crf_calls:
+            # What a folder gives cannot be taken out of it again.
+            write_bare("to_bare_saved_model", prepared, draft.with_name("opened"), opened=True)
+            opened = _run(draft.with_name("opened"), reference.pictures, stage_names(reference.crf_calls))
+        differences = parity.compare(prepared.deployment, reference, found, opened)
+        limits.check(differences, "a SavedModel", reference.largest_logit)
         file_size = sum(file.stat().st_size for file in draft.rglob("*") if file.is_file())
         replace_folder(draft, path)
-    return report_of(path, prepared.reference, differences, file_size, format="SavedModel")
+    return report_of(path, reference, differences, file_size, format="SavedModel")
 
 
-def _run(draft, pictures):
+def _run(draft, pictures, stages=()):
     import tensorflow as tf
 
     try:
@@ -121,7 +128,7 @@ def _run(draft, pictures):
         with tf.device("/CPU:0"):
             serve = tf.saved_model.load(str(draft)).signatures["serving_default"]
             found = [serve(image=tf.constant(picture)) for picture in pictures]
-            return [[outputs[name].numpy() for name in OUTPUTS] for outputs in found]
+            return [[outputs[name].numpy() for name in (*OUTPUTS, *stages)] for outputs in found]
     except Exception as error:
         raise ValueError(
             "`segmenter` was converted to a SavedModel that TensorFlow does not run. "

@@ -56,6 +56,7 @@ def add_to(commands):
         metavar="ID",
         help="pixels that no class claims: 255, unlabelled, or the id of a background class (default: 255)",
     )
+    add_setting(parser, "instances")
     add_setting(parser, "values")
     add_setting(parser, "value_range")
     parser.add_argument(
@@ -70,7 +71,9 @@ def add_to(commands):
 def run(arguments):
     """Proposes, and says what to type next."""
     check_data_folder(arguments.data)
-    out = label_folder(arguments.data, arguments.out, (arguments.annotation,), arguments.force)
+    instances = getattr(arguments, "instances", None)
+    sources = [source for source in (arguments.annotation, instances) if source is not None]
+    out = label_folder(arguments.data, arguments.out, sources, arguments.force)
     console.load_keras()
     from keras_wsseg.data import SegmentationFolder
     from keras_wsseg.imaging.label_values import parse_values
@@ -79,6 +82,7 @@ def run(arguments):
         arguments.data,
         annotation=arguments.annotation,
         split=arguments.split,
+        instances=instances,
         values=parse_values(getattr(arguments, "values", ())),
         value_range=getattr(arguments, "value_range", ()) or None,
     )

@@ -27,6 +27,7 @@ from keras_wsseg.data.label_files import (
 from keras_wsseg.data.listing import (
     files_by_stem,
     read_lines,
+    require_files,
     select_names,
     select_unlabelled,
 )
@@ -34,6 +35,7 @@ from keras_wsseg.data.picture_format import check_format, common_format, inspect
 from keras_wsseg.data.segmentation_dataset import SegmentationDataset
 from keras_wsseg.data.uniform_pictures import UniformPictures
 from keras_wsseg.imaging.file_names import normal_name
+from keras_wsseg.imaging.label_map import read_instance_map
 from keras_wsseg.imaging.label_values import resolve_values
 from keras_wsseg.imaging.labels import MOST_CLASSES
 from keras_wsseg.imaging.read_picture import inspect_picture
@@ -72,6 +74,9 @@ class SegmentationFolder(SegmentationDataset):
         ignore_values: values in the annotation files that mean unlabelled, whether or not `values` has them.
         click_size: side of the clicks in pixels, odd; for `"clicks"` and `"simulated_clicks"`.
         stuff_classes: ids or names of classes whose components under 256 pixels get no simulated click.
+        instances: sub-folder of files of the same names as those of `labels/`, which hold a positive number
+            for each thing and 0 where nothing is known, so that neighbours of one class get a simulated click
+            each. By default a thing is an 8-connected component of a class.
         scribble_length: part of each scribble that is kept, from 1 down to 0, a single click; for
             `"scribbles"` (see `annotations.shorten_scribbles`) and `"simulated_scribbles"`.
         scribble_width: thickness of the simulated scribbles in pixels.
@@ -122,6 +127,7 @@ class SegmentationFolder(SegmentationDataset):
         labelled_share=1.0,
         unlabelled_split=None,
         values=None,
+        instances=None,
     ):
         value_range = check_format(channels, value_range)
         self.root, self.annotation = pathlib.Path(root), annotation
@@ -130,7 +136,9 @@ class SegmentationFolder(SegmentationDataset):
             num_classes = check_integer("num_classes", num_classes, low=1, high=MOST_CLASSES)
         ignored = _ignored(ignore_values, values)
         seeded = scribble_length != 1.0 or labelled_share != 1.0
-        self._check_simulation(click_size, stuff_classes, scribble_length, scribble_width, seed, seeded)
+        self._check_simulation(
+            click_size, stuff_classes, scribble_length, scribble_width, seed, seeded, instances
+        )
         labels = "labels" if annotation in ("simulated_clicks", "simulated_scribbles") else annotation
         images = files_by_stem(self.root, "images", PICTURE_SUFFIXES)
         annotations = files_by_stem(self.root, labels, LABEL_SUFFIXES)
@@ -138,6 +146,7 @@ class SegmentationFolder(SegmentationDataset):
         further = select_unlabelled(self.root, unlabelled_split, images, self.names)
         self._files = [(images[name], annotations[name]) for name in self.names]
         self._files += [(images[name], None) for name in further]
+        self._instances = self._find_instances(instances, labels)
 
         if class_names is None and (self.root / "classes.txt").is_file():
             class_names = read_lines(self.root / "classes.txt")
@@ -149,6 +158,7 @@ class SegmentationFolder(SegmentationDataset):
         values, class_names = resolve_values(values, class_names, num_classes)
         self._labels = LabelReader(values, ignored)
         pictures, infos = self._inspect(value_range)
+        self._check_instances(pictures)
         kept = self._keep(labelled_share, seed)
         # All annotations count, so that the share does not change the classes.
         paths = [path for _, path in self._files[: len(infos)]]
@@ -185,7 +195,9 @@ class SegmentationFolder(SegmentationDataset):
         image_file, label_file = self._files[index]
         image, labels = self._format.read(image_file), self._labels.read(label_file)
         if self.annotation == "simulated_clicks":
-            labels = simulate_clicks(labels, self._click_size, self._stuff_classes)
+            file = self._instances.get(self.names[index])
+            instances = None if file is None else read_instance_map(file)
+            labels = simulate_clicks(labels, self._click_size, self._stuff_classes, instances=instances)
             return image, labels
         # The name takes part, not the position: a picture keeps its scribble in another list.
         seed = (self._seed, zlib.crc32(self.names[index].encode()))
@@ -199,10 +211,13 @@ class SegmentationFolder(SegmentationDataset):
             labels = enlarge_clicks(labels, self._click_size)
         return image, labels
 
-    def _check_simulation(self, click_size, stuff_classes, scribble_length, scribble_width, seed, seeded):
+    def _check_simulation(
+        self, click_size, stuff_classes, scribble_length, scribble_width, seed, seeded, instances
+    ):
         given = {
             "click_size": (click_size != 1, ("clicks", "simulated_clicks")),
             "stuff_classes": (len(stuff_classes) > 0, ("simulated_clicks",)),
+            "instances": (instances is not None, ("simulated_clicks",)),
             "scribble_length": (scribble_length != 1.0, ("scribbles", "simulated_scribbles")),
             "scribble_width": (scribble_width != 3, ("simulated_scribbles",)),
         }
@@ -233,6 +248,19 @@ class SegmentationFolder(SegmentationDataset):
 
         pictures, infos = zip(*inspect_files(check, self._files), strict=True)
         return pictures, [info for info in infos if info is not None]
+
+    def _find_instances(self, folder, labels):
+        if folder is None:
+            return {}
+        found = files_by_stem(self.root, folder, LABEL_SUFFIXES)
+        require_files(self.names, f"the label maps in {str(self.root / labels)!r}", self.root / folder, found)
+        return found
+
+    def _check_instances(self, pictures):
+        if self._instances:
+            files = [self._instances[name] for name in self.names]
+            sizes = [picture.size for picture in pictures[: len(files)]]
+            inspect_files(_check_instance_size, list(zip(files, sizes, strict=True)))
 
     def _keep(self, share, seed):
         """Positions, ascending, of the pictures that keep their annotation."""
@@ -275,6 +303,16 @@ class SegmentationFolder(SegmentationDataset):
                     f"{len(known)} classes"
                 )
         return tuple(ids)
+
+
+def _check_instance_size(file_and_size):
+    file, (height, width) = file_and_size
+    found = read_instance_map(file).shape
+    if found != (height, width):
+        raise ValueError(
+            f"The instance map {str(file)!r} must be as large as its picture, {width}x{height}. "
+            f"Received: {found[1]}x{found[0]}"
+        )
 
 
 def _ignored(ignore_values, values):

@@ -95,7 +95,7 @@ def read_label_file(path, values=None):
     if not path.is_file():
         raise FileNotFoundError(f"`path` must name a label map. Received: path={str(path)!r}")
     try:
-        array, bits = _from_numpy(path) if path.suffix.lower() == ".npy" else _from_picture(path)
+        array, bits = _stored(path)
     except PictureError as error:
         raise ValueError(f"The label map {str(path)!r} {error.reason}") from error
     if values is not None:
@@ -107,6 +107,29 @@ def read_label_file(path, values=None):
             f"The label map {str(path)!r} is not usable: {error}; `values` can give other values than "
             "ids a meaning"
         ) from error
+
+
+def read_instance_map(path):
+    """Reads which thing each pixel belongs to: label maps beside these say of which class it is.
+
+    Args:
+        path: file of the kinds of `read_label_map`; the numbers may have 8, 16 or 32 bits, 0 where nothing
+            is known.
+
+    Returns:
+        Integer array `(height, width)`.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: unreadable, lossy or more than one channel; the error names the file.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"`path` must name an instance map. Received: path={str(path)!r}")
+    try:
+        return _stored(path)[0]
+    except PictureError as error:
+        raise ValueError(f"The instance map {str(path)!r} {error.reason}") from error
 
 
 def write_label_map(path, labels, palette=None):
@@ -151,6 +174,10 @@ def label_picture(labels, palette=None):
     # A palette of fewer colours would make Pillow store fewer bits, too few for 254 and 255.
     picture.putpalette(file_palette(palette).tobytes())
     return picture
+
+
+def _stored(path):
+    return _from_numpy(path) if path.suffix.lower() == ".npy" else _from_picture(path)
 
 
 def _from_picture(path):

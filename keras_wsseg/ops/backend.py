@@ -19,6 +19,12 @@ def extract_patches(images, size):
 
         ones = [1, 1, 1, 1]
         return tf.image.extract_patches(images, [1, size, size, 1], ones, ones, "SAME")
+    if keras.backend.backend() == "jax":
+        import jax
+
+        # Keras cuts them by a convolution with ones and zeros, which would round the pixels there.
+        with jax.default_matmul_precision("highest"):
+            return ops.image.extract_patches(images, size, strides=1, padding="same")
     return ops.image.extract_patches(images, size, strides=1, padding="same")
 
 
@@ -61,12 +67,46 @@ def kernel_budget():
 
 
 def matmul_float32(a, b):
-    """`a @ b` in full float32, also on devices whose default multiplies in TF32 or bfloat16."""
+    """`a @ b` in full float32, also on devices whose default multiplies in TF32 or bfloat16.
+
+    The gradient is full float32 too. Every product that a value depends on goes through here.
+
+    Args:
+        a: `(..., n, m)`, float32.
+        b: `(..., m, k)`, float32.
+
+    Returns:
+        `(..., n, k)`.
+    """
     if keras.backend.backend() == "jax":
         import jax
 
         return jax.numpy.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
-    return split_matmul(a, b) if multiplies_coarsely() else ops.matmul(a, b)
+    return _split_both_ways(a, b) if multiplies_coarsely() else ops.matmul(a, b)
+
+
+def _split_both_ways(a, b):
+    """`split_matmul` whose gradient is split as well: what comes back is as long as what went in."""
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def product(a, b):
+        def gradient(upstream):
+            to_a = matmul_float32(upstream, tf.linalg.matrix_transpose(b))
+            to_b = matmul_float32(tf.linalg.matrix_transpose(a), upstream)
+            return _summed_to(to_a, a), _summed_to(to_b, b)
+
+        return split_matmul(a, b), gradient
+
+    return product(tf.convert_to_tensor(a), tf.convert_to_tensor(b))
+
+
+def _summed_to(gradient, x):
+    """The gradient of a factor that was repeated along leading axes."""
+    import tensorflow as tf
+
+    axes, _ = tf.raw_ops.BroadcastGradientArgs(s0=tf.shape(x)[:-2], s1=tf.shape(gradient)[:-2])
+    return tf.reshape(tf.reduce_sum(gradient, axes), tf.shape(x))
 
 
 def split_matmul(a, b):

@@ -3,7 +3,7 @@
 import numpy as np
 from keras import ops
 
-from keras_wsseg.ops.backend import extract_patches
+from keras_wsseg.ops.backend import extract_patches, matmul_float32
 from keras_wsseg.ops.local_gaussian import check_kernels, local_gaussian_filter, pairwise_kernel
 
 
@@ -136,7 +136,7 @@ def _patches_energy(y, features, kernel_weights, radius, source, destination, co
     kernel = destination * gate * pairwise_kernel(features, kernel_weights, radius)
     neighbours = extract_patches(y, 2 * radius + 1)
     neighbours = ops.reshape(neighbours, (batch, height, width, offsets, classes))
-    sums = ops.einsum("bhwo,bhwoc->bhwc", kernel, neighbours)
+    sums = matmul_float32(kernel[..., None, :], neighbours)[..., 0, :]
     return ops.sum(y * _pair_up(sums, compatibility), axis=(1, 2, 3)), ops.sum(kernel, axis=(1, 2, 3))
 
 
@@ -144,7 +144,7 @@ def _pair_up(sums, compatibility):
     """sum_j mu(i, j) sums(j), without the matrix where it is Potts."""
     if compatibility is None:
         return ops.sum(sums, axis=-1, keepdims=True) - sums
-    return ops.einsum("ij,bhwj->bhwi", compatibility, sums)
+    return matmul_float32(sums, ops.convert_to_tensor(compatibility.T))
 
 
 def _transposed(compatibility):

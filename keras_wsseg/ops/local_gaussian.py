@@ -115,7 +115,7 @@ def _filter_patches(values, features, kernel_weights, radius):
     channels = values.shape[-1]
     neighbours = backend.extract_patches(values, 2 * radius + 1)
     neighbours = ops.reshape(neighbours, (batch, height, width, (2 * radius + 1) ** 2, channels))
-    return ops.einsum("bhwo,bhwoc->bhwc", kernel, neighbours)
+    return backend.matmul_float32(kernel[..., None, :], neighbours)[..., 0, :]
 
 
 def pairwise_kernel(features, kernel_weights, radius):

@@ -194,15 +194,15 @@ class _Problem:
         bend = bend - beta[..., None] * pull[..., None, :] - pull[..., None] * beta[..., None, :]
         gradient = eta[..., 0] * pull - ops.sum(multipliers[..., None] * jacobian, axis=-2)
         stiffness = multipliers * (1.0 - multipliers) / mu
-        hessian = ops.matmul(jacobian, stiffness[..., None] * jacobian) + eta * bend - curvature
+        hessian = matmul_float32(jacobian, stiffness[..., None] * jacobian) + eta * bend - curvature
         # Then by the chain rule to the points, whose softmax is within the bounds.
         slack = ops.divide_no_nan(self.room * share, beta) * self.tags
         spread = self.eye - share[..., None, :]
         chain = slack[..., None] * spread
         inner = (gradient * slack * (1.0 - slack))[..., None] * spread
         outer = ops.sum(gradient * slack, axis=-1)[..., None, None] * share[..., None] * spread
-        hessian = ops.matmul(ops.transpose(chain, (0, 1, 3, 2)), ops.matmul(hessian, chain))
-        hessian = hessian + ops.matmul(ops.transpose(spread, (0, 1, 3, 2)), inner) - outer
+        hessian = matmul_float32(ops.transpose(chain, (0, 1, 3, 2)), matmul_float32(hessian, chain))
+        hessian = hessian + matmul_float32(ops.transpose(spread, (0, 1, 3, 2)), inner) - outer
         return ops.sum(chain * gradient[..., None], axis=-2), hessian
 
     def _moments(self, beta, total, multipliers):

@@ -50,6 +50,7 @@ def build_training_data(config):
         simulated["click_size"] = config.click_size
     if config.label_source == "simulated_clicks":
         simulated["stuff_classes"] = config.stuff_classes
+        simulated["instances"] = config.instances
     if config.label_source in ("scribbles", "simulated_scribbles"):
         simulated["scribble_length"] = config.scribble_length
     data = SegmentationFolder(

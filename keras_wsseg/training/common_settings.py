@@ -59,6 +59,12 @@ class CommonSettings:
     stuff_classes: tuple[int, ...] = option(
         DATA, (), "ids of classes whose parts under 256 pixels get no simulated click"
     )
+    instances: str | None = option(
+        DATA,
+        None,
+        "sub-folder with a file for each in labels/, numbers of the things in it, 0 unknown: neighbours of "
+        "one class get a simulated click each; for simulated_clicks",
+    )
     scribble_length: float = option(
         DATA,
         1.0,

@@ -86,6 +86,7 @@ class TrainingConfig(MethodSettings):
         for name, where in (
             ("click_size", ("clicks", "simulated_clicks")),
             ("stuff_classes", ("simulated_clicks",)),
+            ("instances", ("simulated_clicks",)),
             ("scribble_length", ("scribbles", "simulated_scribbles")),
         ):
             changed = getattr(self, name) != type(self).__dataclass_fields__[name].default

@@ -90,3 +90,29 @@ def test_wrong_words_are_told(fails, data, tmp_path):
 def test_a_missing_opencv_is_told(fails, data, monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
     assert "install keras-wsseg with its extra [grabcut]" in fails("propose", data)
+
+
+def test_instances_reach_the_clicks_and_are_not_written_over(data, monkeypatch, capsys):
+    import keras_wsseg.annotations
+
+    seen = []
+    monkeypatch.setattr(
+        keras_wsseg.annotations,
+        "grabcut_proposals",
+        lambda picture, labels, *rest: seen.append((labels < 254).sum()) or labels,
+    )
+    for path in (data / "labels").iterdir():
+        labels = read_label_map(path)
+        (data / "instances").mkdir(exist_ok=True)
+        # Each half of a thing by itself.
+        numbers = np.where(labels > 0, 1 + (np.arange(labels.shape[1]) >= labels.shape[1] // 2), 0)
+        write_label_map(data / "instances" / path.name, numbers)
+    words = ["--annotation", "simulated_clicks", "--split", "val"]
+    assert propose(data, *words, "--out", "plain") == 0
+    plain, seen[:] = sum(seen), []
+    assert propose(data, *words, "--instances", "instances", "--out", "apart") == 0
+    assert sum(seen) > plain
+    assert propose(data, *words, "--instances", "instances", "--out", "instances", "--force") == 2
+    assert "--out must be another folder" in capsys.readouterr().err
+    assert propose(data, "--instances", "instances", "--out", "again") == 2
+    assert "`instances` has an effect on simulated_clicks only" in capsys.readouterr().err

@@ -107,6 +107,53 @@ def test_simulated_clicks(root):
     assert (stuff.load(0)[1] == 0).sum() == 1 and not (stuff.load(0)[1] == 1).any()
 
 
+def two_things_each(root, dtype=np.uint16):
+    for name in "abc":
+        numbers = np.zeros((24, 30), dtype)
+        numbers[4:20, 6:14], numbers[4:20, 14:22] = 7, 1000 if dtype == np.uint16 else 200
+        picture(root / "instances" / f"{name}.png", numbers)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_instances_take_touching_things_apart(root, dtype):
+    two_things_each(root, dtype)
+    plain = SegmentationFolder(root, "simulated_clicks").load(0)[1]
+    labels = SegmentationFolder(root, "simulated_clicks", instances="instances").load(0)[1]
+    assert (plain == 1).sum() == 1 and (labels == 1).sum() == 2
+    assert np.argwhere(labels == 1).tolist() == [[12, 10], [12, 18]]
+    assert np.array_equal(labels == 0, plain == 0)
+
+
+def test_pictures_of_a_list_keep_their_instances(root):
+    two_things_each(root)
+    picture(root / "instances" / "a.png", np.zeros((24, 30), np.uint8))
+    folder = SegmentationFolder(root, "simulated_clicks", split="train", instances="instances")
+    assert folder.names == ("c", "a")
+    assert [(folder.load(index)[1] == 1).sum() for index in (0, 1)] == [2, 1]
+
+
+def test_instances_that_do_not_fit_are_told_before_the_first_step(root):
+    def opened(**arguments):
+        return SegmentationFolder(root, "simulated_clicks", instances="instances", **arguments)
+
+    with pytest.raises(FileNotFoundError, match=r"must have a folder 'instances'\. Received: only images, "):
+        opened()
+    two_things_each(root)
+    (root / "instances" / "b.png").unlink()
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"label maps in .*labels' must have a file in .*instances'\. Received: 'b', which has none",
+    ):
+        opened()
+    assert len(opened(names=["a"])) == 1
+    picture(root / "instances" / "b.png", np.zeros((24, 29), np.uint8))
+    with pytest.raises(ValueError, match=r"map .*b\.png' must be as large as its picture, 30x24\. .*: 29x24"):
+        opened()
+    picture(root / "instances" / "b.png", np.zeros((24, 30, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"The instance map .*b\.png' must have one channel"):
+        opened()
+
+
 def test_simulated_scribbles_belong_to_the_name(root):
     folder = SegmentationFolder(root, "simulated_scribbles", seed=3)
     labels = folder.load(2)[1]
@@ -311,6 +358,7 @@ def test_nothing_annotated(root):
         ({"labelled_share": "1"}, r"`labelled_share` must be a number .* Received: labelled_share='1'"),
         ({"labelled_share": 1.5}, r"Received: labelled_share=1.5"),
         ({"stuff_classes": (0,)}, r"`stuff_classes` has an effect on simulated_clicks only"),
+        ({"instances": "instances"}, r"`instances` has an effect on simulated_clicks only"),
         ({"annotation": "simulated_clicks", "click_size": 2}, r"positive odd integer. Received: size=2"),
         ({"annotation": "simulated_clicks", "stuff_classes": ["sky"]}, r"Received: 'sky' among 3 classes"),
         ({"annotation": "simulated_scribbles", "scribble_length": 2}, r"from 0 to 1. Received: length=2"),

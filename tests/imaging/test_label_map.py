@@ -6,7 +6,7 @@ from picture_writers import NO_ARRAYS, png, tiff
 from PIL import Image
 
 from keras_wsseg.imaging import check_label_map, read_label_map, voc_palette, write_label_map
-from keras_wsseg.imaging.label_map import label_picture, read_label_file
+from keras_wsseg.imaging.label_map import label_picture, read_instance_map, read_label_file
 
 
 def test_every_id_survives_a_round_trip(tmp_path):
@@ -39,6 +39,21 @@ def test_grey_sixteen_bit_and_binary_files_hold_ids(tmp_path, mode, array):
     image.save(tmp_path / "a.png")
     read = read_label_map(tmp_path / "a.png")
     assert read.dtype == np.uint8 and np.array_equal(read, array)
+
+
+def test_instances_are_numbers_of_any_depth(tmp_path):
+    numbers = np.array([[0, 1], [256, 70_000]])
+    Image.fromarray((numbers % 65_536).astype(np.uint16)).save(tmp_path / "a.png")
+    assert np.array_equal(read_instance_map(tmp_path / "a.png"), numbers % 65_536)
+    Image.fromarray(numbers.astype(np.int32)).save(tmp_path / "a.tif")
+    assert np.array_equal(read_instance_map(tmp_path / "a.tif"), numbers)
+    np.save(tmp_path / "a.npy", numbers)
+    assert np.array_equal(read_instance_map(tmp_path / "a.npy"), numbers)
+    with pytest.raises(FileNotFoundError, match=r"`path` must name an instance map\. Received: .*b\.png"):
+        read_instance_map(tmp_path / "b.png")
+    (tmp_path / "b.png").write_text("no picture")
+    with pytest.raises(ValueError, match=r"The instance map .*b\.png' must be "):
+        read_instance_map(tmp_path / "b.png")
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):

@@ -83,6 +83,12 @@ from keras_wsseg.training import TrainingConfig
             "Received: stuff_classes=(0,), annotation='clicks'",
         ),
         (
+            {"instances": "instances", "annotation": "clicks"},
+            ValueError,
+            "instances has an effect where annotation is simulated_clicks only. "
+            "Received: instances='instances', annotation='clicks'",
+        ),
+        (
             {"scribble_length": 0.5, "annotation": "clicks"},
             ValueError,
             "scribble_length has an effect where annotation is scribbles or simulated_scribbles only. "
