@@ -73,8 +73,7 @@ class AdaptivePriorLoss(SegmentationLoss):
     def energy(self, y_true, y_pred):
         if len(y_pred.shape) != 4:
             raise ValueError(
-                "y_pred must be (batch, height, width, classes). "
-                f"Received: shape {tuple(y_pred.shape)}"
+                f"y_pred must be (batch, height, width, classes). Received: shape {tuple(y_pred.shape)}"
             )
         height, width, classes = ops.shape(y_pred)[1:]
         labels, _ = targets.unpack(y_true)

@@ -66,8 +66,7 @@ class ConfusionMetric(metrics.Metric):
         """The predicted class of every pixel: that of the highest score; override to decide otherwise.
 
         Args:
-            scores: `(batch, height, width, num_classes)` float32, what `update_state` was given, at the labels'
-                size.
+            scores: `(batch, height, width, num_classes)` float32, as `update_state` counts them.
 
         Returns:
             `(batch, height, width)` integer class ids.
