@@ -119,7 +119,6 @@ class KerasSegmenter:
         """Logits of each class on the model's own grid, `(h, w, classes)` float32."""
         from keras import ops
 
-        from keras_wsseg.ops.class_scores import class_logits
+        from keras_wsseg.models.predicted_logits import predicted_logits
 
-        prediction = self.model.predict_on_batch(np.asarray(picture, "float32")[None])
-        return ops.convert_to_numpy(class_logits(ops.convert_to_tensor(prediction), self._probabilities))[0]
+        return ops.convert_to_numpy(predicted_logits(self.model, picture, self._probabilities))[0]

@@ -45,7 +45,7 @@ def class_probabilities(prediction, probabilities=False):
 
     >>> import numpy as np
     >>> p = np.full((1, 1, 1, 1), 0.75, "float32")
-    >>> [float(q) for q in ops.ravel(class_probabilities(p, probabilities=True))]
+    >>> [round(float(q), 2) for q in ops.ravel(class_probabilities(p, probabilities=True))]
     [0.25, 0.75]
     """
     if not probabilities:

@@ -8,8 +8,7 @@ from keras import ops
 
 from keras_wsseg.imaging.file_names import normal_name
 from keras_wsseg.metrics import GroupedConfusion
-from keras_wsseg.models.model_output import yields_probabilities
-from keras_wsseg.ops.class_scores import class_logits
+from keras_wsseg.models.predicted_logits import predicted_logits
 from keras_wsseg.ops.resize import resize_bilinear
 from keras_wsseg.training.setting import check_group_by
 
@@ -53,10 +52,8 @@ def class_map(segmenter, picture):
     """
     if not isinstance(segmenter, keras.Model):
         return np.asarray(segmenter(picture))
-    prediction = segmenter.predict_on_batch(np.asarray(picture, "float32")[None])
-    logits = class_logits(ops.convert_to_tensor(prediction), yields_probabilities(segmenter))
-    logits = ops.convert_to_numpy(resize_bilinear(logits, picture.shape[:2]))
-    return np.argmax(logits[0], axis=-1)
+    logits = resize_bilinear(predicted_logits(segmenter, picture), picture.shape[:2])
+    return np.argmax(ops.convert_to_numpy(logits)[0], axis=-1)
 
 
 def evaluate(segmenter, data, group_by=None, progress=None):

@@ -4,8 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_wsseg.models.model_output import yields_probabilities
-from keras_wsseg.ops.class_scores import class_logits
+from keras_wsseg.models.predicted_logits import predicted_logits
 from keras_wsseg.ops.resize import resize_bilinear
 
 
@@ -51,9 +50,7 @@ class RefinedSegmenter:
                 f"Received: values from {picture.min():g} to {picture.max():g}"
             )
         if isinstance(self.segmenter, keras.Model):
-            prediction = self.segmenter.predict_on_batch(np.asarray(picture, "float32")[None])
-            logits = class_logits(ops.convert_to_tensor(prediction), yields_probabilities(self.segmenter))
-            logits = resize_bilinear(logits, picture.shape[:2])
+            logits = resize_bilinear(predicted_logits(self.segmenter, picture), picture.shape[:2])
         else:
             logits = np.log(np.maximum(self.segmenter.probabilities(picture), 1e-7))[None]
         refined = self.crf([logits, np.asarray(picture, "float32")[None]])

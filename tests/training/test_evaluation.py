@@ -25,6 +25,14 @@ def test_class_map_of_a_model_with_a_last_activation(name):
     np.testing.assert_array_equal(class_map(segmenter, picture), expected)
 
 
+def test_class_maps_of_several_sizes_from_a_model_that_upsamples_bilinearly():
+    segmenter = brought("softmax", upsampling="bilinear")
+    for height, width in ((8, 10), (12, 6), (14, 22)):
+        picture = np.random.default_rng(0).uniform(0, 255, (height, width, 3)).astype("float32")
+        expected = np.array(segmenter(picture[None]))[0].argmax(-1)
+        np.testing.assert_array_equal(class_map(segmenter, picture), expected)
+
+
 def test_scores_by_hand():
     labels = [[[0, 0, 1, 1]], [[0, 1, 1, 255]]]
     predictions = [[[0, 1, 1, 1]], [[0, 1, 0, 1]]]
