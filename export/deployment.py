@@ -5,7 +5,7 @@ import dataclasses
 from keras import ops
 
 from keras_wsseg.export.source import PictureShape
-from keras_wsseg.ops.class_scores import both_classes, logits_of
+from keras_wsseg.ops.class_scores import class_logits, resized_class_logits
 from keras_wsseg.ops.resize import resize_bilinear
 
 
@@ -68,9 +68,9 @@ class Deployment:
         return softmax(self._class_logits(prediction, size if self.resize or scale != 1 else None))
 
     def _class_logits(self, prediction, size):
-        """Logits of each class at the size of the picture; probabilities are resized as their logits are."""
-        logits = logits_of(prediction) if self.probabilities else ops.cast(prediction, "float32")
-        return both_classes(logits if size is None else resize_bilinear(logits, size))
+        if size is None:
+            return class_logits(prediction, self.probabilities)
+        return resized_class_logits(prediction, size, self.probabilities)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -237,8 +237,8 @@ EXPORT = [
     Fault(
         "export: probabilities taken for logits",
         "export/deployment.py",
-        'logits = logits_of(prediction) if self.probabilities else ops.cast(prediction, "float32")',
-        'logits = ops.cast(prediction, "float32")',
+        "return class_logits(prediction, self.probabilities)",
+        "return class_logits(prediction)",
         ("tests/export/*onnx_writer*.py",),
     ),
     Fault(

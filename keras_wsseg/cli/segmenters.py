@@ -103,8 +103,8 @@ class KerasSegmenter:
         """
         from keras import ops
 
+        from keras_wsseg.models.predicted_logits import predicted_logits
         from keras_wsseg.ops.class_scores import class_probabilities
-        from keras_wsseg.ops.resize import resize_bilinear
 
         low, high = self.value_range
         if not (picture.min() >= low and picture.max() <= high):
@@ -112,7 +112,7 @@ class KerasSegmenter:
                 f"A picture must have values between {low:g} and {high:g} for this segmenter. "
                 f"Received: values from {picture.min():g} to {picture.max():g}"
             )
-        logits = resize_bilinear(ops.convert_to_tensor(self.logits(picture)[None]), picture.shape[:2])
+        logits = predicted_logits(self.model, picture, self._probabilities)
         return ops.convert_to_numpy(class_probabilities(logits))[0]
 
     def logits(self, picture):
@@ -121,4 +121,5 @@ class KerasSegmenter:
 
         from keras_wsseg.models.predicted_logits import predicted_logits
 
-        return ops.convert_to_numpy(predicted_logits(self.model, picture, self._probabilities))[0]
+        logits = predicted_logits(self.model, picture, self._probabilities, own_grid=True)
+        return ops.convert_to_numpy(logits)[0]

@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from keras_wsseg.ops.resize import resize_bilinear
+
 # The smallest probability that keeps its digits: a class that is ruled out stays finite.
 _LEAST = 1e-30
 # Half the distance from 1 to the next smaller float32: what a probability that rounds to 1 leaves to others.
@@ -52,6 +54,26 @@ def class_probabilities(prediction, probabilities=False):
         return ops.softmax(both_classes(prediction), axis=-1)
     p = ops.cast(prediction, "float32")
     return ops.concatenate([1.0 - p, p], axis=-1) if p.shape[-1] == 1 else p
+
+
+def resized_class_logits(prediction, size, probabilities=False):
+    """Logits with one channel for each class at another size, bilinearly.
+
+    Logits are resized as logits, and so is what a softmax makes of them. The probability of one channel is
+    resized itself: next to 1 float32 tells log-odds apart in steps of 0.7, and in between a pixel that is
+    sure and one that is not such a step would decide.
+
+    Args:
+        prediction: `(batch, h, w, classes)`, or one channel for two classes.
+        size: `(height, width)` of the result, integers or integer tensors.
+        probabilities: whether it holds probabilities; logits otherwise.
+
+    Returns:
+        `(batch, *size, max(classes, 2))`, float32.
+    """
+    if probabilities and prediction.shape[-1] > 1:
+        prediction, probabilities = logits_of(prediction), False
+    return class_logits(resize_bilinear(ops.cast(prediction, "float32"), size), probabilities)
 
 
 def logits_of(probabilities):

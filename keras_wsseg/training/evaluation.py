@@ -9,7 +9,6 @@ from keras import ops
 from keras_wsseg.imaging.file_names import normal_name
 from keras_wsseg.metrics import GroupedConfusion
 from keras_wsseg.models.predicted_logits import predicted_logits
-from keras_wsseg.ops.resize import resize_bilinear
 from keras_wsseg.training.setting import check_group_by
 
 
@@ -52,8 +51,7 @@ def class_map(segmenter, picture):
     """
     if not isinstance(segmenter, keras.Model):
         return np.asarray(segmenter(picture))
-    logits = resize_bilinear(predicted_logits(segmenter, picture), picture.shape[:2])
-    return np.argmax(ops.convert_to_numpy(logits)[0], axis=-1)
+    return np.argmax(ops.convert_to_numpy(predicted_logits(segmenter, picture))[0], axis=-1)
 
 
 def evaluate(segmenter, data, group_by=None, progress=None):

@@ -5,7 +5,6 @@ import numpy as np
 from keras import ops
 
 from keras_wsseg.models.predicted_logits import predicted_logits
-from keras_wsseg.ops.resize import resize_bilinear
 
 
 class RefinedSegmenter:
@@ -50,7 +49,7 @@ class RefinedSegmenter:
                 f"Received: values from {picture.min():g} to {picture.max():g}"
             )
         if isinstance(self.segmenter, keras.Model):
-            logits = resize_bilinear(predicted_logits(self.segmenter, picture), picture.shape[:2])
+            logits = predicted_logits(self.segmenter, picture)
         else:
             logits = np.log(np.maximum(self.segmenter.probabilities(picture), 1e-7))[None]
         refined = self.crf([logits, np.asarray(picture, "float32")[None]])

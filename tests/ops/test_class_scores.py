@@ -3,7 +3,7 @@ import pytest
 import ways
 from keras import ops
 
-from keras_wsseg.ops.class_scores import class_logits, class_probabilities
+from keras_wsseg.ops.class_scores import class_logits, class_probabilities, resized_class_logits
 
 pytestmark = pytest.mark.any_backend
 
@@ -44,6 +44,21 @@ def test_probabilities_of_0_and_1_stay_finite_and_what_they_were(classes):
     found = np.array(class_logits(sure, probabilities=True))
     assert np.isfinite(found).all()
     np.testing.assert_allclose(softmax(found), class_probabilities(sure, probabilities=True), atol=1e-7)
+
+
+def test_resizing_mixes_logits_and_the_probability_of_one_channel():
+    z = np.array([[[[0.0, 2.0], [6.0, 0.0]]]], "float32")
+    middle = [3.0, 1.0]
+    for given_as in ((z, False), (given(z), True)):
+        found = np.array(resized_class_logits(given_as[0], (1, 4), given_as[1]))[0, 0]
+        np.testing.assert_allclose(softmax(found[1:3].mean(0)), softmax(np.array(middle)), rtol=1e-5)
+    z = np.array([[[[-2.0], [4.0]]]], "float32")
+    found = np.array(resized_class_logits(z, (1, 4)))[0, 0]
+    np.testing.assert_allclose(found[:, 1] - found[:, 0], [-2, -0.5, 2.5, 4], atol=1e-6)
+    found = np.array(resized_class_logits(given(z), (1, 4), True))[0, 0]
+    low, high = 1 / (1 + np.exp([2.0, -4.0]))
+    expected = [low, 0.75 * low + 0.25 * high, 0.25 * low + 0.75 * high, high]
+    np.testing.assert_allclose(softmax(found)[:, 1], expected, rtol=1e-5)
 
 
 def test_small_probabilities_keep_their_digits():
