@@ -29,8 +29,8 @@ class CollapseWarning(keras.callbacks.Callback):
 
     Raises:
         ValueError: if there are no pictures, or `limit` or `max_pictures` is out of range; when training
-            begins, if the model does not yield `(batch, height, width, classes)`, one channel being the second
-            of two classes, or not as many as there are names.
+            begins, if the model does not yield `(batch, height, width, classes)`, where one channel is the
+            second of two classes, or not as many as there are names.
 
     Example:
         >>> images = np.zeros((2, 8, 8, 1), "float32")
