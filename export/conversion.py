@@ -14,6 +14,7 @@ from keras_wsseg.export.metadata import OUTPUTS
 from keras_wsseg.export.native_dilation import native_dilation
 from keras_wsseg.export.quiet import quiet
 from keras_wsseg.export.source import first_line
+from keras_wsseg.models.free_upsampling import FixedSizeNeeded, free_upsampling
 
 # The error stream is one for all threads, and a model may be exported by several.
 _ALONE = threading.Lock()
@@ -135,13 +136,21 @@ def _export(deployment, form, path, goal, opened, model=_Deployed, in_place=Fals
         # LiteRT's converter says all in its exception, and once more on the terminal.
         heard = quiet(unless_it_fails=options["format"] != "litert" and not in_place)
         setting = _optimized_in_place() if in_place else contextlib.nullcontext()
-        with _ALONE, heard, setting, native_dilation(deployment.segmenter):
+        with (
+            _ALONE,
+            heard,
+            setting,
+            native_dilation(deployment.segmenter),
+            free_upsampling(deployment.segmenter),
+        ):
             model(deployment, form, opened).export(
                 str(path),
                 verbose=False,
                 input_signature=[tf.TensorSpec(picture, form.input, "image")],
                 **options,
             )
+    except FixedSizeNeeded:
+        raise
     except Exception as error:
         raise ValueError(
             f"`segmenter` cannot be converted to {goal}. "

@@ -5,6 +5,7 @@ import dataclasses
 from keras import ops
 
 from keras_wsseg.export.source import PictureShape
+from keras_wsseg.ops.class_scores import class_logits, resized_class_logits
 from keras_wsseg.ops.resize import resize_bilinear
 
 
@@ -13,11 +14,12 @@ class Deployment:
     """A segmenter with all that comes behind it in a deployed file.
 
     Args:
-        segmenter: `keras.Model` from picture to logits.
+        segmenter: `keras.Model` from picture to logits or probabilities.
         resize: whether the logits must be brought to the size of the picture.
         refine: `layers.MeanFieldCRF` that moves the borders to those of the picture, or None.
         flip: whether the mirrored picture has a say too.
         scales: sizes of the picture, 1 for its own, whose probabilities are averaged.
+        probabilities: whether the segmenter gives probabilities.
     """
 
     segmenter: object
@@ -25,6 +27,7 @@ class Deployment:
     refine: object = None
     flip: bool = False
     scales: tuple = (1.0,)
+    probabilities: bool = False
 
     @property
     def augmented(self):
@@ -43,7 +46,8 @@ class Deployment:
         """
         size = ops.shape(picture)[1:3]
         if not self.augmented:
-            logits = class_logits(self.segmenter(picture, training=False), size if self.resize else None)
+            prediction = self.segmenter(picture, training=False)
+            logits = self._class_logits(prediction, size if self.resize else None)
         else:
             views = [self._view(picture, size, scale, flipped) for scale, flipped in self._views()]
             # The smallest probability that keeps its digits: a class that no view knows stays finite.
@@ -58,10 +62,15 @@ class Deployment:
             picture = resize_bilinear(picture, [_scaled(pixels, scale) for pixels in size])
         if flipped:
             picture = picture[:, :, ::-1]
-        logits = self.segmenter(picture, training=False)
+        prediction = self.segmenter(picture, training=False)
         if flipped:
-            logits = logits[:, :, ::-1]
-        return softmax(class_logits(logits, size if self.resize or scale != 1 else None))
+            prediction = prediction[:, :, ::-1]
+        return softmax(self._class_logits(prediction, size if self.resize or scale != 1 else None))
+
+    def _class_logits(self, prediction, size):
+        if size is None:
+            return class_logits(prediction, self.probabilities)
+        return resized_class_logits(prediction, size, self.probabilities)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,27 +86,6 @@ class GraphForm:
     shape: PictureShape
     input: str = "float32"
     byte_classes: bool = True
-
-
-def class_logits(logits, size):
-    """Logits in float32, one channel for each class, at the size of the picture.
-
-    A single channel is the log-odds of the second of two classes: a softmax over `(0, z)` is
-    `(1 - sigmoid(z), sigmoid(z))`.
-
-    Args:
-        logits: `(batch, height, width, classes)`.
-        size: `(height, width)` to bring them to, or None to leave them as they are.
-
-    Returns:
-        `(batch, *size, max(classes, 2))` float32.
-    """
-    logits = ops.cast(logits, "float32")
-    if size is not None:
-        logits = resize_bilinear(logits, size)
-    if logits.shape[-1] == 1:
-        logits = ops.concatenate([ops.zeros_like(logits), logits], axis=-1)
-    return logits
 
 
 def softmax(logits):

@@ -56,13 +56,15 @@ def to_onnx(
 
     Logits coarser than the picture are brought to its size bilinearly before the softmax; then come, where
     asked for, the mean over several views of the picture and the CRF. A single logit is the log-odds of the
-    second of two classes. A segmenter in mixed precision is exported in float32 unless `precision` says
-    otherwise. On another backend than TensorFlow the conversion runs in a process of its own and needs
-    TensorFlow too.
+    second of two classes. A last softmax, or sigmoid of one channel, is seen in the segmenter's last layers,
+    or in the numbers of a subclassed model, and not taken a second time; a subclassed model that ends in a
+    sigmoid says so by an attribute `yields_probabilities = True`. A segmenter in mixed precision is exported
+    in float32 unless `precision` says otherwise. On another backend than TensorFlow the conversion runs in a
+    process of its own and needs TensorFlow too.
 
     Args:
-        segmenter: `keras.Model` from picture `(batch, height, width, channels)` to logits
-            `(batch, h, w, classes)`, or a model that holds one as `segmenter`, such as
+        segmenter: `keras.Model` from picture `(batch, height, width, channels)` to logits or
+            probabilities `(batch, h, w, classes)`, or a model that holds one as `segmenter`, such as
             `WeaklySupervisedModel`.
         path: file to write; an existing one is replaced once the new one has passed.
         class_names: one text for each class; `class 0`, `class 1`, … by default.

@@ -88,6 +88,24 @@ def comes_coarser(segmenter, pictures):
     return coarser
 
 
+def sums_to_one(segmenter, pictures):
+    """Whether what a segmenter gives can only be probabilities, though its layers do not tell.
+
+    Args:
+        segmenter: `keras.Model`.
+        pictures: list of `(batch, height, width, channels)` arrays.
+
+    Returns:
+        True if its channels, two or more, are not negative and sum to 1 at every pixel of every picture.
+    """
+    for picture in pictures:
+        given = segmenter(ops.convert_to_tensor(picture, "float32"), training=False)
+        given = ops.convert_to_numpy(ops.cast(given, "float32"))
+        if given.shape[-1] < 2 or given.min() < 0 or np.abs(given.sum(-1) - 1).max() > 1e-3:
+            return False
+    return True
+
+
 def run_keras(deployment, pictures):
     """Runs a deployment, in full float32 also where the device would take TF32.
 

@@ -83,6 +83,7 @@ def prepare(
     if refine is not None:
         check_refine(refine, value_range)
     extra = {**_method(segmenter), **_given(metadata)}
+    probabilities = source.find_probabilities(segmenter)
     segmenter = source.in_float32(source.find_segmenter(segmenter))
     shape = _at_size(source.picture_shape(segmenter), size, scales)
     if calibration is None:
@@ -90,7 +91,9 @@ def prepare(
     else:
         pictures = list(calibration.few(COMPARED).batches(shape, value_range, input))
     resize = parity.comes_coarser(segmenter, pictures) or _comes_coarser_at_odd_sizes(segmenter, shape)
-    deployment = Deployment(segmenter, resize, None, flip, scales)
+    if probabilities is None:
+        probabilities = parity.sums_to_one(segmenter, pictures)
+    deployment = Deployment(segmenter, resize, None, flip, scales, probabilities)
     classes = parity.run_keras(deployment, pictures[:1]).probabilities[0].shape[-1]
     if refine is not None:
         refine = built_refine(refine, classes, shape.channels)

@@ -4,6 +4,8 @@ import dataclasses
 
 import keras
 
+from keras_wsseg.models.model_output import yields_probabilities
+
 
 @dataclasses.dataclass(frozen=True)
 class PictureShape:
@@ -26,7 +28,8 @@ def find_segmenter(model):
     """The segmenter of a training model, or the model itself if it is one.
 
     Args:
-        model: `keras.Model` from picture to logits, or one that holds such a model as `segmenter`.
+        model: `keras.Model` from picture to logits or probabilities, or one that holds such a model as
+            `segmenter`.
 
     Returns:
         `keras.Model`.
@@ -41,6 +44,22 @@ def find_segmenter(model):
             f"`segmenter`. Received: segmenter={segmenter!r} of type {type(segmenter).__name__}"
         )
     return segmenter
+
+
+def find_probabilities(model):
+    """Whether the segmenter gives probabilities rather than logits.
+
+    Args:
+        model: as in `find_segmenter`; a training model may know from its losses what its segmenter gives.
+
+    Returns:
+        True or False, or None where nothing tells.
+
+    Raises:
+        ValueError: if what it gives is neither, see `models.model_output.read_output`.
+    """
+    found = yields_probabilities(model)
+    return yields_probabilities(find_segmenter(model)) if found is None else found
 
 
 def find_value_range(model):

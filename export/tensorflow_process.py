@@ -41,7 +41,7 @@ def convert_elsewhere(kind, deployment, form, path, **options):
     job = {
         "kind": kind,
         "models": {name: str(path.with_name(f"{name}.keras")) for name in models},
-        "head": {name: getattr(deployment, name) for name in ("resize", "flip", "scales")},
+        "head": {name: getattr(deployment, name) for name in ("resize", "probabilities", "flip", "scales")},
         "form": dataclasses.asdict(form),
         "path": str(path),
         "options": options,

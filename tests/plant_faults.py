@@ -235,6 +235,27 @@ MODELS = [
 ]
 EXPORT = [
     Fault(
+        "export: probabilities taken for logits",
+        "export/deployment.py",
+        "return class_logits(prediction, self.probabilities)",
+        "return class_logits(prediction)",
+        ("tests/export/*onnx_writer*.py",),
+    ),
+    Fault(
+        "a softmax over the classes not seen in the last layer",
+        "keras_wsseg/models/model_output.py",
+        '_SOFTMAX = ("softmax", "softmax_v2")',
+        '_SOFTMAX = ("softmax_v2",)',
+        ("tests/models/*model_output*.py",),
+    ),
+    Fault(
+        "log-odds of one channel without its complement",
+        "keras_wsseg/ops/class_scores.py",
+        "return logits - ops.log(ops.maximum(1.0 - p, _REST)) if p.shape[-1] == 1 else logits",
+        "return logits",
+        ("tests/ops/*class_scores*.py",),
+    ),
+    Fault(
         "export: value range of the segmenter ignored",
         "export/preparation.py",
         "source.find_value_range(model) or (0.0, 255.0)",
@@ -244,15 +265,15 @@ EXPORT = [
     Fault(
         "export: views averaged without their softmax",
         "export/deployment.py",
-        "return softmax(class_logits(logits, size if self.resize or scale != 1 else None))",
-        "return class_logits(logits, size if self.resize or scale != 1 else None)",
+        "return softmax(self._class_logits(prediction, size if self.resize or scale != 1 else None))",
+        "return self._class_logits(prediction, size if self.resize or scale != 1 else None)",
         ("tests/export/*deployment*.py",),
     ),
     Fault(
         "export: mirrored views not mirrored back",
         "export/deployment.py",
-        "logits = logits[:, :, ::-1]",
-        "logits = logits[:, :, ::1]",
+        "prediction = prediction[:, :, ::-1]",
+        "prediction = prediction[:, :, ::1]",
         ("tests/export/*deployment*.py",),
     ),
     Fault(

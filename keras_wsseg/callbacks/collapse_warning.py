@@ -29,8 +29,8 @@ class CollapseWarning(keras.callbacks.Callback):
 
     Raises:
         ValueError: if there are no pictures, or `limit` or `max_pictures` is out of range; when training
-            begins, if the model does not yield `(batch, height, width, classes)` of two classes or more, or
-            not as many as there are names.
+            begins, if the model does not yield `(batch, height, width, classes)`, where one channel is the
+            second of two classes, or not as many as there are names.
 
     Example:
         >>> images = np.zeros((2, 8, 8, 1), "float32")
@@ -53,8 +53,6 @@ class CollapseWarning(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         # What cannot be predicted says so now, not after an epoch of training.
         classes = self._given.classes(self.model)
-        if classes < 2:
-            raise ValueError(f"the model must yield two classes or more. Received: {classes}")
         if self.class_names is not None and len(self.class_names) != classes:
             raise ValueError(
                 f"`class_names` must have a name for each of the model's {classes} classes. "

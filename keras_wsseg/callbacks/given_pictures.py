@@ -4,6 +4,8 @@ from keras import ops
 from keras_wsseg.arguments import check_integer
 from keras_wsseg.imaging.overlay import checked_labels
 from keras_wsseg.imaging.rgb import checked_image
+from keras_wsseg.models.model_output import yields_probabilities
+from keras_wsseg.ops.class_scores import class_logits, class_probabilities
 from keras_wsseg.ops.resize import resize_bilinear
 
 # As many pixels as a small batch of training has: what could be trained on can then be predicted too.
@@ -73,8 +75,10 @@ class GivenPictures:
         """What the model predicts now, in inference mode.
 
         Args:
-            model: yields `(batch, h, w, classes)`; brought to each picture's size.
-            from_logits: whether it yields logits; otherwise probabilities.
+            model: yields `(batch, h, w, classes)`, or one channel for the second of two classes; brought to
+                each picture's size.
+            from_logits: whether it yields logits; otherwise probabilities. What its last layer says, or a
+                training model, counts instead where it tells.
 
         Returns:
             A list of float32 `(height, width, classes)`, one for each picture.
@@ -82,15 +86,16 @@ class GivenPictures:
         Raises:
             ValueError: if the model yields anything else.
         """
-        return self._predicted(model, ops.softmax if from_logits else lambda scores: scores)
+        known = yields_probabilities(model)
+        return self._predicted(model, not from_logits if known is None else known)
 
     def class_maps(self, model):
         """The class of the highest score at every pixel, `(height, width)`; otherwise as `probabilities`."""
-        return self._predicted(model, lambda scores: ops.argmax(scores, axis=-1))
+        return [one.argmax(axis=-1) for one in self.probabilities(model)]
 
     def classes(self, model):
         """How many classes the model yields; as `probabilities`, of the first picture alone."""
-        return int(_scores(model, self._batch([0])).shape[-1])
+        return max(2, int(_scores(model, self._batch([0])).shape[-1]))
 
     def batches(self):
         """What the model takes of the pictures, those of one size together, and not too many of them.
@@ -109,13 +114,15 @@ class GivenPictures:
                 together = numbers[start : start + count]
                 yield together, self._batch(together)
 
-    def _predicted(self, model, read):
+    def _predicted(self, model, probabilities):
         found = [None] * len(self.images)
         for numbers, batch in self.batches():
-            scores = _scores(model, batch)
             # A model that diverged shows as no idea everywhere; ending the training is for others to decide.
-            scores = resize_bilinear(ops.nan_to_num(scores), self.images[numbers[0]].shape[:2])
-            for number, one in zip(numbers, ops.convert_to_numpy(read(scores)), strict=True):
+            scores = ops.nan_to_num(_scores(model, batch))
+            read = class_probabilities if probabilities else class_logits
+            scores = resize_bilinear(read(scores, probabilities), self.images[numbers[0]].shape[:2])
+            scores = class_probabilities(scores, probabilities)
+            for number, one in zip(numbers, ops.convert_to_numpy(scores), strict=True):
                 found[number] = one
         return found
 

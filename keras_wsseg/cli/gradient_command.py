@@ -3,8 +3,6 @@
 import pathlib
 import sys
 
-import numpy as np
-
 from keras_wsseg.cli import console
 from keras_wsseg.cli.options import add_command, add_setting
 from keras_wsseg.cli.pictures import check_out, find_pictures
@@ -181,8 +179,4 @@ def _prediction(segmenter, picture):
     """`(prediction, whether it holds logits)`, on the grid of the logits where that is known."""
     if not isinstance(segmenter, KerasSegmenter):
         return segmenter.probabilities(picture), False
-    logits = segmenter.model.predict_on_batch(np.asarray(picture, "float32")[None])[0]
-    if logits.shape[-1] == 1:
-        # The log-odds of the second of two classes.
-        logits = np.concatenate([np.zeros_like(logits), logits], axis=-1)
-    return logits, True
+    return segmenter.logits(picture), True

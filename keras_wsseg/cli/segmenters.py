@@ -61,7 +61,7 @@ class KerasSegmenter:
     """A Keras segmenter with the face of `export.OnnxSegmenter`.
 
     Args:
-        model: `keras.Model` from picture to logits, or one that holds one as `segmenter`.
+        model: `keras.Model` from picture to logits or probabilities, or one that holds one as `segmenter`.
         class_names: names of the classes; `class 0`, `class 1`, … by default.
 
     Raises:
@@ -71,14 +71,19 @@ class KerasSegmenter:
     outputs = ("probabilities", "classes")
 
     def __init__(self, model, class_names=None):
-        from keras_wsseg.export.source import find_segmenter, find_value_range, picture_shape
+        from keras_wsseg.export.source import (
+            find_probabilities,
+            find_segmenter,
+            find_value_range,
+            picture_shape,
+        )
         from keras_wsseg.visualization import class_palette
 
         self.model = find_segmenter(model)
+        self._probabilities = find_probabilities(model)
         self.channels = picture_shape(self.model).channels
         self.value_range = find_value_range(model) or (0.0, 255.0)
-        logits = self.model.output_shape[-1]
-        classes = 2 if logits == 1 else logits
+        classes = max(2, self.model.output_shape[-1])
         self.class_names = tuple(class_names or numbered_classes(classes))
         if len(self.class_names) != classes:
             raise ValueError(
@@ -98,7 +103,8 @@ class KerasSegmenter:
         """
         from keras import ops
 
-        from keras_wsseg.ops.resize import resize_bilinear
+        from keras_wsseg.models.predicted_logits import predicted_logits
+        from keras_wsseg.ops.class_scores import class_probabilities
 
         low, high = self.value_range
         if not (picture.min() >= low and picture.max() <= high):
@@ -106,9 +112,14 @@ class KerasSegmenter:
                 f"A picture must have values between {low:g} and {high:g} for this segmenter. "
                 f"Received: values from {picture.min():g} to {picture.max():g}"
             )
-        logits = self.model.predict_on_batch(np.asarray(picture, "float32")[None])
-        logits = resize_bilinear(ops.convert_to_tensor(logits), picture.shape[:2])
-        if logits.shape[-1] == 1:
-            # The log-odds of the second of two classes.
-            logits = ops.concatenate([ops.zeros_like(logits), logits], axis=-1)
-        return ops.convert_to_numpy(ops.softmax(ops.cast(logits, "float32"), axis=-1))[0]
+        logits = predicted_logits(self.model, picture, self._probabilities)
+        return ops.convert_to_numpy(class_probabilities(logits))[0]
+
+    def logits(self, picture):
+        """Logits of each class on the model's own grid, `(h, w, classes)` float32."""
+        from keras import ops
+
+        from keras_wsseg.models.predicted_logits import predicted_logits
+
+        logits = predicted_logits(self.model, picture, self._probabilities, own_grid=True)
+        return ops.convert_to_numpy(logits)[0]

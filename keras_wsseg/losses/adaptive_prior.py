@@ -71,10 +71,9 @@ class AdaptivePriorLoss(SegmentationLoss):
         self.grid, self.from_logits = grid, from_logits
 
     def energy(self, y_true, y_pred):
-        if len(y_pred.shape) != 4 or y_pred.shape[-1] < 2:
+        if len(y_pred.shape) != 4:
             raise ValueError(
-                "y_pred must be (batch, height, width, classes) with at least two classes. "
-                f"Received: shape {tuple(y_pred.shape)}"
+                f"y_pred must be (batch, height, width, classes). Received: shape {tuple(y_pred.shape)}"
             )
         height, width, classes = ops.shape(y_pred)[1:]
         labels, _ = targets.unpack(y_true)

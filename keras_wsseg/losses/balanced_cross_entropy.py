@@ -30,7 +30,7 @@ class BalancedCrossEntropy(SegmentationLoss):
         label that is no class (255, 254) takes no part. `y_pred`: `(batch, h, w, classes)`.
 
     Raises:
-        ValueError: when called, if `y_pred` does not hold at least two classes.
+        ValueError: when called, if `y_pred` is not of rank 4.
 
     Example:
         >>> import numpy as np
@@ -55,10 +55,10 @@ class BalancedCrossEntropy(SegmentationLoss):
         self.from_logits = from_logits
 
     def energy(self, y_true, y_pred):
-        if len(y_pred.shape) != 4 or y_pred.shape[-1] < 2:
+        if len(y_pred.shape) != 4:
             raise ValueError(
-                "y_pred must be (batch, height, width, classes) with the background and at least one more "
-                f"class. Received: shape {tuple(y_pred.shape)}"
+                "y_pred must be (batch, height, width, classes), the background first. "
+                f"Received: shape {tuple(y_pred.shape)}"
             )
         labels, _ = targets.unpack(y_true)
         log_probabilities = log_probabilities_on(labels, y_pred, self.from_logits)

@@ -43,9 +43,9 @@ class ObjectLoss(SegmentationLoss):
 
     def _scene(self, y_true, y_pred):
         """What the losses look at, on the grid of the prediction."""
-        if len(y_pred.shape) != 4 or not self.object_class < y_pred.shape[-1] or y_pred.shape[-1] < 2:
+        if len(y_pred.shape) != 4 or not self.object_class < y_pred.shape[-1]:
             raise ValueError(
-                "y_pred must be (batch, height, width, classes) with at least two classes, "
+                "y_pred must be (batch, height, width, classes) with "
                 f"object_class={self.object_class} among them. Received: shape {tuple(y_pred.shape)}"
             )
         labels, guide = targets.unpack(y_true)

@@ -4,6 +4,7 @@ import contextvars
 import keras
 from keras import ops
 
+from keras_wsseg import predictions
 from keras_wsseg.kernels.annealable import Annealable
 from keras_wsseg.ops.finite import without_infinities
 
@@ -20,6 +21,11 @@ class SegmentationLoss(Annealable, keras.losses.Loss):
     batch. With Keras' default reduction, `"sum_over_batch_size"`, one gets that loss; `"none"` gives each
     picture's share in it, and `sample_weight` of shape `(batch,)` weighs the shares.
 
+    A subclass that takes probabilities has an attribute `from_logits` which is False. A prediction of one
+    channel is the second of two classes, by its log-odds or its probability, and reaches `energy` as two.
+    Within `WeaklySupervisedModel`, which knows what its segmenter ends in, `energy` gets what it takes either
+    way.
+
     Args:
         weight: factor of the term, at least 0; an attribute that callbacks may anneal.
         reduction, name, dtype: as in every Keras loss. The arithmetic is float32 whatever the dtype.
@@ -35,6 +41,7 @@ class SegmentationLoss(Annealable, keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         """The weighted value of each picture, `(batch,)`."""
+        y_pred = predictions.as_asked(y_pred, getattr(self, "from_logits", True))
         energy = self.energy(y_true, without_infinities(y_pred))
         recorder = _recorder.get()
         if recorder is not None:

@@ -2,6 +2,7 @@
 
 from keras import metrics, ops
 
+from keras_wsseg import predictions
 from keras_wsseg.metrics.classes import class_count, class_ids
 from keras_wsseg.ops.resize import resize_bilinear
 
@@ -48,7 +49,10 @@ class ConfusionMetric(metrics.Metric):
         Args:
             y_true: `(batch, height, width)` or `(batch, height, width, 1)` integer labels.
             y_pred: `(batch, h, w, num_classes)` logits or probabilities. Where `(h, w)` is not the labels'
-                size they are resized to it bilinearly as given; the labels are never resized.
+                size they are resized to it bilinearly as given; the labels are never resized. Within
+                `WeaklySupervisedModel`, which knows what its segmenter ends in, they become logits first
+                (probabilities, where the metric has an attribute `from_logits` which is False), and one
+                channel becomes those of two classes.
             sample_weight: a number; one per picture, `(batch,)` or `(batch, 1)`; or one per pixel, of
                 `y_true`'s shape.
 
@@ -62,7 +66,7 @@ class ConfusionMetric(metrics.Metric):
         """The predicted class of every pixel: that of the highest score; override to decide otherwise.
 
         Args:
-            scores: `(batch, height, width, num_classes)` float32, what the model yields at the labels' size.
+            scores: `(batch, height, width, num_classes)` float32, as `update_state` counts them.
 
         Returns:
             `(batch, height, width)` integer class ids.
@@ -72,6 +76,8 @@ class ConfusionMetric(metrics.Metric):
     def _pixels(self, y_true, y_pred, sample_weight):
         """True class, predicted class and weight of every pixel; weight 0 where one takes no part."""
         labels = _labels(y_true)
+        if predictions.is_known():
+            y_pred = predictions.as_asked(y_pred, getattr(self, "from_logits", True))
         scores = _scores(y_pred, ops.shape(labels)[1:], self.num_classes)
         valid = ops.logical_and(labels >= 0, labels < self.num_classes)
         for ignored in self.ignore_classes:

@@ -1,4 +1,4 @@
-"""Notices pictures outside their declared range and labels that are no class, in compiled steps too."""
+"""Notices wrong ranges of pictures, labels that are no class and a softmax too many, in compiled steps."""
 
 import math
 
@@ -8,12 +8,15 @@ from keras import ops
 from keras_wsseg.arguments import check_value_range
 from keras_wsseg.imaging.labels import OUTSIDE
 
+# Half precision sums no closer; logits do not come so near to a sum of 1 at every pixel of a batch.
+_SUM_TOLERANCE = 0.01
+
 
 class RangeGuard:
     """Keeps the extremes of what passes through a compiled step, and judges them outside of it.
 
-    A wrong range makes a silently wrong kernel, a label beyond the classes teaches nothing, and a compiled
-    step cannot raise.
+    A wrong range makes a silently wrong kernel, a label beyond the classes teaches nothing, the softmax of a
+    softmax cannot be sure of anything, and a compiled step cannot raise.
     """
 
     def __init__(self, value_range):
@@ -27,6 +30,8 @@ class RangeGuard:
             for name in self._bounds
         }
         self._labels = [_extreme("label_minimum", 0.0), _extreme("label_maximum", -1.0)]
+        # How far predictions that are taken for logits are from non-negative numbers that sum to 1.
+        self._off_sums = _extreme("off_sums", -1.0)
         # The number in `_names` of the last input that was not finite, counted from 1.
         self._infinite = _extreme("not_finite", 0.0)
         self._names, self._classes = [], None
@@ -35,7 +40,7 @@ class RangeGuard:
     def variables(self):
         """The extremes, as training state."""
         extremes = [variable for each in self._extremes.values() for variable in each]
-        return [*extremes, *self._labels, self._infinite]
+        return [*extremes, *self._labels, self._off_sums, self._infinite]
 
     def bounds_of(self, name):
         """`(low, high)` of an input, or None where none was declared."""
@@ -74,9 +79,21 @@ class RangeGuard:
         low.assign(ops.minimum(low.value, ops.min(labels)))
         high.assign(ops.maximum(high.value, ops.max(ops.where(labels < OUTSIDE, labels, -1.0))))
 
+    def observe_sums(self, logits):
+        """Takes predictions that may be probabilities, `(batch, h, w, classes)`, into account."""
+        if logits.shape[-1] > 1:
+            logits = ops.cast(logits, "float32")
+            off = ops.max(ops.abs(ops.sum(logits, axis=-1) - 1.0))
+            self._off_sums.assign(ops.maximum(self._off_sums.value, ops.maximum(off, -ops.min(logits))))
+
     def check(self):
         """Raises ValueError if anything was not as it must be; then starts anew."""
         self._check_labels()
+        if 0 <= _taken(self._off_sums, -1.0) <= _SUM_TOLERANCE:
+            raise ValueError(
+                "losses must have from_logits=False where the segmenter gives probabilities. Received: "
+                "from_logits=True, and a prediction of numbers from 0 to 1 that sum to 1 at every pixel"
+            )
         infinite = int(_taken(self._infinite, 0.0))
         if infinite:
             raise ValueError(

@@ -1,10 +1,12 @@
 import keras
 from keras import ops
 
-from keras_wsseg import targets
+from keras_wsseg import predictions, targets
 from keras_wsseg.imaging.labels import UNLABELLED
 from keras_wsseg.losses.loss_sum import LossSum
 from keras_wsseg.losses.segmentation_loss import SegmentationLoss, record_terms
+from keras_wsseg.models.free_upsampling import free_upsampling
+from keras_wsseg.models.model_output import read_output
 from keras_wsseg.models.range_guard import RangeGuard, parse_value_range
 
 
@@ -21,9 +23,15 @@ class WeaklySupervisedModel(keras.Model):
     anneal are part of the training state, so that they change between steps on every backend, compiled or
     not; they do not travel in saved or exported segmenters.
 
+    A segmenter that ends in a softmax, or in one channel of a sigmoid, is trained as one that ends in the
+    logits before: its last layers say so, and what the losses and metrics here ask for by `from_logits` is
+    made of what comes. What `predict` gives stays the segmenter's own. Where the last layers do not tell, as
+    in a subclassed model, the losses' `from_logits` counts, on which they must agree then.
+
     Args:
         segmenter: any `keras.Model` from picture, `(batch, height, width, channels)`, or a dict of such
-            inputs, to logits `(batch, h, w, classes)`. It normalises inside itself.
+            inputs, to logits or probabilities `(batch, h, w, classes)`; one channel is the second of two
+            classes, by its log-odds or its probability. It normalises inside itself.
         value_range: `(low, high)` of the pictures, scaled to [0, 1] for the guide; for a dict input, one
             range for `image`, or a dict by input name. An input that is named without a range is taken as is.
         name: name of the model.
@@ -31,8 +39,10 @@ class WeaklySupervisedModel(keras.Model):
     Raises:
         ValueError: at the first step (at the end of the epoch for later ones) if a picture lies outside
             `value_range`, or spans so little of it that it must be in another range, or holds NaN where it is
-            not outside the image (254), or a label is no class of the prediction; if `segmenter` or
-            `value_range` is not what it should be.
+            not outside the image (254), or a label is no class of the prediction, or what is taken for logits
+            sums to 1 as probabilities do; if `segmenter` or `value_range` is not what it should be, or
+            `segmenter` ends in a sigmoid of several channels, in a softmax that is not over the classes, or
+            in probabilities in half precision.
 
     Example:
         >>> import numpy as np
@@ -55,6 +65,7 @@ class WeaklySupervisedModel(keras.Model):
         # Half precision would overflow at 16-bit pictures before the segmenter normalises them.
         super().__init__(name=name, autocast=False, **kwargs)
         self.segmenter = segmenter
+        _read(segmenter)
         self.value_range = parse_value_range(value_range)
         self._training_state = _TrainingState()
         self._guard = RangeGuard(self.value_range)
@@ -65,22 +76,32 @@ class WeaklySupervisedModel(keras.Model):
         if not self.segmenter.built:
             self.segmenter.build(input_shape)
 
+    @property
+    def yields_probabilities(self):
+        """Whether `predict` gives probabilities: False for logits, None where nothing tells."""
+        found = _read(self.segmenter).probabilities
+        asked = {term.from_logits for term in _taking_either(getattr(self, "loss", None))}
+        return not asked.pop() if found is None and len(asked) == 1 else found
+
     def call(self, x, training=None):
-        return self.segmenter(x, training=training)
+        with free_upsampling(self.segmenter):
+            return self.segmenter(x, training=training)
 
     def compile(self, optimizer="rmsprop", loss=None, **kwargs):
         """As in Keras; `loss` is a loss of this library or a sum of them.
 
         Raises:
             TypeError: if it is anything else, since other losses do not know what `y_true` holds.
+            ValueError: if `from_logits` of a loss is False for a segmenter that ends in logits, or losses
+                disagree on it for one that does not tell.
         """
         if loss is not None and not isinstance(loss, (SegmentationLoss, LossSum)):
             raise TypeError(f"loss must be a loss of keras_wsseg or a sum of them. Received: loss={loss!r}")
+        _check_from_logits(loss, self.segmenter)
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
-        terms = [loss] if isinstance(loss, SegmentationLoss) else getattr(loss, "terms", [])
         self._training_state = _TrainingState(
             variables=getattr(loss, "annealed_variables", []),
-            metrics={id(term): keras.metrics.Mean(name) for term, name in _named(terms)},
+            metrics={id(term): keras.metrics.Mean(name) for term, name in _named(_terms(loss))},
         )
 
     def compile_from_config(self, config):
@@ -100,11 +121,14 @@ class WeaklySupervisedModel(keras.Model):
                 "sample_weight must be one number a picture; mark pixels as 255 instead. "
                 f"Received: shape {tuple(sample_weight.shape)}"
             )
+        # A segmenter that was not built yet at `compile` tells only now.
+        _check_from_logits(self.loss, self.segmenter)
+        yields = self.yields_probabilities
         guide, layout = self._guide(x)
         labels, tags = labels_and_tags(y, guide)
         if tags is not None:
             layout[targets.TAGS] = tags.shape[-1]
-        with targets.guide_layout(**layout), record_terms() as recorded:
+        with targets.guide_layout(**layout), predictions.holding(yields), record_terms() as recorded:
             packed = targets.pack(labels, ops.stop_gradient(guide), tags)
             self._observe(x, packed[..., 0], y_pred)
             loss = super().compute_loss(x, packed, y_pred, sample_weight, training)
@@ -116,7 +140,8 @@ class WeaklySupervisedModel(keras.Model):
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         if y is not None:
             y, _ = labels_and_tags(y, _first_picture(x))
-        return super().compute_metrics(x, y, y_pred, sample_weight)
+        with predictions.holding(self.yields_probabilities):
+            return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def _guide(self, x):
         inputs = {name: ops.convert_to_tensor(part) for name, part in _pictures(x).items()}
@@ -134,8 +159,9 @@ class WeaklySupervisedModel(keras.Model):
     def _observe(self, x, labels, y_pred):
         for name, part in _pictures(x).items():
             self._guard.observe(name, ops.cast(part, "float32"), labels)
-        if y_pred.shape[-1] > 1:
-            self._guard.observe_labels(labels, y_pred.shape[-1])
+        self._guard.observe_labels(labels, max(2, y_pred.shape[-1]))
+        if _read(self.segmenter).probabilities is None and self.yields_probabilities is False:
+            self._guard.observe_sums(y_pred)
 
     def fit(self, *args, callbacks=None, class_weight=None, **kwargs):
         """As in Keras, but for `class_weight`, which belongs to a loss.
@@ -180,6 +206,44 @@ class WeaklySupervisedModel(keras.Model):
     def from_config(cls, config, custom_objects=None):
         segmenter = keras.saving.deserialize_keras_object(config["segmenter"], custom_objects=custom_objects)
         return cls(**{**config, "segmenter": segmenter})
+
+
+def _read(segmenter):
+    """`ModelOutput` of a segmenter, which must not round its probabilities."""
+    output = read_output(segmenter)
+    if output.probabilities and output.dtype in ("float16", "bfloat16"):
+        raise ValueError(
+            f"segmenter must end in float32 where it ends in probabilities, which {output.dtype} rounds to 0 "
+            f'and 1: give its last layer dtype="float32". Received: {output.layer!r} in {output.dtype}'
+        )
+    return output
+
+
+def _terms(loss):
+    return [loss] if isinstance(loss, SegmentationLoss) else getattr(loss, "terms", [])
+
+
+def _taking_either(loss):
+    """The terms that say whether they take logits or probabilities."""
+    return [term for term in _terms(loss) if hasattr(term, "from_logits")]
+
+
+def _check_from_logits(loss, segmenter):
+    asked = {True: [], False: []}
+    for term in _taking_either(loss):
+        asked[bool(term.from_logits)].append(term.name)
+    output = _read(segmenter)
+    if output.probabilities is False and asked[False]:
+        raise ValueError(
+            f"loss must have from_logits=True for a segmenter that ends in logits, as {output.layer!r} gives "
+            f"them. Received: from_logits=False of {', '.join(asked[False])}"
+        )
+    if output.probabilities is None and asked[True] and asked[False]:
+        raise ValueError(
+            "loss must have one from_logits in all its terms where the segmenter's last layer does not tell "
+            f"what it gives. Received: from_logits=True of {', '.join(asked[True])}, from_logits=False of "
+            f"{', '.join(asked[False])}"
+        )
 
 
 def _pictures(x):

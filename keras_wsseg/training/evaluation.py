@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_wsseg.imaging.file_names import normal_name
 from keras_wsseg.metrics import GroupedConfusion
-from keras_wsseg.ops.resize import resize_bilinear
+from keras_wsseg.models.predicted_logits import predicted_logits
 from keras_wsseg.training.setting import check_group_by
 
 
@@ -42,8 +42,8 @@ def class_map(segmenter, picture):
     """The class of every pixel of one picture.
 
     Args:
-        segmenter: a `keras.Model` from picture to logits, or a callable from picture to class map, such as
-            `export.OnnxSegmenter`.
+        segmenter: a `keras.Model` from picture to logits or probabilities, or a callable from picture to
+            class map, such as `export.OnnxSegmenter`.
         picture: `(height, width, channels)`.
 
     Returns:
@@ -51,9 +51,7 @@ def class_map(segmenter, picture):
     """
     if not isinstance(segmenter, keras.Model):
         return np.asarray(segmenter(picture))
-    logits = segmenter.predict_on_batch(np.asarray(picture, "float32")[None])
-    logits = ops.convert_to_numpy(resize_bilinear(ops.convert_to_tensor(logits), picture.shape[:2]))
-    return np.argmax(logits[0], axis=-1)
+    return np.argmax(ops.convert_to_numpy(predicted_logits(segmenter, picture))[0], axis=-1)
 
 
 def evaluate(segmenter, data, group_by=None, progress=None):

@@ -4,15 +4,15 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_wsseg.ops.resize import resize_bilinear
+from keras_wsseg.models.predicted_logits import predicted_logits
 
 
 class RefinedSegmenter:
     """A segmenter followed by mean-field inference, with the face of a segmenter.
 
     Args:
-        segmenter: a `keras.Model` from picture to logits, or anything with `.probabilities(picture)`, such as
-            `export.OnnxSegmenter`.
+        segmenter: a `keras.Model` from picture to logits or probabilities, or anything with
+            `.probabilities(picture)`, such as `export.OnnxSegmenter`.
         crf: a `layers.MeanFieldCRF`.
 
     Example:
@@ -49,11 +49,7 @@ class RefinedSegmenter:
                 f"Received: values from {picture.min():g} to {picture.max():g}"
             )
         if isinstance(self.segmenter, keras.Model):
-            logits = self.segmenter.predict_on_batch(np.asarray(picture, "float32")[None])
-            logits = resize_bilinear(ops.convert_to_tensor(logits), picture.shape[:2])
-            if logits.shape[-1] == 1:
-                # The log-odds of the second of two classes.
-                logits = ops.concatenate([ops.zeros_like(logits), logits], axis=-1)
+            logits = predicted_logits(self.segmenter, picture)
         else:
             logits = np.log(np.maximum(self.segmenter.probabilities(picture), 1e-7))[None]
         refined = self.crf([logits, np.asarray(picture, "float32")[None]])

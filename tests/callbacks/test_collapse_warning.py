@@ -138,7 +138,7 @@ def test_bad_arguments(arguments, error, message):
     ("outputs", "names", "message"),
     [
         (2, ["a"], "a name for each of the model's 2 classes. Received: 1 names$"),
-        (1, None, "must yield two classes or more. Received: 1$"),
+        (1, ["a"], "a name for each of the model's 2 classes. Received: 1 names$"),
     ],
 )
 def test_a_model_that_does_not_fit_is_an_error_before_training(outputs, names, message):

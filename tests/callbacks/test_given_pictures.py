@@ -3,7 +3,9 @@ import types
 import keras
 import numpy as np
 import pytest
+from brought_models import ENDINGS, brought, keras_says
 
+from keras_wsseg import WeaklySupervisedModel
 from keras_wsseg.callbacks import given_pictures
 from keras_wsseg.callbacks.given_pictures import GivenPictures, stated_range
 from keras_wsseg.ops.resize import resize_bilinear
@@ -52,6 +54,19 @@ def test_probabilities_are_taken_as_they_are(images):
     model = Recorder()
     found = GivenPictures(images, 1).probabilities(model, from_logits=False)
     np.testing.assert_allclose(found[0], alone(model, images[0]), atol=1e-5)
+
+
+@pytest.mark.parametrize("from_logits", (True, False))
+@pytest.mark.parametrize("name", ENDINGS)
+def test_a_last_activation_is_not_taken_twice(name, from_logits):
+    images = [np.random.default_rng(0).uniform(0, 255, (9, 7, 3)).astype("float32")]
+    segmenter = brought(name)
+    expected = keras_says(segmenter, images[0][None])[0]
+    for model in (segmenter, WeaklySupervisedModel(segmenter)):
+        given = GivenPictures(images, 1)
+        np.testing.assert_allclose(given.probabilities(model, from_logits)[0], expected, atol=1e-5)
+        np.testing.assert_array_equal(given.class_maps(model)[0], expected.argmax(-1))
+        assert given.classes(model) == expected.shape[-1]
 
 
 def test_pictures_of_one_size_go_together_but_not_too_many(images, monkeypatch):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
+from brought_models import ENDINGS, assert_said, brought, keras_says
 
 from keras_wsseg import layers, models
 from keras_wsseg.export import litert_writer, to_litert
@@ -75,6 +76,13 @@ def test_file_says_what_keras_says_at_sizes_not_seen_in_export(tiny_segmenter, t
         np.testing.assert_allclose(probabilities, expected, atol=1e-4)
         assert expected.argmax(-1).std() > 0, "a picture of one class proves nothing about the class map"
         assert (classes == expected.argmax(-1)).mean() >= 0.999
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_a_last_activation_is_not_taken_twice(name, tmp_path):
+    segmenter, picture = brought(name, upsampling="bilinear"), noise(2, 20, 18, 3)
+    to_litert(segmenter, tmp_path / "a.tflite")
+    assert_said(*run(tmp_path / "a.tflite", picture), keras_says(segmenter, picture))
 
 
 def test_signature_has_the_names_that_callers_use(tiny_segmenter, tmp_path):

@@ -7,8 +7,10 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from brought_models import ENDINGS, assert_said, brought, keras_says
 
 import keras_wsseg
+from keras_wsseg import WeaklySupervisedModel, layers, losses
 from keras_wsseg.export import ExportReport, OnnxSegmenter, parity, to_onnx
 from keras_wsseg.export.check_pictures import made_picture
 
@@ -123,6 +125,77 @@ def test_one_logit_becomes_two_classes(tiny_segmenter, tmp_path):
     assert 0.1 < (second > 0.5).mean() < 0.9
     np.testing.assert_allclose(probabilities, np.stack([1 - second, second], -1), atol=1e-5)
     np.testing.assert_array_equal(classes, second > 0.5)
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_a_last_activation_is_not_taken_twice(name, tmp_path):
+    segmenter = brought(name)
+    to_onnx(WeaklySupervisedModel(segmenter), tmp_path / "a.onnx")
+    picture = noise(2, 21, 18, 3)
+    expected = keras_says(segmenter, picture)
+    assert_said(*run(tmp_path / "a.onnx", picture), expected)
+    found = OnnxSegmenter(tmp_path / "a.onnx", providers=["cpu"]).probabilities(picture)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_probabilities_are_averaged_and_refined_as_such(tmp_path):
+    segmenter, picture = brought("softmax"), noise(1, 20, 18, 3)
+    crf = layers.MeanFieldCRF(radius=1, iterations=1)
+    to_onnx(segmenter, tmp_path / "a.onnx", tta={"flip": True}, refine=crf)
+    views = [keras_says(segmenter, picture), keras_says(segmenter, picture[:, :, ::-1])[:, :, ::-1]]
+    expected = keras.ops.softmax(crf([np.log(np.mean(views, 0) + 1e-30), picture])).numpy()
+    np.testing.assert_allclose(run(tmp_path / "a.onnx", picture)[0], expected, atol=1e-4)
+
+
+class Subclassed(keras.Model):
+    """Its layers do not tell what it ends in."""
+
+    def __init__(self, name):
+        super().__init__()
+        self.net = brought(name)
+
+    def call(self, x):
+        return self.net(x)
+
+
+class SaysSo(Subclassed):
+    yields_probabilities = True
+
+
+def test_what_layers_do_not_tell_is_seen_in_the_numbers_or_said(tmp_path):
+    picture = noise(1, 21, 18, 3)
+    by_losses = WeaklySupervisedModel(Subclassed("sigmoid"))
+    by_losses.compile("sgd", loss=losses.PartialCrossEntropy(from_logits=False))
+    for model in (Subclassed("softmax"), SaysSo("sigmoid"), by_losses):
+        expected = keras_says(getattr(model, "segmenter", model), picture)
+        to_onnx(model, tmp_path / "a.onnx")
+        assert_said(*run(tmp_path / "a.onnx", picture), expected)
+
+
+def test_an_ending_that_is_no_class_a_pixel_is_refused(tmp_path):
+    image = keras.Input((None, None, 3))
+    segmenter = keras.Model(image, keras.layers.Conv2D(2, 1, activation="sigmoid", name="head")(image))
+    with pytest.raises(ValueError, match="classes overlap. Received: sigmoid of 2 channels"):
+        to_onnx(segmenter, tmp_path / "a.onnx")
+    assert not (tmp_path / "a.onnx").exists()
+
+
+def test_bilinear_upsampling_is_converted_for_pictures_of_any_size(tmp_path):
+    segmenter = brought("softmax", upsampling="bilinear")
+    to_onnx(segmenter, tmp_path / "a.onnx")
+    picture = noise(1, 22, 38, 3)
+    assert_said(*run(tmp_path / "a.onnx", picture), keras_says(segmenter, picture))
+    assert "call" not in vars(segmenter.get_layer("up"))
+
+
+def test_other_upsampling_names_the_argument_size(tmp_path):
+    segmenter = brought("softmax", upsampling="bicubic")
+    text = "^`segmenter` must consist of .* give `size` to an export.* Received: 'up' of bicubic"
+    with pytest.raises(ValueError, match=text):
+        to_onnx(segmenter, tmp_path / "a.onnx")
+    to_onnx(segmenter, tmp_path / "a.onnx", size=(22, 38))
+    picture = noise(1, 22, 38, 3)
+    assert_said(*run(tmp_path / "a.onnx", picture), keras_says(segmenter, picture))
 
 
 def test_many_classes_need_more_than_a_byte(tmp_path):

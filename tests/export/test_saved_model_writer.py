@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from brought_models import ENDINGS, assert_said, brought, keras_says
 
 import keras_wsseg
 from keras_wsseg.export import ExportReport, to_saved_model
@@ -41,6 +42,13 @@ def test_folder_says_what_keras_says_at_sizes_not_seen_in_export(tiny_segmenter,
         np.testing.assert_allclose(probabilities, expected, atol=1e-4)
         assert expected.argmax(-1).std() > 0, "a picture of one class proves nothing about the class map"
         assert (classes == expected.argmax(-1)).mean() >= 0.999
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_a_last_activation_is_not_taken_twice(name, tmp_path):
+    segmenter, picture = brought(name, upsampling="bilinear"), noise(2, 20, 18, 3)
+    to_saved_model(segmenter, tmp_path / "saved")
+    assert_said(*run(tmp_path / "saved", picture), keras_says(segmenter, picture))
 
 
 def test_signatures_have_the_names_that_callers_use(tiny_segmenter, tmp_path):

@@ -104,5 +104,5 @@ def test_config_round_trip():
 def test_bad_arguments():
     with pytest.raises(ValueError, match="`weight` must be a number of at least 0. Received: weight=-2"):
         losses.BalancedCrossEntropy(weight=-2)
-    with pytest.raises(ValueError, match=r"at least one more class. Received: shape \(2, 5, 7, 1\)"):
-        losses.BalancedCrossEntropy()(batch()[0], np.zeros((2, 5, 7, 1)))
+    with pytest.raises(ValueError, match=r"the background first. Received: shape \(2, 5, 7\)"):
+        losses.BalancedCrossEntropy()(batch()[0], np.zeros((2, 5, 7)))

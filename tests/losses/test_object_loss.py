@@ -188,7 +188,7 @@ def test_bad_object_class(name, object_class):
 
 @EACH
 @pytest.mark.parametrize(
-    ("shape", "object_class"), [((2, 4, 4, 4), 4), ((2, 4, 4, 1), 0), ((2, 4, 4), 1), ((2, 4, 4, 2), 2)]
+    ("shape", "object_class"), [((2, 4, 4, 4), 4), ((2, 4, 4, 1), 2), ((2, 4, 4), 1), ((2, 4, 4, 2), 2)]
 )
 def test_predictions_without_the_object(name, shape, object_class):
     y_true = targets.pack(np.full((2, 4, 4), 255), np.zeros((2, 4, 4, 3), "float32"))

@@ -373,3 +373,173 @@ def test_schedules_act_in_every_mode(options):
     np.testing.assert_allclose(fitted.history["loss"], want, rtol=1e-4)
     np.testing.assert_allclose(fitted.history["gated_crf"], 0.5, rtol=1e-4)
     assert fitted.history["kernel_xy"] == [1.0, 2.0, 3.0]
+
+
+def ending_in(activation, classes, dtype=None, **options):
+    """The same net with and without its last activation."""
+    keras.utils.set_random_seed(0)
+    layers = [
+        keras.Input((None, None, 3)),
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Conv2D(8, 1, activation="relu"),
+        keras.layers.Conv2D(classes, 1, activation=activation, dtype=dtype, **options, name="head"),
+    ]
+    return keras.Sequential(layers)
+
+
+def learnable(classes):
+    """Labels that follow from the brightness of a pixel, some of them unknown."""
+    x = np.random.default_rng(0).uniform(0, 255, (8, 12, 10, 3)).astype("float32")
+    y = np.digitize(x.mean(-1), [128] if classes < 3 else [100, 150])
+    y[:, :2], y[:, -1:] = 255, 254
+    return x, y
+
+
+@keras.saving.register_keras_serializable("tests")
+class Subclassed(keras.Model):
+    """A model whose layers do not tell what it ends in."""
+
+    def __init__(self, activation=None, **kwargs):
+        super().__init__(**kwargs)
+        self.net, self.activation = ending_in(None, 3), keras.activations.get(activation)
+
+    def call(self, x):
+        return self.activation(self.net(x))
+
+
+CROSS_ENTROPY = losses.PartialCrossEntropy
+TERMS = {
+    "cross entropy": lambda **o: CROSS_ENTROPY(**o),
+    "with a CRF": lambda **o: CROSS_ENTROPY(**o) + losses.GatedCRFLoss(weight=0.1, radius=1, **o),
+    "one of each": lambda **o: CROSS_ENTROPY(**o) + losses.GatedCRFLoss(weight=0.1, radius=1),
+}
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize(
+    ("activation", "classes", "from_logits", "terms"),
+    [
+        ("softmax", 3, True, "cross entropy"),
+        ("softmax", 3, False, "with a CRF"),
+        ("softmax", 2, False, "one of each"),
+        ("sigmoid", 1, True, "with a CRF"),
+        ("sigmoid", 1, False, "cross entropy"),
+    ],
+)
+def test_a_last_activation_trains_as_the_logits_before_it(activation, classes, from_logits, terms):
+    x, y = learnable(classes)
+    found = {}
+    for ending in (None, activation):
+        model = WeaklySupervisedModel(ending_in(ending, classes))
+        loss = TERMS[terms](**({"from_logits": from_logits} if ending else {}))
+        scores = [
+            metrics.MeanIoU(max(2, classes)),
+            metrics.FBeta(max(2, classes), threshold=0.3, from_logits=not ending or from_logits),
+        ]
+        model.compile(keras.optimizers.Adam(0.1), loss=loss, metrics=scores)
+        history = model.fit(x, y, epochs=20, batch_size=8, verbose=0).history
+        evaluated = model.evaluate(x, y, batch_size=8, verbose=0, return_dict=True)
+        found[ending] = (history["loss"], evaluated, model.predict(x, verbose=0))
+    (curve, scores, logits), (same_curve, same_scores, probabilities) = found[None], found[activation]
+    assert same_curve[0] == pytest.approx(curve[0], rel=1e-5)
+    assert same_curve[-1] == pytest.approx(curve[-1], rel=1e-3)
+    assert curve[-1] < 0.7 * curve[0]
+    assert scores["mean_iou"] > 0.3
+    for name, value in scores.items():
+        assert same_scores[name] == pytest.approx(value, rel=1e-3), name
+    # What is predicted stays what the brought model says.
+    apply = keras.ops.sigmoid if classes == 1 else keras.ops.softmax
+    np.testing.assert_allclose(probabilities, apply(logits), atol=1e-3)
+
+
+@pytest.mark.any_backend
+def test_a_sure_softmax_costs_nothing():
+    """With a second softmax even certainty costs log(1 + 20 / e) = 2.12 of 21 classes."""
+    y = np.random.default_rng(0).integers(0, 21, (2, 6, 5))
+    x = np.broadcast_to(y[..., None] * 10.0, (2, 6, 5, 3)).astype("float32")
+    image = keras.Input((6, 5, 3))
+    # -(10 c - x)² / 10 but for x², which all classes share.
+    head = keras.layers.Conv2D(21, 1, activation="softmax")
+    model = WeaklySupervisedModel(keras.Model(image, head(image)))
+    kernel = np.zeros((1, 1, 3, 21))
+    kernel[0, 0, 0] = 2 * np.arange(21)
+    head.set_weights([kernel, -10.0 * np.arange(21) ** 2])
+    model.compile("sgd", loss=losses.PartialCrossEntropy(), metrics=[metrics.MeanIoU(21)])
+    loss, score = model.evaluate(x, y, verbose=0, return_dict=False)[:2]
+    assert score == 1.0
+    assert loss == pytest.approx(20 / 21 * 2 * np.exp(-10), abs=1e-4)
+
+
+@pytest.mark.any_backend
+def test_a_model_that_does_not_tell_is_taken_at_its_losses_word():
+    x, y = learnable(3)
+    want = WeaklySupervisedModel(ending_in(None, 3))
+    want.compile("sgd", loss=losses.PartialCrossEntropy(), metrics=[metrics.FBeta(3, threshold=0.3)])
+    want = want.evaluate(x, y, verbose=0, return_dict=True)
+    model = WeaklySupervisedModel(Subclassed("softmax"))
+    assert model.yields_probabilities is None
+    model.compile(
+        "sgd", loss=losses.PartialCrossEntropy(from_logits=False), metrics=[metrics.FBeta(3, threshold=0.3)]
+    )
+    assert model.yields_probabilities is True
+    found = model.evaluate(x, y, verbose=0, return_dict=True)
+    assert found == {name: pytest.approx(value, rel=1e-4) for name, value in want.items()}
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize("options", ways.QUICK_MODES)
+def test_a_softmax_that_nothing_tells_of_is_noticed(options):
+    x, y = learnable(3)
+    model = WeaklySupervisedModel(Subclassed("softmax"))
+    model.compile("sgd", loss=losses.PartialCrossEntropy(), **options)
+    text = "must have from_logits=False where the segmenter gives probabilities. Received: from_l"
+    with pytest.raises(ValueError, match=text):
+        model.fit(x, y, verbose=0)
+    with pytest.raises(ValueError, match=text):
+        model.evaluate(x, y, verbose=0)
+    model = WeaklySupervisedModel(Subclassed())
+    model.compile("sgd", loss=losses.PartialCrossEntropy(), **options)
+    model.fit(x, y, verbose=0)
+
+
+@pytest.mark.any_backend
+def test_one_channel_has_labels_of_two_classes():
+    x, y = learnable(1)
+    y[0, 5, 5] = 2
+    model = WeaklySupervisedModel(ending_in("sigmoid", 1))
+    model.compile("sgd", loss=losses.PartialCrossEntropy())
+    with pytest.raises(ValueError, match="labels must be 0 to 1, the 2 classes of the prediction"):
+        model.fit(x, y, verbose=0)
+
+
+@pytest.mark.any_backend
+def test_contradictions_about_the_last_activation_are_told():
+    mixed = losses.PartialCrossEntropy() + losses.GatedCRFLoss(from_logits=False)
+    model = WeaklySupervisedModel(ending_in(None, 3))
+    text = "ends in logits, as 'head' gives them. Received: from_logits=False of gated_crf"
+    with pytest.raises(ValueError, match=text):
+        model.compile("sgd", loss=mixed)
+    model = WeaklySupervisedModel(Subclassed())
+    text = "does not tell .* from_logits=True of partial_cross_entropy, from_logits=False of gated_crf"
+    with pytest.raises(ValueError, match=text):
+        model.compile("sgd", loss=mixed)
+    with pytest.raises(ValueError, match="Received: sigmoid of 2 channels in its last layer 'head'"):
+        WeaklySupervisedModel(ending_in("sigmoid", 2))
+    half = keras.DTypePolicy("mixed_float16")
+    with pytest.raises(ValueError, match="its last layer dtype=.float32.. Received: 'head' in float16"):
+        WeaklySupervisedModel(ending_in("softmax", 3, dtype=half))
+    late = WeaklySupervisedModel(keras.Sequential([keras.layers.Conv2D(3, 1, name="head")]))
+    late.compile("sgd", loss=losses.PartialCrossEntropy(from_logits=False))
+    with pytest.raises(ValueError, match="as 'head' gives them. Received: from_logits=False of part"):
+        late.fit(*learnable(3), verbose=0)
+
+
+def test_round_trip_of_a_model_that_ends_in_a_softmax(tmp_path):
+    x, y = learnable(3)
+    model = WeaklySupervisedModel(ending_in("softmax", 3))
+    model.compile("sgd", loss=losses.PartialCrossEntropy())
+    model.fit(x, y, verbose=0)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert again.yields_probabilities is True
+    assert again.evaluate(x, y, verbose=0) == pytest.approx(model.evaluate(x, y, verbose=0), rel=1e-5)

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from brought_models import ENDINGS, brought, keras_says
 
 from keras_wsseg.data import SegmentationArrays
 from keras_wsseg.training import class_map, evaluate
@@ -14,6 +15,22 @@ def dataset(labels, predictions, **kwargs):
 
 def read_off(picture):
     return picture[..., 0]
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_class_map_of_a_model_with_a_last_activation(name):
+    segmenter, picture = brought(name), np.random.default_rng(0).uniform(0, 255, (9, 7, 3))
+    expected = keras_says(segmenter, picture[None].astype("float32"))[0].argmax(-1)
+    assert expected.std() > 0
+    np.testing.assert_array_equal(class_map(segmenter, picture), expected)
+
+
+def test_class_maps_of_several_sizes_from_a_model_that_upsamples_bilinearly():
+    segmenter = brought("softmax", upsampling="bilinear")
+    for height, width in ((8, 10), (12, 6), (14, 22)):
+        picture = np.random.default_rng(0).uniform(0, 255, (height, width, 3)).astype("float32")
+        expected = np.array(segmenter(picture[None]))[0].argmax(-1)
+        np.testing.assert_array_equal(class_map(segmenter, picture), expected)
 
 
 def test_scores_by_hand():

@@ -3,6 +3,7 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
+from brought_models import ENDINGS, brought, keras_says
 
 from keras_wsseg.layers import MeanFieldCRF, crf_preset
 from keras_wsseg.training import RefinedSegmenter, RunFolder, evaluate, train
@@ -69,6 +70,15 @@ def test_one_logit_is_two_classes():
     net = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(1, 1)])
     net.layers[0].set_weights([np.zeros((1, 1, 3, 1)), np.array([5.0])])
     assert RefinedSegmenter(net, crf_preset("windowed", (0, 255)))(picture()).all()
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_a_last_activation_is_not_taken_twice(name):
+    segmenter, crf = brought(name), MeanFieldCRF(radius=1, iterations=1)
+    given = np.random.default_rng(0).uniform(0, 255, (9, 7, 3)).astype("float32")
+    logits = np.log(keras_says(segmenter, given[None]) + 1e-30)
+    expected = keras.ops.softmax(crf([logits, given[None]]))[0]
+    np.testing.assert_allclose(RefinedSegmenter(segmenter, crf).probabilities(given), expected, atol=1e-5)
 
 
 def test_a_picture_in_another_range_is_an_error():

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from keras_wsseg import losses, metrics, predictions
+
+pytestmark = pytest.mark.any_backend
+
+LOGITS = np.random.default_rng(0).normal(size=(2, 4, 5, 3)).astype("float32")
+PROBABILITIES = np.exp(LOGITS) / np.exp(LOGITS).sum(-1, keepdims=True)
+LABELS = np.random.default_rng(1).choice([0, 1, 2, 255], (2, 4, 5))
+
+
+def one_channel(known):
+    z = LOGITS[..., :1]
+    return 1 / (1 + np.exp(-z)) if known else z
+
+
+@pytest.mark.parametrize("from_logits", [True, False])
+@pytest.mark.parametrize("known", [None, True, False])
+def test_a_loss_gets_what_it_asks_for_whatever_is_held(known, from_logits):
+    given = PROBABILITIES if (known or (known is None and not from_logits)) else LOGITS
+    want = float(losses.PartialCrossEntropy()(LABELS, LOGITS))
+    with predictions.holding(known):
+        found = float(losses.PartialCrossEntropy(from_logits=from_logits)(LABELS, given))
+    assert found == pytest.approx(want, rel=1e-5)
+
+
+@pytest.mark.parametrize("from_logits", [True, False])
+@pytest.mark.parametrize("known", [None, True, False])
+def test_one_channel_reaches_a_loss_as_two_classes(known, from_logits):
+    labels = np.where(LABELS == 2, 1, LABELS)
+    z = LOGITS[..., :1]
+    want = float(losses.PartialCrossEntropy()(labels, np.concatenate([0 * z, z], -1)))
+    with predictions.holding(known):
+        given = one_channel(not from_logits if known is None else known)
+        found = float(losses.PartialCrossEntropy(from_logits=from_logits)(labels, given))
+    assert found == pytest.approx(want, rel=1e-5)
+
+
+def test_a_metric_is_given_what_is_known_only():
+    by_threshold = metrics.FBeta(3, object_class=2, threshold=0.3)
+    by_threshold.update_state(LABELS, LOGITS)
+    want = float(by_threshold.result())
+    for from_logits in (True, False):
+        for known, given in ((True, PROBABILITIES), (False, LOGITS)):
+            metric = metrics.FBeta(3, object_class=2, threshold=0.3, from_logits=from_logits)
+            with predictions.holding(known):
+                metric.update_state(LABELS, given)
+            assert float(metric.result()) == want > 0
+    metric = metrics.MeanIoU(2)
+    with pytest.raises(ValueError, match=r"must have shape \(batch, height, width, 2\)"):
+        metric.update_state(LABELS, one_channel(True))
+    for known in (True, False):
+        metric.reset_state()
+        with predictions.holding(known):
+            metric.update_state(np.where(LABELS == 2, 1, LABELS), one_channel(known))
+        assert metric.confusion_matrix[:, 1].sum() == (LOGITS[..., 0] > 0)[LABELS != 255].sum()
+
+
+def test_what_was_known_is_forgotten():
+    with predictions.holding(True):
+        with predictions.holding(None):
+            assert not predictions.is_known()
+        assert predictions.is_known()
+    assert not predictions.is_known()
