@@ -1,4 +1,6 @@
-"""What a segmenter takes and gives, looked at before the first step."""
+"""What a segmenter gives, looked at before the first step."""
+
+import keras
 
 
 def check_segmenter(segmenter):
@@ -30,7 +32,7 @@ def check_prediction(prediction):
     if shape is not None:
         hint, received = "", f"shape {tuple(shape)}"
     else:
-        parts = prediction.values() if isinstance(prediction, dict) else prediction
+        parts = keras.tree.flatten(prediction)
         hint = "; of several take one by keras.Model(model.inputs, model.outputs[0])"
         received = (
             f"{type(prediction).__name__} of shapes {', '.join(str(tuple(part.shape)) for part in parts)}"
