@@ -1,7 +1,6 @@
 """Traces a segmenter with its head in TensorFlow and turns the graph into a file or folder."""
 
 import contextlib
-import os
 import re
 import threading
 
@@ -33,13 +32,15 @@ def to_bare_onnx(deployment, form, path, opset, opened=False):
     Raises:
         ValueError: if an operation of the segmenter has no counterpart in ONNX.
     """
-    goal, options = f"ONNX opset {opset}", {"format": "onnx", "opset_version": opset}
-    try:
-        _export(deployment, form, path, goal, opened, in_place=True, **options)
-    except ValueError:
-        # An optimisation that fails is left out where there is a copy to go back to.
-        _export(deployment, form, path, goal, opened, **options)
-    _refuse_foreign_operations(path)
+    # The other formats come without these packages.
+    import onnx
+
+    from keras_wsseg.export.onnx_conversion import converted, refuse_foreign_operations
+
+    with _converting(deployment, f"ONNX opset {opset}"):
+        model = converted(_Deployed(deployment, form, opened), _picture(form), opset)
+    refuse_foreign_operations(model, deployment.segmenter)
+    onnx.save(model, path)
 
 
 def to_bare_saved_model(deployment, form, path, opened=False):
@@ -54,7 +55,8 @@ def to_bare_saved_model(deployment, form, path, opened=False):
     Raises:
         ValueError: if TensorFlow cannot trace the segmenter.
     """
-    _export(deployment, form, path, "a SavedModel", opened, _Named, format="tf_saved_model")
+    with _converting(deployment, "a SavedModel"):
+        _export(deployment, form, path, opened, format="tf_saved_model")
 
 
 def to_bare_litert(deployment, form, path, opened=False):
@@ -71,7 +73,9 @@ def to_bare_litert(deployment, form, path, opened=False):
     """
     builtin = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
     try:
-        _export(deployment, form, path, "LiteRT", opened, _Named, format="litert", target_spec=builtin)
+        # LiteRT's converter says all in its exception, and once more on the terminal.
+        with _converting(deployment, "LiteRT", unless_it_fails=False):
+            _export(deployment, form, path, opened, format="litert", target_spec=builtin)
     except ValueError as error:
         missing = sorted(set(re.findall(r"'tf\.(\w+)' op is neither", str(error.__cause__))))
         if not missing:
@@ -115,40 +119,16 @@ class _Named(_Deployed):
 
 
 @contextlib.contextmanager
-def _optimized_in_place():
-    """Keeps tf2onnx from copying all weights before each optimisation, a third of an export's time."""
-    name = "TF2ONNX_CATCH_ERRORS"
-    before = os.environ.get(name)
-    os.environ[name] = "FALSE"
+def _converting(deployment, goal, unless_it_fails=True):
+    """One conversion at a time, in silence, and one sentence if it fails."""
     try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
-
-
-def _export(deployment, form, path, goal, opened, model=_Deployed, in_place=False, **options):
-    shape = form.shape
-    picture = (shape.batch, shape.height, shape.width, shape.channels)
-    try:
-        # LiteRT's converter says all in its exception, and once more on the terminal.
-        heard = quiet(unless_it_fails=options["format"] != "litert" and not in_place)
-        setting = _optimized_in_place() if in_place else contextlib.nullcontext()
         with (
             _ALONE,
-            heard,
-            setting,
+            quiet(unless_it_fails),
             native_dilation(deployment.segmenter),
             free_upsampling(deployment.segmenter),
         ):
-            model(deployment, form, opened).export(
-                str(path),
-                verbose=False,
-                input_signature=[tf.TensorSpec(picture, form.input, "image")],
-                **options,
-            )
+            yield
     except FixedSizeNeeded:
         raise
     except Exception as error:
@@ -158,16 +138,11 @@ def _export(deployment, form, path, goal, opened, model=_Deployed, in_place=Fals
         ) from error
 
 
-def _refuse_foreign_operations(path):
-    # The other formats come without this package.
-    import onnx
+def _export(deployment, form, path, opened, **options):
+    signature = [_picture(form)]
+    _Named(deployment, form, opened).export(str(path), verbose=False, input_signature=signature, **options)
 
-    model = onnx.load(path, load_external_data=False)
-    versions = {item.domain: item.version for item in model.opset_import}
-    for node in model.graph.node:
-        version = versions.get(node.domain, 0)
-        if not onnx.defs.has(node.op_type, version, node.domain):
-            raise ValueError(
-                "`segmenter` must consist of operations that ONNX has. "
-                f"Received: operation {node.op_type} at {node.name}"
-            )
+
+def _picture(form):
+    shape = form.shape
+    return tf.TensorSpec((shape.batch, shape.height, shape.width, shape.channels), form.input, "image")

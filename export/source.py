@@ -1,10 +1,15 @@
 """Looks at a Keras model from outside: its segmenter, the pictures it takes, its range and precision."""
 
 import dataclasses
+import re
 
 import keras
 
 from keras_wsseg.models.model_output import yields_probabilities
+
+# How Keras begins what it says of an error in a layer, before the error itself in bold.
+_IN_A_LAYER = "Exception encountered when calling "
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,16 +166,22 @@ def in_float32(segmenter):
 
 
 def first_line(error):
-    """The first line that says anything.
+    """The first line that says anything; of an error inside a layer the layer and what it says.
 
     Args:
         error: exception, or its text.
 
     Returns:
         Text without line breaks.
+
+    >>> first_line("Exception encountered when calling Pool.call().\\n\\n\\x1b[1mToo small.\\x1b[0m\\n")
+    'Pool.call(): Too small.'
     """
-    lines = [line.strip() for line in str(error).splitlines()]
-    return next((line for line in lines if line), type(error).__name__)
+    lines = [line.strip() for line in _COLOURS.sub("", str(error)).splitlines()]
+    first, second, *_ = (*(line for line in lines if line), "", "")
+    if first.startswith(_IN_A_LAYER) and second:
+        return f"{first.removeprefix(_IN_A_LAYER).rstrip('.')}: {second}"
+    return first or type(error).__name__
 
 
 def _halves(segmenter):

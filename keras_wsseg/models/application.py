@@ -129,7 +129,7 @@ def _takes(function, argument):
 
 
 def _behind_preprocessing(network):
-    # A Normalization layer would become an additional input of the exported graph.
+    # `Standardize` does it, for pictures in any range and of any number of channels.
     layers = network.layers[1:]
     start = network.input
     while isinstance(layers[0], (keras.layers.Rescaling, keras.layers.Normalization)):

@@ -8,6 +8,7 @@ from keras_wsseg.losses.segmentation_loss import SegmentationLoss, record_terms
 from keras_wsseg.models.free_upsampling import free_upsampling
 from keras_wsseg.models.model_output import read_output
 from keras_wsseg.models.range_guard import RangeGuard, parse_value_range
+from keras_wsseg.models.segmenter_shape import check_prediction, check_segmenter
 
 
 @keras.saving.register_keras_serializable("keras_wsseg")
@@ -62,6 +63,7 @@ class WeaklySupervisedModel(keras.Model):
     def __init__(self, segmenter, value_range=(0, 255), name=None, **kwargs):
         if not isinstance(segmenter, keras.Model):
             raise ValueError(f"segmenter must be a keras.Model. Received: {type(segmenter).__name__}")
+        check_segmenter(segmenter)
         # Half precision would overflow at 16-bit pictures before the segmenter normalises them.
         super().__init__(name=name, autocast=False, **kwargs)
         self.segmenter = segmenter
@@ -111,6 +113,7 @@ class WeaklySupervisedModel(keras.Model):
             self.optimizer.build(self.trainable_variables)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        check_prediction(y_pred)
         if y is None:
             raise ValueError(
                 "y must be labels (batch, height, width) or tags (batch, classes) beside the pictures. "

@@ -1,4 +1,4 @@
-"""The matrix: each segmenter and each method of the library as a file, at sizes not seen in export."""
+"""The matrix: each segmenter, backbone and method of the library as a file, at sizes not seen in export."""
 
 import keras
 import numpy as np
@@ -10,6 +10,8 @@ from keras_wsseg.data import synthetic_shapes
 from keras_wsseg.export import OnnxSegmenter, to_onnx
 from keras_wsseg.export.check_pictures import made_picture
 from keras_wsseg.kernels import GaussianKernel
+from keras_wsseg.models.application import application_name
+from keras_wsseg.models.encoder import encode
 from keras_wsseg.training import TrainingConfig, train
 from keras_wsseg.training.common_settings import METHODS
 from keras_wsseg.training.run_folder import load_model
@@ -38,6 +40,23 @@ SEGMENTERS = {
     "ReliableRegionMining": reliable_regions,
     "at_working_size": lambda: models.at_working_size(models.UNet(CLASSES, filters=(8, 16)), 48),
 }
+# The smallest of each family, and a stride up to which it holds every kind of layer that it has.
+BACKBONES = {
+    "resnet34": 8,
+    "resnet38": 8,
+    "ConvNeXtTiny": 8,
+    "DenseNet121": 8,
+    "EfficientNetB0": 8,
+    "EfficientNetV2B0": 16,
+    "MobileNet": 8,
+    "MobileNetV2": 8,
+    "MobileNetV3Small": 16,
+    "ResNet50": 8,
+    "ResNet50V2": 8,
+    "VGG16": 8,
+    "VGG19": 8,
+}
+LONG_TO_BUILD = {"DenseNet121", "EfficientNetB0", "EfficientNetV2B0", "resnet38"}
 NO_SEGMENTERS = {"WeaklySupervisedModel", "copy_weights", "trunk"}
 
 
@@ -45,7 +64,7 @@ def pictures(channels=3, size=(48, 48), count=4, seed=3):
     return made_picture(np.random.default_rng(seed), (count, *size, channels), (0, 255))
 
 
-def settled(segmenter):
+def settled(segmenter, largest=10):
     """With the statistics of pictures in its normalisation and logits of up to ten, as after a training."""
     for layer in segmenter._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -55,7 +74,7 @@ def settled(segmenter):
     segmenter(many, training=True)
     last = [layer for layer in segmenter._flatten_layers() if isinstance(layer, keras.layers.Conv2D)][-1]
     kernel, *bias = last.get_weights()
-    scale = 10 / np.abs(np.asarray(segmenter(many, training=False))).max()
+    scale = largest / np.abs(np.asarray(segmenter(many, training=False))).max()
     last.set_weights([kernel * scale, *(one * scale for one in bias)])
     return segmenter
 
@@ -93,6 +112,36 @@ def test_every_segmenter(name, tmp_path):
     report = to_onnx(segmenter, tmp_path / "a.onnx")
     assert report.max_difference <= 1e-4 and report.equal_classes >= 0.999
     assert not set(report.sizes) & set(UNSEEN)
+    check(segmenter, tmp_path / "a.onnx")
+
+
+def family(name):
+    """Where `keras.applications` builds a network; None for names of nothing that is a backbone."""
+    try:
+        return getattr(keras.applications, application_name(name)).__module__
+    except ValueError:
+        return None
+
+
+def test_every_family_of_backbones_is_in_the_matrix():
+    known = {family(name) for name in dir(keras.applications)}
+    assert len(known) > 8
+    assert {family(name) for name in BACKBONES} == known
+
+
+@pytest.mark.usefixtures("narrow_encoders")
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG_TO_BUILD)) for name in BACKBONES],
+)
+def test_every_backbone(name, tmp_path):
+    keras.utils.set_random_seed(0)
+    image = keras.Input((None, None, 3))
+    (x,) = encode(image, name, (BACKBONES[name],), width=8 if name == "resnet38" else None)
+    # Other pictures than those it was settled on have logits several times as large.
+    segmenter = settled(keras.Model(image, keras.layers.Conv2D(CLASSES, 1)(x)), largest=3)
+    report = to_onnx(segmenter, tmp_path / "a.onnx")
+    assert report.max_difference <= 1e-4 and report.equal_classes >= 0.999
     check(segmenter, tmp_path / "a.onnx")
 
 

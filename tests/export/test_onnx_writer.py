@@ -1,6 +1,5 @@
 import concurrent.futures
 import dataclasses
-import os
 
 import keras
 import numpy as np
@@ -642,11 +641,3 @@ def test_an_optimisation_that_fails_is_left_out(tiny_segmenter, tmp_path, monkey
     assert to_onnx(tiny_segmenter(), tmp_path / "a.onnx").max_difference < 1e-4
     heard = capfd.readouterr()
     assert heard.out == "" and heard.err == ""
-
-
-@pytest.mark.parametrize("before", [None, "TRUE"])
-def test_the_environment_is_left_as_it_was(tiny_segmenter, tmp_path, monkeypatch, before):
-    name = "TF2ONNX_CATCH_ERRORS"
-    monkeypatch.delenv(name, raising=False) if before is None else monkeypatch.setenv(name, before)
-    to_onnx(tiny_segmenter(), tmp_path / "a.onnx", check_sizes=[(16, 20)])
-    assert os.environ.get(name) == before

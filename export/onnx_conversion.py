@@ -1,0 +1,77 @@
+"""Turns a model that TensorFlow can trace into an ONNX model."""
+
+import onnx
+from tf2onnx import optimizer, tfonnx
+
+from keras_wsseg.export import onnx_operations  # noqa: F401
+from keras_wsseg.export.frozen_graph import frozen_graph
+from keras_wsseg.export.source import all_layers
+
+# What stands in for operations that ONNX has not, by the operation.
+_INSTEAD = {
+    "Bitcast": "`ops.top_k` or `tf.argmax` in place of `ops.argmax`",
+    "ScaleAndTranslate": "bilinear, bicubic or nearest resizing without `antialias`",
+}
+
+
+def converted(model, picture, opset):
+    """Converts a model.
+
+    Args:
+        model: `keras.Model` of one tensor that gives a tuple of tensors, on the TensorFlow backend.
+        picture: `tf.TensorSpec` of that tensor.
+        opset: version of the ONNX operators.
+
+    Returns:
+        `onnx.ModelProto`; what ONNX has not is in it under TensorFlow's names.
+    """
+    graph = frozen_graph(model, picture)
+    try:
+        # Optimisations in place spare a copy of all weights before each, a third of an export's time.
+        return _to_onnx(graph, opset, catch_errors=False)
+    except Exception:
+        # One that fails is left out where there is a copy to go back to.
+        return _to_onnx(graph, opset, catch_errors=True)
+
+
+def refuse_foreign_operations(model, segmenter):
+    """Refuses a graph that holds what ONNX has not.
+
+    Args:
+        model: `onnx.ModelProto`.
+        segmenter: `keras.Model` of whose layers one is named.
+
+    Raises:
+        ValueError: if there is such an operation.
+    """
+    versions = {item.domain: item.version for item in model.opset_import}
+    for node in model.graph.node:
+        if not onnx.defs.has(node.op_type, versions.get(node.domain, 0), node.domain):
+            instead = f"; take {_INSTEAD[node.op_type]}" if node.op_type in _INSTEAD else ""
+            raise ValueError(
+                f"`segmenter` must consist of operations that ONNX has{instead}. "
+                f"Received: operation {node.op_type} {_place(node.name, segmenter)}"
+            )
+
+
+def _to_onnx(graph, opset, catch_errors):
+    with graph.loaded() as loaded:
+        found = tfonnx.process_tf_graph(
+            loaded,
+            continue_on_error=True,
+            opset=opset,
+            input_names=[graph.input],
+            output_names=list(graph.outputs),
+        )
+        return optimizer.optimize_graph(found, catch_errors).make_model("segmenter")
+
+
+def _place(node, segmenter):
+    """The innermost layer whose name is in that of a node."""
+    layers = {layer.name: layer for layer in (segmenter, *all_layers(segmenter))}
+    for part in reversed(node.split("/")):
+        # TensorFlow numbers the scopes of a layer that is called again.
+        for name in (part, part.rpartition("_")[0]):
+            if name in layers:
+                return f"in layer {name} ({type(layers[name]).__name__})"
+    return f"at {node}"
