@@ -2,12 +2,16 @@
 
     python benchmarks/dense_filter.py FOLDER            both tables of the README
     python benchmarks/dense_filter.py FOLDER --quick    errors on the first picture, times at the first size
+    python benchmarks/dense_filter.py --blocks          gradients on pictures that landmarks do not do justice
 
 FOLDER holds photographs; the first four in order of their names are taken, brought to 128 x 128, with the
 public widths, 15 of 255 in colour and 100 pixels at 512. An error is the norm of the difference from the
 exact sums over the norm of these; the bias that of the total. Times are those of the dense CRF energy with
 its gradient, building landmarks or lattice included, on the same photographs brought to each size and 21
 classes: the median of graph or XLA, whichever is faster for the method, each method in turn.
+
+The pictures of `--blocks` are 256 x 256, of 8 x 8 blocks in 1024 random colours with noise of 0.02, sigmas
+15 / 255 and 50 px, 512 landmarks; the error is that of the dense CRF's gradient at 500 random pixels.
 """
 
 import argparse
@@ -43,6 +47,37 @@ def features_of(folder, count, size):
         picture = Image.open(path).convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
         found.append(np.concatenate([grid / (100 * size / 512), np.asarray(picture) / 15.0], axis=-1))
     return np.stack(found).reshape(count, size * size, 5).astype("float32")
+
+
+def block_errors():
+    """Prints the table of errors on blocks."""
+    from keras_wsseg.ops import dense_gaussian_kernel
+
+    size, methods = 256, ("nystrom", "permutohedral", "auto")
+    print("| prediction, seed | " + " | ".join(methods) + " |")
+    print("|---" * (1 + len(methods)) + "|")
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        colours = np.kron(rng.random((32, 32, 3)), np.ones((8, 8, 1)))
+        colours = np.clip(colours + 0.02 * rng.normal(size=colours.shape), 0, 1)
+        grid = np.stack(np.meshgrid(np.arange(size), np.arange(size), indexing="ij"), axis=-1)
+        features = np.concatenate([grid / 50, colours * 255 / 15], axis=-1).reshape(1, -1, 5)
+        features = features.astype("float32")
+        kernels = {method: dense_gaussian_kernel(features, method) for method in methods}
+        chosen = rng.choice(size * size, 500, replace=False)
+        far = features[0].astype("float64")
+        squares = sum(np.square(np.subtract.outer(f[chosen], f)) for f in far.T)
+        affinity = np.exp(-0.5 * squares)
+        noise = rng.random((1, size * size, CLASSES)).astype("float32")
+        noise /= noise.sum(axis=-1, keepdims=True)
+        for name, y in (("noise", noise), ("smooth", probabilities(1, size))):
+            signs = 1 - 2 * y
+            want = affinity @ signs[0]
+            off = [
+                np.linalg.norm(np.array(kernel.apply(signs))[0, chosen] - want) / np.linalg.norm(want)
+                for kernel in kernels.values()
+            ]
+            print(f"| {name}, {seed} | " + " | ".join(f"{one:.1%}" for one in off) + " |", flush=True)
 
 
 def probabilities(batch, size):
@@ -126,13 +161,19 @@ def main():
     """Prints the tables."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
-    parser.add_argument("folder", metavar="FOLDER", help="photographs")
+    parser.add_argument("folder", nargs="?", metavar="FOLDER", help="photographs")
     parser.add_argument("--quick", action="store_true", help="one picture, one size")
+    parser.add_argument("--blocks", action="store_true", help="errors on blocks in many colours alone")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
         print(json.dumps(worker(*json.loads(arguments.worker))))
         return
+    if arguments.blocks:
+        block_errors()
+        return
+    if not arguments.folder:
+        parser.error("FOLDER must be given, or --blocks")
     errors(arguments.folder, 1 if arguments.quick else 4)
     print()
     times(arguments.folder, SIZES[:1] if arguments.quick else SIZES)

@@ -67,7 +67,7 @@ def dense_gaussian_kernel(features, method="auto", landmarks=512, seed=0, mask=N
         method: `"exact"`, by the definition: time grows with the square of the pixels. `"nystrom"`, by
             landmarks: linear in the pixels, 0.2 to 3 % off on photographs with 512; kernels that are
             narrow beside the spread of the features need more. `"permutohedral"`, by the lattice: linear too,
-            for kernels of any width, 6 to 12 % off. `"auto"`: exact where that is the fastest, that is up to
+            for kernels of any width, 4 to 12 % off. `"auto"`: exact where that is the fastest, that is up to
             four times as many pixels as landmarks on a CPU and 16 384 pixels on an accelerator; else Nyström,
             or the lattice for each batch in which exact sums at a few random pixels show Nyström to be more
             than 8 % off. The logger `keras_wsseg` says once, at level INFO, which of the two it is.
