@@ -54,13 +54,12 @@ METHODS = {
     "dense CRF, 0.5": {**DENSE, "crf_weight": 0.5},
     "dense CRF, 2, late": {**DENSE, "crf_weight": 2.0, **LATE},
     "dense CRF, 0.5, late": {**DENSE, "crf_weight": 0.5, **LATE},
-    "dense CRF, 2, 30 pixels": {**DENSE, "crf_weight": 2.0, "sigma_xy": 30.0},
     "gated CRF, 0.01": {**GATED, "crf_weight": 0.01},
     "gated CRF, 0.1": {**GATED, "crf_weight": 0.1},
     "gated CRF, 0.03, late": {**GATED, "crf_weight": 0.03, **LATE},
     "gated CRF, 0.03, no warm-up": {**GATED, "crf_weight": 0.03, "warm_up": 0},
     "normalized cut, 0.03": {**DENSE, "method": "normalized-cut", "crf_weight": 0.03},
-    "kernel cut, 2": {**DENSE, "method": "kernel-cut", "crf_weight": 2.0},
+    "kernel cut, 0.5": {**DENSE, "method": "kernel-cut", "crf_weight": 0.5},
 }
 SHORT = {"batch_size": 4, "crop": 128}
 QUICK = {"batch_size": 2, "crop": 32, "steps": 4, "filters": (4, 8)}
@@ -109,7 +108,7 @@ def _reduce(source, folder, name, annotation, seed):
 
 
 def _moved(weak, height, width):
-    """Every annotated pixel at its place in the reduced picture: no click is lost, as samples would lose it."""
+    """Every annotated pixel at its place in the reduced picture, so that no click is lost."""
     reduced = np.full((height, width), UNLABELLED, "uint8")
     rows, columns = np.nonzero(weak != UNLABELLED)
     places = rows * height // weak.shape[0], columns * width // weak.shape[1]
@@ -217,7 +216,8 @@ def main():
     arguments.out.mkdir(parents=True, exist_ok=True)
     if not arguments.table:
         run(arguments.data, arguments.out, stage, arguments.tasks, methods, range(arguments.seeds), changes)
-    print_table([line for line in read(arguments.out) if line["stage"] == stage])
+    lines = [line for line in read(arguments.out) if line["stage"] == stage and line["task"] in arguments.tasks]
+    print_table([line for method in methods for line in lines if line["method"] == method])
 
 
 if __name__ == "__main__":
