@@ -53,16 +53,13 @@ METHODS = {
     "dense CRF, 2": {**DENSE, "crf_weight": 2.0},
     "dense CRF, 0.5": {**DENSE, "crf_weight": 0.5},
     "dense CRF, 2, late": {**DENSE, "crf_weight": 2.0, **LATE},
-    "dense CRF, 0.5, late": {**DENSE, "crf_weight": 0.5, **LATE},
     "gated CRF, 0.01": {**GATED, "crf_weight": 0.01},
-    "gated CRF, 0.1": {**GATED, "crf_weight": 0.1},
     "gated CRF, 0.03, late": {**GATED, "crf_weight": 0.03, **LATE},
-    "gated CRF, 0.03, no warm-up": {**GATED, "crf_weight": 0.03, "warm_up": 0},
     "normalized cut, 0.03": {**DENSE, "method": "normalized-cut", "crf_weight": 0.03},
     "kernel cut, 0.5": {**DENSE, "method": "kernel-cut", "crf_weight": 0.5},
 }
 SHORT = {"batch_size": 4, "crop": 128}
-QUICK = {"batch_size": 2, "crop": 32, "steps": 4, "filters": (4, 8)}
+QUICK = {"batch_size": 2, "crop": 32, "steps": 4, "warm_up": 1, "ramp": 1, "filters": (4, 8)}
 LONG_SIDE, TRAINED, SCORED = 224, 500, 80
 
 
@@ -143,7 +140,7 @@ def run(data, out, stage, tasks, methods, seeds, changes):
                     data=prepared(data, out, task),
                     annotation="weak",
                     seed=seed,
-                    **{"epoch_steps": 100, "picture_every": 4, **TASKS[task][2], **changes, **settings},
+                    **{"epoch_steps": 100, "picture_every": 4, **TASKS[task][2], **settings, **changes},
                 )
                 parts = "-".join(f"{value}".replace(", ", "-").replace(" ", "-") for value in line.values())
                 line.update(settings=settings, **trial(config, out / "runs" / parts))
@@ -216,7 +213,9 @@ def main():
     arguments.out.mkdir(parents=True, exist_ok=True)
     if not arguments.table:
         run(arguments.data, arguments.out, stage, arguments.tasks, methods, range(arguments.seeds), changes)
-    lines = [line for line in read(arguments.out) if line["stage"] == stage and line["task"] in arguments.tasks]
+    lines = [
+        line for line in read(arguments.out) if line["stage"] == stage and line["task"] in arguments.tasks
+    ]
     print_table([line for method in methods for line in lines if line["method"] == method])
 
 
