@@ -52,6 +52,7 @@ METHODS = {
     "gated CRF, 0.03": {**GATED, "crf_weight": 0.03},
     "dense CRF, 2": {**DENSE, "crf_weight": 2.0},
     "dense CRF, 0.5": {**DENSE, "crf_weight": 0.5},
+    "dense CRF, 0.2": {**DENSE, "crf_weight": 0.2},
     "dense CRF, 2, late": {**DENSE, "crf_weight": 2.0, **LATE},
     "gated CRF, 0.01": {**GATED, "crf_weight": 0.01},
     "gated CRF, 0.03, late": {**GATED, "crf_weight": 0.03, **LATE},

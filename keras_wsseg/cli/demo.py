@@ -99,8 +99,7 @@ class Demo:
         print(f"\nLook at {self.comparison}, and at {self.data} to see how a data folder is laid out.")
         print("To try the command itself on these pictures:")
         command = console.own_command()
-        options = f"--out runs/shapes --method gated-crf --crop {_SIZE} --sigma-rgb {_SIGMA_RGB}"
-        options += " --crf-weight 0.1"
+        options = f"--out runs/shapes --crop {_SIZE} --sigma-rgb {_SIGMA_RGB} --crf-weight 0.1"
         print(f"  {command} train {shlex.quote(str(self.data))} {options}")
         print("Next, your own pictures, with scribbles painted as in that folder:")
         print(f"  {command} train YOUR_FOLDER --out runs/first")

@@ -10,7 +10,7 @@ from keras_wsseg.cli.data_folder import WITHOUT_LABELS, check_data_folder, setti
 from keras_wsseg.cli.options import add_command, add_settings, given_settings
 
 _DESCRIPTION = """
-Trains a segmenter on the annotated pixels of your pictures, and with the dense CRF on all the others. It
+Trains a segmenter on the annotated pixels of your pictures, and with the gated CRF on all the others. It
 needs a folder with images/ and scribbles/ (or clicks/, labels/) of the same file names; with train.txt,
 val.txt and labels/ in it too, it scores what it learned. --method single-class needs no annotation, only
 pictures that hold one kind of object each; tags-prior and rrm need tags.csv, which says what is in each.

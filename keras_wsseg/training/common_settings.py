@@ -143,7 +143,7 @@ class CommonSettings:
 
     method: str = option(
         TRAINING,
-        "dense-crf",
+        "gated-crf",
         "pce: cross entropy of the annotated pixels alone; gated-crf, dense-crf, normalized-cut, kernel-cut, "
         "adm: that and the loss of this name; full: dense labels; single-class: no label, one object; "
         "tags-prior, rrm: tags of whole pictures alone",

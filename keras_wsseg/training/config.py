@@ -26,7 +26,7 @@ class TrainingConfig(MethodSettings):
 
     Example:
         >>> TrainingConfig(data="hearts", steps=500).method
-        'dense-crf'
+        'gated-crf'
     """
 
     def __post_init__(self):

@@ -13,7 +13,7 @@ from keras_wsseg.export import OnnxSegmenter
 def test_names_and_method_travel_from_the_run(exported):
     segmenter = OnnxSegmenter(exported)
     assert segmenter.class_names == ("background", "ellipse")
-    assert segmenter.metadata["method"] == "dense-crf"
+    assert segmenter.metadata["method"] == "gated-crf"
     assert segmenter.value_range == (0.0, 255.0) and segmenter.channels == 3
 
 

@@ -19,7 +19,7 @@ def test_a_training_leaves_a_run_folder(trained, folder):
     assert run.finished and run.read_class_names() == ("background", "ellipse")
     config = TrainingConfig.read(run.config)
     assert config.data == str(folder) and config.filters == (4, 8) and config.steps == 4
-    assert (config.val_split, config.train_split, config.method) == ("val", "train", "dense-crf")
+    assert (config.val_split, config.train_split, config.method) == ("val", "train", "gated-crf")
     assert [path.name for path in sorted(run.pictures.iterdir())] == ["epoch_0001.png", "epoch_0002.png"]
 
 

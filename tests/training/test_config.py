@@ -57,7 +57,7 @@ from keras_wsseg.training import TrainingConfig
         (
             {"steps": 20, "warm_up": 20},
             ValueError,
-            "warm_up must be below steps=20, or the loss of method='dense-crf' never acts. "
+            "warm_up must be below steps=20, or the loss of method='gated-crf' never acts. "
             "Received: warm_up=20",
         ),
         ({"steps": "many"}, TypeError, "steps must be int. Received: steps='many'"),
@@ -186,7 +186,7 @@ from keras_wsseg.training import TrainingConfig
             {"model": "two-branch"},
             ValueError,
             "model can be two-branch where method is rrm only. "
-            "Received: model='two-branch', method='dense-crf'",
+            "Received: model='two-branch', method='gated-crf'",
         ),
         (
             {"encoder_rate": 0.1},

@@ -43,7 +43,7 @@ def test_a_run_folder_holds_everything(whole_run):
     with open(run.log) as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["0", "1", "2"]
-    assert {"loss", "partial_cross_entropy", "dense_crf"} <= set(rows[0])
+    assert {"loss", "partial_cross_entropy", "gated_crf"} <= set(rows[0])
 
 
 def test_the_crf_warms_up(whole_run):
@@ -53,7 +53,7 @@ def test_the_crf_warms_up(whole_run):
     # Two steps without it; half its weight in the third and fourth on average; then the whole.
     assert float(rows[0]["loss"]) == pytest.approx(float(rows[0]["partial_cross_entropy"]), rel=1e-5)
     last = rows[2]
-    expected = float(last["partial_cross_entropy"]) + 0.5 * float(last["dense_crf"])
+    expected = float(last["partial_cross_entropy"]) + 0.01 * float(last["gated_crf"])
     assert float(last["loss"]) == pytest.approx(expected, rel=1e-4)
 
 
