@@ -21,8 +21,8 @@ class DenseCRFLoss(DenseRegularizer):
     Published weights apply to the raw sum; `published_weight` converts them.
 
     Args:
-        weight: lambda, the factor of the term. The default is small enough not to merge the classes of a net
-            from scratch that hardly knows them; 2 gave more on hearts, whose classes are soon learned (see
+        weight: lambda, the factor of the term. Large ones merge the classes that a net from scratch hardly
+            knows yet, while 2 gave more than the default on hearts, whose classes are soon learned (see
             docs/defaults.md). The published 2e-9 comes to 0.1 to 0.5 on photographs of PASCAL VOC.
         sigma_rgb: width of the kernel in colour, in units of a picture in [0, 1]; published: 15 / 255.
         sigma_xy: width of the kernel in pixels of the full picture, whatever `scale`; published: 100, for
