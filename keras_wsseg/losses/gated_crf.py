@@ -30,7 +30,8 @@ class GatedCRFLoss(SegmentationLoss):
     all of it does.
 
     Args:
-        weight: lambda, the factor of the term.
+        weight: lambda, the factor of the term. The default is small for the sake of nets from scratch, see
+            docs/defaults.md.
         radius: the window reaches this many pixels of the loss's grid in each direction.
         kernels: `GaussianKernel` or a list of them.
         compatibility: `(classes, classes)`, non-negative, zero diagonal. None: Potts.
@@ -72,7 +73,7 @@ class GatedCRFLoss(SegmentationLoss):
 
     def __init__(
         self,
-        weight=0.03,
+        weight=0.01,
         radius=5,
         kernels=None,
         compatibility=None,

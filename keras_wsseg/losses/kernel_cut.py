@@ -17,7 +17,7 @@ class KernelCutLoss(DenseRegularizer):
     the CRF's, and one pass of the filter serves both.
 
     Args:
-        weight: lambda, the factor of the term.
+        weight: lambda, the factor of the term; by default that of the dense CRF, since the cut adds little.
         gamma: factor of the normalized cut within it, at least 0.
         sigma_rgb, sigma_xy: widths of the CRF's kernel, see `DenseCRFLoss`.
         cut_sigma_rgb, cut_sigma_xy: widths of the cut's kernel in the same units. None: the CRF's, both of
@@ -44,7 +44,7 @@ class KernelCutLoss(DenseRegularizer):
 
     def __init__(
         self,
-        weight=2.0,
+        weight=0.5,
         gamma=0.005,
         sigma_rgb=15 / 255,
         sigma_xy=100.0,

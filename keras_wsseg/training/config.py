@@ -16,7 +16,8 @@ from keras_wsseg.training.setting import check, check_group_by
 class TrainingConfig(MethodSettings):
     """The settings of a training; each is an option of `keras-wsseg train` of the same name.
 
-    The defaults are those that did best in the trials on real scribbles and clicks that the README shows.
+    The defaults are meant to be no worse than cross entropy alone on any kind of picture rather than the best
+    on one: docs/defaults.md has the trials, and where that could not be shown.
 
     Raises:
         TypeError: if a setting is of the wrong type.

@@ -25,7 +25,7 @@ def test_per_step_with_a_keras_schedule():
     history = model.fit(x, y, batch_size=1, epochs=2, verbose=0, callbacks=[annealing, spy]).history
     np.testing.assert_allclose(seen, [1 - step / 8 for step in range(8)], rtol=1e-6)
     np.testing.assert_allclose(history["gated_crf_weight"], [1 - 3 / 8, 1 - 7 / 8], rtol=1e-6)
-    assert crf.declared("weight") == 0.03
+    assert crf.declared("weight") == 0.01
 
 
 def train(backup, seen, stop_at=None):

@@ -98,7 +98,7 @@ def test_training_lowers_the_loss_and_regularizers_count():
     model.compile(keras.optimizers.Adam(0.05), loss=loss, run_eagerly=True)
     history = model.fit(x, y, epochs=6, verbose=0).history
     assert history["loss"][-1] < history["loss"][0]
-    assert history["loss"][0] > history["partial_cross_entropy"][0] + 0.03 * history["gated_crf"][0] + 0.1
+    assert history["loss"][0] > history["partial_cross_entropy"][0] + 0.01 * history["gated_crf"][0] + 0.1
 
 
 def test_dict_inputs_name_the_modalities():
@@ -211,7 +211,7 @@ def test_keras_file_round_trip_goes_on_training(tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
-    assert again.loss.terms[1].weight == pytest.approx(0.03)
+    assert again.loss.terms[1].weight == pytest.approx(0.01)
     assert again.optimizer.iterations == model.optimizer.iterations
     again.fit(x, y, verbose=0)
     bare = keras.models.load_model(tmp_path / "model.keras", compile=False)
