@@ -51,6 +51,7 @@ class Row:
         other: of those on which it is evaluated afterwards, loaded and exported.
         fixed: whether its input says `size`, so that it is loaded and exported for that alone.
         last: what it gives: "logits", or "softmax" or "sigmoid" probabilities.
+        classes: how many it tells apart; of two it gives one channel.
         value_range: of the pictures.
         depth: whether it takes a dict of picture and depth.
         policy: name of the dtype policy under which it is built and trained.
@@ -61,6 +62,7 @@ class Row:
     other: tuple = (40, 56)
     fixed: bool = False
     last: str = "logits"
+    classes: int = CLASSES
     value_range: tuple = (0, 255)
     depth: bool = False
     policy: str = "float32"
@@ -456,8 +458,8 @@ ROWS = {
     "segmentation_models: PSPNet, one size, softmax": Row(
         sm_pspnet, size=(48, 48), other=(48, 48), last="softmax"
     ),
-    "U-Net, one sigmoid channel": Row(lambda: small_unet("sigmoid", 1), last="sigmoid"),
-    "U-Net, one logit": Row(lambda: small_unet(classes=1)),
+    "U-Net, one sigmoid channel": Row(lambda: small_unet("sigmoid", 1), last="sigmoid", classes=2),
+    "U-Net, one logit": Row(lambda: small_unet(classes=1), classes=2),
     "Lambda in front": Row(lambda: small_unet(start=layers.Lambda(lambda x: x / 127.5 - 1))),
     "Normalization in front": Row(normalization_unet),
     "Attention U-Net": Row(attention_unet),
@@ -534,14 +536,9 @@ class Trial:
     def labels(self, size, count=2):
         """Three quarters of the pixels without a label."""
         generator = np.random.default_rng(1)
-        classes = 2 if self.classes == 1 else self.classes
-        found = generator.integers(0, classes, (count, *size))
+        found = generator.integers(0, self.row.classes, (count, *size))
         found[generator.uniform(0, 1, found.shape) < 0.75] = 255
         return found.astype("int32")
-
-    @property
-    def classes(self):
-        return 1 if self.row.last == "sigmoid" else CLASSES
 
     @property
     def compared(self):

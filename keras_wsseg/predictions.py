@@ -7,7 +7,9 @@ says. `WeaklySupervisedModel` looks at its segmenter and says here what comes.
 import contextlib
 import contextvars
 
-from keras_wsseg.ops.class_scores import class_logits, class_probabilities
+from keras import ops
+
+from keras_wsseg.ops.class_scores import class_logits, class_probabilities, resized_class_logits
 
 _probabilities = contextvars.ContextVar("prediction_holds_probabilities", default=None)
 
@@ -50,6 +52,28 @@ def as_asked(y_pred, from_logits):
     Returns:
         `(batch, height, width, max(classes, 2))`, float32.
     """
-    known = _probabilities.get()
     read = class_logits if from_logits else class_probabilities
-    return read(y_pred, not from_logits if known is None else known)
+    return read(y_pred, _holds_probabilities(from_logits))
+
+
+def resized_as_asked(y_pred, from_logits, size):
+    """As `as_asked`, at another size by the rule of exports, so that a score is that of the deployed file.
+
+    A loss is not given its prediction so: it brings logits to the labels itself where it needs that, and
+    those of one sigmoid too, where this resizes the probability.
+
+    Args:
+        y_pred: as in `as_asked`.
+        from_logits: as in `as_asked`.
+        size: `(height, width)`, integers or integer tensors.
+
+    Returns:
+        `(batch, *size, max(classes, 2))`, float32.
+    """
+    logits = resized_class_logits(y_pred, size, _holds_probabilities(from_logits))
+    return logits if from_logits else ops.softmax(logits, axis=-1)
+
+
+def _holds_probabilities(from_logits):
+    known = _probabilities.get()
+    return not from_logits if known is None else known

@@ -1,7 +1,9 @@
+import keras
 import numpy as np
 import pytest
 
 from keras_wsseg import losses, metrics, predictions
+from keras_wsseg.ops.class_scores import resized_class_logits
 
 pytestmark = pytest.mark.any_backend
 
@@ -55,6 +57,21 @@ def test_a_metric_is_given_what_is_known_only():
         with predictions.holding(known):
             metric.update_state(np.where(LABELS == 2, 1, LABELS), one_channel(known))
         assert metric.confusion_matrix[:, 1].sum() == (LOGITS[..., 0] > 0)[LABELS != 255].sum()
+
+
+@pytest.mark.parametrize("from_logits", [True, False])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_metric_sees_coarse_probabilities_as_a_deployed_file_gives_them(channels, from_logits):
+    given = one_channel(True) if channels == 1 else PROBABILITIES
+    size = (8, 10)
+    file = keras.ops.softmax(resized_class_logits(given, size, probabilities=True))
+    expected = keras.ops.convert_to_numpy(file)
+    classes = expected.shape[-1]
+    labels = np.random.default_rng(2).integers(0, classes, (2, *size))
+    metric = metrics.FBeta(classes, object_class=1, threshold=0.4, from_logits=from_logits)
+    with predictions.holding(True):
+        metric.update_state(labels, given)
+    assert metric.confusion_matrix[:, 1].sum() == (expected[..., 1] > 0.4).sum()
 
 
 def test_what_was_known_is_forgotten():

@@ -5,8 +5,7 @@ from keras_wsseg.arguments import check_integer
 from keras_wsseg.imaging.overlay import checked_labels
 from keras_wsseg.imaging.rgb import checked_image
 from keras_wsseg.models.model_output import yields_probabilities
-from keras_wsseg.ops.class_scores import class_logits, class_probabilities
-from keras_wsseg.ops.resize import resize_bilinear
+from keras_wsseg.ops.class_scores import resized_class_logits
 
 # As many pixels as a small batch of training has: what could be trained on can then be predicted too.
 _PIXELS = 16 * 128 * 128
@@ -119,10 +118,9 @@ class GivenPictures:
         for numbers, batch in self.batches():
             # A model that diverged shows as no idea everywhere; ending the training is for others to decide.
             scores = ops.nan_to_num(_scores(model, batch))
-            read = class_probabilities if probabilities else class_logits
-            scores = resize_bilinear(read(scores, probabilities), self.images[numbers[0]].shape[:2])
-            scores = class_probabilities(scores, probabilities)
-            for number, one in zip(numbers, ops.convert_to_numpy(scores), strict=True):
+            logits = resized_class_logits(scores, self.images[numbers[0]].shape[:2], probabilities)
+            meant = ops.convert_to_numpy(ops.softmax(logits, axis=-1))
+            for number, one in zip(numbers, meant, strict=True):
                 found[number] = one
         return found
 

@@ -77,7 +77,8 @@ class ConfusionMetric(metrics.Metric):
         """True class, predicted class and weight of every pixel; weight 0 where one takes no part."""
         labels = _labels(y_true)
         if predictions.is_known():
-            y_pred = predictions.as_asked(y_pred, getattr(self, "from_logits", True))
+            from_logits = getattr(self, "from_logits", True)
+            y_pred = predictions.resized_as_asked(y_pred, from_logits, ops.shape(labels)[1:])
         scores = _scores(y_pred, ops.shape(labels)[1:], self.num_classes)
         valid = ops.logical_and(labels >= 0, labels < self.num_classes)
         for ignored in self.ignore_classes:

@@ -1,4 +1,4 @@
-"""Bilinear `UpSampling2D` at sizes that are known only at run time."""
+"""`UpSampling2D` in a graph of free size or free batch."""
 
 import collections
 import contextlib
@@ -20,12 +20,15 @@ _users = collections.Counter()
 
 @contextlib.contextmanager
 def free_upsampling(model):
-    """Lets a model's bilinear `UpSampling2D` layers work at any size while it is active.
+    """Lets a model's bilinear and nearest `UpSampling2D` layers work in every graph while it is active.
 
-    In a TensorFlow graph Keras' own resizing fails at a height or width that is known only at run time: a
-    model that trains on crops then stops at the first validation picture, and at its export. The values are
-    those of `resize_bilinear`, which has the same half-pixel centres; at sizes that are known the layers do
-    what they always do.
+    In a TensorFlow graph Keras' own bilinear resizing fails at a height or width that is known only at run
+    time: a model that trains on crops then stops at the first validation picture, and at its export. The
+    values are those of `resize_bilinear`, which has the same half-pixel centres; at sizes that are known the
+    layers do what they always do.
+
+    Nearest layers repeat pixels, behind which TensorFlow no longer knows a height and width that it knew
+    before, where the batch is free; LiteRT's convolutions need them. They are said once more.
 
     Args:
         model: `keras.Model`, subclassed ones included.
@@ -36,12 +39,12 @@ def free_upsampling(model):
     Raises:
         FixedSizeNeeded: if another layer fails at such a size, as bicubic `UpSampling2D` does.
     """
-    layers = [layer for layer in model._flatten_layers(include_self=False) if _is_bilinear(layer)]
+    layers = [layer for layer in model._flatten_layers(include_self=False) if _is_helped(layer)]
     with _lock:
         for layer in layers:
             # The replicas of a strategy trace one model in several threads.
             _users[id(layer)] += 1
-            layer.call = _any_size(layer)
+            layer.call = _any_size(layer) if layer.interpolation == "bilinear" else _same_size(layer)
     try:
         yield
     except TypeError as error:
@@ -61,11 +64,11 @@ def free_upsampling(model):
                     del layer.call, _users[id(layer)]
 
 
-def _is_bilinear(layer):
+def _is_helped(layer):
     # A subclass may resize in its own way.
     return (
         type(layer) is keras.layers.UpSampling2D
-        and layer.interpolation == "bilinear"
+        and layer.interpolation in ("bilinear", "nearest")
         and layer.data_format == "channels_last"
     )
 
@@ -76,7 +79,7 @@ def _failed(model, error):
         for layer in model._flatten_layers(include_self=False)
         if isinstance(layer, keras.layers.UpSampling2D)
         and layer.interpolation != "nearest"
-        and not _is_bilinear(layer)
+        and not _is_helped(layer)
     ]
     return ", ".join(others) or next(line for line in str(error).splitlines() if line.strip())
 
@@ -87,5 +90,16 @@ def _any_size(layer):
             return keras.layers.UpSampling2D.call(layer, inputs)
         _, height, width, _ = ops.shape(inputs)
         return resize_bilinear(inputs, (height * layer.size[0], width * layer.size[1]))
+
+    return call
+
+
+def _same_size(layer):
+    def call(inputs):
+        found = keras.layers.UpSampling2D.call(layer, inputs)
+        _, height, width, channels = inputs.shape
+        if None in (height, width, channels):
+            return found
+        return ops.reshape(found, (-1, height * layer.size[0], width * layer.size[1], channels))
 
     return call

@@ -8,6 +8,7 @@ from keras_wsseg.layers import ClassActivationMap, ReliableRegions, ResizeLike
 from keras_wsseg.losses import BalancedCrossEntropy, DenseEnergyLoss
 from keras_wsseg.models.blocks import check_at_least, check_one_of, conv, coupled_l2
 from keras_wsseg.models.encoder import encode
+from keras_wsseg.models.free_upsampling import free_upsampling
 from keras_wsseg.models.resnet import BLOCKS
 from keras_wsseg.models.weakly_supervised import WeaklySupervisedModel, labels_and_tags
 
@@ -168,8 +169,9 @@ class ReliableRegionMining(WeaklySupervisedModel):
 
     def call(self, x, training=None):
         if not training:
-            return self.segmenter(x, training=training)
-        logits, scores = self._both(x, training=training)
+            return super().call(x, training=training)
+        with free_upsampling(self._both):
+            logits, scores = self._both(x, training=training)
         return {"segmentation": logits, "scores": scores}
 
     def mine(self, pictures, tags, labels=None):
@@ -191,7 +193,8 @@ class ReliableRegionMining(WeaklySupervisedModel):
         labels = ops.cast(labels, "int32")
         inside = ops.cast(labels != OUTSIDE, "float32")
         tags = ops.cast(tags, "float32")
-        maps = self._maps([pictures, tags, inside])
+        with free_upsampling(self.classifier):
+            maps = self._maps([pictures, tags, inside])
         mined = self._regions([maps, pictures, tags, inside])
         return maps, ops.where(labels == UNLABELLED, mined, labels)
 
@@ -204,7 +207,8 @@ class ReliableRegionMining(WeaklySupervisedModel):
         if isinstance(y_pred, dict):
             logits, scores = y_pred["segmentation"], y_pred["scores"]
         else:
-            logits, scores = y_pred, self.classifier(x, training=training)
+            with free_upsampling(self.classifier):
+                logits, scores = y_pred, self.classifier(x, training=training)
         labels, tags = labels_and_tags(y, x)
         num_classes = self._settings["num_classes"]
         if tags is None:

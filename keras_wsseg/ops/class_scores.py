@@ -61,7 +61,8 @@ def resized_class_logits(prediction, size, probabilities=False):
 
     Logits are resized as logits, and so is what a softmax makes of them. The probability of one channel is
     resized itself: next to 1 float32 tells log-odds apart in steps of 0.7, and in between a pixel that is
-    sure and one that is not such a step would decide.
+    sure and one that is not such a step would decide. Losses resize the log-odds of one channel all the same:
+    they compare no two files, and a gradient follows logits better.
 
     Args:
         prediction: `(batch, h, w, classes)`, or one channel for two classes.

@@ -63,6 +63,19 @@ def test_values_at_sizes_known_only_at_run_time_are_those_of_keras(factor, subcl
         np.testing.assert_allclose(run(x), model(x), atol=1e-6)
 
 
+@pytest.mark.parametrize("size", ((8, 12), (None, 12), (None, None)))
+def test_nearest_layers_keep_what_is_known_of_the_size_where_the_batch_is_free(size):
+    image = keras.Input((None, None, 3))
+    model = keras.Model(image, keras.layers.UpSampling2D((2, 3))(image))
+    run = tf.function(lambda x: model(x), input_signature=[tf.TensorSpec((None, *size, 3))], autograph=False)
+    with free_upsampling(model):
+        run = run.get_concrete_function()
+    if None not in size:
+        assert run.outputs[0].shape == (None, 16, 36, 3)
+    x, _ = pictures(8, 12)
+    np.testing.assert_array_equal(run(x), model(x))
+
+
 def test_layers_are_left_as_they_were():
     model = net()
     up = model.get_layer("up")

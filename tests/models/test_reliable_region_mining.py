@@ -3,6 +3,7 @@ import contextlib
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import ways
 
 from keras_wsseg import callbacks, losses, metrics
@@ -77,6 +78,25 @@ def test_some_steps_lower_the_loss():
     history = model.fit(x, tags, batch_size=4, epochs=8, verbose=0).history
     for name in ("loss", "classification"):
         assert history[name][-1] < 0.95 * history[name][0], name
+
+
+def test_a_brought_backbone_that_resizes_trains_on_pictures_of_any_size():
+    layers = [
+        keras.Input((None, None, 3)),
+        keras.layers.Conv2D(4, 3, strides=2, padding="same", activation="relu"),
+        keras.layers.UpSampling2D(2, interpolation="bilinear"),
+    ]
+    model = model_of(backbone=keras.Sequential(layers))
+    model.compile(keras.optimizers.SGD(0.0), losses.BalancedCrossEntropy())
+    x, tags = tagged()
+    # Tags are mined, and label maps need the scores alone.
+    labels = np.random.default_rng(0).integers(0, 3, (4, 16, 12))
+    for y, shape in ((tags, (None, 3)), (labels, (None, None, None))):
+        expected = model.evaluate(x, y, return_dict=True, verbose=0)["loss"]
+        spec = (tf.TensorSpec((None, None, None, 3)), tf.TensorSpec(shape, y.dtype))
+        free = tf.data.Dataset.from_generator(lambda y=y: iter([(x, y)]), output_signature=spec)
+        logs = model.fit(free, validation_data=free, verbose=0).history
+        assert logs["val_loss"] == [pytest.approx(expected, rel=1e-4)]
 
 
 @pytest.mark.slow
