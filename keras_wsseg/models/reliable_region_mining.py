@@ -233,7 +233,8 @@ class ReliableRegionMining(WeaklySupervisedModel):
         if sample_weight is not None:
             loss = loss * ops.reshape(ops.cast(sample_weight, loss.dtype), (-1,))
         loss = ops.mean(loss)
-        self._training_state.metrics[_CLASSIFICATION].update_state(loss)
+        pictures = ops.shape(scores)[0]
+        self._training_state.metrics[_CLASSIFICATION].update_state(loss, sample_weight=pictures)
         return loss
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):

@@ -135,9 +135,12 @@ class WeaklySupervisedModel(keras.Model):
             packed = targets.pack(labels, ops.stop_gradient(guide), tags)
             self._observe(x, packed[..., 0], y_pred)
             loss = super().compute_loss(x, packed, y_pred, sample_weight, training)
+        # As Keras weighs the whole loss. A count without the batch in it would also go on where a dataset of
+        # unknown length turns out to be at its end.
+        pictures = ops.shape(packed)[0]
         for term, value in recorded:
             if id(term) in self._training_state.metrics:
-                self._training_state.metrics[id(term)].update_state(value)
+                self._training_state.metrics[id(term)].update_state(value, sample_weight=pictures)
         return loss
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):

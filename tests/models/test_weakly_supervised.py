@@ -3,6 +3,7 @@ import contextlib
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import ways
 
 from keras_wsseg import callbacks, losses, metrics, targets
@@ -46,6 +47,17 @@ def test_fit_equals_the_losses_by_hand_and_logs_each_term():
     assert 0 < logs["mean_iou"] < 1
     evaluated = model.evaluate(x, y, batch_size=8, verbose=0, return_dict=True)
     assert evaluated["gated_crf"] == pytest.approx(energy, rel=1e-4)
+
+
+def test_terms_add_up_to_the_loss_where_the_last_batch_is_short_and_no_length_is_known():
+    x, y = pictures()
+    model = WeaklySupervisedModel(net())
+    loss = losses.PartialCrossEntropy() + losses.GatedCRFLoss(weight=1.0, radius=2)
+    model.compile(keras.optimizers.SGD(0.0), loss=loss)
+    of_known_length = tf.data.Dataset.from_tensor_slices((x, y)).batch(3)
+    for data in (of_known_length, of_known_length.filter(lambda *_: True)):
+        logs = {name: values[0] for name, values in model.fit(data, verbose=0).history.items()}
+        assert logs["loss"] == pytest.approx(logs["partial_cross_entropy"] + logs["gated_crf"], rel=1e-5)
 
 
 @keras.saving.register_keras_serializable("tests")
