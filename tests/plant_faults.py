@@ -118,9 +118,23 @@ OPS = [
     Fault(
         "sparse CRF: variance instead of twice the variance",
         "keras_wsseg/ops/sparse_crf.py",
-        "precision = 0.5 / ops.square",
-        "precision = 1.0 / ops.square",
+        "-0.5 * ops.sum(ops.square((first - second)",
+        "-1.0 * ops.sum(ops.square((first - second)",
         ("tests/ops/*sparse_crf*.py", "tests/losses/*sparse_crf*.py", EVERY_LOSS),
+    ),
+    Fault(
+        "Gaussian matrix: always by a product",
+        "keras_wsseg/ops/gaussian_matrix.py",
+        "FARTHEST = 64.0",
+        "FARTHEST = 64e9",
+        ("tests/ops/*gaussian*.py",),
+    ),
+    Fault(
+        "automatic choice: landmarks whatever they miss",
+        "keras_wsseg/ops/chosen_gaussian.py",
+        "LARGEST_ERROR = 0.08",
+        "LARGEST_ERROR = 8.0",
+        ("tests/ops/*gaussian*.py",),
     ),
     Fault(
         "adaptive prior: background gets the objects' share too",
