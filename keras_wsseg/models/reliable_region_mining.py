@@ -11,6 +11,7 @@ from keras_wsseg.models.encoder import encode
 from keras_wsseg.models.free_upsampling import free_upsampling
 from keras_wsseg.models.resnet import BLOCKS
 from keras_wsseg.models.weakly_supervised import WeaklySupervisedModel, labels_and_tags
+from keras_wsseg.ops.backend import mean_pictures
 
 _PUBLISHED_FILTERS = 512
 _DILATED = (*BLOCKS, "resnet38")
@@ -233,7 +234,7 @@ class ReliableRegionMining(WeaklySupervisedModel):
         if sample_weight is not None:
             loss = loss * ops.reshape(ops.cast(sample_weight, loss.dtype), (-1,))
         loss = ops.mean(loss)
-        pictures = ops.shape(scores)[0]
+        pictures = mean_pictures(scores)
         self._training_state.metrics[_CLASSIFICATION].update_state(loss, sample_weight=pictures)
         return loss
 

@@ -9,6 +9,7 @@ from keras_wsseg.models.free_upsampling import free_upsampling
 from keras_wsseg.models.model_output import read_output
 from keras_wsseg.models.range_guard import RangeGuard, parse_value_range
 from keras_wsseg.models.segmenter_shape import check_prediction, check_segmenter
+from keras_wsseg.ops.backend import mean_pictures
 
 
 @keras.saving.register_keras_serializable("keras_wsseg")
@@ -135,9 +136,7 @@ class WeaklySupervisedModel(keras.Model):
             packed = targets.pack(labels, ops.stop_gradient(guide), tags)
             self._observe(x, packed[..., 0], y_pred)
             loss = super().compute_loss(x, packed, y_pred, sample_weight, training)
-        # As Keras weighs the whole loss. A count without the batch in it would also go on where a dataset of
-        # unknown length turns out to be at its end.
-        pictures = ops.shape(packed)[0]
+        pictures = mean_pictures(packed)
         for term, value in recorded:
             if id(term) in self._training_state.metrics:
                 self._training_state.metrics[id(term)].update_state(value, sample_weight=pictures)

@@ -234,3 +234,19 @@ def mean_over_replicas(values):
     values = ops.stop_gradient(values)
     total, replicas = sum_over_replicas([ops.sum(values), ops.ones(())])
     return total / (replicas * ops.sum(ops.ones_like(values)))
+
+
+def mean_pictures(batch):
+    """How many pictures a replica has, on the mean over all: what one batch of a logged mean weighs.
+
+    Keras weighs its own loss so. A weight without the batch in it would be counted even where a dataset of
+    unknown length turns out to be at its end.
+
+    Args:
+        batch: tensor with as many rows as this replica has pictures.
+
+    Returns:
+        Scalar, float32.
+    """
+    total, replicas = sum_over_replicas([ops.cast(ops.shape(batch)[0], "float32"), ops.ones(())])
+    return total / replicas

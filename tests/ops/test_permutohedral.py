@@ -158,7 +158,7 @@ def test_eager_graph_and_xla_agree_with_static_and_dynamic_sizes():
     rows = []
     for scale in (0.1, 3.0, 40.0):
         features = tf.constant(smooth((20, 30), 3, batch=2) * scale)
-        rows.append(int(PermutohedralLattice(features)._count))
+        rows.append(int(permutohedral.lattice_tensors(features)[-1]))
         want = run(features, values)
         for function in (static, graph, xla):
             for got, wanted in zip(function(features, values), want, strict=True):
@@ -190,9 +190,9 @@ def test_backends_agree_and_leave_the_features_alone():
         total, values, features, probe, ways=ways.QUICK_WAYS[:1]
     )
     # As found eagerly on TensorFlow.
-    np.testing.assert_allclose(ways.fingerprint(sums), [1993.614, -11.3985, -2.53975, 14.28961], atol=1)
+    np.testing.assert_allclose(ways.fingerprint(sums), [1989.343, -9.06697, -2.36842, 13.74094], atol=1)
     np.testing.assert_allclose(
-        ways.fingerprint(of_probe), [21.39736, -0.0531946, -0.3090698, 0.1548918], atol=0.01
+        ways.fingerprint(of_probe), [21.47685, -0.0766282, -0.252289, 0.1468992], atol=0.01
     )
     assert not stopped.any()
 

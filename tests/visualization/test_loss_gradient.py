@@ -178,7 +178,7 @@ def test_change_counts_what_a_class_can_still_gain_or_lose():
 def test_logits_on_a_coarser_grid_show_as_blocks():
     _, _, p = disk(margin=2)
     logits = np.log(np.clip(p, 0.05, 0.95))[::4, ::4]
-    crf = losses.GatedCRFLoss(radius=2)
+    crf = losses.GatedCRFLoss(weight=0.03, radius=2)
     painted = loss_gradient(crf, np.zeros((32, 32), np.uint8), None, logits, 1, from_logits=True, limit=1.0)
     np.testing.assert_array_equal(painted, np.repeat(np.repeat(painted[::4, ::4], 4, axis=0), 4, axis=1))
     soft = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
