@@ -55,6 +55,8 @@ METHODS = {
     "dense CRF, 0.2": {**DENSE, "crf_weight": 0.2},
     "dense CRF, 2, late": {**DENSE, "crf_weight": 2.0, **LATE},
     "gated CRF, 0.01": {**GATED, "crf_weight": 0.01},
+    "gated CRF, 0.01, σ_rgb 0.06": {**GATED, "crf_weight": 0.01, "sigma_rgb": 0.06},
+    "gated CRF, 0.01, σ_rgb 0.015": {**GATED, "crf_weight": 0.01, "sigma_rgb": 0.015},
     "gated CRF, 0.03, late": {**GATED, "crf_weight": 0.03, **LATE},
     "normalized cut, 0.03": {**DENSE, "method": "normalized-cut", "crf_weight": 0.03},
     "kernel cut, 0.5": {**DENSE, "method": "kernel-cut", "crf_weight": 0.5},
