@@ -37,8 +37,7 @@ def class_probabilities(prediction, probabilities=False):
     """Probabilities with one channel for each class: as `class_logits`, whose softmax it is.
 
     Args:
-        prediction: `(batch, height, width, classes)`, or one channel for two classes.
-        probabilities: whether it holds probabilities; logits otherwise.
+        prediction, probabilities: see `class_logits`.
 
     Returns:
         `(batch, height, width, max(classes, 2))`, float32.
