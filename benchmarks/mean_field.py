@@ -63,12 +63,12 @@ def onnx_ms(iterations, size, runs):
     image = keras.Input((None, None, 3))
     logits = keras.layers.Conv2D(CLASSES, 1)(keras.layers.Rescaling(1 / 255)(image))
     model = keras.Model(image, MeanFieldCRF(RADIUS, iterations=iterations)([logits, image]))
-    picture = np.random.default_rng(0).uniform(0, 255, (1, size, size, 3)).astype("float32")
+    array = np.random.default_rng(0).uniform(0, 255, (1, size, size, 3)).astype("float32")
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "crf.onnx"
         to_onnx(model, path, tolerance=1.0, check_sizes=[(24, 16)])
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-        return median_ms(lambda: session.run(None, {"image": picture}), runs)
+        return median_ms(lambda: session.run(None, {"image": array}), runs)
 
 
 def main():

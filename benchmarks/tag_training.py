@@ -70,7 +70,7 @@ def rows(setting, xla):
     return first, second
 
 
-def pictures(setting):
+def one_batch(setting):
     """One batch: pictures, labels and tags."""
     images, labels, tags, _ = synthetic_tags(setting.batch, size=setting.size)
     tags = np.pad(tags, ((0, 0), (0, setting.classes - tags.shape[1])))
@@ -79,7 +79,7 @@ def pictures(setting):
 
 def measure(parts, setting):
     """Seconds `(rounds, rows)` of all rows of all parts, one step of each in turn."""
-    images, labels, tags = pictures(setting)
+    images, labels, tags = one_batch(setting)
     steps = [(model, labels if labelled else tags) for part in parts for _, model, labelled in part]
     seconds = np.zeros((setting.rounds, len(steps)))
     for model, y in steps:

@@ -97,7 +97,7 @@ class _Deployed(keras.Model):
         # All weights are the segmenter's and the CRF's, which are built.
         self.built = True
 
-    def call(self, image):
+    def call(self, images):
         stages = []
 
         def kept(layer, own, logits, picture):
@@ -105,7 +105,7 @@ class _Deployed(keras.Model):
             return stages[-1]
 
         with heard(self.deployment, kept) if self.opened else contextlib.nullcontext():
-            logits = self.deployment.logits(tf.cast(image, tf.float32))
+            logits = self.deployment.logits(tf.cast(images, tf.float32))
         # `keras.ops.argmax` views floats as integers first, and ONNX Runtime has no such operation.
         classes = tf.cast(tf.argmax(logits, axis=-1), tf.uint8 if self.form.byte_classes else tf.int32)
         return softmax(logits), classes, *stages

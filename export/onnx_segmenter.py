@@ -234,7 +234,7 @@ class OnnxSegmenter:
 
     def _each(self, image, run):
         if isinstance(image, list | tuple):
-            return [self._one(picture, run) for picture in image]
+            return [self._one(one, run) for one in image]
         return self._one(image, run)
 
     def _one(self, image, run):
@@ -262,8 +262,8 @@ class OnnxSegmenter:
             )
         masks = mask if is_batch else mask[None]
         painted = [
-            overlay(picture, of_picture, self.palette, alpha, self.value_range)
-            for picture, of_picture in zip(pictures, masks, strict=True)
+            overlay(one, of_picture, self.palette, alpha, self.value_range)
+            for one, of_picture in zip(pictures, masks, strict=True)
         ]
         return np.stack(painted) if is_batch else painted[0]
 

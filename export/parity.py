@@ -121,9 +121,9 @@ def run_keras(deployment, pictures):
     """
     probabilities, largest_logit, calls = [], 0.0, []
 
-    def counted(layer, own, logits, image):
+    def counted(layer, own, logits, guide):
         calls.append(layer)
-        return own([logits, image])
+        return own([logits, guide])
 
     for picture in pictures:
         try:

@@ -157,8 +157,8 @@ class SegmentationFolder(SegmentationDataset):
                 )
         values, class_names = resolve_values(values, class_names, num_classes)
         self._labels = LabelReader(values, ignored)
-        pictures, infos = self._inspect(value_range)
-        self._check_instances(pictures)
+        infos_of_images, infos = self._inspect(value_range)
+        self._check_instances(infos_of_images)
         kept = self._keep(labelled_share, seed)
         # All annotations count, so that the share does not change the classes.
         paths = [path for _, path in self._files[: len(infos)]]
@@ -176,7 +176,9 @@ class SegmentationFolder(SegmentationDataset):
         check_ids(paths, infos, self.num_classes)
         self._warn_of_missing(classes_without_pixel(infos, self.class_names), str(self.root / labels))
         self._stuff_classes = self._stuff(stuff_classes)
-        self._format = common_format([image for image, _ in self._files], pictures, channels, value_range)
+        self._format = common_format(
+            [image for image, _ in self._files], infos_of_images, channels, value_range
+        )
         self.channels, self.dtype, self.value_range = self._format
         self._divide(kept, (*self.names, *further))
 

@@ -235,11 +235,11 @@ def _of_label_maps(root, folder, split, names, class_names, least, channels, val
     reader = LabelReader(ids)
 
     def check(pair):
-        picture = inspect_picture(pair[0], value_range)
-        info = reader.inspect(pair[1], picture.size)
-        return picture, info, tags_of_labels(reader.read(pair[1]), OUTSIDE, least)
+        info_of_image = inspect_picture(pair[0], value_range)
+        info = reader.inspect(pair[1], info_of_image.size)
+        return info_of_image, info, tags_of_labels(reader.read(pair[1]), OUTSIDE, least)
 
-    pictures, infos, rows = zip(*inspect_files(check, files), strict=True)
+    image_infos, infos, rows = zip(*inspect_files(check, files), strict=True)
     paths = [path for _, path in files]
     check_depths(paths, infos)
     if ids is None:
@@ -247,5 +247,5 @@ def _of_label_maps(root, folder, split, names, class_names, least, channels, val
     largest = max(int(np.flatnonzero(info.counts[:OUTSIDE]).max(initial=0)) for info in infos)
     num_classes, class_names = resolve_classes(None, class_names, largest)
     check_ids(paths, infos, num_classes)
-    picture_format = common_format([image for image, _ in files], pictures, channels, value_range)
+    picture_format = common_format([image for image, _ in files], image_infos, channels, value_range)
     return names, files, [row[:num_classes] for row in rows], class_names, picture_format

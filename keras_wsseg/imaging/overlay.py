@@ -43,10 +43,10 @@ def overlay(image, labels, palette=None, alpha=0.5, value_range=(0, 255), enlarg
     >>> overlay(np.zeros((1, 2), np.uint8), np.array([[1, 255]]), palette=[[0, 0, 0], [200, 0, 0]]).tolist()
     [[[100, 0, 0], [0, 0, 0]]]
     """
-    picture = checked_image(image)
+    array = checked_image(image)
     palette = as_palette(palette)
     reserved = len(palette) <= MOST_CLASSES
-    labels = checked_labels(labels, picture.shape[:2], most=UNLABELLED if reserved else len(palette) - 1)
+    labels = checked_labels(labels, array.shape[:2], most=UNLABELLED if reserved else len(palette) - 1)
     check_opacity(alpha)
     largest = labels[labels < OUTSIDE].max(initial=0) if reserved else 0
     if largest >= len(palette):
@@ -62,7 +62,7 @@ def overlay(image, labels, palette=None, alpha=0.5, value_range=(0, 255), enlarg
     result = np.empty((*labels.shape, 3), np.uint8)
     for first in range(0, len(labels), _BAND):
         rows = slice(first, first + _BAND)
-        band = np.array(np.broadcast_to(255 * unit_values(picture[rows], value_range), result[rows].shape))
+        band = np.array(np.broadcast_to(255 * unit_values(array[rows], value_range), result[rows].shape))
         band[rim[rows]] *= _RIM_BRIGHTNESS
         ids = labels[rows]
         painted = ids < OUTSIDE if reserved else np.ones(ids.shape, bool)

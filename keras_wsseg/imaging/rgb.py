@@ -30,10 +30,10 @@ def rgb_picture(image, value_range=(0, 255)):
     low, high = check_value_range(value_range)
     image = checked_image(image)
     if image.dtype == np.uint8 and (low, high) == (0, 255):
-        picture = image
+        painted = image
     else:
-        picture = np.rint(255 * unit_values(image, value_range)).astype(np.uint8)
-    return np.array(np.broadcast_to(picture, (*picture.shape[:2], 3)))
+        painted = np.rint(255 * unit_values(image, value_range)).astype(np.uint8)
+    return np.array(np.broadcast_to(painted, (*painted.shape[:2], 3)))
 
 
 def unit_values(image, value_range):
@@ -52,10 +52,10 @@ def unit_values(image, value_range):
 def checked_image(image):
     """`image` as an array `(height, width, 1 or 3)`."""
     array = np.asarray(image)
-    picture = array[..., None] if array.ndim == 2 else array
-    if picture.ndim != 3 or picture.shape[-1] not in (1, 3) or not picture.size:
+    shaped = array[..., None] if array.ndim == 2 else array
+    if shaped.ndim != 3 or shaped.shape[-1] not in (1, 3) or not shaped.size:
         raise ValueError(
             "`image` must have shape (height, width), (height, width, 1) or (height, width, 3). "
             f"Received: shape={array.shape}"
         )
-    return picture
+    return shaped

@@ -223,10 +223,10 @@ def _validation_pictures(data, taken):
 
 
 def _write_dataset(run, classes, validation, progress):
-    pictures = classes.single_class_pictures()
+    members = classes.single_class_pictures()
     for folder in ("images", PSEUDO, *(["labels"] if validation else [])):
         (run.dataset / folder).mkdir(parents=True, exist_ok=True)
-    missing = [one for one in pictures if not (run.dataset / PSEUDO / f"{one[1]}.png").is_file()]
+    missing = [one for one in members if not (run.dataset / PSEUDO / f"{one[1]}.png").is_file()]
     # A net at a time stays in memory.
     loaded = (None, None)
     for class_name, stem, path in progress(missing) if progress else missing:
@@ -234,17 +234,17 @@ def _write_dataset(run, classes, validation, progress):
             net = keras.saving.load_model(run.net(class_name).segmenter, compile=False)
             loaded = (class_name, net)
         channels = loaded[1].input_shape[-1]
-        picture = read_picture(path, channels, classes.value_range)
-        labels = class_map(loaded[1], picture) * (1 + classes.class_names.index(class_name))
+        array = read_picture(path, channels, classes.value_range)
+        labels = class_map(loaded[1], array) * (1 + classes.class_names.index(class_name))
         write_label_map(run.dataset / PSEUDO / f"{stem}.png", labels)
-    for _, _, path in pictures:
+    for _, _, path in members:
         link_file(path, run.dataset / "images" / path.name)
     for class_name in classes.class_names:
-        _warn_of_collapse(run, class_name, [stem for name, stem, _ in pictures if name == class_name])
+        _warn_of_collapse(run, class_name, [stem for name, stem, _ in members if name == class_name])
     for image, labels in validation.values():
         link_file(image, run.dataset / "images" / image.name)
         link_file(labels, run.dataset / "labels" / labels.name)
-    lists = {"classes": ("background", *classes.class_names), "train": [stem for _, stem, _ in pictures]}
+    lists = {"classes": ("background", *classes.class_names), "train": [stem for _, stem, _ in members]}
     if validation:
         lists["val"] = list(validation)
     for name, lines in lists.items():

@@ -114,11 +114,11 @@ def annealing_column(
     _check_length("probabilities", probabilities, images)
     rows = []
     for image, one in zip(images, probabilities, strict=True):
-        picture = rgb_picture(image, value_range)
-        one = _checked(one, picture.shape[:2], number)
+        rgb = rgb_picture(image, value_range)
+        one = _checked(one, rgb.shape[:2], number)
         rows.append([neighbour_weights_picture(image, sigma, value_range)])
         mask = np.argmax(one, axis=-1) == number
-        rows.append([_drawn(picture, one[..., number], mask, number, kind)])
+        rows.append([_drawn(rgb, one[..., number], mask, number, kind)])
     return contact_sheet(rows, [f"{title}, sigma {sigma:.3f}"], cell=cell)
 
 
@@ -150,13 +150,13 @@ def annealing_film(
         _check_length("truth", truth, images)
     rows = []
     for image, labels in zip(images, truth or [None] * len(images), strict=True):
-        picture = rgb_picture(image, value_range)
+        rgb = rgb_picture(image, value_range)
         # The picture once more keeps the rows of all columns on one line; a blank would look like an object.
-        below = picture
+        below = rgb
         if labels is not None:
-            mask = checked_labels(labels, picture.shape[:2], "truth") == number
-            below = _drawn(picture, mask, mask, number, kind)
-        rows += [[picture], [below]]
+            mask = checked_labels(labels, rgb.shape[:2], "truth") == number
+            below = _drawn(rgb, mask, mask, number, kind)
+        rows += [[rgb], [below]]
     title = "image" if truth is None else "image, truth"
     return film_strip([contact_sheet(rows, [title], cell=cell), *columns], _CAPTIONS[kind])
 

@@ -124,10 +124,10 @@ def _scaled(picture, cell, name):
             f"`{name}` must be uint8 of shape (height, width) or (height, width, 3). "
             f"Received: shape={array.shape}, dtype={array.dtype}"
         )
-    image = Image.fromarray(array).convert("RGB")
-    scale = cell / max(image.size)
-    size = tuple(max(1, round(n * scale)) for n in image.size)
-    return image.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX)
+    drawn = Image.fromarray(array).convert("RGB")
+    scale = cell / max(drawn.size)
+    size = tuple(max(1, round(n * scale)) for n in drawn.size)
+    return drawn.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX)
 
 
 def _checked_columns(rows, titles):

@@ -60,24 +60,24 @@ def prediction_sheet(
     columns = {"image": [rgb_picture(image, value_range) for image in images]}
     if labels is not None:
         columns["weak label"] = [
-            None if one is None else _weak_overlay(picture, one, palette)
-            for picture, one in zip(columns["image"], labels, strict=True)
+            None if one is None else _weak_overlay(rgb, one, palette)
+            for rgb, one in zip(columns["image"], labels, strict=True)
         ]
     columns["prediction"] = [
-        overlay(picture, np.argmax(_sized(p, picture), axis=-1), palette)
-        for picture, p in zip(columns["image"], probabilities, strict=True)
+        overlay(rgb, np.argmax(_sized(p, rgb), axis=-1), palette)
+        for rgb, p in zip(columns["image"], probabilities, strict=True)
     ]
     columns["uncertainty"] = [uncertainty_picture(p) for p in probabilities]
     if truth is not None:
         columns["truth"] = [
-            None if one is None else overlay(picture, one, palette)
-            for picture, one in zip(columns["image"], truth, strict=True)
+            None if one is None else overlay(rgb, one, palette)
+            for rgb, one in zip(columns["image"], truth, strict=True)
         ]
     rows = list(zip(*columns.values(), strict=True))
     return contact_sheet(rows, list(columns), class_names, palette, caption, cell)
 
 
-def _weak_overlay(picture, labels, palette):
+def _weak_overlay(rgb, labels, palette):
     labels = checked_labels(labels, picture.shape[:2], "labels")
     inside = np.count_nonzero(labels != OUTSIDE)
     annotated = np.count_nonzero((labels != OUTSIDE) & (labels != UNLABELLED)) / max(1, inside)

@@ -82,40 +82,40 @@ def tag_sheet(
                 f"`{name}` must have an entry for each of the {len(images)} images. "
                 f"Received: {len(values)} entries"
             )
-    pictures = [rgb_picture(image, value_range) for image in images]
+    rgb_images = [rgb_picture(image, value_range) for image in images]
     classes = np.shape(maps[0])[-1] if len(maps) and np.ndim(maps[0]) == 3 else 0
-    maps = [_checked("maps", one, picture, classes) for one, picture in zip(maps, pictures, strict=True)]
+    maps = [_checked("maps", one, rgb, classes) for one, rgb in zip(maps, rgb_images, strict=True)]
     present = _seen(maps) if tags is None else checked_tags(tags, len(images), classes)
     names = _names(class_names, classes)
     colours = as_palette(palette)
-    sizes = [picture.shape[:2] for picture in pictures]
+    sizes = [rgb.shape[:2] for rgb in rgb_images]
     labels = [checked_labels(one, size, "labels") for one, size in zip(labels, sizes, strict=True)]
 
-    columns = {"image": pictures}
+    columns = {"image": rgb_images}
     notes = {"image": [_tagged(row, names, colours) for row in present]}
     for number in np.flatnonzero(present.any(axis=0)):
         title = f"map of {names[number]}"
         columns[title] = [
-            _heat(picture, one[..., number]) if row[number] else None
-            for picture, one, row in zip(pictures, maps, present, strict=True)
+            _heat(rgb, one[..., number]) if row[number] else None
+            for rgb, one, row in zip(rgb_images, maps, present, strict=True)
         ]
         notes[title] = [
             [(f"mean {_mean(one[..., number], known):.2f}", None)] if row[number] else None
             for one, known, row in zip(maps, labels, present, strict=True)
         ]
     columns["estimated labels"] = [
-        overlay(picture, one, colours, _OPACITY, enlarge=max(one.shape) // 200)
-        for picture, one in zip(pictures, labels, strict=True)
+        overlay(rgb, one, colours, _OPACITY, enlarge=max(one.shape) // 200)
+        for rgb, one in zip(rgb_images, labels, strict=True)
     ]
     notes["estimated labels"] = [[(f"{_mean(one != UNLABELLED, one):.0%} labelled", None)] for one in labels]
     columns["prediction"] = [
-        overlay(picture, np.argmax(_checked("probabilities", p, picture, classes), axis=-1), colours)
-        for picture, p in zip(pictures, probabilities, strict=True)
+        overlay(rgb, np.argmax(_checked("probabilities", p, rgb, classes), axis=-1), colours)
+        for rgb, p in zip(rgb_images, probabilities, strict=True)
     ]
     if truth is not None:
         columns["truth"] = [
-            None if one is None else overlay(picture, checked_labels(one, size, "truth"), colours)
-            for picture, one, size in zip(pictures, truth, sizes, strict=True)
+            None if one is None else overlay(rgb, checked_labels(one, size, "truth"), colours)
+            for rgb, one, size in zip(rgb_images, truth, sizes, strict=True)
         ]
     line = f"{caption};  {_EXPLANATION}" if caption else _EXPLANATION
     rows = _rows(list(columns.values()), [notes.get(title) for title in columns], cell)

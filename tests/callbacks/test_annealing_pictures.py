@@ -114,10 +114,10 @@ def test_pictures_of_several_sizes_with_truth_and_a_mask(task, tmp_path):
     images, labels = task
     model, crf = compiled()
     truth = [np.ones((10, SIZE), int), None]
-    pictures = AnnealingPictures(
+    film = AnnealingPictures(
         [images[0][:10], images[1][:, :7]], crf, tmp_path, truth=truth, kind="mask", cell=40
     )
-    model.fit(images, labels, verbose=0, callbacks=[pictures])
+    model.fit(images, labels, verbose=0, callbacks=[film])
     without = AnnealingPictures([images[0][:10], images[1][:, :7]], crf, tmp_path / "b", kind="mask", cell=40)
     without.set_model(model)
     without.on_epoch_end(0)

@@ -34,8 +34,8 @@ def compiled(model):
 @pytest.mark.any_backend
 def test_fit_writes_a_sheet_every_so_many_epochs(tmp_path, task):
     images, labels = task
-    pictures = PredictionPictures(images, labels, tmp_path / "sheets", every=2, truth=labels)
-    compiled(WeaklySupervisedModel(net())).fit(images, labels, epochs=5, verbose=0, callbacks=[pictures])
+    sheets = PredictionPictures(images, labels, tmp_path / "sheets", every=2, truth=labels)
+    compiled(WeaklySupervisedModel(net())).fit(images, labels, epochs=5, verbose=0, callbacks=[sheets])
     assert sorted(p.name for p in (tmp_path / "sheets").iterdir()) == ["epoch_0002.png", "epoch_0004.png"]
 
 
@@ -43,9 +43,9 @@ def test_fit_writes_a_sheet_every_so_many_epochs(tmp_path, task):
 def test_the_sheet_shows_what_the_model_predicts(tmp_path, task):
     images, labels = task
     names = ["a", "b", "c"]
-    pictures = PredictionPictures(images, labels, tmp_path, class_names=names, max_pictures=2)
+    sheets = PredictionPictures(images, labels, tmp_path, class_names=names, max_pictures=2)
     model = compiled(WeaklySupervisedModel(net()))
-    model.fit(images, labels, verbose=0, callbacks=[pictures])
+    model.fit(images, labels, verbose=0, callbacks=[sheets])
     logits = keras.ops.image.resize(model(images[:2]), (16, 16), interpolation="bilinear")
     probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
     expected = prediction_sheet(images[:2], probabilities, labels[:2], class_names=names, caption="epoch 1")
@@ -57,16 +57,16 @@ def test_the_sheet_shows_what_the_model_predicts(tmp_path, task):
 def test_plain_model_pictures_of_different_sizes_and_unknown_labels(tmp_path, task):
     images, labels = task
     some = [images[0, :10], images[1, :, :7].astype("uint8").astype("float32")]
-    pictures = PredictionPictures(some, [labels[0, :10], None], tmp_path, palette=[[9, 9, 9]] * 3)
-    compiled(net()).fit(images, labels, verbose=0, callbacks=[pictures])
+    sheets = PredictionPictures(some, [labels[0, :10], None], tmp_path, palette=[[9, 9, 9]] * 3)
+    compiled(net()).fit(images, labels, verbose=0, callbacks=[sheets])
     assert (tmp_path / "epoch_0001.png").is_file()
 
 
 def test_value_range_comes_from_the_model(tmp_path, task):
     images, labels = task
-    pictures = PredictionPictures(images / 255, None, tmp_path)
+    sheets = PredictionPictures(images / 255, None, tmp_path)
     model = compiled(WeaklySupervisedModel(net(), value_range=(0, 1)))
-    model.fit(images / 255, labels, verbose=0, callbacks=[pictures])
+    model.fit(images / 255, labels, verbose=0, callbacks=[sheets])
     eight_bit = PredictionPictures(images / 255, None, tmp_path, value_range=(0, 1))
     eight_bit.set_model(model)
     eight_bit.on_epoch_end(1)
@@ -95,8 +95,8 @@ def test_tensorboard_shows_the_same_sheets(tmp_path, task):
     from tensorboard.util import tensor_util
 
     images, labels = task
-    pictures = PredictionPictures(images, labels, tmp_path / "sheets", tensorboard=tmp_path / "logs")
-    compiled(WeaklySupervisedModel(net())).fit(images, labels, epochs=2, verbose=0, callbacks=[pictures])
+    sheets = PredictionPictures(images, labels, tmp_path / "sheets", tensorboard=tmp_path / "logs")
+    compiled(WeaklySupervisedModel(net())).fit(images, labels, epochs=2, verbose=0, callbacks=[sheets])
     events = EventAccumulator(str(tmp_path / "logs"), size_guidance={"tensors": 0}).Reload()
     shown = events.Tensors("predictions")
     assert [event.step for event in shown] == [0, 1]
@@ -156,14 +156,14 @@ def test_bad_arguments(tmp_path, change, error, message):
     ],
 )
 def test_what_cannot_be_drawn_is_an_error_before_training(tmp_path, images, options, message):
-    pictures = PredictionPictures(images, np.ones((1, 4, 4), int), tmp_path, **options)
-    pictures.set_model(net())
+    sheets = PredictionPictures(images, np.ones((1, 4, 4), int), tmp_path, **options)
+    sheets.set_model(net())
     with pytest.raises(ValueError, match=message):
-        pictures.on_train_begin()
+        sheets.on_train_begin()
 
 
 def test_model_that_yields_no_map(tmp_path, task):
-    pictures = PredictionPictures(*task, tmp_path)
-    pictures.set_model(keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Flatten()]))
+    sheets = PredictionPictures(*task, tmp_path)
+    sheets.set_model(keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Flatten()]))
     with pytest.raises(ValueError, match=r"the model must yield .* Received: \(4, 768\)$"):
-        pictures.on_epoch_end(0)
+        sheets.on_epoch_end(0)

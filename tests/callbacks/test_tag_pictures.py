@@ -70,8 +70,8 @@ def predicted(model, images):
 @pytest.mark.any_backend
 def test_fit_writes_a_sheet_every_so_many_epochs(tmp_path, task):
     images, tags = task
-    pictures = TagPictures(images, tags, tmp_path / "sheets", evenly, every=2)
-    compiled(WeaklySupervisedModel(net())).fit(images, tags, epochs=5, verbose=0, callbacks=[pictures])
+    sheets = TagPictures(images, tags, tmp_path / "sheets", evenly, every=2)
+    compiled(WeaklySupervisedModel(net())).fit(images, tags, epochs=5, verbose=0, callbacks=[sheets])
     assert sorted(p.name for p in (tmp_path / "sheets").iterdir()) == ["epoch_0002.png", "epoch_0004.png"]
 
 
@@ -79,9 +79,9 @@ def test_fit_writes_a_sheet_every_so_many_epochs(tmp_path, task):
 def test_what_the_model_mines(tmp_path, task):
     images, tags = task
     truth = [np.ones((16, 16), int), None, np.zeros((16, 16), int)]
-    pictures = TagPictures(images, tags, tmp_path, class_names=NAMES, truth=truth, max_pictures=2)
+    sheets = TagPictures(images, tags, tmp_path, class_names=NAMES, truth=truth, max_pictures=2)
     model = compiled(Mining(net()), TaggedSoftLabels())
-    model.fit(images, tags, verbose=0, callbacks=[pictures])
+    model.fit(images, tags, verbose=0, callbacks=[sheets])
     maps, labels = np.zeros((2, 16, 16, 3)), np.full((2, 16, 16), 255)
     maps[:, :, :8] = [[[[1, 1, 0]]], [[[1, 0, 1]]]]
     labels[:, 8:, 8:] = 0
@@ -112,13 +112,13 @@ def test_an_estimate_of_ones_own_of_pictures_of_different_sizes(tmp_path, task):
     some = [images[0, :10], images[1, :, :7], images[2, :10]]
     asked = []
 
-    def estimate(model, pictures, own_tags):
-        asked.append((pictures.shape, own_tags.tolist()))
-        return evenly(model, pictures, own_tags)
+    def estimate(model, resized, own_tags):
+        asked.append((resized.shape, own_tags.tolist()))
+        return evenly(model, resized, own_tags)
 
     model = compiled(net(), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    pictures = TagPictures(some, tags, tmp_path, estimate)
-    model.fit(images, np.zeros((3, 8, 8)), verbose=0, callbacks=[pictures])
+    sheets = TagPictures(some, tags, tmp_path, estimate)
+    model.fit(images, np.zeros((3, 8, 8)), verbose=0, callbacks=[sheets])
     seen = [[1 / 3, 1 / 3, 0], [1 / 2, 0, 1 / 2], [1 / 3, 0, 0]]
     assert asked == [((2, 10, 16, 3), [[1, 1, 0], [1, 0, 0]]), ((1, 16, 7, 3), [[1, 0, 1]])]
     maps = [np.tile(one, (*x.shape[:2], 1)) for x, one in zip(some, np.array(seen), strict=True)]
@@ -161,8 +161,8 @@ def test_tensorboard_shows_the_same_sheets(tmp_path, task):
     from tensorboard.util import tensor_util
 
     images, tags = task
-    pictures = TagPictures(images, tags, tmp_path / "sheets", evenly, tensorboard=tmp_path / "logs")
-    compiled(WeaklySupervisedModel(net())).fit(images, tags, epochs=2, verbose=0, callbacks=[pictures])
+    sheets = TagPictures(images, tags, tmp_path / "sheets", evenly, tensorboard=tmp_path / "logs")
+    compiled(WeaklySupervisedModel(net())).fit(images, tags, epochs=2, verbose=0, callbacks=[sheets])
     events = EventAccumulator(str(tmp_path / "logs"), size_guidance={"tensors": 0}).Reload()
     shown = events.Tensors("tags")
     assert [event.step for event in shown] == [0, 1]
@@ -175,9 +175,9 @@ def test_a_diverged_model_sees_nothing(tmp_path, task):
     model = compiled(WeaklySupervisedModel(net()), TaggedSoftLabels())
     model.segmenter.layers[-1].bias.assign([np.nan] * 3)
     for name, others in (("diverged", None), ("none", lambda m, x, t: (0 * x, 0 * x[..., 0].astype(int)))):
-        pictures = TagPictures(images, tags, tmp_path / name, others)
-        pictures.set_model(model)
-        pictures.on_epoch_end(0)
+        sheets = TagPictures(images, tags, tmp_path / name, others)
+        sheets.set_model(model)
+        sheets.on_epoch_end(0)
     np.testing.assert_array_equal(written(tmp_path / "diverged"), written(tmp_path / "none"))
 
 

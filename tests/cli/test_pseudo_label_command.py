@@ -30,7 +30,7 @@ def pseudo_label(*argv):
     return main(["pseudo-label", *map(str, argv)])
 
 
-def picture(name):
+def ramp(name):
     """A ramp of all greys, with noise that is its own."""
     noise = np.random.default_rng(int(name[1:])).integers(-40, 40, (12, 16))
     return np.clip(np.linspace(0, 255, 12 * 16).reshape(12, 16) + noise, 0, 255).astype(np.uint8)
@@ -38,7 +38,7 @@ def picture(name):
 
 def probabilities(name):
     """Of the segmenter, restricted to the tags of the picture: float64, written out."""
-    odds = np.exp(picture(name)[..., None] / 255.0 * WEIGHTS.astype(float) + OFFSETS) * HOT[name]
+    odds = np.exp(ramp(name)[..., None] / 255.0 * WEIGHTS.astype(float) + OFFSETS) * HOT[name]
     return odds / odds.sum(-1, keepdims=True)
 
 
@@ -73,7 +73,7 @@ def data(tmp_path):
     root = tmp_path / "pets"
     (root / "images").mkdir(parents=True)
     for name in (*TAGS, "q9"):
-        Image.fromarray(picture(name)).save(root / "images" / f"{name}.png")
+        Image.fromarray(ramp(name)).save(root / "images" / f"{name}.png")
     write_tags(root / "tags.csv", TAGS)
     (root / "classes.txt").write_text("\n".join(NAMES))
     return root
@@ -108,7 +108,7 @@ def test_every_pixel_has_a_label_unless_asked_otherwise(finished, data):
     for name, labels in labels_in(data / "pseudo").items():
         np.testing.assert_array_equal(labels, probabilities(name).argmax(-1))
     # Without tags, the picture of a cat would have a dog in it.
-    assert load_segmenter(finished)(picture("p1")[..., None]).max() == 2
+    assert load_segmenter(finished)(ramp("p1")[..., None]).max() == 2
 
 
 @pytest.mark.parametrize("kind", ["windowed", "dense"])
@@ -119,7 +119,7 @@ def test_a_crf_sees_the_tagged_classes_alone(finished, data, kind):
     for name, labels in labels_in(data / "pseudo").items():
         restricted = types.SimpleNamespace(probabilities=lambda _, name=name: np.float32(probabilities(name)))
         crf = crf_preset(kind, (0, 255), xy=4.0, strength=2.0, iterations=3)
-        expected = RefinedSegmenter(restricted, crf).probabilities(picture(name)[..., None])
+        expected = RefinedSegmenter(restricted, crf).probabilities(ramp(name)[..., None])
         sure = expected.max(-1)
         expected = np.where(sure < 0.6, 255, expected.argmax(-1))
         clear = np.abs(sure - 0.6) > 1e-3
@@ -207,7 +207,7 @@ def test_a_second_training_reads_them(finished, data, tiny, tmp_path):
     assert second.class_names == NAMES and second.names == tuple(TAGS)
     for index, name in enumerate(second.names):
         image, labels = second.load(index)
-        np.testing.assert_array_equal(image[..., 0], picture(name))
+        np.testing.assert_array_equal(image[..., 0], ramp(name))
         np.testing.assert_array_equal(labels, read_label_map(data / "pseudo" / f"{name}.png"))
     words = ["--annotation", "pseudo", "--method", "pce", "--out", str(tmp_path / "second"), *tiny]
     assert main(["train", str(data), *words]) == 0
@@ -221,7 +221,7 @@ def sorted_pictures(tmp_path):
     for name, tags in TAGS.items():
         for folder in tags or ("background",):
             (root / folder).mkdir(parents=True, exist_ok=True)
-            Image.fromarray(picture(name)).save(root / folder / f"{name}.png")
+            Image.fromarray(ramp(name)).save(root / folder / f"{name}.png")
     return root
 
 
@@ -234,7 +234,7 @@ def test_class_folders_become_a_data_folder(finished, sorted_pictures, tmp_path,
     assert second.names == tuple(TAGS) and second.class_names == NAMES
     for index, name in enumerate(second.names):
         image, labels = second.load(index)
-        np.testing.assert_array_equal(image[..., 0], picture(name))
+        np.testing.assert_array_equal(image[..., 0], ramp(name))
         expected = probabilities(name)
         np.testing.assert_array_equal(labels, np.where(expected.max(-1) < 0.7, 255, expected.argmax(-1)))
     assert pseudo_label(finished, sorted_pictures, *words, "--force") == 0

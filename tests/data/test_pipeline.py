@@ -77,13 +77,13 @@ def test_whole_pictures_fill_the_batch_whatever_their_shape():
     labels = [np.where(image >= 100, 1, 0) for image in images]
     labels[0][0] = OUTSIDE
     source = SegmentationArrays(images, labels)
-    pictures, found = every(source.train(2, (12, 10), whole=True, flip=False, shuffle=False))
-    assert pictures.shape == (2, 12, 10, 1) and found.shape == (2, 12, 10)
+    batch, found = every(source.train(2, (12, 10), whole=True, flip=False, shuffle=False))
+    assert batch.shape == (2, 12, 10, 1) and found.shape == (2, 12, 10)
     assert (found[0, 0] == OUTSIDE).all() and not (found[0, 2:] == OUTSIDE).any()
     assert not (found[1] == OUTSIDE).any()
-    for picture, label, value in zip(pictures, found, (10, 90), strict=True):
+    for shown, label, value in zip(batch, found, (10, 90), strict=True):
         assert (label[2:, :4] == 0).all() and (label[2:, 6:] == 1).all()
-        np.testing.assert_allclose(picture[:, [0, -1], 0], np.tile([value, value + 100], (12, 1)), rtol=1e-6)
+        np.testing.assert_allclose(shown[:, [0, -1], 0], np.tile([value, value + 100], (12, 1)), rtol=1e-6)
 
 
 def test_whole_pictures_flip_and_change_colour_alone():

@@ -71,9 +71,9 @@ def test_types_are_checked():
 def test_negatives_are_background_everywhere():
     images = np.zeros((3, 8, 8, 3), np.uint8)
     dataset = SegmentationArrays(images, np.full((3, 8, 8), 255), num_classes=2, negatives=images[:2] + 200)
-    pictures, labels = next(iter(dataset.train(3, 8, whole=True, negative_batch=1)))
+    batch, labels = next(iter(dataset.train(3, 8, whole=True, negative_batch=1)))
     assert sorted(labels.numpy()[:, 0, 0]) == [0, 255, 255]
-    assert (pictures.numpy()[:, 0, 0, 0] == np.where(labels.numpy()[:, 0, 0] == 0, 200, 0)).all()
+    assert (batch.numpy()[:, 0, 0, 0] == np.where(labels.numpy()[:, 0, 0] == 0, 200, 0)).all()
     with pytest.raises(ValueError, match="`negatives` must hold at least one image or be None"):
         SegmentationArrays(images, np.full((3, 8, 8), 255), num_classes=2, negatives=[])
 

@@ -10,7 +10,7 @@ from keras_wsseg.data import SegmentationFolder
 CLASSES = ("ground", "thing", "other")
 
 
-def picture(path, array):
+def write_image(path, array):
     path.parent.mkdir(exist_ok=True)
     Image.fromarray(array).save(path)
 
@@ -20,7 +20,9 @@ def root(tmp_path):
     """Three colour pictures with scribbles, dense labels and lists."""
     random = np.random.default_rng(0)
     for index, name in enumerate("abc"):
-        picture(tmp_path / "images" / f"{name}.png", random.integers(0, 256, (24, 30, 3)).astype(np.uint8))
+        write_image(
+            tmp_path / "images" / f"{name}.png", random.integers(0, 256, (24, 30, 3)).astype(np.uint8)
+        )
         labels = np.zeros((24, 30), np.uint8)
         labels[4:20, 6:22] = 1 + index % 2
         scribbles = np.where(random.random((24, 30)) < 0.1, labels, UNLABELLED).astype(np.uint8)
@@ -75,7 +77,7 @@ def test_without_a_list_pictures_without_annotation_are_left_out(root):
 
 def test_any_folder_name_and_grey_label_files(root):
     (root / "labels").rename(root / "drawn by me")
-    picture(root / "drawn by me" / "a.png", np.full((24, 30), 2, np.uint8))
+    write_image(root / "drawn by me" / "a.png", np.full((24, 30), 2, np.uint8))
     assert (SegmentationFolder(root, "drawn by me").load(0)[1] == 2).all()
 
 
@@ -102,7 +104,7 @@ def test_simulated_clicks(root):
     assert np.array_equal(folder.load(0)[1], simulate_clicks(dense, size=3))
     stuff = SegmentationFolder(root, "simulated_clicks", stuff_classes=("thing", 2))
     assert (stuff.load(0)[1] == 1).sum() == 1
-    picture(root / "labels" / "a.png", np.pad(np.ones((5, 5), np.uint8), ((0, 19), (0, 25))))
+    write_image(root / "labels" / "a.png", np.pad(np.ones((5, 5), np.uint8), ((0, 19), (0, 25))))
     stuff = SegmentationFolder(root, "simulated_clicks", stuff_classes=("thing", 2))
     assert (stuff.load(0)[1] == 0).sum() == 1 and not (stuff.load(0)[1] == 1).any()
 
@@ -111,7 +113,7 @@ def two_things_each(root, dtype=np.uint16):
     for name in "abc":
         numbers = np.zeros((24, 30), dtype)
         numbers[4:20, 6:14], numbers[4:20, 14:22] = 7, 1000 if dtype == np.uint16 else 200
-        picture(root / "instances" / f"{name}.png", numbers)
+        write_image(root / "instances" / f"{name}.png", numbers)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -126,7 +128,7 @@ def test_instances_take_touching_things_apart(root, dtype):
 
 def test_pictures_of_a_list_keep_their_instances(root):
     two_things_each(root)
-    picture(root / "instances" / "a.png", np.zeros((24, 30), np.uint8))
+    write_image(root / "instances" / "a.png", np.zeros((24, 30), np.uint8))
     folder = SegmentationFolder(root, "simulated_clicks", split="train", instances="instances")
     assert folder.names == ("c", "a")
     assert [(folder.load(index)[1] == 1).sum() for index in (0, 1)] == [2, 1]
@@ -146,10 +148,10 @@ def test_instances_that_do_not_fit_are_told_before_the_first_step(root):
     ):
         opened()
     assert len(opened(names=["a"])) == 1
-    picture(root / "instances" / "b.png", np.zeros((24, 29), np.uint8))
+    write_image(root / "instances" / "b.png", np.zeros((24, 29), np.uint8))
     with pytest.raises(ValueError, match=r"map .*b\.png' must be as large as its picture, 30x24\. .*: 29x24"):
         opened()
-    picture(root / "instances" / "b.png", np.zeros((24, 30, 3), np.uint8))
+    write_image(root / "instances" / "b.png", np.zeros((24, 30, 3), np.uint8))
     with pytest.raises(ValueError, match=r"The instance map .*b\.png' must have one channel"):
         opened()
 
@@ -192,7 +194,7 @@ def test_clicks_from_files_are_enlarged(root):
 
 
 def test_grey_and_colour(root):
-    picture(root / "images" / "a.png", np.full((24, 30), 9, np.uint8))
+    write_image(root / "images" / "a.png", np.full((24, 30), 9, np.uint8))
     mixed = SegmentationFolder(root)
     assert mixed.channels == 3 and (mixed.load(0)[0] == 9).all() and mixed.load(0)[0].shape == (24, 30, 3)
     assert SegmentationFolder(root, names="a b".split(), channels="grey").load(1)[0].shape == (24, 30, 1)
@@ -203,7 +205,7 @@ def test_grey_and_colour(root):
 
 def test_sixteen_bits_reach_the_batches(root):
     deep = np.random.default_rng(0).integers(0, 4096, (24, 30)).astype(np.uint16)
-    picture(root / "images" / "a.png", deep)
+    write_image(root / "images" / "a.png", deep)
     folder = SegmentationFolder(root, names=["a"])
     assert folder.value_range == (0, 65535) and folder.dtype == np.uint16 and folder.channels == 1
     assert np.array_equal(next(iter(folder.validation()))[0][0, ..., 0], deep)
@@ -220,7 +222,7 @@ def test_sixteen_bits_reach_the_batches(root):
 
 def test_floating_point_needs_a_range(root):
     (root / "images" / "a.png").unlink()
-    picture(root / "images" / "a.tif", np.random.default_rng(0).random((24, 30)).astype(np.float32))
+    write_image(root / "images" / "a.tif", np.random.default_rng(0).random((24, 30)).astype(np.float32))
     with pytest.raises(ValueError, match=r"`value_range` must be given .*a.tif'. Received: value_range=None"):
         SegmentationFolder(root, names=["a"])
     folder = SegmentationFolder(root, names=["a"], value_range=(0, 1))
@@ -270,7 +272,7 @@ def test_missing_files_are_named(root):
 
 
 def test_two_files_of_one_name(root):
-    picture(root / "images" / "a.bmp", np.zeros((24, 30), np.uint8))
+    write_image(root / "images" / "a.bmp", np.zeros((24, 30), np.uint8))
     with pytest.raises(ValueError, match=r"one file of each name. Received: a.bmp and a.png"):
         SegmentationFolder(root)
 
@@ -306,7 +308,7 @@ def test_ids_out_of_range_are_named(root):
 
 
 def test_colours_instead_of_ids_are_named(root):
-    picture(root / "labels" / "a.png", np.zeros((24, 30, 3), np.uint8))
+    write_image(root / "labels" / "a.png", np.zeros((24, 30, 3), np.uint8))
     with pytest.raises(ValueError, match=r"labels.a.png' must have one channel .* Received: mode 'RGB'"):
         SegmentationFolder(root, "labels")
 
@@ -402,7 +404,7 @@ def masks_of(root, values, dtype=np.uint8):
     for name in "ab":
         mask = np.full((24, 30), values[0], dtype)
         mask[5:20, 8:25] = values[1]
-        picture(root / "masks" / f"{name}.png", mask)
+        write_image(root / "masks" / f"{name}.png", mask)
     return root
 
 
@@ -460,7 +462,7 @@ def test_values_to_ignore_are_those_of_the_files(root, border):
     masks_of(root, (0, 255), np.uint16)
     mask = np.asarray(Image.open(root / "masks" / "a.png")).copy()
     mask[:3] = border
-    picture(root / "masks" / "a.png", mask)
+    write_image(root / "masks" / "a.png", mask)
     (root / "classes.txt").unlink()
     values = {0: "ground", 255: "cell"}
     for named in (values, {**values, border: "outside"}):
@@ -498,7 +500,7 @@ def test_a_named_class_without_a_pixel_is_told(root, caplog):
 
 def test_dense_labels_may_show_one_class_alone(root):
     for name in "abc":
-        picture(root / "labels" / f"{name}.png", np.zeros((24, 30), np.uint8))
+        write_image(root / "labels" / f"{name}.png", np.zeros((24, 30), np.uint8))
     assert SegmentationFolder(root, "labels").num_classes == 3
 
 
@@ -525,7 +527,7 @@ def test_each_file_is_turned_by_its_own_tag(root):
 def test_twelve_bits_in_sixteen_are_told_with_a_proposal(root, caplog):
     for name in "abc":
         deep = np.random.default_rng(0).integers(0, 4000, (24, 30)).astype(np.uint16)
-        picture(root / "images" / f"{name}.png", deep)
+        write_image(root / "images" / f"{name}.png", deep)
     folder = SegmentationFolder(root)
     assert folder.value_range == (0, 65535)
     assert "value_range=(0, 4095) in Python, --value-range=0,4095" in caplog.text

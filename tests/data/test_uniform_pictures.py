@@ -143,8 +143,8 @@ def test_annotation_of_unlabelled_pictures_never_reaches_the_batches():
     labels = labels.copy()
     labels[:, 0] = OUTSIDE
     arrays.unlabelled = SegmentationArrays(images + 100, labels)
-    pictures, found = next(iter(arrays.train(4, 8, scale=(1, 1))))
-    without = pictures.numpy().max(axis=(1, 2, 3)) == 100
+    batch, found = next(iter(arrays.train(4, 8, scale=(1, 1))))
+    without = batch.numpy().max(axis=(1, 2, 3)) == 100
     assert without.sum() == 2 and set(np.unique(found.numpy()[without])) == {OUTSIDE, UNLABELLED}
     assert (found.numpy()[~without] == 1).all()
     assert (found.numpy()[without][:, 0] == OUTSIDE).all()
@@ -157,9 +157,9 @@ def test_arrays_take_images_without_labels():
     )
     assert len(arrays.unlabelled) == 1 and arrays.unlabelled.num_classes == 2
     assert (arrays.unlabelled.load(0)[1] == UNLABELLED).all()
-    pictures, found = next(iter(arrays.train(2, 6)))
+    batch, found = next(iter(arrays.train(2, 6)))
     assert (found.numpy()[1] >= OUTSIDE).all() and (
-        pictures.numpy()[1][found.numpy()[1] == UNLABELLED] == 1
+        batch.numpy()[1][found.numpy()[1] == UNLABELLED] == 1
     ).all()
     for unlabelled, text in (
         ([], "`unlabelled` must hold at least one image or be None. Received: none"),

@@ -20,17 +20,17 @@ def test_saved_model_and_litert_say_what_keras_says(tmp_path):
     assert max(saved.max_difference, lite.max_difference) < 1e-4
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tflite", "saved"]
 
-    picture = np.random.default_rng(0).integers(0, 256, (1, 13, 22, 3), "uint8")
-    logits = segmenter(picture.astype("float32"))
+    array = np.random.default_rng(0).integers(0, 256, (1, 13, 22, 3), "uint8")
+    logits = segmenter(array.astype("float32"))
     logits = keras.ops.image.resize(logits, (13, 22), interpolation="bilinear")
-    refined = crf([logits, picture.astype("float32")])
+    refined = crf([logits, array.astype("float32")])
     plain, refined = (keras.ops.convert_to_numpy(keras.ops.softmax(x)) for x in (logits, refined))
     assert np.abs(plain - refined).max() > 0.01
     import tensorflow as tf
     from ai_edge_litert.interpreter import Interpreter
 
     served = tf.saved_model.load(str(tmp_path / "saved")).signatures["serving_default"]
-    found = served(image=tf.constant(picture))["probabilities"]
+    found = served(image=tf.constant(array))["probabilities"]
     np.testing.assert_allclose(found, refined, atol=1e-4)
     run = Interpreter(str(tmp_path / "a.tflite")).get_signature_runner()
-    np.testing.assert_allclose(run(image=picture.astype("float32"))["probabilities"], plain, atol=1e-4)
+    np.testing.assert_allclose(run(image=array.astype("float32"))["probabilities"], plain, atol=1e-4)

@@ -60,7 +60,7 @@ LONG_TO_BUILD = {"DenseNet121", "EfficientNetB0", "EfficientNetV2B0", "resnet38"
 NO_SEGMENTERS = {"WeaklySupervisedModel", "copy_weights", "trunk"}
 
 
-def pictures(channels=3, size=(48, 48), count=4, seed=3):
+def made_images(channels=3, size=(48, 48), count=4, seed=3):
     return made_picture(np.random.default_rng(seed), (count, *size, channels), (0, 255))
 
 
@@ -70,7 +70,7 @@ def settled(segmenter, largest=10):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.0
     contrasts = np.linspace(0.2, 1, 12).reshape(-1, 1, 1, 1).astype("float32")
-    many = 255 * contrasts[::-1] * (1 - contrasts) + contrasts * pictures(size=(64, 64), count=12)
+    many = 255 * contrasts[::-1] * (1 - contrasts) + contrasts * made_images(size=(64, 64), count=12)
     segmenter(many, training=True)
     last = [layer for layer in segmenter._flatten_layers() if isinstance(layer, keras.layers.Conv2D)][-1]
     kernel, *bias = last.get_weights()
@@ -93,7 +93,7 @@ def expected(segmenter, picture):
 def check(segmenter, path, channels=3):
     found = OnnxSegmenter(path)
     for size in UNSEEN:
-        picture = pictures(channels, size, count=2, seed=sum(size))
+        picture = made_images(channels, size, count=2, seed=sum(size))
         want = expected(segmenter, picture)
         assert len(np.unique(want.argmax(-1))) > 1, "a picture of one class proves nothing about class maps"
         np.testing.assert_allclose(found.probabilities(picture), want, atol=1e-4)
@@ -156,7 +156,7 @@ def test_segmenters_with_a_crf_behind_it(name, tmp_path):
     to_onnx(segmenter, tmp_path / "a.onnx", refine=crf)
     found = OnnxSegmenter(tmp_path / "a.onnx")
     for size in UNSEEN:
-        picture = pictures(size=size, count=1, seed=sum(size))
+        picture = made_images(size=size, count=1, seed=sum(size))
         logits = tf.image.resize(segmenter(picture, training=False), size, method="bilinear")
         refined = keras.ops.convert_to_numpy(keras.ops.softmax(crf([logits, picture])))
         assert np.abs(refined - tf.nn.softmax(logits)).max() > 0.01

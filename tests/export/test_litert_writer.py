@@ -94,10 +94,10 @@ def test_a_decoder_of_nearest_upsampling_converts_at_one_size(tmp_path):
     x = keras.layers.Conv2D(8, 3, strides=4, **options)(x)
     for _ in range(2):
         x = keras.layers.Conv2D(8, 3, **options)(keras.layers.UpSampling2D(2)(x))
-    segmenter, picture = keras.Model(image, keras.layers.Conv2D(4, 1)(x)), noise(2, 20, 16, 3)
+    segmenter, array = keras.Model(image, keras.layers.Conv2D(4, 1)(x)), noise(2, 20, 16, 3)
     to_litert(segmenter, tmp_path / "a.tflite", size=(20, 16))
-    found, _ = run(tmp_path / "a.tflite", picture)
-    np.testing.assert_allclose(found, keras.ops.softmax(segmenter(picture)), atol=1e-4)
+    found, _ = run(tmp_path / "a.tflite", array)
+    np.testing.assert_allclose(found, keras.ops.softmax(segmenter(array)), atol=1e-4)
 
 
 def test_signature_has_the_names_that_callers_use(tiny_segmenter, tmp_path):

@@ -164,18 +164,18 @@ def test_tensors_that_a_layer_keeps_are_frozen():
 @pytest.mark.parametrize("adapted", [False, True])
 def test_normalization_is_in_the_file(tmp_path, adapted):
     keras.utils.set_random_seed(0)
-    picture = np.random.default_rng(0).uniform(0, 255, (2, 23, 31, 3)).astype("float32")
+    array = np.random.default_rng(0).uniform(0, 255, (2, 23, 31, 3)).astype("float32")
     first = layers.Normalization(mean=(120.0, 110, 90), variance=(900.0, 1600, 2500))
     if adapted:
         first = layers.Normalization()
-        first.adapt(picture)
+        first.adapt(array)
     image = keras.Input((None, None, 3))
     segmenter = keras.Model(image, layers.Conv2D(3, 3, padding="same")(first(image)))
     report = to_onnx(segmenter, tmp_path / "a.onnx")
     assert report.max_difference < 1e-5
     assert [value.name for value in onnx.load(tmp_path / "a.onnx").graph.input] == ["image"]
-    expected = ops.convert_to_numpy(ops.softmax(segmenter(picture)))
-    np.testing.assert_allclose(OnnxSegmenter(tmp_path / "a.onnx").probabilities(picture), expected, atol=1e-5)
+    expected = ops.convert_to_numpy(ops.softmax(segmenter(array)))
+    np.testing.assert_allclose(OnnxSegmenter(tmp_path / "a.onnx").probabilities(array), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(

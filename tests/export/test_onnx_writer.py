@@ -291,9 +291,9 @@ def test_mixed_precision_is_exported_in_float32(tmp_path):
         ]
     )
     full.set_weights(segmenter.get_weights())
-    picture = noise(1, 9, 9, 3)
-    expected = keras.ops.softmax(full(picture))
-    np.testing.assert_allclose(run(tmp_path / "a.onnx", picture)[0], expected, atol=1e-5)
+    array = noise(1, 9, 9, 3)
+    expected = keras.ops.softmax(full(array))
+    np.testing.assert_allclose(run(tmp_path / "a.onnx", array)[0], expected, atol=1e-5)
     assert b"BFLOAT16" not in onnx.printer.to_text(onnx.load(tmp_path / "a.onnx")).upper().encode()
 
 
@@ -463,11 +463,11 @@ def test_sizes_that_strides_divide_do_not_hide_that_logits_are_resized(tmp_path,
     if "precision" in settings:
         settings = {**settings, "calibration": noise(2, 64, 64, 3), "min_equal_classes": 0.0}
     to_onnx(segmenter, tmp_path / "a.onnx", **settings)
-    picture = noise(1, 67, 93, 3)
-    probabilities, classes = run(tmp_path / "a.onnx", picture)
+    array = noise(1, 67, 93, 3)
+    probabilities, classes = run(tmp_path / "a.onnx", array)
     assert probabilities.shape == (1, 67, 93, 4) and classes.shape == (1, 67, 93)
     atol = 0.1 if "precision" in settings else 1e-4
-    np.testing.assert_allclose(probabilities, upsampled_probabilities(segmenter, picture), atol=atol)
+    np.testing.assert_allclose(probabilities, upsampled_probabilities(segmenter, array), atol=atol)
 
 
 @pytest.mark.parametrize("precision", ["float16", "int8"])

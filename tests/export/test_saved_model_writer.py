@@ -70,9 +70,9 @@ def test_uint8_gives_the_same_and_a_fixed_size_stays_fixed(tiny_segmenter, tmp_p
     segmenter = tiny_segmenter()
     report = to_saved_model(segmenter, tmp_path / "saved", input="uint8", size=(17, 23))
     assert report.sizes == ((17, 23),)
-    picture = noise(3, 17, 23, 3)
-    found = run(tmp_path / "saved", picture.astype("uint8"))[0]
-    np.testing.assert_allclose(found, tf.nn.softmax(upsampled(segmenter, picture)), atol=1e-4)
+    array = noise(3, 17, 23, 3)
+    found = run(tmp_path / "saved", array.astype("uint8"))[0]
+    np.testing.assert_allclose(found, tf.nn.softmax(upsampled(segmenter, array)), atol=1e-4)
     serve = tf.saved_model.load(str(tmp_path / "saved")).signatures["serving_default"]
     image = serve.structured_input_signature[1]["image"]
     assert (image.dtype, image.shape.as_list()) == (tf.uint8, [None, 17, 23, 3])

@@ -17,7 +17,7 @@ def opened(path, **arguments):
     return Session(write_segmenter(path, **arguments), ["cpu"], None)
 
 
-def pictures(*shape, seed=0):
+def made_images(*shape, seed=0):
     return np.random.default_rng(seed).integers(0, 256, shape, dtype="uint8")
 
 
@@ -58,14 +58,14 @@ def test_channels_must_be_those_of_the_graph(tmp_path):
 
 def test_a_fixed_batch_is_filled_up(tmp_path):
     free, fixed = opened(tmp_path / "free.onnx"), opened(tmp_path / "b.onnx", size=(4, "height", "width"))
-    batch = pictures(6, 20, 30, 3)
+    batch = made_images(6, 20, 30, 3)
     np.testing.assert_allclose(fixed.run("probabilities", batch), free.run("probabilities", batch), atol=1e-6)
     assert fixed.run("classes", batch[:1]).shape == (1, 20, 30)
 
 
 def test_a_batch_is_run_in_parts_that_fit_the_memory(tmp_path, monkeypatch):
     found = opened(tmp_path / "a.onnx")
-    batch = pictures(5, 20, 30, 3)
+    batch = made_images(5, 20, 30, 3)
     at_once = found.run("probabilities", batch)
     monkeypatch.setattr(session, "LARGEST_WHOLE", 2 * 20 * 30)
     sizes = []
@@ -78,7 +78,7 @@ def test_a_batch_is_run_in_parts_that_fit_the_memory(tmp_path, monkeypatch):
 @pytest.mark.parametrize("dtype", ["float32", "uint8"])
 def test_outputs_stay_on_the_device_unless_asked_for(tmp_path, monkeypatch, dtype):
     found = opened(tmp_path / "a.onnx", dtype=dtype)
-    batch = pictures(2, 24, 36, 3)
+    batch = made_images(2, 24, 36, 3)
     expected = {name: found.run(name, batch) for name in found.outputs}
     monkeypatch.setitem(session.BOUND_TO, CPU, "cpu")
     bound, fetched = [], []
@@ -109,7 +109,7 @@ def test_what_cannot_be_run_is_one_sentence(tmp_path, monkeypatch):
     with pytest.raises(
         RuntimeError, match=r"cannot run a\.onnx on 1 x 8 x 9 pixels with CPU.* bad allocation$"
     ):
-        found.run("classes", pictures(1, 8, 9, 3))
+        found.run("classes", made_images(1, 8, 9, 3))
 
 
 @pytest.mark.parametrize("bound", [False, True])
@@ -117,7 +117,7 @@ def test_several_threads_may_share_one_segmenter(tmp_path, monkeypatch, bound):
     if bound:
         monkeypatch.setitem(session.BOUND_TO, CPU, "cpu")
     segmenter = OnnxSegmenter(write_segmenter(tmp_path / "a.onnx"), window=128)
-    images = [pictures(40 + 17 * n, 150 - 9 * n, 3, seed=n) for n in range(8)]
+    images = [made_images(40 + 17 * n, 150 - 9 * n, 3, seed=n) for n in range(8)]
     alone = [segmenter(image) for image in images]
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         together = list(pool.map(segmenter, images * 5))

@@ -11,41 +11,41 @@ PALETTE = [[0, 0, 0], [200, 100, 0], [0, 0, 250]]
 
 def test_blends_annotated_pixels_only():
     image = np.full((2, 2, 3), 100, np.uint8)
-    picture = overlay(image, np.array([[1, 255], [2, 0]], np.uint8), PALETTE, alpha=0.25)
-    assert picture.tolist() == [[[125, 100, 75], [100, 100, 100]], [[75, 75, 138], [75, 75, 75]]]
+    painted = overlay(image, np.array([[1, 255], [2, 0]], np.uint8), PALETTE, alpha=0.25)
+    assert painted.tolist() == [[[125, 100, 75], [100, 100, 100]], [[75, 75, 138], [75, 75, 75]]]
     assert (image == 100).all()
 
 
 def test_outside_is_darkened_and_hatched():
-    picture = overlay(np.full((16, 16), 200, np.uint8), np.full((16, 16), 254))[..., 0]
-    assert picture[0, 0] == picture[3, 5] == 110
-    assert picture[0, 1] == 60
-    assert (picture == 110).mean() == pytest.approx(1 / 8)
+    painted = overlay(np.full((16, 16), 200, np.uint8), np.full((16, 16), 254))[..., 0]
+    assert painted[0, 0] == painted[3, 5] == 110
+    assert painted[0, 1] == 60
+    assert (painted == 110).mean() == pytest.approx(1 / 8)
 
 
 def test_sixteen_bit_picture_and_labels_with_a_channel():
-    picture = overlay(np.full((2, 2, 1), 65535, np.uint16), np.full((2, 2, 1), 255), value_range=(0, 65535))
-    assert (picture == 255).all() and picture.shape == (2, 2, 3)
+    painted = overlay(np.full((2, 2, 1), 65535, np.uint16), np.full((2, 2, 1), 255), value_range=(0, 65535))
+    assert (painted == 255).all() and painted.shape == (2, 2, 3)
 
 
 def test_enlarged_click_is_round_and_rimmed():
     labels = np.full((9, 9), 255)
     labels[4, 4] = 1
-    picture = overlay(np.full((9, 9), 40, np.uint8), labels, PALETTE, alpha=1.0, enlarge=2)
-    painted = (picture == PALETTE[1]).all(-1)
+    painted = overlay(np.full((9, 9), 40, np.uint8), labels, PALETTE, alpha=1.0, enlarge=2)
+    painted = (painted == PALETTE[1]).all(-1)
     rows, columns = np.indices((9, 9)) - 4
     octagon = (np.maximum(abs(rows), abs(columns)) <= 2) & (abs(rows) + abs(columns) <= 3)
     np.testing.assert_array_equal(painted, octagon)
-    assert picture[4, 7].tolist() == [10, 10, 10]
-    assert picture[0, 0].tolist() == [40, 40, 40]
+    assert painted[4, 7].tolist() == [10, 10, 10]
+    assert painted[0, 0].tolist() == [40, 40, 40]
 
 
 def test_enlarging_stops_at_other_classes_the_outside_and_the_border():
     labels = np.array([[1, 255, 255, 2, 254, 255]])
-    picture = overlay(np.zeros((1, 6), np.uint8), labels, PALETTE, alpha=1.0, enlarge=5)
-    assert picture[0, :2].tolist() == [PALETTE[1]] * 2
-    assert picture[0, 2:4].tolist() == [PALETTE[2]] * 2
-    assert picture[0, 5].tolist() == [0, 0, 0]
+    painted = overlay(np.zeros((1, 6), np.uint8), labels, PALETTE, alpha=1.0, enlarge=5)
+    assert painted[0, :2].tolist() == [PALETTE[1]] * 2
+    assert painted[0, 2:4].tolist() == [PALETTE[2]] * 2
+    assert painted[0, 5].tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -74,10 +74,10 @@ MASK = np.array([[0, 1, 2], [2, 1, 0], [1, 1, 1]])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_colours_are_mixed_with_the_picture(monkeypatch, band, channels):
     monkeypatch.setattr(sys.modules["keras_wsseg.imaging.overlay"], "_BAND", band)
-    picture = np.random.default_rng(0).uniform(-1, 1, (3, 3, channels))
-    painted = overlay(picture, MASK, COLOURS, 0.25, (-1, 1))
+    painted = np.random.default_rng(0).uniform(-1, 1, (3, 3, channels))
+    painted = overlay(painted, MASK, COLOURS, 0.25, (-1, 1))
     assert painted.dtype == np.uint8 and painted.shape == (3, 3, 3)
-    np.testing.assert_allclose(painted, 0.75 * (picture + 1) * 127.5 + 0.25 * COLOURS[MASK], atol=0.51)
+    np.testing.assert_allclose(painted, 0.75 * (painted + 1) * 127.5 + 0.25 * COLOURS[MASK], atol=0.51)
 
 
 def test_a_palette_of_all_bytes_paints_what_is_else_reserved():

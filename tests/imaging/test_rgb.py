@@ -6,19 +6,19 @@ from keras_wsseg.imaging import rgb_picture
 
 def test_eight_bit_colour_stays_and_is_a_copy():
     image = np.random.default_rng(0).integers(0, 256, (3, 4, 3), dtype=np.uint8)
-    picture = rgb_picture(image)
-    np.testing.assert_array_equal(picture, image)
-    picture[:] = 0
+    painted = rgb_picture(image)
+    np.testing.assert_array_equal(painted, image)
+    painted[:] = 0
     assert image.any()
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (2, 3, 1)])
 def test_sixteen_bit_grey(shape):
     image = np.array([0, 65535, 32768, 257, 0, 0], np.uint16).reshape(shape)
-    picture = rgb_picture(image, value_range=(0, 65535))
-    assert picture.shape == (2, 3, 3) and picture.dtype == np.uint8
-    assert picture[..., 0].ravel().tolist() == [0, 255, 128, 1, 0, 0]
-    assert (picture == picture[..., :1]).all()
+    painted = rgb_picture(image, value_range=(0, 65535))
+    assert painted.shape == (2, 3, 3) and painted.dtype == np.uint8
+    assert painted[..., 0].ravel().tolist() == [0, 255, 128, 1, 0, 0]
+    assert (painted == painted[..., :1]).all()
 
 
 def test_floats_in_a_signed_range():

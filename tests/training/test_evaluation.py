@@ -80,10 +80,10 @@ def test_class_map_brings_logits_to_the_picture():
     image = keras.Input((None, None, 1))
     bright = keras.layers.AveragePooling2D(2)(image)
     logits = keras.layers.Concatenate()([keras.layers.Rescaling(-1.0, 255.0)(bright), bright])
-    picture = np.zeros((4, 6, 1), np.uint8)
-    picture[:, 3:] = 255
+    array = np.zeros((4, 6, 1), np.uint8)
+    array[:, 3:] = 255
     expected = np.tile([0, 0, 0, 1, 1, 1], (4, 1))
-    found = class_map(keras.Model(image, logits), picture)
+    found = class_map(keras.Model(image, logits), array)
     assert found.shape == (4, 6)
     # The border lies inside a cell of the coarse logits; away from it the classes are certain.
     np.testing.assert_array_equal(found[:, [0, 1, 4, 5]], expected[:, [0, 1, 4, 5]])
