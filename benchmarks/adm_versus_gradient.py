@@ -1,10 +1,10 @@
-"""Which minimises the dense CRF energy: gradient descent on it, or ADM (figure 3 of Tang et al. 2018).
+"""Which minimizes the dense CRF energy: gradient descent on it, or ADM (figure 3 of Tang et al. 2018).
 
     python benchmarks/adm_versus_gradient.py DATA --out adm.png
 
 DATA is a data folder with scribbles/ and train.txt. A small U-Net learns the scribbles by cross entropy
 alone; from those weights it goes on with the dense CRF loss added, and again with the ADM loss added, on the
-same batches for as many steps. After every few steps the dense CRF energy of the same training pictures is
+same batches for as many steps. After every few steps the dense CRF energy of the same training images is
 computed for both. Prints the energies and draws them; needs matplotlib (extra `benchmarks`).
 """
 
@@ -19,13 +19,13 @@ from keras_wsseg.data import SegmentationFolder
 
 
 class EnergyLog(keras.callbacks.Callback):
-    """Dense CRF energy of some pictures, every few steps."""
+    """Dense CRF energy of some images, every few steps."""
 
-    def __init__(self, segmenter, pictures, labels, energy, value_range, every):
+    def __init__(self, segmenter, images, labels, energy, value_range, every):
         super().__init__()
         low, high = value_range
-        self.segmenter, self.pictures, self.energy, self.every = segmenter, pictures, energy, every
-        self.packed = targets.pack(labels, (pictures - low) / (high - low))
+        self.segmenter, self.images, self.energy, self.every = segmenter, images, energy, every
+        self.packed = targets.pack(labels, (images - low) / (high - low))
         self.steps, self.values = [], []
 
     def on_train_begin(self, logs=None):
@@ -38,7 +38,7 @@ class EnergyLog(keras.callbacks.Callback):
     def record(self, step):
         """Appends the energy of now."""
         self.steps.append(step)
-        logits = self.segmenter.predict_on_batch(self.pictures)
+        logits = self.segmenter.predict_on_batch(self.images)
         self.values.append(float(self.energy(self.packed, logits)))
 
 
@@ -82,12 +82,12 @@ def main():
         "ADM, strength 2": losses.ADMLoss(weight=1.0, strength=2.0, **widths),
         "ADM, strength 5": losses.ADMLoss(weight=1.0, strength=5.0, **widths),
     }
-    pictures, labels = next(iter(batches(99)))
+    images, labels = next(iter(batches(99)))
     curves = {}
     for name, loss in ways.items():
         segmenter.set_weights(start)
         every = max(1, arguments.steps // 10)
-        log = EnergyLog(segmenter, np.array(pictures), np.array(labels), energy, data.value_range, every)
+        log = EnergyLog(segmenter, np.array(images), np.array(labels), energy, data.value_range, every)
         fit(losses.PartialCrossEntropy() + loss, 1, [log])
         curves[name] = (log.steps, log.values)
         print(f"{name}: dense CRF energy {log.values[0]:.4f} -> {log.values[-1]:.4f}", flush=True)
@@ -95,7 +95,7 @@ def main():
 
 
 def draw(curves, path):
-    """Writes the curves as a picture."""
+    """Writes the curves as an image."""
     import matplotlib
 
     matplotlib.use("Agg")

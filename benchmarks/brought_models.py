@@ -10,7 +10,7 @@ which are independent of each other once the first has passed:
     trains       two steps; every loss is finite and the weights have moved
     loss         the cross entropy is that of the model's probabilities, counted in NumPy
     loaded       saved and loaded as `.keras`, it predicts the same
-    other size   evaluated on pictures of another size
+    other size   evaluated on images of another size
     ONNX, SavedModel, LiteRT
                  written with the library's own comparison, and read back: the probabilities are the model's
 
@@ -47,13 +47,13 @@ class Row:
 
     Args:
         build: function without arguments that builds it.
-        size: `(height, width)` of the pictures that it is trained on.
+        size: `(height, width)` of the images that it is trained on.
         other: of those on which it is evaluated afterwards, loaded and exported.
         fixed: whether its input says `size`, so that it is loaded and exported for that alone.
         last: what it gives: "logits", or "softmax" or "sigmoid" probabilities.
         classes: how many it tells apart; of two it gives one channel.
-        value_range: of the pictures.
-        depth: whether it takes a dict of picture and depth.
+        value_range: of the images.
+        depth: whether it takes a dict of image and depth.
         policy: name of the dtype policy under which it is built and trained.
     """
 
@@ -68,7 +68,7 @@ class Row:
     policy: str = "float32"
 
 
-def picture_input(size=(None, None)):
+def image_input(size=(None, None)):
     return keras.Input((*size, 3), name="image")
 
 
@@ -99,7 +99,7 @@ def head(x, last="logits", classes=CLASSES):
 
 def xception_unet():
     """keras.io, "Image segmentation with a U-Net-like architecture"."""
-    image = picture_input()
+    image = image_input()
     x = layers.Conv2D(8, 3, strides=2, padding="same")(scaled(image))
     x = layers.Activation("relu")(layers.BatchNormalization()(x))
     previous = x
@@ -121,13 +121,13 @@ def xception_unet():
 
 
 def pix2pix_unet():
-    """TensorFlow's tutorial "Image segmentation": transposed convolutions, pictures in [0, 1]."""
+    """TensorFlow's tutorial "Image segmentation": transposed convolutions, images in [0, 1]."""
     base = keras.applications.MobileNetV2(
         input_shape=(64, 64, 3), include_top=False, weights=None, alpha=0.35
     )
     names = ("block_1_expand_relu", "block_3_expand_relu", "block_6_expand_relu", "block_13_expand_relu")
     down = keras.Model(base.input, [base.get_layer(name).output for name in (*names, "block_16_project")])
-    image = picture_input((64, 64))
+    image = image_input((64, 64))
     *skips, x = down(image)
     for filters, skip in zip((24, 16, 12, 8), reversed(skips), strict=True):
         up = [layers.Conv2DTranspose(filters, 3, strides=2, padding="same", use_bias=False)]
@@ -138,7 +138,7 @@ def pix2pix_unet():
 
 def keras_io_deeplab():
     """keras.io, "Multiclass semantic segmentation using DeepLabV3+", on a small encoder."""
-    image = picture_input((64, 64))
+    image = image_input((64, 64))
     features = pyramid(scaled(image), (8, 8, 12, 16, 16))
     x = features[-1]
     pooled = layers.AveragePooling2D(x.shape[1:3])(x)
@@ -154,7 +154,7 @@ def keras_io_deeplab():
 
 def sm_unet():
     """segmentation_models' Unet with its default activation."""
-    image = picture_input()
+    image = image_input()
     *skips, x = pyramid(scaled(image))
     for skip in reversed(skips):
         x = layers.Concatenate()([layers.UpSampling2D(2)(x), skip])
@@ -164,7 +164,7 @@ def sm_unet():
 
 def sm_fpn(activation="softmax"):
     """segmentation_models' FPN, whose last step is bilinear."""
-    image = picture_input()
+    image = image_input()
     features = pyramid(scaled(image), (8, 8, 12, 16))
     x, levels = None, []
     for feature in reversed(features[1:]):
@@ -180,7 +180,7 @@ def sm_fpn(activation="softmax"):
 
 def sm_linknet():
     """segmentation_models' Linknet with transposed convolutions."""
-    image = picture_input()
+    image = image_input()
     *skips, x = pyramid(scaled(image))
     for skip in reversed(skips):
         x = conv_bn(x, 4, 1)
@@ -192,7 +192,7 @@ def sm_linknet():
 
 def sm_pspnet():
     """segmentation_models' PSPNet, whose pyramid wants one size."""
-    image = picture_input((48, 48))
+    image = image_input((48, 48))
     x = pyramid(scaled(image), (8, 8, 12, 16))[-1]
     levels = [x]
     for bins in (1, 2, 3, 6):
@@ -204,7 +204,7 @@ def sm_pspnet():
 
 
 def small_unet(last="logits", classes=CLASSES, start=scaled, size=(None, None)):
-    image = picture_input(size)
+    image = image_input(size)
     *skips, x = pyramid(start(image))
     for skip in reversed(skips):
         x = conv_bn(layers.Concatenate()([layers.Conv2DTranspose(8, 2, strides=2)(x), skip]), 8)
@@ -219,7 +219,7 @@ def normalization_unet():
 
 def attention_unet():
     """Oktay et al. 2018: gates on the skips."""
-    image = picture_input()
+    image = image_input()
     *skips, x = pyramid(scaled(image))
     for skip in reversed(skips):
         gate = layers.Add()([layers.Conv2D(8, 1, strides=2)(skip), layers.Conv2D(8, 1)(x)])
@@ -269,7 +269,7 @@ class SelfAttention(layers.Layer):
 
 
 def transformer_bottleneck():
-    image = picture_input()
+    image = image_input()
     *skips, x = pyramid(scaled(image))
     x = SelfAttention(16)(x)
     for skip in reversed(skips):
@@ -279,7 +279,7 @@ def transformer_bottleneck():
 
 def segformer():
     """keras-hub's SegFormer in small: logits at a quarter."""
-    image = picture_input()
+    image = image_input()
     x = scaled(image)
     stages = []
     for dim, size, stride, reduction in ((8, 7, 4, 4), (16, 3, 2, 2)):
@@ -301,7 +301,7 @@ class LayerScale(layers.Layer):
 
 
 def convnext():
-    image = picture_input()
+    image = image_input()
     x = layers.LayerNormalization()(layers.Conv2D(12, 4, strides=4, padding="same")(scaled(image)))
     for _ in range(2):
         y = layers.LayerNormalization()(layers.Conv2D(12, 7, padding="same", groups=12)(x))
@@ -311,7 +311,7 @@ def convnext():
 
 
 def resnext():
-    image = picture_input()
+    image = image_input()
     x = conv_bn(scaled(image), 16, strides=2)
     for _ in range(2):
         y = conv_bn(conv_bn(x, 16, 1), 16, groups=4)
@@ -323,7 +323,7 @@ def resnext():
 
 def fcn8():
     """Long et al. 2015: transposed convolutions and a cropped skip."""
-    image = picture_input()
+    image = image_input()
     x = layers.ZeroPadding2D(2)(scaled(image))
     features = pyramid(x, (8, 12, 16))
     x = layers.Conv2DTranspose(CLASSES, 4, strides=2, padding="same")(layers.Conv2D(CLASSES, 1)(features[2]))
@@ -338,18 +338,18 @@ def submodels():
     )
     x = inner = keras.Input((None, None, 8))
     decoder = keras.Model(inner, layers.Conv2DTranspose(8, 2, strides=2, activation="elu")(x), name="decoder")
-    image = picture_input()
+    image = image_input()
     return keras.Model(image, head(decoder(encoder(scaled(image)))))
 
 
 def with_depth():
-    image, depth = picture_input(), keras.Input((None, None, 1), name="depth")
+    image, depth = image_input(), keras.Input((None, None, 1), name="depth")
     x = layers.Concatenate()([scaled(image), depth])
     return keras.Model({"image": image, "depth": depth}, head(conv_bn(x, 8)))
 
 
 def odd_strides():
-    image = picture_input()
+    image = image_input()
     x = layers.Conv2D(8, 5, strides=3, activation="relu")(scaled(image))
     x = layers.Conv2D(8, (3, 5), strides=(2, 3), padding="same", activation="relu")(x)
     return keras.Model(image, head(x))
@@ -377,7 +377,7 @@ def subclassed():
 def sequential():
     return keras.Sequential(
         [
-            picture_input(),
+            image_input(),
             layers.Rescaling(1 / 255),
             layers.Conv2D(8, 3, padding="same", activation="relu"),
             layers.Conv2D(8, 3, padding="same", dilation_rate=2, activation="silu"),
@@ -393,7 +393,7 @@ def channels_first():
 
 
 def noisy():
-    image = picture_input()
+    image = image_input()
     x = layers.RandomContrast(0.1, value_range=(0, 255))(image)
     x = layers.GaussianNoise(0.1)(scaled(x))
     x = layers.SpectralNormalization(layers.Conv2D(8, 3, padding="same"))(x)
@@ -403,13 +403,13 @@ def noisy():
 
 
 def resized_inside():
-    image = picture_input()
+    image = image_input()
     x = layers.Resizing(32, 48)(scaled(image))
     return keras.Model(image, head(conv_bn(layers.Resizing(16, 24, interpolation="nearest")(x), 8)))
 
 
 def pixel_shuffle():
-    image = picture_input()
+    image = image_input()
     x = conv_bn(scaled(image), 8, strides=2)
     x = layers.Conv2D(4 * CLASSES, 3, padding="same")(x)
     shape = (None, None, CLASSES)
@@ -418,7 +418,7 @@ def pixel_shuffle():
 
 def patches():
     """keras.io's vision transformer as a segmenter: patches of one size with learned positions."""
-    image = picture_input((32, 32))
+    image = image_input((32, 32))
     x = layers.Conv2D(16, 4, strides=4)(scaled(image))
     x = layers.Reshape((64, 16))(x)
     x = x + layers.Embedding(64, 16)(ops.arange(64))
@@ -431,14 +431,14 @@ def patches():
 
 def flattened():
     """Older tutorials reshape to (pixels, classes)."""
-    image = picture_input((32, 32))
+    image = image_input((32, 32))
     x = head(conv_bn(scaled(image), 8))
     return keras.Model(image, layers.Reshape((32 * 32, CLASSES))(x))
 
 
 def deep_supervision():
     """U-Net++ and its like give one prediction for each level."""
-    image = picture_input()
+    image = image_input()
     low, high = pyramid(scaled(image), (8, 12))
     return keras.Model(image, [head(low), layers.Conv2D(CLASSES, 1)(high)])
 
@@ -470,7 +470,7 @@ ROWS = {
     "ResNeXt blocks with squeeze and excitation": Row(resnext),
     "FCN-8s, transposed convolutions": Row(fcn8),
     "Models inside a model": Row(submodels),
-    "Dict of picture and depth": Row(with_depth, depth=True),
+    "Dict of image and depth": Row(with_depth, depth=True),
     "Strides that divide no side": Row(odd_strides, other=(37, 53)),
     "mixed_float16": Row(small_unet, policy="mixed_float16"),
     "Subclassed keras.Model": Row(subclassed),
@@ -523,8 +523,8 @@ class Trial:
             self.folder.cleanup()
         return found
 
-    def pictures(self, size, count=2):
-        """Colours that change smoothly, with noise, and the depth where it is wanted."""
+    def images(self, size, count=2):
+        """Colors that change smoothly, with noise, and the depth where it is wanted."""
         generator = np.random.default_rng(0)
         shape = (count, 3, *size) if self.row.build is channels_first else (count, *size, 3)
         low, high = self.row.value_range
@@ -549,7 +549,7 @@ class Trial:
         model = WeaklySupervisedModel(self.segmenter, value_range=self.row.value_range)
         model.compile(keras.optimizers.SGD(1e-2), loss=PartialCrossEntropy() + GatedCRFLoss(radius=2))
         before = [ops.convert_to_numpy(weight) for weight in self.segmenter.trainable_weights]
-        x, y = self.pictures(self.row.size, 4), self.labels(self.row.size, 4)
+        x, y = self.images(self.row.size, 4), self.labels(self.row.size, 4)
         history = model.fit(x, y, batch_size=2, verbose=0).history
         if not np.isfinite([value for values in history.values() for value in values]).all():
             raise Wrong(f"losses {history}")
@@ -560,16 +560,16 @@ class Trial:
 
     def evaluate(self, size):
         found = self.model.evaluate(
-            self.pictures(size), self.labels(size), batch_size=2, return_dict=True, verbose=0
+            self.images(size), self.labels(size), batch_size=2, return_dict=True, verbose=0
         )
         if not np.isfinite(list(found.values())).all():
             raise Wrong(f"losses {found}")
         return found
 
-    def probabilities(self, pictures):
-        """What the model means, at the size of the picture."""
-        found = self.segmenter(pictures, training=False)
-        size = (pictures["image"] if self.row.depth else pictures).shape[1:3]
+    def probabilities(self, images):
+        """What the model means, at the size of the image."""
+        found = self.segmenter(images, training=False)
+        size = (images["image"] if self.row.depth else images).shape[1:3]
         found = tf.image.resize(tf.cast(found, "float32"), size)
         if self.row.last == "logits" and found.shape[-1] > 1:
             return tf.nn.softmax(found).numpy()
@@ -581,7 +581,7 @@ class Trial:
     def compare_loss(self):
         size = self.row.size
         found = self.evaluate(size)["partial_cross_entropy"]
-        labels, meant = self.labels(size), self.probabilities(self.pictures(size))
+        labels, meant = self.labels(size), self.probabilities(self.images(size))
         known = labels != 255
         expected = -np.log(np.take_along_axis(meant[known], labels[known][:, None], -1)).mean()
         if abs(found - expected) > (1e-2 if self.row.policy != "float32" else 1e-3) * expected:
@@ -591,10 +591,8 @@ class Trial:
         path = pathlib.Path(self.folder.name) / "model.keras"
         self.model.save(path)
         loaded = keras.saving.load_model(path, safe_mode=False)
-        pictures = self.pictures(self.compared)
-        here, there = (
-            ops.convert_to_numpy(model(pictures, training=False)) for model in (self.model, loaded)
-        )
+        images = self.images(self.compared)
+        here, there = (ops.convert_to_numpy(model(images, training=False)) for model in (self.model, loaded))
         if np.abs(here - there).max() > 1e-5:
             raise Wrong(f"a difference of {np.abs(here - there).max():.2g}")
 
@@ -604,7 +602,7 @@ class Trial:
         return path
 
     def _compare(self, found):
-        expected = self.probabilities(self.pictures(self.compared))
+        expected = self.probabilities(self.images(self.compared))
         difference = np.abs(found - expected).max()
         # Half precision belongs to the training; a file computes in float32.
         if difference > (1e-2 if self.row.policy != "float32" else 1e-4):
@@ -612,20 +610,20 @@ class Trial:
 
     def to_onnx(self):
         path = self._write(export.to_onnx, "model.onnx")
-        self._compare(export.OnnxSegmenter(path).probabilities(self.pictures(self.compared)))
+        self._compare(export.OnnxSegmenter(path).probabilities(self.images(self.compared)))
 
     def to_saved_model(self):
         path = self._write(export.to_saved_model, "model")
         run = tf.saved_model.load(str(path)).signatures["serving_default"]
-        self._compare(run(image=tf.constant(self.pictures(self.compared)))["probabilities"].numpy())
+        self._compare(run(image=tf.constant(self.images(self.compared)))["probabilities"].numpy())
 
     def to_litert(self):
         from ai_edge_litert.interpreter import Interpreter
 
         path = self._write(export.to_litert, "model.tflite", size=self.compared)
-        pictures = self.pictures(self.compared)
+        images = self.images(self.compared)
         runner = Interpreter(str(path)).get_signature_runner("serving_default")
-        self._compare(runner(image=pictures)["probabilities"])
+        self._compare(runner(image=images)["probabilities"])
 
 
 def _said(step):

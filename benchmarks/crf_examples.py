@@ -25,18 +25,18 @@ SETTINGS = {
 
 
 def read(folder, name):
-    """Picture, unary probabilities and the stored classes."""
-    picture = np.array(Image.open(folder / f"im{name[0]}.png"))
+    """Image, unary probabilities and the stored classes."""
+    image = np.array(Image.open(folder / f"im{name[0]}.png"))
     drawn, stored = (
         np.array(Image.open(folder / f"{kind}{name}.png").convert("RGB")) for kind in ("anno", "out")
     )
-    colours = [colour for colour in np.unique(drawn.reshape(-1, 3), axis=0) if colour.any()]
+    colors = [color for color in np.unique(drawn.reshape(-1, 3), axis=0) if color.any()]
     is_drawn, is_stored = (
-        np.stack([(labels == colour).all(-1) for colour in colours], -1) for labels in (drawn, stored)
+        np.stack([(labels == color).all(-1) for color in colors], -1) for labels in (drawn, stored)
     )
-    certain = np.where(is_drawn, 0.7, 0.3 / (len(colours) - 1))
-    unary = np.where(is_drawn.any(-1, keepdims=True), certain, 1 / len(colours))
-    return picture, unary, is_stored.argmax(-1)
+    certain = np.where(is_drawn, 0.7, 0.3 / (len(colors) - 1))
+    unary = np.where(is_drawn.any(-1, keepdims=True), certain, 1 / len(colors))
+    return image, unary, is_stored.argmax(-1)
 
 
 def main():
@@ -45,7 +45,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("folder", type=pathlib.Path)
     folder = parser.parse_args().folder
-    print("| pixels that agree |", " | ".join(f"picture {name}" for name in EXAMPLES), "| time each |")
+    print("| pixels that agree |", " | ".join(f"image {name}" for name in EXAMPLES), "| time each |")
     print("|---" * (len(EXAMPLES) + 2) + "|")
     examples = [read(folder, name) for name in EXAMPLES]
     shares = [f"{np.mean(unary.argmax(-1) == stored):.2%}" for _, unary, stored in examples]
@@ -53,9 +53,9 @@ def main():
     for title, settings in SETTINGS.items():
         layer = MeanFieldCRF(from_logits=False, **settings)
         shares, seconds = [], []
-        for picture, unary, stored in examples:
+        for image, unary, stored in examples:
             start = time.perf_counter()
-            refined = np.array(layer([unary[None], picture[None]]))[0]
+            refined = np.array(layer([unary[None], image[None]]))[0]
             seconds.append(time.perf_counter() - start)
             shares.append(f"{np.mean(refined.argmax(-1) == stored):.2%}")
         print(f"| {title} |", " | ".join(shares), f"| {sorted(seconds)[1]:.1f} s |", flush=True)

@@ -1,16 +1,16 @@
 """The fully connected filter, three ways: error against the exact sum on photographs, and time.
 
     python benchmarks/dense_filter.py FOLDER            both tables of the README
-    python benchmarks/dense_filter.py FOLDER --quick    errors on the first picture, times at the first size
-    python benchmarks/dense_filter.py --blocks          gradients on pictures that landmarks do not do justice
+    python benchmarks/dense_filter.py FOLDER --quick    errors on the first image, times at the first size
+    python benchmarks/dense_filter.py --blocks          gradients on images that landmarks do not do justice
 
 FOLDER holds photographs; the first four in order of their names are taken, brought to 128 x 128, with the
-public widths, 15 of 255 in colour and 100 pixels at 512. An error is the norm of the difference from the
+public widths, 15 of 255 in color and 100 pixels at 512. An error is the norm of the difference from the
 exact sums over the norm of these; the bias that of the total. Times are those of the dense CRF energy with
 its gradient, building landmarks or lattice included, on the same photographs brought to each size and 21
 classes: the median of graph or XLA, whichever is faster for the method, each method in turn.
 
-The pictures of `--blocks` are 256 x 256, of 8 x 8 blocks in 1024 random colours with noise of 0.02, sigmas
+The images of `--blocks` are 256 x 256, of 8 x 8 blocks in 1024 random colors with noise of 0.02, sigmas
 15 / 255 and 50 px, 512 landmarks; the error is that of the dense CRF's gradient at 500 random pixels.
 """
 
@@ -36,7 +36,7 @@ EXACT_LIMIT = 128
 
 
 def features_of(folder, count, size):
-    """Positions and colours over their widths, `(count, size * size, 5)`."""
+    """Positions and colors over their widths, `(count, size * size, 5)`."""
     suffixes = (".jpg", ".jpeg", ".png")
     paths = [path for path in sorted(pathlib.Path(folder).iterdir()) if path.suffix.lower() in suffixes]
     if len(paths) < count:
@@ -44,8 +44,8 @@ def features_of(folder, count, size):
     grid = np.stack(np.meshgrid(np.arange(size), np.arange(size), indexing="ij"), axis=-1)
     found = []
     for path in paths[:count]:
-        picture = Image.open(path).convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
-        found.append(np.concatenate([grid / (100 * size / 512), np.asarray(picture) / 15.0], axis=-1))
+        image = Image.open(path).convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
+        found.append(np.concatenate([grid / (100 * size / 512), np.asarray(image) / 15.0], axis=-1))
     return np.stack(found).reshape(count, size * size, 5).astype("float32")
 
 
@@ -58,10 +58,10 @@ def block_errors():
     print("|---" * (1 + len(methods)) + "|")
     for seed in range(3):
         rng = np.random.default_rng(seed)
-        colours = np.kron(rng.random((32, 32, 3)), np.ones((8, 8, 1)))
-        colours = np.clip(colours + 0.02 * rng.normal(size=colours.shape), 0, 1)
+        colors = np.kron(rng.random((32, 32, 3)), np.ones((8, 8, 1)))
+        colors = np.clip(colors + 0.02 * rng.normal(size=colors.shape), 0, 1)
         grid = np.stack(np.meshgrid(np.arange(size), np.arange(size), indexing="ij"), axis=-1)
-        features = np.concatenate([grid / 50, colours * 255 / 15], axis=-1).reshape(1, -1, 5)
+        features = np.concatenate([grid / 50, colors * 255 / 15], axis=-1).reshape(1, -1, 5)
         features = features.astype("float32")
         kernels = {method: dense_gaussian_kernel(features, method) for method in methods}
         chosen = rng.choice(size * size, 500, replace=False)
@@ -162,8 +162,8 @@ def main():
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("folder", nargs="?", metavar="FOLDER", help="photographs")
-    parser.add_argument("--quick", action="store_true", help="one picture, one size")
-    parser.add_argument("--blocks", action="store_true", help="errors on blocks in many colours alone")
+    parser.add_argument("--quick", action="store_true", help="one image, one size")
+    parser.add_argument("--blocks", action="store_true", help="errors on blocks in many colors alone")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:

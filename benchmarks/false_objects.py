@@ -1,9 +1,9 @@
-"""How much of pictures that do not hold the object a segmenter takes for it.
+"""How much of images that do not hold the object a segmenter takes for it.
 
-    python benchmarks/false_objects.py RUN [RUN ...] --pictures FOLDER
+    python benchmarks/false_objects.py RUN [RUN ...] --images FOLDER
 
-Each RUN is a run folder or .keras file of two classes. Prints the mean share of pixels labelled as the
-object over the pictures of FOLDER: what the stage with negative pictures is there to lower.
+Each RUN is a run folder or .keras file of two classes. Prints the mean share of pixels labeled as the
+object over the images of FOLDER: what the stage with negative images is there to lower.
 """
 
 import argparse
@@ -21,14 +21,14 @@ def main():
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("runs", nargs="+", metavar="RUN")
-    parser.add_argument("--pictures", required=True, metavar="FOLDER")
+    parser.add_argument("--images", required=True, metavar="FOLDER")
     arguments = parser.parse_args()
-    folder = pathlib.Path(arguments.pictures).resolve()
+    folder = pathlib.Path(arguments.images).resolve()
     data = SingleClassFolder(folder.parent, positives=folder.name)
     for run in arguments.runs:
         segmenter = load_model(run)
         shares = [np.mean(class_map(segmenter, data.load(index)[0]) == 1) for index in range(len(data))]
-        print(f"{np.mean(shares):6.1%} of {len(data)} pictures: {run}")
+        print(f"{np.mean(shares):6.1%} of {len(data)} images: {run}")
 
 
 if __name__ == "__main__":

@@ -4,10 +4,10 @@ python benchmarks/inference.py                           every segmenter of the 
 python benchmarks/inference.py --precisions              a U-Net by precision, with and without CRF, by size
 python benchmarks/inference.py --precisions --trained FOLDER RUN    a trained one, with its mean IoU
 
-All take the same picture in turns, and a row gives the median of each, so that a machine that is busy for a
+All take the same image in turns, and a row gives the median of each, so that a machine that is busy for a
 while is busy for all. Keras is `predict_on_batch` of segmenter and softmax, compiled as Keras does by
 default, and with XLA; ONNX Runtime runs on the CPU with its default threads and gives probabilities and
-classes. Memory is what a process of its own needs at its peak for one picture beyond what it needs for one of
+classes. Memory is what a process of its own needs at its peak for one image beyond what it needs for one of
 32 x 32 pixels.
 """
 
@@ -48,23 +48,23 @@ def segmenters():
 
 
 def settle(segmenter):
-    """Gives the normalisation statistics of pictures: an untrained one makes logits in the thousands."""
+    """Gives the normalization statistics of images: an untrained one makes logits in the thousands."""
     import keras
 
     for layer in segmenter._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.0
-    segmenter(picture_of(96, batch=4), training=True)
+    segmenter(image_of(96, batch=4), training=True)
     return segmenter
 
 
-def picture_of(size, batch=1, dtype="float32"):
-    """A smooth picture with edges, `(batch, size, size, 3)`."""
+def image_of(size, batch=1, dtype="float32"):
+    """A smooth image with edges, `(batch, size, size, 3)`."""
     import numpy as np
 
-    from keras_wsseg.export.check_pictures import made_picture
+    from keras_wsseg.export.check_images import made_image
 
-    return made_picture(np.random.default_rng(size), (batch, size, size, 3), (0, 255), dtype)
+    return made_image(np.random.default_rng(size), (batch, size, size, 3), (0, 255), dtype)
 
 
 def medians(functions, rounds):
@@ -79,7 +79,7 @@ def medians(functions, rounds):
     return {name: 1e3 * sorted(times)[len(times) // 2] for name, times in seconds.items()}
 
 
-def keras_runner(segmenter, jit_compile, picture):
+def keras_runner(segmenter, jit_compile, image):
     """Keras' compiled predict of segmenter and softmax."""
     import keras
 
@@ -90,7 +90,7 @@ def keras_runner(segmenter, jit_compile, picture):
         logits = ResizeLike()(logits, segmenter.input)
     model = keras.Model(segmenter.input, keras.ops.softmax(logits))
     model.compile(jit_compile=jit_compile)
-    return lambda: model.predict_on_batch(picture)
+    return lambda: model.predict_on_batch(image)
 
 
 def onnx_runner(path, size):
@@ -99,8 +99,8 @@ def onnx_runner(path, size):
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     dtype = "uint8" if "uint8" in session.get_inputs()[0].type else "float32"
-    picture = picture_of(size, dtype=dtype)
-    return lambda: session.run(None, {"image": picture})
+    image = image_of(size, dtype=dtype)
+    return lambda: session.run(None, {"image": image})
 
 
 def every_segmenter(rounds, xla):
@@ -116,13 +116,13 @@ def every_segmenter(rounds, xla):
             path = pathlib.Path(folder) / "segmenter.onnx"
             for size in SIZES:
                 report = to_onnx(segmenter, path, tolerance=1.0, check_sizes=[(size, size)])
-                picture = picture_of(size)
+                image = image_of(size)
                 functions = {
-                    "keras": keras_runner(segmenter, False, picture),
+                    "keras": keras_runner(segmenter, False, image),
                     "onnx": onnx_runner(path, size),
                 }
                 if xla:
-                    functions["xla"] = keras_runner(segmenter, True, picture)
+                    functions["xla"] = keras_runner(segmenter, True, image)
                 found = medians(functions, rounds)
                 fastest = min(value for key, value in found.items() if key != "onnx")
                 compiled = f"{found['xla']:.0f} ms" if xla else "–"
@@ -145,10 +145,10 @@ def every_precision(rounds, folder, run):
         from keras_wsseg.training.run_folder import load_model, segmenter_file
 
         segmenter = load_model(segmenter_file(run))
-        calibration = training_pictures(folder)
+        calibration = training_images(folder)
     else:
         segmenter = settle(segmenters()["UNet"]())
-        calibration = [picture_of(128 + 16 * number)[0] for number in range(8)]
+        calibration = [image_of(128 + 16 * number)[0] for number in range(8)]
     columns = "inside|CRF|file|256²|512²|memory at 512²|largest difference|mean|classes that change"
     print("|", columns.replace("|", " | "), "| mean IoU |")
     print("|---" * 10 + "|")
@@ -171,7 +171,7 @@ def every_precision(rounds, folder, run):
         times = {size: {} for size in SIZES}
         for size, found in times.items():
             functions = {key: onnx_runner(path, size) for key, path in files.items()}
-            functions["Keras"] = keras_runner(segmenter, False, picture_of(size))
+            functions["Keras"] = keras_runner(segmenter, False, image_of(size))
             found.update(medians(functions, rounds))
         row = " | ".join(f"{found['Keras']:.0f} ms" for found in times.values())
         print(f"| Keras predict | – | – | {row} | – | – | – | – | – |")
@@ -187,8 +187,8 @@ def every_precision(rounds, folder, run):
             )
 
 
-def training_pictures(folder):
-    """Every seventh picture of the training list."""
+def training_images(folder):
+    """Every seventh image of the training list."""
     folder = pathlib.Path(folder)
     names = (folder / "train.txt").read_text().split()[::7]
     return [next((folder / "images").glob(f"{name}.*")) for name in names]
@@ -213,7 +213,7 @@ def mean_iou(segmenter, folder):
 
 
 def memory(path, size):
-    """Peak megabytes that a process needs for a picture beyond those for a tiny one."""
+    """Peak megabytes that a process needs for an image beyond those for a tiny one."""
     peaks = []
     for side in (32, size):
         command = [sys.executable, __file__, "--peak", str(path), str(side)]

@@ -2,10 +2,10 @@
 
     python benchmarks/loss_correlation.py DATA --out loss_correlation.png
 
-DATA is a data folder with labels/ of a single class and train.txt, of which every fifth picture is held out.
+DATA is a data folder with labels/ of a single class and train.txt, of which every fifth image is held out.
 A small U-Net learns the labels of the others by cross entropy. At snapshots of that training, close together
-at first, the held-out pictures give the F measure (beta^2 = 0.3; per picture, then the mean) and the
-regularised losses, which read no annotation, of its probabilities (`--hard`: of its most probable
+at first, the held-out images give the F measure (beta^2 = 0.3; per image, then the mean) and the
+regularized losses, which read no annotation, of its probabilities (`--hard`: of its most probable
 labels): the CRFs by themselves, and the whole loss of the single class recipe. Prints the numbers and
 Pearson's coefficients of each loss with F and draws them; needs matplotlib (extra `benchmarks`).
 """
@@ -17,7 +17,7 @@ import numpy as np
 
 from keras_wsseg import WeaklySupervisedModel, losses, models, targets
 from keras_wsseg.data import SegmentationFolder
-from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
+from keras_wsseg.imaging.labels import PADDING, UNLABELED
 
 BETA_SQUARED = 0.3
 PAPER = {
@@ -28,31 +28,31 @@ PAPER = {
 
 
 class Snapshots(keras.callbacks.Callback):
-    """F and each loss on the held-out pictures, after chosen steps."""
+    """F and each loss on the held-out images, after chosen steps."""
 
-    def __init__(self, segmenter, pictures, labels, value_range, steps, measured, hard):
+    def __init__(self, segmenter, images, labels, value_range, steps, measured, hard):
         super().__init__()
         low, high = value_range
-        self.segmenter, self.pictures, self.labels, self.measured = segmenter, pictures, labels, measured
-        unlabelled = np.where(labels == OUTSIDE, OUTSIDE, UNLABELLED)
-        self.packed = targets.pack(unlabelled, (pictures - low) / (high - low))
+        self.segmenter, self.images, self.labels, self.measured = segmenter, images, labels, measured
+        unlabeled = np.where(labels == PADDING, PADDING, UNLABELED)
+        self.packed = targets.pack(unlabeled, (images - low) / (high - low))
         self.steps, self.hard, self.rows = set(steps), hard, []
 
     def on_train_batch_end(self, batch, logs=None):
         if batch + 1 in self.steps:
-            logits = self.segmenter.predict(self.pictures, batch_size=16, verbose=0)
+            logits = self.segmenter.predict(self.images, batch_size=16, verbose=0)
             f = f_measure(self.labels, logits)
             if self.hard:
                 logits = np.where(logits == logits.max(axis=-1, keepdims=True), 30.0, -30.0)
-            # All pictures at once: the dense loss is a ratio of two sums over the batch.
+            # All images at once: the dense loss is a ratio of two sums over the batch.
             values = [float(loss(self.packed, logits)) for loss in self.measured.values()]
             self.rows.append((batch + 1, f, *values))
             print("{:6d} {:7.4f}".format(*self.rows[-1]), *(f"{v:11.5f}" for v in values), flush=True)
 
 
 def f_measure(labels, logits):
-    """Mean over the pictures of F of the more probable label."""
-    known = labels < OUTSIDE
+    """Mean over the images of F of the more probable label."""
+    known = labels < PADDING
     true, found = (labels == 1) & known, (logits[..., 1] > logits[..., 0]) & known
     hits, true, found = (mask.sum(axis=(1, 2)) for mask in (true & found, true, found))
     return float(np.mean((1 + BETA_SQUARED) * hits / np.maximum(BETA_SQUARED * true + found, 1)))
@@ -67,7 +67,7 @@ def main():
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--first", type=int, default=10, help="step of the first snapshot")
     parser.add_argument("--snapshots", type=int, default=20)
-    parser.add_argument("--size", type=int, default=128, help="side of the resized pictures")
+    parser.add_argument("--size", type=int, default=128, help="side of the resized images")
     parser.add_argument("--sigma-xy", type=float, default=25.0, help="of the dense CRF, in resized pixels")
     parser.add_argument("--hard", action="store_true", help="losses of the labels, not of probabilities")
     parser.add_argument("--seed", type=int, default=0)
@@ -87,10 +87,10 @@ def main():
     }
     whole = {"whole": True, "cache": False}
     batch = held_out.train(len(held_out), arguments.size, flip=False, shuffle=False, **whole)
-    pictures, labels = (np.array(part) for part in next(iter(batch)))
+    images, labels = (np.array(part) for part in next(iter(batch)))
     steps = np.geomspace(arguments.first, arguments.steps, arguments.snapshots).round().astype(int)
     snapshots = Snapshots(
-        segmenter, pictures, labels, data.value_range, steps.tolist(), measured, arguments.hard
+        segmenter, images, labels, data.value_range, steps.tolist(), measured, arguments.hard
     )
 
     model = WeaklySupervisedModel(segmenter, value_range=data.value_range)
@@ -108,7 +108,7 @@ def main():
 
 
 def draw(table, coefficients, path):
-    """Writes each loss against F as a picture."""
+    """Writes each loss against F as an image."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -119,7 +119,7 @@ def draw(table, coefficients, path):
         order = {"c": np.log(table[:, 0]), "cmap": "viridis"}
         axes.scatter(table[:, 2 + column], table[:, 1], **order)
         axes.set_title(f"{name}: r = {value:.3f}")
-        axes.set_xlabel("loss on the held-out pictures")
+        axes.set_xlabel("loss on the held-out images")
     panels[0].set_ylabel("F, β² = 0.3")
     figure.suptitle("Snapshots of a training with labels, early (dark) to late (bright)")
     figure.tight_layout()

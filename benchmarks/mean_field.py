@@ -42,17 +42,17 @@ def tensorflow_ms(layer, size, xla, runs):
     """Forward, and forward and backward."""
     rng = np.random.default_rng(0)
     logits = tf.constant(rng.normal(size=(1, size, size, CLASSES)), tf.float32)
-    picture = tf.constant(rng.uniform(0, 255, (1, size, size, 3)), tf.float32)
+    image = tf.constant(rng.uniform(0, 255, (1, size, size, 3)), tf.float32)
 
     @tf.function(jit_compile=xla)
     def forward(logits):
-        return layer([logits, picture])
+        return layer([logits, image])
 
     @tf.function(jit_compile=xla)
     def both(logits):
         with tf.GradientTape() as tape:
             tape.watch(logits)
-            total = tf.reduce_sum(tf.square(layer([logits, picture])))
+            total = tf.reduce_sum(tf.square(layer([logits, image])))
         return tape.gradient(total, logits)
 
     return tuple(median_ms(lambda step=step: step(logits).numpy(), runs) for step in (forward, both))

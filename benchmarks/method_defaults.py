@@ -8,7 +8,7 @@
 default; else they are smaller, 4 crops of 128.
 
 DATA holds a data folder for each of `acdc`, `camvid` and `voc_animals`. Every training is the one of the
-command line, `training.train`, with its own defaults but for what the table names; pictures larger than a
+command line, `training.train`, with its own defaults but for what the table names; images larger than a
 heart's are brought to a long side of 224 first, and the training lists cut to 500, so that a training
 takes a minute or two. A finished training is a line of DIR/trials.jsonl and is not repeated.
 
@@ -28,7 +28,7 @@ import numpy as np
 from PIL import Image
 
 from keras_wsseg.annotations import (
-    UNLABELLED,
+    UNLABELED,
     read_label_map,
     simulate_clicks,
     simulate_scribbles,
@@ -87,10 +87,10 @@ def prepared(data, out, task):
 
 def _reduce(source, folder, name, annotation, seed):
     (file,) = (source / "images").glob(f"{name}.*")
-    with Image.open(file) as picture:
-        factor = min(1, LONG_SIDE / max(picture.size))
-        width, height = (round(side * factor) for side in picture.size)
-        picture.resize((width, height), Image.Resampling.LANCZOS).save(folder / "images" / f"{name}.png")
+    with Image.open(file) as image:
+        factor = min(1, LONG_SIDE / max(image.size))
+        width, height = (round(side * factor) for side in image.size)
+        image.resize((width, height), Image.Resampling.LANCZOS).save(folder / "images" / f"{name}.png")
     labels = read_label_map(source / "labels" / f"{name}.png")
     rows = ((np.arange(height) + 0.5) * labels.shape[0] / height).astype(int)
     columns = ((np.arange(width) + 0.5) * labels.shape[1] / width).astype(int)
@@ -108,9 +108,9 @@ def _reduce(source, folder, name, annotation, seed):
 
 
 def _moved(weak, height, width):
-    """Every annotated pixel at its place in the reduced picture, so that no click is lost."""
-    reduced = np.full((height, width), UNLABELLED, "uint8")
-    rows, columns = np.nonzero(weak != UNLABELLED)
+    """Every annotated pixel at its place in the reduced image, so that no click is lost."""
+    reduced = np.full((height, width), UNLABELED, "uint8")
+    rows, columns = np.nonzero(weak != UNLABELED)
     places = rows * height // weak.shape[0], columns * width // weak.shape[1]
     reduced[places] = weak[rows, columns]
     return reduced
@@ -143,7 +143,7 @@ def run(data, out, stage, tasks, methods, seeds, changes):
                     data=prepared(data, out, task),
                     annotation="weak",
                     seed=seed,
-                    **{"epoch_steps": 100, "picture_every": 4, **TASKS[task][2], **settings, **changes},
+                    **{"epoch_steps": 100, "image_every": 4, **TASKS[task][2], **settings, **changes},
                 )
                 parts = "-".join(f"{value}".replace(", ", "-").replace(" ", "-") for value in line.values())
                 line.update(settings=settings, **trial(config, out / "runs" / parts))

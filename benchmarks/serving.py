@@ -1,14 +1,14 @@
 """What load `keras-wsseg serve` holds on this machine, and what it does above.
 
-python benchmarks/serving.py                     a U-Net of three levels, 4 classes, pictures of 256 x 256
+python benchmarks/serving.py                     a U-Net of three levels, 4 classes, images of 256 x 256
 python benchmarks/serving.py hearts.onnx --size 512
 python benchmarks/serving.py --quick             two seconds for each row
 
 A server in a process of its own with its default limits; clients in threads of this process, which take
-their share of the same cores. Each client keeps its connection and sends its next picture when it has its
+their share of the same cores. Each client keeps its connection and sends its next image when it has its
 mask; told by a 503 to come again later, it waits as long as the answer says. As many clients as the service
 has places (workers and queue) must see no error at all, more of them nothing but masks and 503s, and those
-whose pictures are in hand at SIGTERM their masks: else the status is 1.
+whose images are in hand at SIGTERM their masks: else the status is 1.
 """
 
 import argparse
@@ -65,19 +65,19 @@ class Server:
         return connection.getresponse().read().decode()
 
     def progress(self):
-        """Requests in flight and pictures done, at one moment."""
+        """Requests in flight and images done, at one moment."""
         lines = (line.split() for line in self.get("/metrics").splitlines() if line[0] != "#")
         metrics = {line[0]: int(float(line[1])) for line in lines}
-        return metrics["keras_wsseg_in_flight"], metrics["keras_wsseg_pictures_total"]
+        return metrics["keras_wsseg_in_flight"], metrics["keras_wsseg_images_total"]
 
 
 class Client(threading.Thread):
-    """Sends at least one picture and others until `end`, and keeps `(status, seconds)` of each."""
+    """Sends at least one image and others until `end`, and keeps `(status, seconds)` of each."""
 
-    def __init__(self, port, picture, end):
+    def __init__(self, port, image, end):
         super().__init__()
         self.seen = []
-        self._port, self._picture, self._end = port, picture, end
+        self._port, self._image, self._end = port, image, end
         self.start()
 
     def run(self):
@@ -86,7 +86,7 @@ class Client(threading.Thread):
             begun = time.perf_counter()
             pause = 0.0
             try:
-                connection.request("POST", "/predict", self._picture, {"Content-Type": "image/jpeg"})
+                connection.request("POST", "/predict", self._image, {"Content-Type": "image/jpeg"})
                 answer = connection.getresponse()
                 answer.read()
                 status, pause = answer.status, float(answer.headers.get("Retry-After", 0))
@@ -98,10 +98,10 @@ class Client(threading.Thread):
         connection.close()
 
 
-def load(server, picture, clients, seconds):
+def load(server, image, clients, seconds):
     """Lets that many clients loose; prints a row and returns how often each status was seen."""
     begun = time.perf_counter()
-    threads = [Client(server.port, picture, begun + seconds) for _ in range(clients)]
+    threads = [Client(server.port, image, begun + seconds) for _ in range(clients)]
     for thread in threads:
         thread.join()
     took = time.perf_counter() - begun
@@ -118,10 +118,10 @@ def load(server, picture, clients, seconds):
     return counts
 
 
-def stop_under_load(server, picture, clients):
-    """SIGTERM once the picture of every client is there; returns whether all got masks, and status 0."""
+def stop_under_load(server, image, clients):
+    """SIGTERM once the image of every client is there; returns whether all got masks, and status 0."""
     _, before = server.progress()
-    threads = [Client(server.port, picture, end=0.0) for _ in range(clients)]
+    threads = [Client(server.port, image, end=0.0) for _ in range(clients)]
     in_flight, done = server.progress()
     while in_flight + done < before + clients and any(thread.is_alive() for thread in threads):
         in_flight, done = server.progress()
@@ -134,12 +134,12 @@ def stop_under_load(server, picture, clients):
     return set(counts) == {200} and status == 0
 
 
-def direct_rate(path, picture, seconds):
-    """Pictures a second of the segmenter alone in this process: decoded once, one after the other."""
+def direct_rate(path, image, seconds):
+    """Images a second of the segmenter alone in this process: decoded once, one after the other."""
     from keras_wsseg.export import OnnxSegmenter
 
     segmenter = OnnxSegmenter(path)
-    array = np.asarray(Image.open(io.BytesIO(picture)))
+    array = np.asarray(Image.open(io.BytesIO(image)))
     segmenter(array)
     begun, count = time.perf_counter(), 0
     while time.perf_counter() - begun < seconds:
@@ -153,37 +153,37 @@ def main():
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("segmenter", nargs="?", help="ONNX file (default: a U-Net made here)")
-    parser.add_argument("--size", type=int, default=256, help="height and width of the pictures")
+    parser.add_argument("--size", type=int, default=256, help="height and width of the images")
     parser.add_argument("--seconds", type=float, default=15.0, help="for each row")
     parser.add_argument("--quick", action="store_true", help="two seconds for each row")
     arguments = parser.parse_args()
     seconds = 2.0 if arguments.quick else arguments.seconds
-    picture = photograph(arguments.size)
+    image = photograph(arguments.size)
     with tempfile.TemporaryDirectory() as folder:
         path = arguments.segmenter or make_segmenter(pathlib.Path(folder) / "unet.onnx")
-        print(f"The segmenter alone: {direct_rate(path, picture, seconds):.1f} pictures a second")
+        print(f"The segmenter alone: {direct_rate(path, image, seconds):.1f} images a second")
         server = Server(path)
         try:
-            all_well = _all_loads(server, picture, seconds)
+            all_well = _all_loads(server, image, seconds)
         finally:
             server.process.kill()
     return 0 if all_well else 1
 
 
-def _all_loads(server, picture, seconds):
+def _all_loads(server, image, seconds):
     limits = json.loads(server.get("/info"))["limits"]
     places = limits["workers"] + limits["queue"]
-    print(f"Pictures of {len(picture)} bytes; {limits['workers']} workers, {places} places\n")
+    print(f"Images of {len(image)} bytes; {limits['workers']} workers, {places} places\n")
     print("| clients | masks a second | median | 95 % | 99 % | refused (503) | other errors |")
     print("|---" * 7 + "|")
     load_counts = {
-        clients: load(server, picture, clients, seconds)
+        clients: load(server, image, clients, seconds)
         for clients in (1, 2, 4, 8, places, 2 * places, 8 * places)
     }
     print()
     held = all(set(seen) == {200} for clients, seen in load_counts.items() if clients <= places)
     bounded = all(set(seen) <= {200, 503} for seen in load_counts.values())
-    return stop_under_load(server, picture, places) and held and bounded
+    return stop_under_load(server, image, places) and held and bounded
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Time of a training step on image tags: what the neighbourhood loss and the mining add to it.
+"""Time of a training step on image tags: what the neighborhood loss and the mining add to it.
 
 python benchmarks/tag_training.py            the table of the README, in about ten minutes
 python benchmarks/tag_training.py --jit      with XLA beside the plain graph
 python benchmarks/tag_training.py --quick    a smoke test
 
-Every row is `train_on_batch` of the same small U-Net on the same drawn pictures: forward, loss, backward,
+Every row is `train_on_batch` of the same small U-Net on the same drawn images: forward, loss, backward,
 update. The rows run in turn, one step each a round, so that a machine that slows down slows them all. A time
 is the median over the rounds, and "times" the median of the ratios within each round: to cross entropy on
 full labels in the first part, to reliable region mining with its labels given in the second.
@@ -55,9 +55,9 @@ def rows(setting, xla):
     near = f"({2 * radius + 1}×{2 * radius + 1})"
     terms = {
         "adaptive prior": prior(),
-        f"… + neighbourhood, windowed {near}": prior() + losses.NeighborhoodLoss(radius=radius),
-        "… + neighbourhood, dense, Nyström": prior() + losses.NeighborhoodLoss(method="nystrom"),
-        "… + neighbourhood, dense, exact": prior() + losses.NeighborhoodLoss(method="exact"),
+        f"… + neighborhood, windowed {near}": prior() + losses.NeighborhoodLoss(radius=radius),
+        "… + neighborhood, dense, Nyström": prior() + losses.NeighborhoodLoss(method="nystrom"),
+        "… + neighborhood, dense, exact": prior() + losses.NeighborhoodLoss(method="exact"),
     }
     first = [("cross entropy, full labels", tagged(setting, xla, losses.PartialCrossEntropy()), True)]
     first += [(name, tagged(setting, xla, loss), False) for name, loss in terms.items()]
@@ -71,7 +71,7 @@ def rows(setting, xla):
 
 
 def one_batch(setting):
-    """One batch: pictures, labels and tags."""
+    """One batch: images, labels and tags."""
     images, labels, tags, _ = synthetic_tags(setting.batch, size=setting.size)
     tags = np.pad(tags, ((0, 0), (0, setting.classes - tags.shape[1])))
     return tf.constant(images, tf.float32), tf.constant(labels, tf.int32), tf.constant(tags)
@@ -80,7 +80,7 @@ def one_batch(setting):
 def measure(parts, setting):
     """Seconds `(rounds, rows)` of all rows of all parts, one step of each in turn."""
     images, labels, tags = one_batch(setting)
-    steps = [(model, labels if labelled else tags) for part in parts for _, model, labelled in part]
+    steps = [(model, labels if labeled else tags) for part in parts for _, model, labeled in part]
     seconds = np.zeros((setting.rounds, len(steps)))
     for model, y in steps:
         model.train_on_batch(images, y)
@@ -96,26 +96,26 @@ def main():
     """Prints the table."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
-    parser.add_argument("--size", type=int, default=128, help="height and width of the pictures")
+    parser.add_argument("--size", type=int, default=128, help="height and width of the images")
     parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--classes", type=int, default=3, help="at least 3, those of the drawn pictures")
+    parser.add_argument("--classes", type=int, default=3, help="at least 3, those of the drawn images")
     parser.add_argument("--filters", type=int, nargs="+", default=[16, 32, 64, 128], help="of the U-Net")
     parser.add_argument("--stride", type=int, default=2, help="pixels to one of the prediction")
     parser.add_argument("--radius", type=int, default=5, help="of the windows")
     parser.add_argument("--scales", type=float, nargs="+", default=[0.5, 1, 1.5, 2], help="of the maps")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--jit", action="store_true", help="XLA beside the plain graph")
-    parser.add_argument("--quick", action="store_true", help="tiny pictures, few rounds")
+    parser.add_argument("--quick", action="store_true", help="tiny images, few rounds")
     setting = parser.parse_args()
     if setting.quick:
         vars(setting).update(QUICK)
     if setting.classes < 3:
-        parser.error("the drawn pictures need --classes of at least 3")
+        parser.error("the drawn images need --classes of at least 3")
     modes = [False, True] if setting.jit else [False]
     parts = [part for xla in modes for part in rows(setting, xla)]
     columns = np.split(measure(parts, setting), np.cumsum([len(part) for part in parts])[:-1], axis=1)
     print(
-        f"{setting.batch} pictures of {setting.size}×{setting.size}, {setting.classes} classes, "
+        f"{setting.batch} images of {setting.size}×{setting.size}, {setting.classes} classes, "
         f"a prediction for every {setting.stride} pixels, U-Net of {setting.filters}\n"
     )
     print("| a step |", " | ".join("XLA | times" if xla else "graph | times" for xla in modes), "|")

@@ -1,4 +1,4 @@
-"""A data folder for trials from tags: crops of densely labelled scenes, some classes of theirs, and tags.
+"""A data folder for trials from tags: crops of densely labeled scenes, some classes of theirs, and tags.
 
     python benchmarks/tagged_crops.py camvid --classes sky,tree,car --out streets
 
@@ -13,9 +13,9 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-from keras_wsseg.annotations import UNLABELLED, read_label_map, tags_of_labels, write_label_map, write_tags
+from keras_wsseg.annotations import UNLABELED, read_label_map, tags_of_labels, write_label_map, write_tags
 from keras_wsseg.data.listing import files_by_stem, read_lines
-from keras_wsseg.imaging.suffixes import PICTURE_SUFFIXES
+from keras_wsseg.imaging.suffixes import IMAGE_SUFFIXES
 
 
 def main():
@@ -25,23 +25,23 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--crop", type=int, default=128, help="side of a crop in pixels")
     parser.add_argument("--size", type=int, default=64, help="side to which it is resized")
-    parser.add_argument("--train-crops", type=int, default=4, help="crops of a picture to train on")
-    parser.add_argument("--val-crops", type=int, default=2, help="crops of a picture to score on")
+    parser.add_argument("--train-crops", type=int, default=4, help="crops of an image to train on")
+    parser.add_argument("--val-crops", type=int, default=2, help="crops of an image to score on")
     parser.add_argument("--least", type=float, default=0.08, help="share of a crop that makes a tag")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 
     known = read_lines(options.data / "classes.txt")
     names = ("background", *options.classes.split(","))
-    # Everything that is not asked for is background, and what is unlabelled stays so.
+    # Everything that is not asked for is background, and what is unlabeled stays so.
     ids = np.zeros(256, "uint8")
-    ids[UNLABELLED] = UNLABELLED
+    ids[UNLABELED] = UNLABELED
     for number, name in enumerate(names[1:], start=1):
         ids[known.index(name)] = number
 
     for folder in ("images", "labels"):
         (options.out / folder).mkdir(parents=True)
-    images = files_by_stem(options.data, "images", PICTURE_SUFFIXES)
+    images = files_by_stem(options.data, "images", IMAGE_SUFFIXES)
     random, tags, background, scored = np.random.default_rng(options.seed), {}, 0, 0
     for split, count in (("train", options.train_crops), ("val", options.val_crops)):
         written = []
@@ -62,13 +62,13 @@ def main():
                 write_label_map(options.out / f"labels/{written[-1]}.png", crop)
                 if split == "val":
                     background += np.sum(crop == 0)
-                    scored += np.sum(crop != UNLABELLED)
+                    scored += np.sum(crop != UNLABELED)
         (options.out / f"{split}.txt").write_text("".join(f"{name}\n" for name in written))
     write_tags(options.out / "tags.csv", tags)
     (options.out / "classes.txt").write_text("".join(f"{name}\n" for name in names))
     for name in names[1:]:
         share = np.mean([name in given for given in tags.values()])
-        print(f"{name}: in {100 * share:.0f} % of {len(tags)} pictures")
+        print(f"{name}: in {100 * share:.0f} % of {len(tags)} images")
     print(f"everything taken for background: mean IoU {100 * background / scored / len(names):.1f}")
 
 

@@ -1,4 +1,4 @@
-"""What masks score that look at no picture: the object everywhere, or an ellipse in the middle.
+"""What masks score that look at no image: the object everywhere, or an ellipse in the middle.
 
     python benchmarks/trivial_masks.py DATA
 
@@ -25,7 +25,7 @@ def f_measure(data, mask_of):
 
 
 def ellipse(share):
-    """Masks of an ellipse in the middle whose axes are so large a share of the picture's sides."""
+    """Masks of an ellipse in the middle whose axes are so large a share of the image's sides."""
 
     def mask(height, width):
         rows, columns = np.mgrid[:height, :width]

@@ -5,7 +5,7 @@
     python examples/gated_crf.py --quick                                             a minute on a CPU
 
 The data folder holds images/, scribbles/ (or clicks/) and labels/ as PNG files, train.txt, val.txt and
-classes.txt. Without a folder, --quick draws small pictures by itself.
+classes.txt. Without a folder, --quick draws small images by itself.
 """
 
 import argparse
@@ -25,7 +25,7 @@ QUICK = {"crop": 64, "batch": 4, "steps": 60, "class_weights": None, "warm_up": 
 
 
 def data_sets(folder, annotation):
-    """Training pictures with weak labels and validation pictures with dense ones."""
+    """Training images with weak labels and validation images with dense ones."""
     if folder:
         train = SegmentationFolder(folder, annotation=annotation, split="train")
         names = {"num_classes": train.num_classes, "class_names": train.class_names}
@@ -68,7 +68,7 @@ def main(argv=None):
         weight_decay=1e-4,
     )
     # On softmax probabilities at a quarter of the resolution: radius 5, sigma_xy 6, lambda 0.1, and the
-    # colours' 0.1 of a standardised picture in units of one in [0, 1].
+    # colors' 0.1 of a standardized image in units of one in [0, 1].
     crf = losses.GatedCRFLoss.published(gate_destination=arguments.gate_destination)
     schedule = keras.optimizers.schedules.PolynomialDecay(7e-3, setting["steps"], 0.0, power=0.9)
 
@@ -93,8 +93,8 @@ def main(argv=None):
     )
     segmenter.save(f"{arguments.out}.keras")
     print(export.to_onnx(segmenter, arguments.out, class_names=train.class_names))
-    picture, _ = val.load(0)
-    print("classes of the first validation picture:", set(export.OnnxSegmenter(arguments.out)(picture).flat))
+    image, _ = val.load(0)
+    print("classes of the first validation image:", set(export.OnnxSegmenter(arguments.out)(image).flat))
 
 
 if __name__ == "__main__":

@@ -4,11 +4,11 @@ arXiv:1705.01262).
     python examples/image_tags.py VOC --weights imagenet     the paper, needs a GPU and a connection
     python examples/image_tags.py --quick                    two minutes on a CPU
 
-The net's own prediction, reweighted until each tagged class has its share of the picture, is what it learns
-next, and the neighbourhood loss makes pixels that look alike agree. The data folder holds images/ and
+The net's own prediction, reweighted until each tagged class has its share of the image, is what it learns
+next, and the neighborhood loss makes pixels that look alike agree. The data folder holds images/ and
 tags.csv, train.txt where not all of them are to be learnt from, and, for scores, labels/ and val.txt. Without
-a folder, --quick draws small pictures of a disc, a square, both or none, and trains a small net from scratch,
-once without the neighbourhood loss and once with it, sharper than published: `NeighborhoodLoss` says why.
+a folder, --quick draws small images of a disc, a square, both or none, and trains a small net from scratch,
+once without the neighborhood loss and once with it, sharper than published: `NeighborhoodLoss` says why.
 """
 
 import argparse
@@ -25,7 +25,7 @@ QUICK = {"size": 64, "batch": 8, "steps": 300, "epochs": 6, "warm_up": 100, "ram
 
 
 def data_sets(folder, tags):
-    """Training pictures with tags, and validation pictures with dense labels or None."""
+    """Training images with tags, and validation images with dense labels or None."""
     if not folder:
         images, labels, tags, names = synthetic_tags(152)
         train = SegmentationArrays(images[:128], tags=tags[:128], class_names=names)
@@ -53,7 +53,7 @@ def segmenter_and_optimizer(train, arguments):
 
 
 def fit(train, arguments, setting, weight):
-    """A segmenter trained with the neighbourhood loss at this weight, or without it for 0."""
+    """A segmenter trained with the neighborhood loss at this weight, or without it for 0."""
     keras.utils.set_random_seed(arguments.seed)
     segmenter, optimizer = segmenter_and_optimizer(train, arguments)
     loss, watched = losses.AdaptivePriorLoss(), []
@@ -62,11 +62,11 @@ def fit(train, arguments, setting, weight):
         loss += neighborhood
         watched.append(callbacks.WarmUp(neighborhood, setting["warm_up"], setting["ramp"]))
         shown = [train.load(index)[0] for index in range(min(4, len(train)))]
-        sheets, tags, names = f"{arguments.out}.pictures", train.tags[: len(shown)], train.class_names
-        watched.append(callbacks.TagPictures(shown, tags, sheets, class_names=names))
-        print(f"with the neighbourhood loss; estimated labels and predictions go to {sheets}/")
+        sheets, tags, names = f"{arguments.out}.images", train.tags[: len(shown)], train.class_names
+        watched.append(callbacks.TagImages(shown, tags, sheets, class_names=names))
+        print(f"with the neighborhood loss; estimated labels and predictions go to {sheets}/")
     else:
-        print("without the neighbourhood loss")
+        print("without the neighborhood loss")
     model = WeaklySupervisedModel(segmenter, value_range=train.value_range)
     model.compile(optimizer, loss=loss, jit_compile="auto")
     model.fit(
@@ -83,8 +83,8 @@ def fit(train, arguments, setting, weight):
 def score(name, segmenter, val):
     """Prints the intersection over union on dense labels."""
     iou = metrics.MeanIoU(val.num_classes)
-    for picture, labels in val.validation():
-        iou.update_state(labels, segmenter(picture, training=False))
+    for image, labels in val.validation():
+        iou.update_state(labels, segmenter(image, training=False))
     classes = zip(val.class_names, iou.per_class(), strict=True)
     listed = ", ".join(f"{label} {value:.3f}" for label, value in classes)
     print(f"{name}: mean_iou {float(iou.result()):.3f} ({listed})")
@@ -97,7 +97,7 @@ def main(argv=None):
     parser.add_argument("data", nargs="?", help="data folder")
     parser.add_argument("--tags", default="tags.csv", help="a CSV file, 'folders', or a folder of label maps")
     parser.add_argument("--weights", help="of the encoder: imagenet, or a file; none: trained from scratch")
-    parser.add_argument("--weight", type=float, default=0.3, help="of the neighbourhood loss")
+    parser.add_argument("--weight", type=float, default=0.3, help="of the neighborhood loss")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="few small steps of a small net, for a CPU")
     parser.add_argument("--out", default="image_tags.onnx", help="the exported segmenter")
@@ -108,27 +108,27 @@ def main(argv=None):
         parser.error("--weights is of no use to the small net of --quick")
     setting = QUICK if arguments.quick else FULL
     train, val = data_sets(arguments.data, arguments.tags)
-    print(f"{len(train)} pictures, tags alone")
+    print(f"{len(train)} images, tags alone")
 
     if arguments.quick:
         without = fit(train, arguments, setting, weight=0.0)
         segmenter = fit(train, arguments, setting, arguments.weight)
         if val is not None:
-            score("without the neighbourhood loss", without, val)
+            score("without the neighborhood loss", without, val)
     else:
         segmenter = fit(train, arguments, setting, arguments.weight)
     if val is not None:
-        score("with the neighbourhood loss", segmenter, val)
+        score("with the neighborhood loss", segmenter, val)
     segmenter.save(f"{arguments.out}.keras")
     print(export.to_onnx(segmenter, arguments.out, class_names=train.class_names))
-    pictures = val or train
-    picture, _ = pictures.load(len(pictures) - 1)
+    images = val or train
+    image, _ = images.load(len(images) - 1)
     deployed = export.OnnxSegmenter(arguments.out)
-    probabilities = deployed.probabilities(picture)
-    logits = keras.ops.image.resize(segmenter(picture[None].astype("float32")), picture.shape[:2])
+    probabilities = deployed.probabilities(image)
+    logits = keras.ops.image.resize(segmenter(image[None].astype("float32")), image.shape[:2])
     same = np.argmax(probabilities, axis=-1) == np.argmax(logits[0], axis=-1)
-    found = ", ".join(train.class_names[number] for number in np.unique(deployed(picture)))
-    print(f"{arguments.out}: {np.mean(same):.1%} of the last picture's pixels as in Keras; it finds {found}")
+    found = ", ".join(train.class_names[number] for number in np.unique(deployed(image)))
+    print(f"{arguments.out}: {np.mean(same):.1%} of the last image's pixels as in Keras; it finds {found}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""What a loss asks of every pixel, painted over the picture (figure 1 of Tang et al. 2018, arXiv:1803.09569).
+"""What a loss asks of every pixel, painted over the image (figure 1 of Tang et al. 2018, arXiv:1803.09569).
 
     python examples/loss_gradient.py --out docs/gradient.png
 
-A drawn picture, a prediction whose shapes are too large, and the dense CRF's gradient for each class: red
+A drawn image, a prediction whose shapes are too large, and the dense CRF's gradient for each class: red
 where it wants more of the class, yellow where less. The bands lie between the borders of the prediction and
-those of the picture. For a trained segmenter and pictures of your own: `keras-wsseg gradient`.
+those of the image. For a trained segmenter and images of your own: `keras-wsseg gradient`.
 """
 
 import argparse
@@ -20,16 +20,16 @@ def main(argv=None):
     """Draws the sheet."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
-    parser.add_argument("--out", default="gradient.png", help="the picture")
+    parser.add_argument("--out", default="gradient.png", help="the image")
     arguments = parser.parse_args(argv)
-    pictures, labels, names = synthetic_shapes(1, size=128, seed=3)
+    images, labels, names = synthetic_shapes(1, size=128, seed=3)
     grown = labels[0].copy()
     for shape in range(1, len(names)):
         grown[binary_dilation(labels[0] == shape, iterations=7) & (labels[0] == 0)] = shape
     prediction = 0.9 * np.eye(len(names))[grown] + 0.1 / len(names)
     loss = losses.DenseCRFLoss(scale=1.0, sigma_xy=25.0)
     sheet = visualization.gradient_sheet(
-        loss, pictures[0], labels[0], prediction, class_names=names, kind="change"
+        loss, images[0], labels[0], prediction, class_names=names, kind="change"
     )
     visualization.write_png(arguments.out, sheet)
 

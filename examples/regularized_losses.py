@@ -1,14 +1,14 @@
-"""The published recipe for regularised losses, setting by setting (Tang et al. 2018, arXiv:1803.09569).
+"""The published recipe for regularized losses, setting by setting (Tang et al. 2018, arXiv:1803.09569).
 
     python examples/regularized_losses.py VOC --weights resnet34.npz    the paper, needs a GPU
     python examples/regularized_losses.py --quick                       a minute on a CPU
 
-Two phases: cross entropy of the scribbles alone until it has converged, then with the regulariser, from the
+Two phases: cross entropy of the scribbles alone until it has converged, then with the regularizer, from the
 weights of the first. Unlike in the paper the encoder is a ResNet-34, the learning rate falls once over both
 phases, and the weight is the published one for the dense CRF alone. The data folder holds images/, scribbles/
-and labels/ as PNG files, train.txt, val.txt and classes.txt; unlabelled.txt, where there is one, lists
-pictures without scribbles, which make half of each batch and teach in the second phase. Without a folder,
---quick draws small pictures by itself.
+and labels/ as PNG files, train.txt, val.txt and classes.txt; unlabeled.txt, where there is one, lists
+images without scribbles, which make half of each batch and teach in the second phase. Without a folder,
+--quick draws small images by itself.
 """
 
 import argparse
@@ -27,28 +27,28 @@ LOSSES = {
     "kernel-cut": losses.KernelCutLoss,
     "adm": losses.ADMLoss,
 }
-# The public code's: half the picture's grid, 15 of 255 in colour, 100 pixels of the full picture.
+# The public code's: half the image's grid, 15 of 255 in color, 100 pixels of the full image.
 PUBLISHED = {"scale": 0.5, "sigma_rgb": 15 / 255, "sigma_xy": 100.0, "landmarks": 512}
 FULL = {"crop": 513, "batch": 12, "phases": (20_000, 20_000), "epoch_steps": 1000, "rate": 7e-3}
 QUICK = {"crop": 64, "batch": 4, "phases": (40, 40), "epoch_steps": 20, "rate": 7e-3}
 
 
 def published_weight(crf, data):
-    """The public code's 2e-9 on the raw energy as a weight here: the mean over a sample of pictures."""
+    """The public code's 2e-9 on the raw energy as a weight here: the mean over a sample of images."""
     low, high = data.value_range
     weights = []
     for index in range(0, len(data), max(1, len(data) // 16)):
-        picture, labels = data.load(index)
-        guide = (np.asarray(picture, "float32") - low) / (high - low)
+        image, labels = data.load(index)
+        guide = (np.asarray(image, "float32") - low) / (high - low)
         weights.append(crf.published_weight(targets.pack(np.asarray(labels)[None], guide[None])))
     return float(np.mean(weights))
 
 
 def data_sets(folder):
-    """Training pictures with scribbles and validation pictures with dense labels."""
+    """Training images with scribbles and validation images with dense labels."""
     if folder:
-        more = "unlabelled" if (pathlib.Path(folder) / "unlabelled.txt").is_file() else None
-        train = SegmentationFolder(folder, annotation="scribbles", split="train", unlabelled_split=more)
+        more = "unlabeled" if (pathlib.Path(folder) / "unlabeled.txt").is_file() else None
+        train = SegmentationFolder(folder, annotation="scribbles", split="train", unlabeled_split=more)
         names = {"num_classes": train.num_classes, "class_names": train.class_names}
         return train, SegmentationFolder(folder, annotation="labels", split="val", **names)
     images, labels, names = synthetic_shapes(48, size=80)
@@ -82,15 +82,15 @@ def main(argv=None):
         output_stride=4,
         weight_decay=1e-4,
     )
-    regulariser = LOSSES[arguments.loss](**PUBLISHED)
+    regularizer = LOSSES[arguments.loss](**PUBLISHED)
     if arguments.loss == "dense-crf":
-        regulariser.weight = published_weight(regulariser, train)
+        regularizer.weight = published_weight(regularizer, train)
     first, second = setting["phases"]
     schedule = keras.optimizers.schedules.PolynomialDecay(setting["rate"], first + second, 0.0, power=0.9)
     model = WeaklySupervisedModel(segmenter, value_range=train.value_range)
     model.compile(
         optimizer=keras.optimizers.SGD(schedule, momentum=0.9),
-        loss=losses.PartialCrossEntropy() + regulariser,
+        loss=losses.PartialCrossEntropy() + regularizer,
         metrics=[metrics.MeanIoU(train.num_classes)],
     )
     model.fit(
@@ -99,7 +99,7 @@ def main(argv=None):
         steps_per_epoch=setting["epoch_steps"],
         epochs=(first + second) // setting["epoch_steps"],
         callbacks=[
-            callbacks.WarmUp(regulariser, steps=first),
+            callbacks.WarmUp(regularizer, steps=first),
             keras.callbacks.BackupAndRestore(f"{arguments.out}.backup"),
         ],
         shuffle=False,
@@ -107,8 +107,8 @@ def main(argv=None):
     )
     segmenter.save(f"{arguments.out}.keras")
     print(export.to_onnx(segmenter, arguments.out, class_names=train.class_names))
-    picture, _ = val.load(0)
-    print("classes of the first validation picture:", set(export.OnnxSegmenter(arguments.out)(picture).flat))
+    image, _ = val.load(0)
+    print("classes of the first validation image:", set(export.OnnxSegmenter(arguments.out)(image).flat))
 
 
 if __name__ == "__main__":

@@ -4,9 +4,9 @@ arXiv:1911.08039).
     python examples/reliable_regions.py VOC --weights resnet38.weights.h5    the paper, needs a GPU
     python examples/reliable_regions.py --quick                              one to two minutes on a CPU
 
-One net tells which classes a picture holds, labels the pixels that it and a CRF are sure of, and learns masks
+One net tells which classes an image holds, labels the pixels that it and a CRF are sure of, and learns masks
 from them, all in the same step. The data folder holds images/ and tags.csv, train.txt where not all of them
-are to be learnt from, and, for scores, labels/ and val.txt. Without a folder, --quick draws small pictures of
+are to be learnt from, and, for scores, labels/ and val.txt. Without a folder, --quick draws small images of
 a disc, a square, both or none, trains a small net from scratch, first on the tags alone, and lets a windowed
 CRF have its say in place of the dense one.
 """
@@ -26,7 +26,7 @@ QUICK = {"crop": 64, "batch": 8, "steps": 300, "epochs": 6, "warm_up": 100, "ram
 
 
 def data_sets(folder, tags):
-    """Training pictures with tags, and validation pictures with dense labels or None."""
+    """Training images with tags, and validation images with dense labels or None."""
     if not folder:
         images, labels, tags, names = synthetic_tags(152)
         train = SegmentationArrays(images[:128], tags=tags[:128], class_names=names)
@@ -72,8 +72,8 @@ def small(train):
 def score(name, segmenter, val):
     """Prints the intersection over union on dense labels."""
     iou = metrics.MeanIoU(val.num_classes)
-    for picture, labels in val.validation():
-        iou.update_state(labels, segmenter(picture, training=False))
+    for image, labels in val.validation():
+        iou.update_state(labels, segmenter(image, training=False))
     classes = zip(val.class_names, iou.per_class(), strict=True)
     listed = ", ".join(f"{label} {value:.3f}" for label, value in classes)
     print(f"{name}: mean_iou {float(iou.result()):.3f} ({listed})")
@@ -102,13 +102,13 @@ def main(argv=None):
     cross_entropy, energy = losses.BalancedCrossEntropy(), losses.DenseEnergyLoss()
     model.compile(optimizer, loss=cross_entropy + energy, jit_compile=arguments.quick or "auto")
     shown = [train.load(index)[0] for index in range(min(4, len(train)))]
-    sheets = f"{arguments.out}.pictures"
-    watched = [callbacks.TagPictures(shown, train.tags[: len(shown)], sheets, class_names=train.class_names)]
+    sheets = f"{arguments.out}.images"
+    watched = [callbacks.TagImages(shown, train.tags[: len(shown)], sheets, class_names=train.class_names)]
     watched += [
         callbacks.WarmUp(loss, setting["warm_up"], setting["ramp"]) for loss in (cross_entropy, energy)
     ]
     batches = {"whole": True} if arguments.quick else {"scale": (0.7, 1.3)}
-    print(f"{len(train)} pictures, tags alone; maps, mined labels and predictions go to {sheets}/")
+    print(f"{len(train)} images, tags alone; maps, mined labels and predictions go to {sheets}/")
     model.fit(
         train.train(setting["batch"], setting["crop"], flip=True, repeat=True, **batches),
         steps_per_epoch=setting["steps"] // setting["epochs"],
@@ -127,15 +127,15 @@ def main(argv=None):
         score("with a windowed CRF behind it", refined, val)
     segmenter.save(f"{arguments.out}.keras")
     with_crf = str(pathlib.Path(arguments.out).with_suffix(".crf.onnx"))
-    pictures = val or train
-    picture, _ = pictures.load(len(pictures) - 1)
-    # On the random pictures of the comparison a CRF lets a pixel tip over by the last digit here and there.
+    images = val or train
+    image, _ = images.load(len(images) - 1)
+    # On the random images of the comparison a CRF lets a pixel tip over by the last digit here and there.
     for net, path, tolerance in ((segmenter, arguments.out, 1e-4), (refined, with_crf, 1e-2)):
         print(export.to_onnx(net, path, class_names=train.class_names, tolerance=tolerance))
-        mask = export.OnnxSegmenter(path)(picture)
-        same = mask == np.argmax(net(picture[None].astype("float32"), training=False)[0], axis=-1)
+        mask = export.OnnxSegmenter(path)(image)
+        same = mask == np.argmax(net(image[None].astype("float32"), training=False)[0], axis=-1)
         found = ", ".join(train.class_names[number] for number in np.unique(mask))
-        print(f"{path}: {np.mean(same):.1%} of the last picture's pixels as in Keras; it finds {found}")
+        print(f"{path}: {np.mean(same):.1%} of the last image's pixels as in Keras; it finds {found}")
 
 
 if __name__ == "__main__":

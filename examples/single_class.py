@@ -1,14 +1,14 @@
-"""The published recipe for one class without a labelled pixel, setting by setting (Veksler 2020, ECCV).
+"""The published recipe for one class without a labeled pixel, setting by setting (Veksler 2020, ECCV).
 
     python examples/single_class.py PETS --weights imagenet     the paper, needs a GPU and a connection
     python examples/single_class.py --quick                     a minute on a CPU
 
-Annealing for 15 epochs, the normal stage for 50, and where there are pictures known not to hold the object,
+Annealing for 15 epochs, the normal stage for 50, and where there are images known not to hold the object,
 200 epochs more with them; then on at twice the resolution from these weights, in the normal stage again. The
 data folder holds images/, each with the object, and others/ without it where there are any; with labels/,
-val.txt and train.txt too, the segmenter is scored. Without a folder, --quick draws small pictures by itself,
+val.txt and train.txt too, the segmenter is scored. Without a folder, --quick draws small images by itself,
 trains a small net from scratch, and lessens the CRF's weight: 100 is meant for pretrained features and many
-pictures.
+images.
 """
 
 import argparse
@@ -25,12 +25,12 @@ QUICK = {"size": 48, "batch": 8, "epochs": (8, 8, 4), "finer": 2, "crf_weight": 
 
 
 def data_sets(folder):
-    """Training pictures, none of them labelled, and validation pictures with dense labels or None."""
+    """Training images, none of them labeled, and validation images with dense labels or None."""
     if not folder:
         images, labels, names = synthetic_object(80)
         others, _, _ = synthetic_object(32, seed=1, present=False)
-        unlabelled = np.full_like(labels[:64], 255)
-        train = SegmentationArrays(images[:64], unlabelled, class_names=names, negatives=others)
+        unlabeled = np.full_like(labels[:64], 255)
+        train = SegmentationArrays(images[:64], unlabeled, class_names=names, negatives=others)
         return train, SegmentationArrays(images[64:], labels[64:], class_names=names)
     folder = pathlib.Path(folder)
     split = "train" if (folder / "train.txt").is_file() else None
@@ -73,10 +73,8 @@ def main(argv=None):
         shown = [train.load(index)[0] for index in range(min(16, len(train)))]
         watched = [stages, callbacks.CollapseWarning(shown, class_names=train.class_names)]
         if annealing:
-            film = f"{arguments.out}.pictures"
-            watched.append(
-                callbacks.AnnealingPictures(shown, loss.crf, film, epochs=annealing, max_pictures=2)
-            )
+            film = f"{arguments.out}.images"
+            watched.append(callbacks.AnnealingImages(shown, loss.crf, film, epochs=annealing, max_images=2))
         batches = train.train(setting["batch"], size, whole=True)
         model.fit(batches, epochs=stages.negative_epoch, callbacks=watched, verbose=2)
         if negative and train.negatives is not None:
@@ -97,9 +95,9 @@ def main(argv=None):
     fit(segmenter, 2 * setting["size"], (0, setting["finer"], 0))
 
     if val is not None:
-        f_beta, jaccard = metrics.FBeta(), metrics.Jaccard(per_picture=True)
-        for picture, labels in val.validation():
-            logits = segmenter(picture, training=False)
+        f_beta, jaccard = metrics.FBeta(), metrics.Jaccard(per_image=True)
+        for image, labels in val.validation():
+            logits = segmenter(image, training=False)
             f_beta.update_state(labels, logits)
             jaccard.update_state(labels, logits)
         print(f"F {float(f_beta.result()):.3f}, Jaccard {float(jaccard.result()):.3f}")

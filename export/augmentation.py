@@ -1,4 +1,4 @@
-"""Test-time augmentation inside an exported file: which views of a picture have a say."""
+"""Test-time augmentation inside an exported file: which views of an image have a say."""
 
 import math
 

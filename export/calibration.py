@@ -1,4 +1,4 @@
-"""The pictures of one's own that show a quantisation which values occur, read one at a time."""
+"""The images of one's own that show a quantization which values occur, read one at a time."""
 
 import os
 import pathlib
@@ -7,21 +7,21 @@ import numpy as np
 from keras import ops
 
 from keras_wsseg.arguments import check_integer
-from keras_wsseg.export.pictures import to_batch
+from keras_wsseg.export.images import to_batch
 from keras_wsseg.imaging.file_names import is_hidden
-from keras_wsseg.imaging.suffixes import PICTURE_SUFFIXES
+from keras_wsseg.imaging.suffixes import IMAGE_SUFFIXES
 from keras_wsseg.ops.resize import resize_antialiased
 
 LARGEST_SIDE = 1024
 
 
-class CalibrationPictures:
-    """Pictures of a folder, a list or an array, as a graph takes them.
+class CalibrationImages:
+    """Images of a folder, a list or an array, as a graph takes them.
 
-    Pictures larger than 1024 pixels are cut to their middle, and a graph of fixed size gets them resized.
+    Images larger than 1024 pixels are cut to their middle, and a graph of fixed size gets them resized.
 
     Args:
-        calibration: folder of pictures, list of paths or arrays, or an array of several pictures.
+        calibration: folder of images, list of paths or arrays, or an array of several images.
         most: how many to take, evenly over all of them.
 
     Raises:
@@ -31,7 +31,7 @@ class CalibrationPictures:
 
     def __init__(self, calibration, most=100):
         found = _listed(calibration)
-        check_integer("calibration_pictures", most, low=1)
+        check_integer("calibration_images", most, low=1)
         steps = np.linspace(0, len(found) - 1, min(most, len(found)))
         self.found = [found[round(step)] for step in steps]
 
@@ -39,37 +39,37 @@ class CalibrationPictures:
         return len(self.found)
 
     def few(self, count):
-        """The same with at most `count` of the pictures.
+        """The same with at most `count` of the images.
 
         Args:
-            count: pictures.
+            count: images.
 
         Returns:
-            `CalibrationPictures`.
+            `CalibrationImages`.
         """
-        return CalibrationPictures(self.found, count)
+        return CalibrationImages(self.found, count)
 
     def batches(self, shape, value_range, dtype):
-        """Each picture as a batch for a graph.
+        """Each image as a batch for a graph.
 
         Args:
-            shape: `PictureShape` that the graph takes.
+            shape: `ImageShape` that the graph takes.
             value_range: `(low, high)` that it takes.
             dtype: `float32` or `uint8`.
 
         Yields:
-            `(batch, height, width, channels)` array, one picture as often as a fixed batch asks.
+            `(batch, height, width, channels)` array, one image as often as a fixed batch asks.
 
         Raises:
-            ValueError: if a picture does not fit the segmenter.
+            ValueError: if an image does not fit the segmenter.
         """
-        for picture in self.found:
+        for image in self.found:
             try:
-                batch = to_batch(picture, shape.channels, value_range)[0][:1]
+                batch = to_batch(image, shape.channels, value_range)[0][:1]
             except (TypeError, ValueError) as error:
-                name = str(picture) if isinstance(picture, str | os.PathLike) else "an array"
+                name = str(image) if isinstance(image, str | os.PathLike) else "an array"
                 raise ValueError(
-                    "`calibration` must hold pictures that fit the segmenter. "
+                    "`calibration` must hold images that fit the segmenter. "
                     f"Received: {name}, of which {error}"
                 ) from error
             batch = _middle(np.asarray(batch, "float32"))
@@ -86,22 +86,22 @@ def _listed(calibration):
         folder = pathlib.Path(calibration)
         if not folder.is_dir():
             raise FileNotFoundError(
-                f"`calibration` must be an existing folder of pictures. Received: calibration={str(folder)!r}"
+                f"`calibration` must be an existing folder of images. Received: calibration={str(folder)!r}"
             )
         calibration = [
             path
             for path in sorted(folder.iterdir())
-            if path.suffix.lower() in PICTURE_SUFFIXES and not is_hidden(path.name)
+            if path.suffix.lower() in IMAGE_SUFFIXES and not is_hidden(path.name)
         ]
         if not calibration:
             raise ValueError(
-                f"`calibration` must be a folder with pictures in it. Received: calibration={str(folder)!r}"
+                f"`calibration` must be a folder with images in it. Received: calibration={str(folder)!r}"
             )
     if isinstance(calibration, np.ndarray) and calibration.ndim == 4:
         calibration = list(calibration)
     if not isinstance(calibration, list | tuple) or not len(calibration):
         raise TypeError(
-            "`calibration` must be a folder of pictures, a list of paths or arrays, or an array (pictures, "
+            "`calibration` must be a folder of images, a list of paths or arrays, or an array (images, "
             f"height, width, channels). Received: {type(calibration).__name__}"
         )
     return list(calibration)

@@ -20,7 +20,7 @@ _ALONE = threading.Lock()
 
 
 def to_bare_onnx(deployment, form, path, opset, opened=False):
-    """Writes the bare graph, picture to probabilities and classes, with the converter's own names.
+    """Writes the bare graph, image to probabilities and classes, with the converter's own names.
 
     Args:
         deployment: `Deployment` on the TensorFlow backend, in float32.
@@ -38,7 +38,7 @@ def to_bare_onnx(deployment, form, path, opset, opened=False):
     from keras_wsseg.export.onnx_conversion import converted, refuse_foreign_operations
 
     with _converting(deployment, f"ONNX opset {opset}"):
-        model = converted(_Deployed(deployment, form, opened), _picture(form), opset)
+        model = converted(_Deployed(deployment, form, opened), _image(form), opset)
     refuse_foreign_operations(model, deployment.segmenter)
     onnx.save(model, path)
 
@@ -81,7 +81,7 @@ def to_bare_litert(deployment, form, path, opened=False):
         if not missing:
             raise
         fixed = form.shape.height and form.shape.width
-        hint = "" if fixed else "; give `size`, since some exist for pictures of one size only"
+        hint = "" if fixed else "; give `size`, since some exist for images of one size only"
         raise ValueError(
             f"`segmenter` must consist of operations that LiteRT has built in{hint}. "
             f"Received: {', '.join(missing)}"
@@ -100,8 +100,8 @@ class _Deployed(keras.Model):
     def call(self, images):
         stages = []
 
-        def kept(layer, own, logits, picture):
-            stages.extend((logits, own([logits, picture])))
+        def kept(layer, own, logits, image):
+            stages.extend((logits, own([logits, image])))
             return stages[-1]
 
         with heard(self.deployment, kept) if self.opened else contextlib.nullcontext():
@@ -139,10 +139,10 @@ def _converting(deployment, goal, unless_it_fails=True):
 
 
 def _export(deployment, form, path, opened, **options):
-    signature = [_picture(form)]
+    signature = [_image(form)]
     _Named(deployment, form, opened).export(str(path), verbose=False, input_signature=signature, **options)
 
 
-def _picture(form):
+def _image(form):
     shape = form.shape
     return tf.TensorSpec((shape.batch, shape.height, shape.width, shape.channels), form.input, "image")

@@ -17,7 +17,7 @@ def heard(deployment, answer):
 
     Args:
         deployment: `Deployment`.
-        answer: function of a `MeanFieldCRF`, its own `call`, the logits and the picture, which gives what
+        answer: function of a `MeanFieldCRF`, its own `call`, the logits and the image, which gives what
             the layer shall give. Calls of other threads pass by it.
 
     Yields:
@@ -58,7 +58,7 @@ def _answered(layer, answer, thread):
     def call(inputs, **options):
         if threading.get_ident() != thread:
             return own(inputs, **options)
-        logits, picture = inputs
-        return answer(layer, functools.partial(own, **options), logits, picture)
+        logits, image = inputs
+        return answer(layer, functools.partial(own, **options), logits, image)
 
     return call

@@ -4,7 +4,7 @@ import dataclasses
 
 from keras import ops
 
-from keras_wsseg.export.source import PictureShape
+from keras_wsseg.export.source import ImageShape
 from keras_wsseg.ops.class_scores import class_logits, resized_class_logits
 from keras_wsseg.ops.resize import resize_bilinear
 
@@ -14,11 +14,11 @@ class Deployment:
     """A segmenter with all that comes behind it in a deployed file.
 
     Args:
-        segmenter: `keras.Model` from picture to logits or probabilities.
-        resize: whether the logits must be brought to the size of the picture.
-        refine: `layers.MeanFieldCRF` that moves the borders to those of the picture, or None.
-        flip: whether the mirrored picture has a say too.
-        scales: sizes of the picture, 1 for its own, whose probabilities are averaged.
+        segmenter: `keras.Model` from image to logits or probabilities.
+        resize: whether the logits must be brought to the size of the image.
+        refine: `layers.MeanFieldCRF` that moves the borders to those of the image, or None.
+        flip: whether the mirrored image has a say too.
+        scales: sizes of the image, 1 for its own, whose probabilities are averaged.
         probabilities: whether the segmenter gives probabilities.
     """
 
@@ -31,38 +31,38 @@ class Deployment:
 
     @property
     def augmented(self):
-        """Whether more than the picture as it is has a say."""
+        """Whether more than the image as it is has a say."""
         return self.flip or tuple(self.scales) != (1.0,)
 
-    def logits(self, picture):
-        """Logits of the whole deployment at the size of the picture.
+    def logits(self, image):
+        """Logits of the whole deployment at the size of the image.
 
         Args:
-            picture: `(batch, height, width, channels)` float32 tensor, its size static or dynamic.
+            image: `(batch, height, width, channels)` float32 tensor, its size static or dynamic.
 
         Returns:
-            `(batch, height, width, max(classes, 2))` float32; with several views of the picture the logarithm
+            `(batch, height, width, max(classes, 2))` float32; with several views of the image the logarithm
             of their mean probability.
         """
-        size = ops.shape(picture)[1:3]
+        size = ops.shape(image)[1:3]
         if not self.augmented:
-            prediction = self.segmenter(picture, training=False)
+            prediction = self.segmenter(image, training=False)
             logits = self._class_logits(prediction, size if self.resize else None)
         else:
-            views = [self._view(picture, size, scale, flipped) for scale, flipped in self._views()]
+            views = [self._view(image, size, scale, flipped) for scale, flipped in self._views()]
             # The smallest probability that keeps its digits: a class that no view knows stays finite.
             logits = ops.log(ops.maximum(sum(views[1:], views[0]) / len(views), 1e-30))
-        return logits if self.refine is None else self.refine([logits, picture])
+        return logits if self.refine is None else self.refine([logits, image])
 
     def _views(self):
         return [(scale, flipped) for scale in self.scales for flipped in (False, True)[: 1 + self.flip]]
 
-    def _view(self, picture, size, scale, flipped):
+    def _view(self, image, size, scale, flipped):
         if scale != 1:
-            picture = resize_bilinear(picture, [_scaled(pixels, scale) for pixels in size])
+            image = resize_bilinear(image, [_scaled(pixels, scale) for pixels in size])
         if flipped:
-            picture = picture[:, :, ::-1]
-        prediction = self.segmenter(picture, training=False)
+            image = image[:, :, ::-1]
+        prediction = self.segmenter(image, training=False)
         if flipped:
             prediction = prediction[:, :, ::-1]
         return softmax(self._class_logits(prediction, size if self.resize or scale != 1 else None))
@@ -78,12 +78,12 @@ class GraphForm:
     """What a graph takes and gives.
 
     Args:
-        shape: `PictureShape` that it takes.
+        shape: `ImageShape` that it takes.
         input: `float32` or `uint8`.
         byte_classes: whether the class map is uint8 rather than int32.
     """
 
-    shape: PictureShape
+    shape: ImageShape
     input: str = "float32"
     byte_classes: bool = True
 

@@ -8,7 +8,7 @@ import pathlib
 class ExportReport:
     """How closely an exported file follows the Keras model it came from.
 
-    `to_onnx`, `to_saved_model` and `to_litert` return it after they have run both on the same pictures;
+    `to_onnx`, `to_saved_model` and `to_litert` return it after they have run both on the same images;
     `str()` of it is one line for a log.
 
     Args:

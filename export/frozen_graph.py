@@ -32,17 +32,17 @@ class FrozenGraph:
             yield graph
 
 
-def frozen_graph(model, picture):
+def frozen_graph(model, image):
     """Traces a model and freezes its weights, and all tensors that its layers keep, as constants.
 
     Args:
         model: function of one tensor that gives a tuple of tensors.
-        picture: `tf.TensorSpec` of that tensor.
+        image: `tf.TensorSpec` of that tensor.
 
     Returns:
         `FrozenGraph`.
     """
-    traced = tf.function(model, autograph=False).get_concrete_function(picture)
+    traced = tf.function(model, autograph=False).get_concrete_function(image)
     # Behind the model's own input come the tensors that it captured.
     first, outputs = traced.inputs[0].name, [tensor.name for tensor in traced.outputs]
     with tf.device("/cpu:0"):

@@ -35,7 +35,7 @@ def to_litert(
     """Writes a trained segmenter as a LiteRT file and proves on the spot that it says what Keras says.
 
     LiteRT, once TensorFlow Lite, runs on Android, iOS and small boards. The file holds LiteRT's built-in
-    operations alone, so that every interpreter runs it as it is, and takes pictures as they are. Its one
+    operations alone, so that every interpreter runs it as it is, and takes images as they are. Its one
     signature, `serving_default`, has
 
     - input `image`: float32 or uint8 `(batch, height, width, channels)` in `value_range`;
@@ -43,11 +43,11 @@ def to_litert(
     - output `classes`: `(batch, height, width)`, uint8 for up to 254 classes, else int32.
 
     With `size` every segmenter of `models` converts, with CRF and augmentation too, and the batch stays free;
-    accelerators of phones want a fixed size as well. For pictures of any size `DeepLabV3Plus`, `UNet` with an
+    accelerators of phones want a fixed size as well. For images of any size `DeepLabV3Plus`, `UNet` with an
     `output_stride` and `at_working_size` around a `UNet` convert; the others and the CRF hold operations that
     have no counterpart there, which is an error.
 
-    Names, colours, range and method are in `segmenter.json` inside the file, an associated file in the sense
+    Names, colors, range and method are in `segmenter.json` inside the file, an associated file in the sense
     of LiteRT's metadata: a ZIP archive behind the graph that interpreters pass over and any ZIP reader opens,
     so that nothing has to travel beside the file. The parity run needs the extra `litert`. On another backend
     than TensorFlow the conversion runs in a process of its own.
@@ -59,12 +59,12 @@ def to_litert(
         palette: one `(red, green, blue)` of 0 to 255 for each class.
         tolerance: largest absolute difference allowed between a probability in Keras and in LiteRT; by
             default 1e-4. With a CRF it holds for each stage by itself, as in `to_onnx`.
-        value_range: `(low, high)` of the pictures.
+        value_range: `(low, high)` of the images.
         metadata: further texts by name.
         check_sizes: list of `(height, width)` at which both are compared.
         refine: `layers.MeanFieldCRF` with a radius to put behind the segmenter, or None; needs `size`.
         input: `"float32"` or `"uint8"`.
-        size: the only size of the pictures, pixels or `(height, width)`; None for any size.
+        size: the only size of the images, pixels or `(height, width)`; None for any size.
         tta: test-time augmentation.
         mean_tolerance: largest mean difference of the probabilities; none by default.
         min_equal_classes: smallest share of the pixels whose class is the same; by default 0.999.
@@ -105,12 +105,12 @@ def to_litert(
         with zipfile.ZipFile(draft, "a") as archive:
             archive.writestr(metadata_json.FILE_NAME, metadata_json.metadata_json(prepared.about))
         reference = prepared.reference
-        found = opened = _run(interpreter, draft, reference.pictures)
+        found = opened = _run(interpreter, draft, reference.images)
         if reference.crf_calls:
             # What a file gives cannot be taken out of it again.
             write_bare("to_bare_litert", prepared, draft.with_stem("opened"), opened=True)
             stages = stage_names(reference.crf_calls)
-            opened = _run(interpreter, draft.with_stem("opened"), reference.pictures, stages)
+            opened = _run(interpreter, draft.with_stem("opened"), reference.images, stages)
         differences = parity.compare(prepared.deployment, reference, found, opened)
         limits.check(differences, "LiteRT", reference.largest_logit)
         file_size = draft.stat().st_size
@@ -129,11 +129,11 @@ def _interpreter():
     return Interpreter
 
 
-def _run(interpreter, draft, pictures, stages=()):
+def _run(interpreter, draft, images, stages=()):
     try:
         with quiet():
             run = interpreter(str(draft)).get_signature_runner("serving_default")
-            found = [run(image=picture) for picture in pictures]
+            found = [run(image=image) for image in images]
     except Exception as error:
         raise ValueError(
             "`segmenter` was converted to a file that LiteRT does not run. "

@@ -17,8 +17,8 @@ class SegmenterMetadata:
     Args:
         class_names: one string for each class.
         palette: one `(red, green, blue)` for each class, integers 0 to 255.
-        value_range: `(low, high)` of the pictures that the graph takes.
-        channels: channels of those pictures.
+        value_range: `(low, high)` of the images that the graph takes.
+        channels: channels of those images.
         extra: further texts by name, such as `method`.
 
     Raises:
@@ -35,7 +35,7 @@ class SegmenterMetadata:
         names = self.class_names
         if len(set(names)) != len(names) or not all(isinstance(name, str) and name for name in names):
             raise ValueError(f"`class_names` must be different texts. Received: class_names={list(names)}")
-        if len(self.palette) != len(names) or not all(_is_colour(colour) for colour in self.palette):
+        if len(self.palette) != len(names) or not all(_is_color(color) for color in self.palette):
             raise ValueError(
                 f"`palette` must hold (red, green, blue) of 0 to 255 for each of the {len(names)} classes. "
                 f"Received: palette={list(self.palette)}"
@@ -58,15 +58,15 @@ class SegmenterMetadata:
             Dictionary from text to text.
         """
         low, high = self.value_range
-        order = {1: "grey", 3: "RGB"}.get(self.channels, f"{self.channels}-channel")
+        order = {1: "gray", 3: "RGB"}.get(self.channels, f"{self.channels}-channel")
         return {
             "class_names": json.dumps(list(self.class_names), ensure_ascii=False),
-            "palette": json.dumps([list(colour) for colour in self.palette]),
+            "palette": json.dumps([list(color) for color in self.palette]),
             "value_range": json.dumps([low, high]),
             "channels": str(self.channels),
             "preprocessing": (
-                f"none: give {order} pictures as {self.extra.get('input', 'float32')} (batch, height, width, "
-                f"channels) between {low:g} and {high:g}; the graph normalises inside"
+                f"none: give {order} images as {self.extra.get('input', 'float32')} (batch, height, width, "
+                f"channels) between {low:g} and {high:g}; the graph normalizes inside"
             ),
             "producer_version": producer_version,
             **self.extra,
@@ -91,7 +91,7 @@ class SegmenterMetadata:
         try:
             return cls(
                 class_names=tuple(json.loads(properties["class_names"])),
-                palette=tuple(tuple(colour) for colour in json.loads(properties["palette"])),
+                palette=tuple(tuple(color) for color in json.loads(properties["palette"])),
                 value_range=tuple(float(x) for x in json.loads(properties["value_range"])),
                 channels=int(properties["channels"]),
                 extra={key: value for key, value in properties.items() if key not in RESERVED},
@@ -100,5 +100,5 @@ class SegmenterMetadata:
             raise ValueError(f"its metadata cannot be read: {error}") from error
 
 
-def _is_colour(colour):
-    return len(colour) == 3 and all(isinstance(x, int) and 0 <= x <= 255 for x in colour)
+def _is_color(color):
+    return len(color) == 3 and all(isinstance(x, int) and 0 <= x <= 255 for x in color)

@@ -12,7 +12,7 @@ from keras_wsseg.export.source import all_layers
 def native_dilation(model):
     """Lets a model's dilated convolutions trace as one operation each while it is active.
 
-    At a size known only at run time `tf.nn.convolution` cuts a picture into as many interleaved ones as the
+    At a size known only at run time `tf.nn.convolution` cuts an image into as many interleaved ones as the
     dilation squared, convolves these and weaves them together again: in ONNX Runtime three to five times the
     time of the one operation, which it has.
 

@@ -14,20 +14,20 @@ _INSTEAD = {
 }
 
 
-def converted(model, picture, opset):
+def converted(model, image, opset):
     """Converts a model.
 
     Args:
         model: `keras.Model` of one tensor that gives a tuple of tensors, on the TensorFlow backend.
-        picture: `tf.TensorSpec` of that tensor.
+        image: `tf.TensorSpec` of that tensor.
         opset: version of the ONNX operators.
 
     Returns:
         `onnx.ModelProto`; what ONNX has not is in it under TensorFlow's names.
     """
-    graph = frozen_graph(model, picture)
+    graph = frozen_graph(model, image)
     try:
-        # Optimisations in place spare a copy of all weights before each, a third of an export's time.
+        # Optimizations in place spare a copy of all weights before each, a third of an export's time.
         return _to_onnx(graph, opset, catch_errors=False)
     except Exception:
         # One that fails is left out where there is a copy to go back to.

@@ -25,10 +25,10 @@ def finish(model, form, about):
     for value in (*graph.input, *graph.output):
         value.name = names[value.name]
     shape, classes = form.shape, len(about.class_names)
-    picture = [shape.batch or "batch", shape.height or "height", shape.width or "width"]
-    _set_dimensions(graph.input[0], [*picture, shape.channels])
-    _set_dimensions(graph.output[0], [*picture, classes])
-    _set_dimensions(graph.output[1], picture)
+    image = [shape.batch or "batch", shape.height or "height", shape.width or "width"]
+    _set_dimensions(graph.input[0], [*image, shape.channels])
+    _set_dimensions(graph.output[0], [*image, classes])
+    _set_dimensions(graph.output[1], image)
     sign(model, about)
 
 

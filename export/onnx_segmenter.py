@@ -7,56 +7,56 @@ import pathlib
 import numpy as np
 
 from keras_wsseg.arguments import check_integer
-from keras_wsseg.export.pictures import to_batch
+from keras_wsseg.export.images import to_batch
 from keras_wsseg.export.prediction import run_classes, run_probabilities
 from keras_wsseg.export.session import Session
 from keras_wsseg.export.windows import Windows
 from keras_wsseg.imaging.file_names import normal_name
 from keras_wsseg.imaging.label_map import check_label_map, write_label_map
-from keras_wsseg.imaging.overlay import check_opacity, colour_layer, overlay
-from keras_wsseg.imaging.read_picture import read_picture
+from keras_wsseg.imaging.overlay import check_opacity, color_layer, overlay
+from keras_wsseg.imaging.read_image import read_image
 from keras_wsseg.imaging.write_png import write_png
 
 
 class OnnxSegmenter:
-    """A segmenter out of an ONNX file that `to_onnx` wrote: pictures in, class maps out.
+    """A segmenter out of an ONNX file that `to_onnx` wrote: images in, class maps out.
 
     It is for machines that run a segmenter but never train one: it imports neither Keras nor TensorFlow, and
-    Pillow only when a path comes in or a mask goes out to a file. Pictures come as they are, in the range
+    Pillow only when a path comes in or a mask goes out to a file. Images come as they are, in the range
     `value_range`; an array that does not fit is refused, never converted silently. Files are brought to the
-    segmenter's channels, grey to RGB and colour to grey, those of 8 bits to its range, and turned as viewers
+    segmenter's channels, gray to RGB and color to gray, those of 8 bits to its range, and turned as viewers
     turn them.
 
-    A picture is a path, or an array `(height, width, channels)`, or `(height, width)` for a grey segmenter; a
-    batch is an array `(batch, height, width, channels)`; a list holds pictures of any sizes. What comes out
-    has the picture's own size. Several threads may call one segmenter at a time.
+    An image is a path, or an array `(height, width, channels)`, or `(height, width)` for a gray segmenter; a
+    batch is an array `(batch, height, width, channels)`; a list holds images of any sizes. What comes out
+    has the image's own size. Several threads may call one segmenter at a time.
 
-    Pictures too large for one run are cut into windows that overlap, and their probabilities go over into
-    each other linearly. Windows lie where the network samples the whole picture, so that away from their
-    borders they say what the whole picture does. They cannot where the network pools the whole picture to
-    one value, or the file averages over scales (`tta`), whose grids are not the picture's; and where it
+    Images too large for one run are cut into windows that overlap, and their probabilities go over into
+    each other linearly. Windows lie where the network samples the whole image, so that away from their
+    borders they say what the whole image does. They cannot where the network pools the whole image to
+    one value, or the file averages over scales (`tta`), whose grids are not the image's; and where it
     stretches coarse logits to a size that its stride does not divide, they are less than a stride apart. A
-    file of fixed size runs every picture in windows of its size, smaller pictures mirrored at their ends.
+    file of fixed size runs every image in windows of its size, smaller images mirrored at their ends.
 
     Args:
         path: file written by `to_onnx`.
         providers: ONNX Runtime's execution providers in order of preference: names, short (`"cuda"`,
             `"cpu"`) or full, or `(name, options)`. By default CUDA, ROCm, DirectML, CoreML or OpenVINO where
             the installed ONNX Runtime offers one that starts, else the CPU; TensorRT only by name, since it
-            compiles for minutes at each new size of picture. CUDA runs in full float32 unless its options
+            compiles for minutes at each new size of image. CUDA runs in full float32 unless its options
             say otherwise (TF32 would move probabilities further than the export allows).
-        threads: CPU threads for one picture; by default one for each core.
+        threads: CPU threads for one image; by default one for each core.
         window: size of the windows in pixels, an integer or `(height, width)` of at least 128; `"auto"` takes
-            pictures of up to 2048 x 1024 pixels whole and others in windows of 1280; None takes all whole.
+            images of up to 2048 x 1024 pixels whole and others in windows of 1280; None takes all whole.
             Windows come out up to 31 pixels smaller, which keeps them on the network's grid.
-        overlap: pixels that neighbouring windows share at least, up to half a window; by default 256, or a
+        overlap: pixels that neighboring windows share at least, up to half a window; by default 256, or a
             quarter of smaller windows. The middle half is blended.
 
     Attributes:
         class_names: tuple of the classes' names.
         palette: `(classes, 3)` uint8, red, green, blue.
-        value_range: `(low, high)` of the pictures.
-        channels: 1 for grey, 3 for RGB.
+        value_range: `(low, high)` of the images.
+        channels: 1 for gray, 3 for RGB.
         metadata: dictionary of the further texts in the file, such as `method`.
         outputs: tuple of what the file gives, `"probabilities"`, `"classes"` or both.
         provider: name of the execution provider that was taken.
@@ -105,14 +105,14 @@ class OnnxSegmenter:
         """The class of every pixel.
 
         Args:
-            image: picture, batch or list of pictures.
+            image: image, batch or list of images.
 
         Returns:
             `(height, width)` uint8 (int32 above 254 classes); `(batch, height, width)` for a batch; a list
             of class maps for a list.
 
         Raises:
-            TypeError: if it is no picture.
+            TypeError: if it is no image.
             ValueError: if size, channels or values do not fit the segmenter.
             FileNotFoundError: if a path leads nowhere.
             RuntimeError: if ONNX Runtime cannot run it, out of memory for one.
@@ -123,14 +123,14 @@ class OnnxSegmenter:
         """The probability of each class at every pixel.
 
         Args:
-            image: picture, batch or list of pictures.
+            image: image, batch or list of images.
 
         Returns:
             `(height, width, classes)` float32; `(batch, height, width, classes)` for a batch; a list for a
             list.
 
         Raises:
-            TypeError: if it is no picture.
+            TypeError: if it is no image.
             ValueError: if size, channels or values do not fit the segmenter, or the file gives classes alone.
             FileNotFoundError: if a path leads nowhere.
             RuntimeError: if ONNX Runtime cannot run it, out of memory for one.
@@ -143,11 +143,11 @@ class OnnxSegmenter:
         return self._each(image, run_probabilities)
 
     def overlay(self, image, alpha=0.5, mask=None):
-        """The picture with its classes painted over it in the colours of the palette.
+        """The image with its classes painted over it in the colors of the palette.
 
         Args:
-            image: picture, batch or list of pictures, grey or RGB.
-            alpha: strength of the colours, 0 (picture alone) to 1 (colours alone).
+            image: image, batch or list of images, gray or RGB.
+            alpha: strength of the colors, 0 (image alone) to 1 (colors alone).
             mask: what calling the segmenter on `image` gave, to save a second run; a list for a list.
 
         Returns:
@@ -155,28 +155,26 @@ class OnnxSegmenter:
 
         Raises:
             ValueError: if `alpha` is outside 0 to 1, the mask does not fit, or the segmenter takes neither
-                grey nor RGB pictures.
+                gray nor RGB images.
         """
         check_opacity(alpha)
         if self.channels not in (1, 3):
             raise ValueError(
-                f"`overlay` needs grey or RGB pictures. Received: a segmenter of {self.channels} channels"
+                f"`overlay` needs gray or RGB images. Received: a segmenter of {self.channels} channels"
             )
         if not isinstance(image, list | tuple):
             return self._blend(image, alpha, mask)
         masks = [None] * len(image) if mask is None else mask
         if len(masks) != len(image):
-            raise ValueError(
-                f"`mask` must hold one for each of {len(image)} pictures. Received: {len(masks)}"
-            )
+            raise ValueError(f"`mask` must hold one for each of {len(image)} images. Received: {len(masks)}")
         return [self._blend(one, alpha, of_one) for one, of_one in zip(image, masks, strict=True)]
 
     def rgba(self, mask, alpha=0.5, transparent=None):
-        """A class map as a layer of colours that other programs can lay over the picture.
+        """A class map as a layer of colors that other programs can lay over the image.
 
         Args:
             mask: `(height, width)` integers: classes; reserved numbers beyond them stay transparent.
-            alpha: opacity of the colours, 0 to 1.
+            alpha: opacity of the colors, 0 to 1.
             transparent: names of classes that stay transparent; by default `background`, where there is one.
 
         Returns:
@@ -196,10 +194,10 @@ class OnnxSegmenter:
                 f"`transparent` must hold names of classes, {', '.join(self.class_names)}. "
                 f"Received: transparent={transparent!r}"
             )
-        return colour_layer(mask, self.palette, alpha, [names.index(name) for name in wanted])
+        return color_layer(mask, self.palette, alpha, [names.index(name) for name in wanted])
 
     def save_mask(self, path, mask):
-        """Writes a class map as a PNG that holds the class numbers and shows in the palette's colours.
+        """Writes a class map as a PNG that holds the class numbers and shows in the palette's colors.
 
         Args:
             path: the PNG to write.
@@ -240,20 +238,20 @@ class OnnxSegmenter:
     def _one(self, image, run):
         if isinstance(image, list | tuple):
             raise TypeError(
-                "`image` must be a picture, a batch, or one list of pictures. Received: a list in a list"
+                "`image` must be an image, a batch, or one list of images. Received: a list in a list"
             )
-        pictures, is_batch = to_batch(image, self.channels, self.value_range, self._session.dtype)
-        result = run(self._session, self._windows, pictures)
+        images, is_batch = to_batch(image, self.channels, self.value_range, self._session.dtype)
+        result = run(self._session, self._windows, images)
         return result if is_batch else result[0]
 
     def _blend(self, image, alpha, mask):
         if isinstance(image, str | os.PathLike):
-            image = read_picture(image, self.channels, self.value_range)
-        pictures, is_batch = to_batch(image, self.channels, self.value_range, self._session.dtype)
+            image = read_image(image, self.channels, self.value_range)
+        images, is_batch = to_batch(image, self.channels, self.value_range, self._session.dtype)
         mask = np.asarray(self(image) if mask is None else mask)
-        if mask.shape != pictures.shape[0 if is_batch else 1 : 3] or mask.dtype.kind not in "iu":
+        if mask.shape != images.shape[0 if is_batch else 1 : 3] or mask.dtype.kind not in "iu":
             raise ValueError(
-                f"`mask` must hold an integer for each pixel of the picture {pictures.shape[:3]}. "
+                f"`mask` must hold an integer for each pixel of the image {images.shape[:3]}. "
                 f"Received: shape={mask.shape}, dtype={mask.dtype}"
             )
         if mask.min() < 0 or mask.max() >= len(self.palette):
@@ -262,8 +260,8 @@ class OnnxSegmenter:
             )
         masks = mask if is_batch else mask[None]
         painted = [
-            overlay(one, of_picture, self.palette, alpha, self.value_range)
-            for one, of_picture in zip(pictures, masks, strict=True)
+            overlay(one, of_image, self.palette, alpha, self.value_range)
+            for one, of_image in zip(images, masks, strict=True)
         ]
         return np.stack(painted) if is_batch else painted[0]
 

@@ -9,7 +9,7 @@ import onnxruntime
 
 from keras_wsseg.export import onnx_graph, parity
 from keras_wsseg.export.bare_graph import write_bare
-from keras_wsseg.export.calibration import CalibrationPictures
+from keras_wsseg.export.calibration import CalibrationImages
 from keras_wsseg.export.export_report import report_of
 from keras_wsseg.export.half_precision import to_float16
 from keras_wsseg.export.limits import limits_of
@@ -39,14 +39,14 @@ def to_onnx(
     size=None,
     tta=None,
     calibration=None,
-    calibration_pictures=100,
+    calibration_images=100,
     mean_tolerance=None,
     min_equal_classes=None,
 ):
     """Writes a trained segmenter as an ONNX file and proves on the spot that it says what Keras says.
 
-    The file is all that a deployment needs: it takes pictures as they are, normalises inside, and gives
-    probabilities and the class map at the picture's own size; names, colours and the range of the pixel
+    The file is all that a deployment needs: it takes images as they are, normalizes inside, and gives
+    probabilities and the class map at the image's own size; names, colors and the range of the pixel
     values travel in its metadata. `OnnxSegmenter` runs it with numpy and onnxruntime alone, and so does any
     other program that reads ONNX:
 
@@ -54,8 +54,8 @@ def to_onnx(
     - output `probabilities`: float32 `(batch, height, width, classes)`;
     - output `classes`: `(batch, height, width)`, uint8 for up to 254 classes, else int32.
 
-    Logits coarser than the picture are brought to its size bilinearly before the softmax; then come, where
-    asked for, the mean over several views of the picture and the CRF. A single logit is the log-odds of the
+    Logits coarser than the image are brought to its size bilinearly before the softmax; then come, where
+    asked for, the mean over several views of the image and the CRF. A single logit is the log-odds of the
     second of two classes. A last softmax, or sigmoid of one channel, is seen in the segmenter's last layers,
     or in the numbers of a subclassed model, and not taken a second time; a subclassed model that ends in a
     sigmoid says so by an attribute `yields_probabilities = True`. A segmenter in mixed precision is exported
@@ -63,45 +63,45 @@ def to_onnx(
     process of its own and needs TensorFlow too.
 
     Args:
-        segmenter: `keras.Model` from picture `(batch, height, width, channels)` to logits or
+        segmenter: `keras.Model` from image `(batch, height, width, channels)` to logits or
             probabilities `(batch, h, w, classes)`, or a model that holds one as `segmenter`, such as
             `WeaklySupervisedModel`.
         path: file to write; an existing one is replaced once the new one has passed.
         class_names: one text for each class; `class 0`, `class 1`, … by default.
-        palette: one `(red, green, blue)` of 0 to 255 for each class; by default the colours in which
-            pictures are shown during training, `visualization.class_palette`.
+        palette: one `(red, green, blue)` of 0 to 255 for each class; by default the colors in which
+            images are shown during training, `visualization.class_palette`.
         tolerance: largest absolute difference allowed between a probability in Keras, always in float32, and
             in ONNX Runtime; by default 1e-4 in float32, 0.1 in float16, and none in int8, where single pixels
             at a border may tip. A CRF makes much of the last digit of a logit, so with one, in `refine` or
             inside the segmenter, it holds for the logits that enter the CRF, for the CRF on the same logits,
             for what follows, and for the mean difference of the whole, each by itself. A trained segmenter
-            stays below; one with logits in the hundreds, such as a deep network whose batch normalisation
+            stays below; one with logits in the hundreds, such as a deep network whose batch normalization
             never saw data, is beyond what float32 resolves.
         opset: version of the ONNX operators, 15 (default) to 18.
-        value_range: `(low, high)` of the pictures; by default what the segmenter or one of its layers
+        value_range: `(low, high)` of the images; by default what the segmenter or one of its layers
             declares as `value_range`, else (0, 255).
         metadata: further texts by name for the file, such as `{"method": "gated CRF"}`. Without a
             `method`, the name of the loss that the model was compiled with is written.
-        check_sizes: list of `(height, width)` at which Keras and the file are compared on random pictures;
+        check_sizes: list of `(height, width)` at which Keras and the file are compared on random images;
             by default two sizes that no power of two divides both ways, or the size that a fixed model takes.
-            With `calibration` they are compared on four of its pictures instead.
+            With `calibration` they are compared on four of its images instead.
         refine: `layers.MeanFieldCRF` with a radius to put behind the segmenter inside the file, or None.
         outputs: names of the outputs, one of `"probabilities"` and `"classes"` or both, in their order. Class
             maps alone save the memory of the probabilities.
-        input: `"float32"`, or `"uint8"` for pictures in (0, 255): a quarter of the memory, and no conversion
+        input: `"float32"`, or `"uint8"` for images in (0, 255): a quarter of the memory, and no conversion
             in front of the graph.
         precision: `"float32"`; `"float16"`, half the file, for GPUs: weights and activations of the network
             in half precision; or `"int8"`, a quarter of the file, for CPUs with VNNI and for accelerators:
-            ONNX Runtime's static quantisation, weights with a scale for each channel. Normalisation, the last
+            ONNX Runtime's static quantization, weights with a scale for each channel. Normalization, the last
             layer, all resizing, CRF and softmax stay float32 in each of them.
-        size: None for pictures of any size, or the only one, pixels or `(height, width)`, for run times that
+        size: None for images of any size, or the only one, pixels or `(height, width)`, for run times that
             want it fixed; the batch stays free.
         tta: test-time augmentation: None, or `{"flip": True, "scales": (0.75, 1, 1.25)}`, either alone too,
-            for the mean probability over the mirrored picture and the picture at other sizes. It takes as
+            for the mean probability over the mirrored image and the image at other sizes. It takes as
             many times longer as there are views.
-        calibration: pictures that show `"int8"` which values occur: a folder, a list of paths or arrays, or
+        calibration: images that show `"int8"` which values occur: a folder, a list of paths or arrays, or
             an array; from training data, never from those to score on. None for the other precisions.
-        calibration_pictures: how many of them to take, evenly over all.
+        calibration_images: how many of them to take, evenly over all.
         mean_tolerance: largest mean difference of the probabilities; by default none in float32, 0.01 in
             float16, 0.1 in int8.
         min_equal_classes: smallest share of the pixels whose class is the same, or as probable in Keras to
@@ -131,7 +131,7 @@ def to_onnx(
     opset = OPSETS[0] if opset is None else opset
     _check_choices(opset, precision, outputs, calibration)
     limits = limits_of(precision, tolerance, mean_tolerance, min_equal_classes)
-    own_pictures = None if calibration is None else CalibrationPictures(calibration, calibration_pictures)
+    own_images = None if calibration is None else CalibrationImages(calibration, calibration_images)
     prepared = prepare(
         segmenter,
         path,
@@ -144,24 +144,24 @@ def to_onnx(
         input,
         size,
         tta,
-        own_pictures,
+        own_images,
     )
     prepared.about.extra.update(precision=precision, input=input)
     with tempfile.TemporaryDirectory(prefix=".export.", dir=path.parent) as folder:
         draft = pathlib.Path(folder) / "draft.onnx"
         _write_graph(prepared, opset, draft)
-        _reduce_precision(draft, precision, prepared, own_pictures)
+        _reduce_precision(draft, precision, prepared, own_images)
         reference = prepared.reference
-        found = opened = _run(draft, reference.pictures)
+        found = opened = _run(draft, reference.images)
         if reference.crf_calls:
             _keep_outputs(draft, OUTPUTS)
-            found = _run(draft, reference.pictures)
+            found = _run(draft, reference.images)
         differences = parity.compare(prepared.deployment, reference, found, opened)
         limits.check(differences, f"ONNX Runtime in {precision}", reference.largest_logit)
         if tuple(outputs) != OUTPUTS:
             # All outputs have been compared with Keras.
             _keep_outputs(draft, tuple(outputs))
-            _run(draft, reference.pictures[-1:])
+            _run(draft, reference.images[-1:])
         file_size = draft.stat().st_size
         os.replace(draft, path)
     return report_of(path, reference, differences, file_size, opset=opset, precision=precision)
@@ -181,7 +181,7 @@ def _check_choices(opset, precision, outputs, calibration):
         )
     if (precision == "int8") != (calibration is not None):
         raise ValueError(
-            '`calibration` must be a folder or list of pictures with precision="int8", and None without. '
+            '`calibration` must be a folder or list of images with precision="int8", and None without. '
             f"Received: precision={precision!r}, calibration={calibration!r}"
         )
 
@@ -200,16 +200,16 @@ def _write_graph(prepared, opset, draft):
     onnx.save(model, draft)
 
 
-def _reduce_precision(draft, precision, prepared, own_pictures):
+def _reduce_precision(draft, precision, prepared, own_images):
     if precision == "float32":
         return
     if precision == "int8":
         form, value_range = prepared.form, prepared.about.value_range
-        to_int8(draft, own_pictures.batches(form.shape, value_range, form.input))
+        to_int8(draft, own_images.batches(form.shape, value_range, form.input))
     model = onnx.load(draft)
     if precision == "float16":
         to_float16(model)
-    # ONNX Runtime signs what it quantises, and leaves its notes on shapes behind.
+    # ONNX Runtime signs what it quantizes, and leaves its notes on shapes behind.
     onnx_graph.sign(model, prepared.about)
     onnx.save(model, draft)
 
@@ -221,10 +221,10 @@ def _keep_outputs(draft, names):
     onnx.save(model, draft)
 
 
-def _run(draft, pictures):
+def _run(draft, images):
     try:
         session = _start(draft)
-        return [session.run(None, {"image": picture}) for picture in pictures]
+        return [session.run(None, {"image": image}) for image in images]
     except Exception as error:
         raise ValueError(
             "`segmenter` was converted to a file that ONNX Runtime does not run. "

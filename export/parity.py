@@ -1,4 +1,4 @@
-"""Runs a Keras segmenter and its exported file on the same pictures and compares what they say."""
+"""Runs a Keras segmenter and its exported file on the same images and compares what they say."""
 
 import contextlib
 import dataclasses
@@ -17,24 +17,24 @@ TIE = 2e-4
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-    """Pictures and what Keras makes of them.
+    """Images and what Keras makes of them.
 
     Args:
-        pictures: list of `(batch, height, width, channels)` arrays.
+        images: list of `(batch, height, width, channels)` arrays.
         probabilities: list of `(batch, height, width, classes)` float32 arrays.
         largest_logit: largest absolute logit: float32 is coarser where numbers are larger.
         crf_calls: how often a CRF is called on the way.
     """
 
-    pictures: list
+    images: list
     probabilities: list
     largest_logit: float
     crf_calls: int = 0
 
     @property
     def sizes(self):
-        """The `(height, width)` of the pictures, each once."""
-        return tuple(dict.fromkeys(picture.shape[1:3] for picture in self.pictures))
+        """The `(height, width)` of the images, each once."""
+        return tuple(dict.fromkeys(image.shape[1:3] for image in self.images))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,12 +55,12 @@ class Differences:
     in_stages: float | None = None
 
 
-def comes_coarser(segmenter, pictures):
-    """Whether a segmenter gives logits at another size than that of its pictures.
+def comes_coarser(segmenter, images):
+    """Whether a segmenter gives logits at another size than that of its images.
 
     Args:
         segmenter: `keras.Model`.
-        pictures: list of `(batch, height, width, channels)` arrays.
+        images: list of `(batch, height, width, channels)` arrays.
 
     Returns:
         True if it does so for any of them.
@@ -69,14 +69,14 @@ def comes_coarser(segmenter, pictures):
         ValueError: if it fails on a size, or gives anything but logits `(batch, h, w, classes)`.
     """
     coarser = False
-    for picture in pictures:
-        batch, height, width = picture.shape[:3]
+    for image in images:
+        batch, height, width = image.shape[:3]
         try:
             with full_float32():
-                logits = segmenter(ops.convert_to_tensor(picture, "float32"), training=False)
+                logits = segmenter(ops.convert_to_tensor(image, "float32"), training=False)
         except Exception as error:
             raise ValueError(
-                f"`segmenter` fails on a picture of {height} x {width} pixels; name sizes that it takes in "
+                f"`segmenter` fails on an image of {height} x {width} pixels; name sizes that it takes in "
                 f"`check_sizes`. Received: {type(error).__name__}: {first_line(error)}"
             ) from error
         if not hasattr(logits, "shape") or len(logits.shape) != 4 or logits.shape[0] != batch:
@@ -88,30 +88,30 @@ def comes_coarser(segmenter, pictures):
     return coarser
 
 
-def sums_to_one(segmenter, pictures):
+def sums_to_one(segmenter, images):
     """Whether what a segmenter gives can only be probabilities, though its layers do not tell.
 
     Args:
         segmenter: `keras.Model`.
-        pictures: list of `(batch, height, width, channels)` arrays.
+        images: list of `(batch, height, width, channels)` arrays.
 
     Returns:
-        True if its channels, two or more, are not negative and sum to 1 at every pixel of every picture.
+        True if its channels, two or more, are not negative and sum to 1 at every pixel of every image.
     """
-    for picture in pictures:
-        given = segmenter(ops.convert_to_tensor(picture, "float32"), training=False)
+    for image in images:
+        given = segmenter(ops.convert_to_tensor(image, "float32"), training=False)
         given = ops.convert_to_numpy(ops.cast(given, "float32"))
         if given.shape[-1] < 2 or given.min() < 0 or np.abs(given.sum(-1) - 1).max() > 1e-3:
             return False
     return True
 
 
-def run_keras(deployment, pictures):
+def run_keras(deployment, images):
     """Runs a deployment, in full float32 also where the device would take TF32.
 
     Args:
         deployment: `Deployment`.
-        pictures: list of `(batch, height, width, channels)` arrays.
+        images: list of `(batch, height, width, channels)` arrays.
 
     Returns:
         `Reference`.
@@ -125,21 +125,21 @@ def run_keras(deployment, pictures):
         calls.append(layer)
         return own([logits, guide])
 
-    for picture in pictures:
+    for image in images:
         try:
             with full_float32(), heard(deployment, counted):
-                logits = deployment.logits(ops.convert_to_tensor(picture, "float32"))
+                logits = deployment.logits(ops.convert_to_tensor(image, "float32"))
         except Exception as error:
             raise ValueError(
-                f"`segmenter` fails with what is behind it on a picture of {picture.shape[1]} x "
-                f"{picture.shape[2]} pixels. Received: {type(error).__name__}: {first_line(error)}"
+                f"`segmenter` fails with what is behind it on an image of {image.shape[1]} x "
+                f"{image.shape[2]} pixels. Received: {type(error).__name__}: {first_line(error)}"
             ) from error
         logits = ops.convert_to_numpy(logits)
         if not np.isfinite(logits).all():
             raise ValueError("`segmenter` must give finite logits. Received: logits with NaN or infinity")
         largest_logit = max(largest_logit, float(np.abs(logits).max()))
         probabilities.append(softmax(logits))
-    return Reference(pictures, probabilities, largest_logit, len(calls) // len(pictures))
+    return Reference(images, probabilities, largest_logit, len(calls) // len(images))
 
 
 def compare(deployment, reference, outputs, opened):
@@ -148,7 +148,7 @@ def compare(deployment, reference, outputs, opened):
     Args:
         deployment: `Deployment` in float32.
         reference: `Reference` of it.
-        outputs: `(probabilities, classes)` for each of its pictures.
+        outputs: `(probabilities, classes)` for each of its images.
         opened: the same of a file that gives, after these, the logits before and behind each CRF as well.
 
     Returns:
@@ -178,8 +178,8 @@ def _are_best(classes, probabilities):
 def _in_stages(deployment, reference, opened):
     with full_float32():
         return max(
-            largest_in_stages(deployment, picture, probabilities, stages)
-            for picture, (probabilities, _, *stages) in zip(reference.pictures, opened, strict=True)
+            largest_in_stages(deployment, image, probabilities, stages)
+            for image, (probabilities, _, *stages) in zip(reference.images, opened, strict=True)
         )
 
 

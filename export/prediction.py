@@ -1,4 +1,4 @@
-"""Runs pictures of any size through a segmenter's graph, whole or in windows."""
+"""Runs images of any size through a segmenter's graph, whole or in windows."""
 
 import numpy as np
 
@@ -6,50 +6,50 @@ from keras_wsseg.export.windows import stitch
 from keras_wsseg.imaging.labels import MOST_CLASSES
 
 
-def run_probabilities(session, windows, pictures):
+def run_probabilities(session, windows, images):
     """The probability of each class at every pixel.
 
     Args:
         session: `Session` whose outputs hold `probabilities`.
         windows: `Windows`.
-        pictures: `(batch, height, width, channels)` with values that the graph takes.
+        images: `(batch, height, width, channels)` with values that the graph takes.
 
     Returns:
         `(batch, height, width, classes)` float32.
     """
-    rows, columns = windows.cut(*pictures.shape[1:3])
+    rows, columns = windows.cut(*images.shape[1:3])
     if _is_whole(rows, columns):
-        return session.run("probabilities", pictures)
-    result = np.empty((*pictures.shape[:3], len(session.about.class_names)), np.float32)
-    for picture, of_picture in zip(pictures, result, strict=True):
-        for *place, piece in _pieces(session, "probabilities", picture, rows, columns):
-            of_picture[tuple(place)] = piece
+        return session.run("probabilities", images)
+    result = np.empty((*images.shape[:3], len(session.about.class_names)), np.float32)
+    for image, of_image in zip(images, result, strict=True):
+        for *place, piece in _pieces(session, "probabilities", image, rows, columns):
+            of_image[tuple(place)] = piece
     return result
 
 
-def run_classes(session, windows, pictures):
-    """The class of every pixel, without ever holding the probabilities of a large picture.
+def run_classes(session, windows, images):
+    """The class of every pixel, without ever holding the probabilities of a large image.
 
     Args:
         session: `Session`.
         windows: `Windows`.
-        pictures: `(batch, height, width, channels)` with values that the graph takes.
+        images: `(batch, height, width, channels)` with values that the graph takes.
 
     Returns:
         `(batch, height, width)` uint8, int32 where there are more classes than a label map tells apart.
     """
-    rows, columns = windows.cut(*pictures.shape[1:3])
+    rows, columns = windows.cut(*images.shape[1:3])
     whole = _is_whole(rows, columns)
     # Windows are blended as probabilities where the file gives them: a class has no in-between.
     in_classes = "classes" in session.outputs and (whole or "probabilities" not in session.outputs)
     if whole and in_classes:
-        return session.run("classes", pictures)
+        return session.run("classes", images)
     output = "classes" if in_classes else "probabilities"
     dtype = np.uint8 if len(session.about.class_names) <= MOST_CLASSES else np.int32
-    result = np.empty(pictures.shape[:3], dtype)
-    for picture, of_picture in zip(pictures, result, strict=True):
-        for *place, piece in _pieces(session, output, picture, rows, columns):
-            of_picture[tuple(place)] = piece if in_classes else np.argmax(piece, axis=-1)
+    result = np.empty(images.shape[:3], dtype)
+    for image, of_image in zip(images, result, strict=True):
+        for *place, piece in _pieces(session, output, image, rows, columns):
+            of_image[tuple(place)] = piece if in_classes else np.argmax(piece, axis=-1)
     return result
 
 
@@ -57,9 +57,9 @@ def _is_whole(rows, columns):
     return all(axis.starts == (0,) and axis.size == axis.length for axis in (rows, columns))
 
 
-def _pieces(session, output, picture, rows, columns):
+def _pieces(session, output, image, rows, columns):
     def run(top, left):
-        window = picture[top : top + rows.length, left : left + columns.length]
+        window = image[top : top + rows.length, left : left + columns.length]
         missing = [(0, rows.length - window.shape[0]), (0, columns.length - window.shape[1]), (0, 0)]
         return session.run(output, np.pad(window, missing, mode="reflect")[None])[0]
 

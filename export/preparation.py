@@ -8,7 +8,7 @@ import numpy as np
 from keras_wsseg.arguments import check_integer, check_value_range
 from keras_wsseg.export import parity, source
 from keras_wsseg.export.augmentation import describe_augmentation, read_augmentation
-from keras_wsseg.export.check_pictures import made_picture, sizes_to_check
+from keras_wsseg.export.check_images import made_image, sizes_to_check
 from keras_wsseg.export.deployment import Deployment, GraphForm
 from keras_wsseg.export.metadata import WRITTEN_BY_EXPORT, SegmenterMetadata
 from keras_wsseg.export.refinement import built_refine, check_refine, describe_refine
@@ -17,7 +17,7 @@ from keras_wsseg.imaging.labels import MOST_CLASSES
 from keras_wsseg.imaging.palette import class_palette
 
 INPUTS = ("float32", "uint8")
-# Pictures of one's own on which Keras and a file are compared.
+# Images of one's own on which Keras and a file are compared.
 COMPARED = 4
 
 
@@ -67,7 +67,7 @@ def prepare(
         input: as in `to_onnx`.
         size: as in `to_onnx`.
         tta: as in `to_onnx`.
-        calibration: `CalibrationPictures` to compare on in place of made pictures, or None.
+        calibration: `CalibrationImages` to compare on in place of made images, or None.
         folder: whether a SavedModel is to be written, which is a folder.
 
     Returns:
@@ -85,16 +85,16 @@ def prepare(
     extra = {**_method(segmenter), **_given(metadata)}
     probabilities = source.find_probabilities(segmenter)
     segmenter = source.in_float32(source.find_segmenter(segmenter))
-    shape = _at_size(source.picture_shape(segmenter), size, scales)
+    shape = _at_size(source.image_shape(segmenter), size, scales)
     if calibration is None:
-        pictures = _made_pictures(shape, sizes_to_check(shape, check_sizes), value_range, input)
+        images = _made_images(shape, sizes_to_check(shape, check_sizes), value_range, input)
     else:
-        pictures = list(calibration.few(COMPARED).batches(shape, value_range, input))
-    resize = parity.comes_coarser(segmenter, pictures) or _comes_coarser_at_odd_sizes(segmenter, shape)
+        images = list(calibration.few(COMPARED).batches(shape, value_range, input))
+    resize = parity.comes_coarser(segmenter, images) or _comes_coarser_at_odd_sizes(segmenter, shape)
     if probabilities is None:
-        probabilities = parity.sums_to_one(segmenter, pictures)
+        probabilities = parity.sums_to_one(segmenter, images)
     deployment = Deployment(segmenter, resize, None, flip, scales, probabilities)
-    classes = parity.run_keras(deployment, pictures[:1]).probabilities[0].shape[-1]
+    classes = parity.run_keras(deployment, images[:1]).probabilities[0].shape[-1]
     if refine is not None:
         refine = built_refine(refine, classes, shape.channels)
         deployment = dataclasses.replace(deployment, refine=refine)
@@ -103,7 +103,7 @@ def prepare(
         extra["tta"] = describe_augmentation(flip, scales)
     about = _describe(classes, class_names, palette, value_range, shape.channels, extra)
     form = GraphForm(shape, input, classes <= MOST_CLASSES)
-    return Preparation(deployment, form, parity.run_keras(deployment, pictures), about)
+    return Preparation(deployment, form, parity.run_keras(deployment, images), about)
 
 
 def check_place(path, folder=False):
@@ -131,7 +131,7 @@ def _check_input(input, value_range):
         raise ValueError(f"`input` must be one of {', '.join(INPUTS)}. Received: input={input!r}")
     if input == "uint8" and value_range != (0.0, 255.0):
         raise ValueError(
-            f'`input="uint8"` needs a segmenter of pictures in (0, 255). Received: value_range={value_range}'
+            f'`input="uint8"` needs a segmenter of images in (0, 255). Received: value_range={value_range}'
         )
 
 
@@ -151,10 +151,10 @@ def _given(metadata):
 
 
 def _at_size(shape, size, scales):
-    """The shape of the pictures that the graph takes, where the segmenter may take more."""
+    """The shape of the images that the graph takes, where the segmenter may take more."""
     if (shape.height or shape.width) and scales != (1.0,):
         raise ValueError(
-            "`tta` must not scale pictures for a segmenter of a fixed size. "
+            "`tta` must not scale images for a segmenter of a fixed size. "
             f"Received: scales={scales} and a segmenter of {shape.height} x {shape.width} pixels"
         )
     if size is None:
@@ -174,21 +174,21 @@ def _at_size(shape, size, scales):
 
 
 def _comes_coarser_at_odd_sizes(segmenter, shape):
-    """Pictures of one's own may all have sizes that the strides divide, and those to come others."""
+    """Images of one's own may all have sizes that the strides divide, and those to come others."""
     if shape.height and shape.width:
         return False
     try:
-        pictures = _made_pictures(shape, sizes_to_check(shape, None), (0.0, 1.0), "float32")
-        return parity.comes_coarser(segmenter, pictures)
+        images = _made_images(shape, sizes_to_check(shape, None), (0.0, 1.0), "float32")
+        return parity.comes_coarser(segmenter, images)
     except ValueError:
         # A segmenter that takes no such sizes needs no resizing for them.
         return False
 
 
-def _made_pictures(shape, sizes, value_range, dtype):
+def _made_images(shape, sizes, value_range, dtype):
     generator = np.random.default_rng(0)
     return [
-        made_picture(
+        made_image(
             generator,
             (shape.batch or (1 if index else 2), *size, shape.channels),
             value_range,
@@ -224,7 +224,7 @@ def _describe(classes, class_names, palette, value_range, channels, extra):
             f"Received: class_names={list(class_names)}"
         )
     if palette is None:
-        colours = class_palette(min(classes, MOST_CLASSES))
-        palette = [colours[number % len(colours)] for number in range(classes)]
-    palette = tuple(tuple(int(x) if x == int(x) else x for x in colour) for colour in palette)
+        colors = class_palette(min(classes, MOST_CLASSES))
+        palette = [colors[number % len(colors)] for number in range(classes)]
+    palette = tuple(tuple(int(x) if x == int(x) else x for x in color) for color in palette)
     return SegmenterMetadata(tuple(class_names), palette, value_range, channels, extra)

@@ -26,7 +26,7 @@ BY_THEMSELVES = {
     "CoreMLExecutionProvider": {},
     OPENVINO: {"precision": "ACCURACY"},
 }
-# They compile an engine for every new size of picture, for minutes.
+# They compile an engine for every new size of image, for minutes.
 BY_NAME_ALONE = ("TensorrtExecutionProvider", "NvTensorRTRTXExecutionProvider", "MIGraphXExecutionProvider")
 OTHER_NAMES = {"directml": "dml"}
 
@@ -41,7 +41,7 @@ def start(path, providers=None, threads=None):
         path: ONNX file.
         providers: names in order of preference, `"cuda"` or `"CUDAExecutionProvider"`, or
             `(name, options)`; by default `BY_THEMSELVES`, then the CPU.
-        threads: CPU threads for one picture; by default one for each core.
+        threads: CPU threads for one image; by default one for each core.
 
     Returns:
         `(session, note)`: the `InferenceSession`, and one line about what was taken and why.

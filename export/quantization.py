@@ -1,4 +1,4 @@
-"""Int8 by ONNX Runtime's static quantisation, with the ranges that real pictures show."""
+"""Int8 by ONNX Runtime's static quantization, with the ranges that real images show."""
 
 import contextlib
 import logging
@@ -12,18 +12,18 @@ from keras_wsseg.export.network_nodes import NEEDS_LAYERS, network_nodes
 from keras_wsseg.export.source import first_line
 
 
-def to_int8(path, pictures):
-    """Quantises the network inside a file; normalisation, logits and all that follows stay float32.
+def to_int8(path, images):
+    """Quantizes the network inside a file; normalization, logits and all that follows stay float32.
 
-    Weights become int8 with a scale for each channel, activations uint8 with the range that the pictures
+    Weights become int8 with a scale for each channel, activations uint8 with the range that the images
     show.
 
     Args:
         path: ONNX file in float32, replaced.
-        pictures: list of `(batch, height, width, channels)` arrays of the input's type.
+        images: list of `(batch, height, width, channels)` arrays of the input's type.
 
     Raises:
-        ValueError: if the graph has no layers to quantise, or ONNX Runtime cannot.
+        ValueError: if the graph has no layers to quantize, or ONNX Runtime cannot.
     """
     path = pathlib.Path(path)
     model = onnx.load(path)
@@ -38,7 +38,7 @@ def to_int8(path, pictures):
                 quantization.quantize_static(
                     str(prepared),
                     str(made),
-                    _Pictures(pictures),
+                    _Images(images),
                     quant_format=quantization.QuantFormat.QDQ,
                     per_channel=True,
                     activation_type=quantization.QuantType.QUInt8,
@@ -47,19 +47,19 @@ def to_int8(path, pictures):
                 )
         except Exception as error:
             raise ValueError(
-                "`segmenter` cannot be quantised to int8. "
+                "`segmenter` cannot be quantized to int8. "
                 f"Received: {type(error).__name__}: {first_line(error)}"
             ) from error
         made.replace(path)
 
 
-class _Pictures(quantization.CalibrationDataReader):
-    def __init__(self, pictures):
-        self.pictures = iter(pictures)
+class _Images(quantization.CalibrationDataReader):
+    def __init__(self, images):
+        self.images = iter(images)
 
     def get_next(self):
-        picture = next(self.pictures, None)
-        return None if picture is None else {"image": picture}
+        image = next(self.images, None)
+        return None if image is None else {"image": image}
 
 
 @contextlib.contextmanager

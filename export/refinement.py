@@ -10,11 +10,11 @@ def check_refine(refine, value_range):
 
     Args:
         refine: what the caller gave, not None.
-        value_range: `(low, high)` of the segmenter's pictures.
+        value_range: `(low, high)` of the segmenter's images.
 
     Raises:
         TypeError: if it is no `MeanFieldCRF`.
-        ValueError: if it looks at all pixels by their colour, takes probabilities, or sees another range.
+        ValueError: if it looks at all pixels by their color, takes probabilities, or sees another range.
     """
     if not isinstance(refine, MeanFieldCRF):
         raise TypeError(
@@ -30,7 +30,7 @@ def check_refine(refine, value_range):
         raise ValueError("`refine` must take logits, as segmenters give. Received: from_logits=False")
     if tuple(refine.value_range) != tuple(value_range):
         raise ValueError(
-            f"`refine` must see the pictures in the segmenter's value_range={tuple(value_range)}. "
+            f"`refine` must see the images in the segmenter's value_range={tuple(value_range)}. "
             f"Received: value_range={tuple(refine.value_range)}"
         )
 
@@ -41,7 +41,7 @@ def built_refine(refine, classes, channels):
     Args:
         refine: `MeanFieldCRF`.
         classes: channels of the logits.
-        channels: of the picture.
+        channels: of the image.
 
     Returns:
         The layer itself, or where it gives half precision a copy with the same weights.
@@ -63,7 +63,7 @@ def built_refine(refine, classes, channels):
 
 
 def as_model(refine, classes=None, channels=None):
-    """The layer as a model `[logits, picture]` to logits, which Keras can save."""
+    """The layer as a model `[logits, image]` to logits, which Keras can save."""
     shapes = refine.get_build_config()["input_shape"] if classes is None else None
     classes, channels = (shape[-1] for shape in shapes) if shapes else (classes, channels)
     inputs = [keras.Input((None, None, classes)), keras.Input((None, None, channels))]

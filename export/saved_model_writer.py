@@ -35,14 +35,14 @@ def to_saved_model(
     """Writes a trained segmenter as a SavedModel and proves on the spot that it says what Keras says.
 
     This is what TensorFlow Serving, TFX and programs in TensorFlow's C++, Java and Go load; for anything else
-    `to_onnx` writes one file. The folder takes pictures as they are, and whoever loads it needs nothing of
+    `to_onnx` writes one file. The folder takes images as they are, and whoever loads it needs nothing of
     this library. Its signatures `serving_default` and `serve`, which are the same, have
 
     - input `image`: float32 or uint8 `(batch, height, width, channels)` in `value_range`;
     - output `probabilities`: float32 `(batch, height, width, classes)`;
     - output `classes`: `(batch, height, width)`, uint8 for up to 254 classes, else int32.
 
-    Names, colours, range and method are in `assets.extra/segmenter.json`: a SavedModel has no place of its
+    Names, colors, range and method are in `assets.extra/segmenter.json`: a SavedModel has no place of its
     own for texts, and that folder is the one which TensorFlow leaves to others. On another backend than
     TensorFlow the conversion runs in a process of its own. The parity run is on the CPU; a GPU may multiply
     in TF32, which is too coarse for a CRF, unless
@@ -55,12 +55,12 @@ def to_saved_model(
         palette: one `(red, green, blue)` of 0 to 255 for each class.
         tolerance: largest absolute difference allowed between a probability in Keras and in the SavedModel;
             by default 1e-4. With a CRF it holds for each stage by itself, as in `to_onnx`.
-        value_range: `(low, high)` of the pictures.
+        value_range: `(low, high)` of the images.
         metadata: further texts by name.
         check_sizes: list of `(height, width)` at which both are compared.
         refine: `layers.MeanFieldCRF` with a radius to put behind the segmenter, or None.
         input: `"float32"` or `"uint8"`.
-        size: None for pictures of any size, or the only one, pixels or `(height, width)`.
+        size: None for images of any size, or the only one, pixels or `(height, width)`.
         tta: test-time augmentation.
         mean_tolerance: largest mean difference of the probabilities; none by default.
         min_equal_classes: smallest share of the pixels whose class is the same; by default 0.999.
@@ -108,11 +108,11 @@ def to_saved_model(
         about = metadata_json.metadata_json(prepared.about)
         (draft / METADATA_FOLDER / metadata_json.FILE_NAME).write_text(about, encoding="utf-8")
         reference = prepared.reference
-        found = opened = _run(draft, reference.pictures)
+        found = opened = _run(draft, reference.images)
         if reference.crf_calls:
             # What a folder gives cannot be taken out of it again.
             write_bare("to_bare_saved_model", prepared, draft.with_name("opened"), opened=True)
-            opened = _run(draft.with_name("opened"), reference.pictures, stage_names(reference.crf_calls))
+            opened = _run(draft.with_name("opened"), reference.images, stage_names(reference.crf_calls))
         differences = parity.compare(prepared.deployment, reference, found, opened)
         limits.check(differences, "a SavedModel", reference.largest_logit)
         file_size = sum(file.stat().st_size for file in draft.rglob("*") if file.is_file())
@@ -120,14 +120,14 @@ def to_saved_model(
     return report_of(path, reference, differences, file_size, format="SavedModel")
 
 
-def _run(draft, pictures, stages=()):
+def _run(draft, images, stages=()):
     import tensorflow as tf
 
     try:
         # Another framework may hold the GPU, and one that multiplies in TF32 says nothing about the folder.
         with tf.device("/CPU:0"):
             serve = tf.saved_model.load(str(draft)).signatures["serving_default"]
-            found = [serve(image=tf.constant(picture)) for picture in pictures]
+            found = [serve(image=tf.constant(image)) for image in images]
             return [[outputs[name].numpy() for name in (*OUTPUTS, *stages)] for outputs in found]
     except Exception as error:
         raise ValueError(

@@ -26,7 +26,7 @@ class Session:
         provider: its name.
         about: `SegmenterMetadata`.
         outputs: those of `probabilities` and `classes` that the file gives.
-        dtype: of the pictures that the graph takes, float32 or uint8.
+        dtype: of the images that the graph takes, float32 or uint8.
         fixed: `(batch, height, width)`, None where the graph takes any.
 
     Raises:
@@ -41,8 +41,8 @@ class Session:
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         self.outputs = tuple(item.name for item in outputs)
         kinds = [(item.name, item.type, len(item.shape)) for item in inputs]
-        is_picture = [(name, kind in TYPES, rank) for name, kind, rank in kinds] == [("image", True, 4)]
-        if not is_picture or not self.outputs or not {*self.outputs} <= {*OUTPUTS}:
+        is_image = [(name, kind in TYPES, rank) for name, kind, rank in kinds] == [("image", True, 4)]
+        if not is_image or not self.outputs or not {*self.outputs} <= {*OUTPUTS}:
             raise ValueError(
                 "`path` must be a segmenter written by `to_onnx`, from `image` to `probabilities` or "
                 f"`classes`. Received: path={str(path)!r} from {[name for name, *_ in kinds]} to "
@@ -65,12 +65,12 @@ class Session:
                 f"`path` must be a segmenter written by `to_onnx`. Received: path={str(path)!r}: {error}"
             ) from error
 
-    def run(self, output, pictures):
-        """One output for pictures of one size.
+    def run(self, output, images):
+        """One output for images of one size.
 
         Args:
             output: `"probabilities"` or `"classes"`, one of `outputs`.
-            pictures: `(batch, height, width, channels)` of a size that the graph takes, with values that
+            images: `(batch, height, width, channels)` of a size that the graph takes, with values that
                 `dtype` holds. The batch may be any: it is run in parts that fit the graph and the memory.
 
         Returns:
@@ -79,40 +79,40 @@ class Session:
         Raises:
             RuntimeError: if ONNX Runtime cannot run them, out of memory for one.
         """
-        height, width = pictures.shape[1:3]
+        height, width = images.shape[1:3]
         step = self.fixed[0] or max(1, LARGEST_WHOLE // (height * width))
         parts = [
-            self._run_part(output, pictures[first : first + step]) for first in range(0, len(pictures), step)
+            self._run_part(output, images[first : first + step]) for first in range(0, len(images), step)
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def _run_part(self, output, pictures):
-        wanted = len(pictures)
+    def _run_part(self, output, images):
+        wanted = len(images)
         if self.fixed[0] and wanted < self.fixed[0]:
-            pictures = np.concatenate([pictures, np.repeat(pictures[-1:], self.fixed[0] - wanted, axis=0)])
-        pictures = np.ascontiguousarray(pictures, self.dtype)
+            images = np.concatenate([images, np.repeat(images[-1:], self.fixed[0] - wanted, axis=0)])
+        images = np.ascontiguousarray(images, self.dtype)
         try:
             if self.provider in BOUND_TO:
-                result = self._run_bound(output, pictures, BOUND_TO[self.provider])
+                result = self._run_bound(output, images, BOUND_TO[self.provider])
             else:
-                result = self._session.run([output], {"image": pictures})[0]
+                result = self._session.run([output], {"image": images})[0]
         except Exception as error:
             raise RuntimeError(
-                f"ONNX Runtime cannot run {self._path.name} on {len(pictures)} x {pictures.shape[1]} x "
-                f"{pictures.shape[2]} pixels with {self.provider}; a smaller `window` takes less memory. "
+                f"ONNX Runtime cannot run {self._path.name} on {len(images)} x {images.shape[1]} x "
+                f"{images.shape[2]} pixels with {self.provider}; a smaller `window` takes less memory. "
                 f"Received: {said(error)}"
             ) from error
-        if result.shape[1:3] != pictures.shape[1:3]:
+        if result.shape[1:3] != images.shape[1:3]:
             raise RuntimeError(
-                f"{self._path.name} must give its results at the size of the picture. Received: "
-                f"{result.shape[1:3]} for {pictures.shape[1:3]}"
+                f"{self._path.name} must give its results at the size of the image. Received: "
+                f"{result.shape[1:3]} for {images.shape[1:3]}"
             )
         return result[:wanted]
 
-    def _run_bound(self, output, pictures, device):
+    def _run_bound(self, output, images, device):
         """Leaves on the device what is not asked for."""
         binding = self._session.io_binding()
-        binding.bind_cpu_input("image", pictures)
+        binding.bind_cpu_input("image", images)
         binding.bind_output(output, device)
         self._session.run_with_iobinding(binding)
         return binding.copy_outputs_to_cpu()[0]

@@ -1,4 +1,4 @@
-"""Looks at a Keras model from outside: its segmenter, the pictures it takes, its range and precision."""
+"""Looks at a Keras model from outside: its segmenter, the images it takes, its range and precision."""
 
 import dataclasses
 import re
@@ -9,18 +9,18 @@ from keras_wsseg.models.model_output import yields_probabilities
 
 # How Keras begins what it says of an error in a layer, before the error itself in bold.
 _IN_A_LAYER = "Exception encountered when calling "
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclasses.dataclass(frozen=True)
-class PictureShape:
-    """The pictures a segmenter takes; None stands for any batch, height or width.
+class ImageShape:
+    """The images a segmenter takes; None stands for any batch, height or width.
 
     Args:
-        batch: pictures at once, or None.
+        batch: images at once, or None.
         height: pixels, or None.
         width: pixels, or None.
-        channels: 1 for grey, 3 for RGB, or more.
+        channels: 1 for gray, 3 for RGB, or more.
     """
 
     batch: int | None
@@ -33,7 +33,7 @@ def find_segmenter(model):
     """The segmenter of a training model, or the model itself if it is one.
 
     Args:
-        model: `keras.Model` from picture to logits or probabilities, or one that holds such a model as
+        model: `keras.Model` from image to logits or probabilities, or one that holds such a model as
             `segmenter`.
 
     Returns:
@@ -45,7 +45,7 @@ def find_segmenter(model):
     segmenter = getattr(model, "segmenter", model)
     if not isinstance(segmenter, keras.Model):
         raise TypeError(
-            "`segmenter` must be a keras.Model from picture to logits, or a model that holds one as "
+            "`segmenter` must be a keras.Model from image to logits, or a model that holds one as "
             f"`segmenter`. Received: segmenter={segmenter!r} of type {type(segmenter).__name__}"
         )
     return segmenter
@@ -99,21 +99,21 @@ def all_layers(model):
     yield from model._flatten_layers(include_self=False)
 
 
-def picture_shape(segmenter):
-    """The pictures that a segmenter takes.
+def image_shape(segmenter):
+    """The images that a segmenter takes.
 
     Args:
         segmenter: `keras.Model`, built.
 
     Returns:
-        `PictureShape`. A subclassed model says nothing about sizes it was not called with, so they are free.
+        `ImageShape`. A subclassed model says nothing about sizes it was not called with, so they are free.
 
     Raises:
-        ValueError: if it is not built, or takes anything but one channels-last picture of known channels.
+        ValueError: if it is not built, or takes anything but one channels-last image of known channels.
     """
     if not segmenter.built:
         raise ValueError(
-            "`segmenter` must be built: call it once on a picture. "
+            "`segmenter` must be built: call it once on an image. "
             f"Received: segmenter={segmenter.name} which was never called"
         )
     inputs = getattr(segmenter, "inputs", None)
@@ -124,10 +124,10 @@ def picture_shape(segmenter):
         shapes = [(None, None, None, shape[-1])] if _is_rank_4(shape) else [shape]
     if len(shapes) != 1 or not _is_rank_4(shapes[0]) or shapes[0][-1] is None:
         raise ValueError(
-            "`segmenter` must take one picture (batch, height, width, channels) with a known number of "
+            "`segmenter` must take one image (batch, height, width, channels) with a known number of "
             f"channels. Received: inputs of shape {shapes}"
         )
-    return PictureShape(*shapes[0])
+    return ImageShape(*shapes[0])
 
 
 def in_float32(segmenter):
@@ -177,7 +177,7 @@ def first_line(error):
     >>> first_line("Exception encountered when calling Pool.call().\\n\\n\\x1b[1mToo small.\\x1b[0m\\n")
     'Pool.call(): Too small.'
     """
-    lines = [line.strip() for line in _COLOURS.sub("", str(error)).splitlines()]
+    lines = [line.strip() for line in _COLORS.sub("", str(error)).splitlines()]
     first, second, *_ = (*(line for line in lines if line), "", "")
     if first.startswith(_IN_A_LAYER) and second:
         return f"{first.removeprefix(_IN_A_LAYER).rstrip('.')}: {second}"

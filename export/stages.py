@@ -25,16 +25,16 @@ class _Stages:
     found: list
     largest: float = 0.0
 
-    def answer(self, layer, own, logits, picture):
+    def answer(self, layer, own, logits, image):
         if len(self.found) < 2:
             self.largest = np.inf
-            return own([logits, picture])
+            return own([logits, image])
         before, behind, *self.found = self.found
         self._compare(ops.convert_to_numpy(logits), before, layer.from_logits)
-        expected = ops.convert_to_numpy(own([ops.convert_to_tensor(before, "float32"), picture]))
+        expected = ops.convert_to_numpy(own([ops.convert_to_tensor(before, "float32"), image]))
         if before.shape == tuple(logits.shape):
             moved = [
-                ops.convert_to_numpy(own([ops.convert_to_tensor(noisy), picture]))
+                ops.convert_to_numpy(own([ops.convert_to_tensor(noisy), image]))
                 for noisy in _with_other_last_digits(before, expected, layer.from_logits)
             ]
             self._compare(expected, behind, True, moved)
@@ -44,7 +44,7 @@ class _Stages:
         self.largest = max(self.largest, distance(expected, found, are_logits, moved))
 
 
-def largest_in_stages(deployment, picture, probabilities, found):
+def largest_in_stages(deployment, image, probabilities, found):
     """How far a file is from Keras where every piece of it is judged by itself.
 
     A CRF makes much of little: the last digit of a logit may decide a pixel, on one processor and not on
@@ -55,7 +55,7 @@ def largest_in_stages(deployment, picture, probabilities, found):
 
     Args:
         deployment: `Deployment`.
-        picture: `(batch, height, width, channels)`.
+        image: `(batch, height, width, channels)`.
         probabilities: what the file says.
         found: arrays of the file, before and behind each of its CRFs, see `crf_calls.stage_names`.
 
@@ -64,7 +64,7 @@ def largest_in_stages(deployment, picture, probabilities, found):
     """
     stages = _Stages(list(found))
     with heard(deployment, stages.answer):
-        logits = deployment.logits(ops.convert_to_tensor(picture, "float32"))
+        logits = deployment.logits(ops.convert_to_tensor(image, "float32"))
     if stages.found:
         return np.inf
     expected = softmax(ops.convert_to_numpy(logits))

@@ -11,7 +11,7 @@ import sys
 
 from keras_wsseg.export.deployment import Deployment, GraphForm
 from keras_wsseg.export.refinement import as_model
-from keras_wsseg.export.source import PictureShape, all_layers, first_line
+from keras_wsseg.export.source import ImageShape, all_layers, first_line
 
 
 def convert_elsewhere(kind, deployment, form, path, **options):
@@ -88,7 +88,7 @@ def main():
 def _unpack(job):
     models = {name: _load(path) for name, path in job["models"].items()}
     deployment = Deployment(models["segmenter"], refine=models.get("refine"), **job["head"])
-    shape = PictureShape(**job["form"].pop("shape"))
+    shape = ImageShape(**job["form"].pop("shape"))
     return deployment, GraphForm(shape, **job["form"])
 
 

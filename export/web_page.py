@@ -18,30 +18,30 @@ MAX_PIXELS = 500_000
 
 
 def to_web(path, folder, runtime="download", title=None, max_pixels=MAX_PIXELS):
-    """Writes a page that runs an exported segmenter in the browser: drop a picture, see its mask.
+    """Writes a page that runs an exported segmenter in the browser: drop an image, see its mask.
 
-    It shows a segmenter to people who install nothing, and their pictures never leave their machine. The
+    It shows a segmenter to people who install nothing, and their images never leave their machine. The
     folder holds all that the page needs, so that any web server serves it, offline too:
-    `python -m http.server --directory FOLDER`. A page opened as a file cannot read its neighbours, so a
+    `python -m http.server --directory FOLDER`. A page opened as a file cannot read its neighbors, so a
     server there must be; one that sends `Cross-Origin-Opener-Policy: same-origin` and
     `Cross-Origin-Embedder-Policy: require-corp` lets the page use several cores.
 
     The file is run by ONNX Runtime Web, as WebAssembly on the CPU. PNG, JPEG, WebP, GIF and BMP files give
-    the pixels that `OnnxSegmenter` reads from them: turned upright as their camera says, made grey for a grey
-    segmenter and colour for another, 0 to 255 brought linearly into its `value_range`. Transparent pixels
-    and several pictures in a file are refused, as there, and so is what a browser does not give exactly: 16
-    bits a channel, and inks (CMYK). A file of fixed size runs pictures in overlapping windows of its size, as
+    the pixels that `OnnxSegmenter` reads from them: turned upright as their camera says, made gray for a gray
+    segmenter and color for another, 0 to 255 brought linearly into its `value_range`. Transparent pixels
+    and several images in a file are refused, as there, and so is what a browser does not give exactly: 16
+    bits a channel, and inks (CMYK). A file of fixed size runs images in overlapping windows of its size, as
     `OnnxSegmenter` does.
 
     Args:
-        path: file written by `to_onnx`, for grey or RGB pictures.
+        path: file written by `to_onnx`, for gray or RGB images.
         folder: folder to write; a page written before is replaced, other files stay.
         runtime: where ONNX Runtime Web comes from. `"download"` (default) takes it from the npm registry,
             checks it, and keeps it in the user's cache folder; a folder, such as
             `node_modules/onnxruntime-web`, gives its files; `"cdn"` leaves it to each visitor's browser to
             fetch it from cdn.jsdelivr.net, so that the page is 14 MB smaller and needs the internet.
         title: heading of the page; by default the name of the file.
-        max_pixels: pixels of the largest picture that is segmented as it is; a larger one is scaled down to
+        max_pixels: pixels of the largest image that is segmented as it is; a larger one is scaled down to
             as many, and its mask up again. Time and memory grow with it; visitors may choose another limit.
 
     Returns:
@@ -49,7 +49,7 @@ def to_web(path, folder, runtime="download", title=None, max_pixels=MAX_PIXELS):
 
     Raises:
         FileNotFoundError: if the file, the folder around `folder` or the runtime does not exist.
-        ValueError: if the file is no segmenter or not one for a browser's pictures, files of somebody else
+        ValueError: if the file is no segmenter or not one for a browser's images, files of somebody else
             stand in the way, an argument does not fit, or the download is not what was published.
         PermissionError: if `folder` cannot be written.
         ConnectionError: if the registry does not answer.
@@ -62,7 +62,7 @@ def to_web(path, folder, runtime="download", title=None, max_pixels=MAX_PIXELS):
     >>> report = to_onnx(keras.Model(image, keras.layers.Conv2D(4, 3)(image)), "roads.onnx")
     >>> page = to_web("roads.onnx", "page", runtime="cdn")
     >>> sorted(file.name for file in page.parent.glob("*.*"))
-    ['header.js', 'index.html', 'legend.js', 'orientation.js', 'page.css', 'page.js', 'picture.js', 'png.js',
+    ['header.js', 'index.html', 'legend.js', 'orientation.js', 'page.css', 'page.js', 'image.js', 'png.js',
      'segmenter.js', 'segmenter.json', 'segmenter.onnx', 'windows.js', 'worker.js']
     """
     path, folder = pathlib.Path(path), pathlib.Path(folder)
@@ -131,12 +131,12 @@ def _describe(path, title, max_pixels):
     about, (batch, height, width) = session.about, session.fixed
     if about.channels not in (1, 3):
         raise ValueError(
-            f"`path` must be a segmenter for grey or RGB pictures, since a browser reads no others. "
+            f"`path` must be a segmenter for gray or RGB images, since a browser reads no others. "
             f"Received: path={str(path)!r} for {about.channels} channels"
         )
     if batch not in (None, 1):
         raise ValueError(
-            "`path` must be a segmenter that takes one picture at a time. "
+            "`path` must be a segmenter that takes one image at a time. "
             f"Received: path={str(path)!r} for batches of {batch}"
         )
     return {

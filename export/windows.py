@@ -1,4 +1,4 @@
-"""Cuts pictures that are too large for one run into overlapping windows, and puts the results together."""
+"""Cuts images that are too large for one run into overlapping windows, and puts the results together."""
 
 import dataclasses
 import itertools
@@ -7,8 +7,8 @@ import numpy as np
 
 from keras_wsseg.arguments import check_integer
 
-# Networks halve a picture up to five times. Windows that begin at multiples of this, and leave the same rest
-# as the picture when divided by it, are sampled where the whole picture is.
+# Networks halve an image up to five times. Windows that begin at multiples of this, and leave the same rest
+# as the image when divided by it, are sampled where the whole image is.
 GRID = 32
 # A network with 21 classes takes about 0.6 KB for each pixel that it sees at once: 1.2 GB, and 0.9 GB.
 LARGEST_WHOLE = 2048 * 1024
@@ -19,13 +19,13 @@ SMALLEST = 4 * GRID
 
 @dataclasses.dataclass(frozen=True)
 class Axis:
-    """The windows along the height or the width of a picture.
+    """The windows along the height or the width of an image.
 
-    Neighbours share a strip of `ramp` pixels in the middle of their overlap, in which the weight goes over
+    Neighbors share a strip of `ramp` pixels in the middle of their overlap, in which the weight goes over
     linearly from one to the other; what lies beyond, where a window lacks its surroundings, is not used.
 
     Args:
-        size: of the picture, in pixels.
+        size: of the image, in pixels.
         length: of each window.
         starts: of the windows, from 0 on.
         ramp: even number of pixels.
@@ -47,11 +47,11 @@ class Axis:
 
 
 class Windows:
-    """Decides how pictures are cut.
+    """Decides how images are cut.
 
     Args:
-        window: `"auto"`; None for pictures whole; or an integer or `(height, width)` in pixels.
-        overlap: pixels that neighbours share at least; by default 256, or a quarter of smaller windows.
+        window: `"auto"`; None for images whole; or an integer or `(height, width)` in pixels.
+        overlap: pixels that neighbors share at least; by default 256, or a quarter of smaller windows.
         fixed: `(height, width)` that the graph takes, None where it takes any.
 
     Raises:
@@ -68,13 +68,13 @@ class Windows:
         self.overlap = check_integer("overlap", overlap, low=0, high=min(known) // 2)
 
     def cut(self, height, width):
-        """The windows of a picture.
+        """The windows of an image.
 
         Returns:
             `(rows, columns)`, each an `Axis`.
 
         Raises:
-            ValueError: if pictures shall stay whole and the graph takes another size.
+            ValueError: if images shall stay whole and the graph takes another size.
         """
         whole = self.window is None or (self.window == "auto" and height * width <= LARGEST_WHOLE)
         window = (WINDOW, WINDOW) if self.window in ("auto", None) else self.window
@@ -108,9 +108,9 @@ class Windows:
 
 
 def stitch(rows, columns, run, blend):
-    """Runs the windows of a picture and gives back what is settled, piece by piece.
+    """Runs the windows of an image and gives back what is settled, piece by piece.
 
-    Only the strips that the next windows share are held, so that memory does not grow with the picture's
+    Only the strips that the next windows share are held, so that memory does not grow with the image's
     height.
 
     Args:
@@ -120,7 +120,7 @@ def stitch(rows, columns, run, blend):
         blend: whether results go over into each other; else each pixel is taken from one window.
 
     Yields:
-        `(row slice, column slice, result)`, each pixel of the picture once.
+        `(row slice, column slice, result)`, each pixel of the image once.
     """
     if not blend:
         rows, columns = (dataclasses.replace(axis, ramp=0) for axis in (rows, columns))

@@ -1,4 +1,4 @@
-"""Weakly supervised semantic segmentation for Keras 3: regularised losses in, an ONNX segmenter out."""
+"""Weakly supervised semantic segmentation for Keras 3: regularized losses in, an ONNX segmenter out."""
 
 import importlib
 

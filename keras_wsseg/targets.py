@@ -1,6 +1,6 @@
 """What a loss sees as `y_true`: labels, and behind them the guide image and tags, in one tensor.
 
-A Keras loss receives `y_true` and `y_pred` only, and the structures of the two must match, so the picture
+A Keras loss receives `y_true` and `y_pred` only, and the structures of the two must match, so the image
 that a CRF loss needs travels in the channels behind the labels. `WeaklySupervisedModel` packs by itself; a
 plain `keras.Model` uses the same losses when its pipeline calls `pack`.
 """
@@ -10,7 +10,7 @@ import contextvars
 
 from keras import ops
 
-from keras_wsseg.imaging.labels import OUTSIDE
+from keras_wsseg.imaging.labels import PADDING
 
 TAGS = "tags"
 """The name of the tags among the modalities of a guide."""
@@ -26,10 +26,10 @@ def pack(labels, guide, tags=None):
 
     Args:
         labels: `(batch, height, width)` or `(batch, height, width, 1)`: 0 to classes - 1 a class, 255
-            unlabelled, 254 outside the image.
-        guide: `(batch, height, width, channels)`: the picture in [0, 1]. What is not finite outside the image
+            unlabeled, 254 outside the image.
+        guide: `(batch, height, width, channels)`: the image in [0, 1]. What is not finite outside the image
             counts as 0.
-        tags: None or `(batch, classes)`, 1 for the classes that occur in the picture, else 0.
+        tags: None or `(batch, classes)`, 1 for the classes that occur in the image, else 0.
 
     Returns:
         `(batch, height, width, 1 + channels)`, with tags `(batch, height, width, 1 + channels + classes)`,
@@ -56,7 +56,7 @@ def pack(labels, guide, tags=None):
             )
     labels, guide = ops.cast(labels, "float32")[..., None], ops.cast(guide, "float32")
     # Zero times NaN is NaN: a closed gate would let it through.
-    guide = ops.where(ops.logical_or(labels != OUTSIDE, ops.isfinite(guide)), guide, 0.0)
+    guide = ops.where(ops.logical_or(labels != PADDING, ops.isfinite(guide)), guide, 0.0)
     parts = [labels, guide]
     if tags is not None:
         if len(tags.shape) != 2:
@@ -122,11 +122,11 @@ def split_guide(guide):
 
 
 def read_tags(y_true, num_classes):
-    """Which classes occur in each picture: its tags, or without tags the classes of its label map.
+    """Which classes occur in each image: its tags, or without tags the classes of its label map.
 
     Args:
         y_true: as `pack` gives it, or plain labels.
-        num_classes: number of classes, of which class 0 is the background and occurs in every picture.
+        num_classes: number of classes, of which class 0 is the background and occurs in every image.
 
     Returns:
         `(batch, num_classes)`, float32, 1 for those that occur, else 0.

@@ -8,7 +8,7 @@ ENDINGS = {"softmax": ("softmax", 4), "softmax of two": ("softmax", 2), "sigmoid
 
 
 def brought(name, upsampling=None):
-    """A small segmenter of the picture's size, sure of some pixels and torn at others."""
+    """A small segmenter of the image's size, sure of some pixels and torn at others."""
     activation, classes = ENDINGS[name]
     keras.utils.set_random_seed(0)
     wide = keras.initializers.RandomNormal(0, 3.0)
@@ -22,9 +22,9 @@ def brought(name, upsampling=None):
     return keras.Sequential(layers)
 
 
-def keras_says(segmenter, picture):
+def keras_says(segmenter, image):
     """Probabilities of each class, by the model's own `predict`."""
-    p = segmenter.predict(picture, verbose=0)
+    p = segmenter.predict(image, verbose=0)
     return np.concatenate([1 - p, p], -1) if p.shape[-1] == 1 else p
 
 

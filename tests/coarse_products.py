@@ -105,7 +105,7 @@ CASES = [
         )
         for radius in (2, None)
     ),
-    ("neighbour_weights", "", lambda x: ops.neighbour_weights(x, 0.5), GUIDE),
+    ("neighbor_weights", "", lambda x: ops.neighbor_weights(x, 0.5), GUIDE),
     ("normalized_cut_energy", "", lambda y: ops.normalized_cut_energy(y, FLAT_GUIDE), FLAT),
     ("object_share", "", ops.object_share, SOURCE),
     ("partial_cross_entropy", "", lambda y: ops.partial_cross_entropy(keras_ops.log(y), LABELS, BETA[0]), Y),

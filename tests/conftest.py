@@ -45,7 +45,7 @@ def pytest_sessionstart(session):
 
 @pytest.fixture(scope="session")
 def real_data():
-    """Folder of real pictures with weak and dense labels; tests that read it skip where it is absent."""
+    """Folder of real images with weak and dense labels; tests that read it skip where it is absent."""
     folder = pathlib.Path(os.environ.get("KERAS_WSSEG_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"no folder of real data at {folder}")

@@ -1,4 +1,4 @@
-"""A small batch and the affinity matrices of its pictures, for the tests of the fully connected losses."""
+"""A small batch and the affinity matrices of its images, for the tests of the fully connected losses."""
 
 import numpy as np
 import oracles
@@ -12,8 +12,8 @@ def batch(size=(6, 5), classes=3, seed=0):
 
 
 def affinities(labels, guide, xy, rgb):
-    """W over the pixels inside of each picture, and where they are."""
+    """W over the pixels inside of each image, and where they are."""
     positions = np.stack(np.meshgrid(*map(np.arange, labels.shape[1:]), indexing="ij"), -1)
-    for one, picture in zip(labels, guide, strict=True):
-        features = np.concatenate([positions / xy, picture.astype("float64") / rgb], axis=-1)
+    for one, image in zip(labels, guide, strict=True):
+        features = np.concatenate([positions / xy, image.astype("float64") / rgb], axis=-1)
         yield oracles.dense_affinity(features[one != 254]), one != 254

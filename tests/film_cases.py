@@ -21,7 +21,7 @@ def write_film(path, codec="mpeg4", frames=12, size=(48, 64), **options):
 
 
 def brightness(number):
-    """Of frame `number`; neighbours are 15 apart."""
+    """Of frame `number`; neighbors are 15 apart."""
     return 30 + 15 * (number % 13)
 
 

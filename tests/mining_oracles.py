@@ -6,7 +6,7 @@ import numpy as np
 
 
 def resized(image, size):
-    """Bilinear interpolation of `(height, width)` with half-pixel centres, pixel by pixel."""
+    """Bilinear interpolation of `(height, width)` with half-pixel centers, pixel by pixel."""
     out = np.zeros(size)
     for index in np.ndindex(size):
         corners = []
@@ -20,13 +20,13 @@ def resized(image, size):
     return out
 
 
-def resized_picture(picture, size):
+def resized_image(image, size):
     """The same for each channel of `(height, width, channels)`."""
-    return np.stack([resized(picture[..., c].astype("float64"), size) for c in range(picture.shape[-1])], -1)
+    return np.stack([resized(image[..., c].astype("float64"), size) for c in range(image.shape[-1])], -1)
 
 
 def class_activation(score_maps, tags, size, gamma, inside=None):
-    """P of one picture: a list of `(h', w', classes - 1)` to `(height, width, classes)`."""
+    """P of one image: a list of `(h', w', classes - 1)` to `(height, width, classes)`."""
     inside = np.ones(size, bool) if inside is None else inside
     maps = np.zeros((*size, len(tags)))
     for c in range(1, len(tags)):
@@ -43,7 +43,7 @@ def class_activation(score_maps, tags, size, gamma, inside=None):
 
 
 def confident(maps, share, inside=None, tags=None):
-    """I_cam of one picture: argmax where at least the share of its class is no surer, else 255."""
+    """I_cam of one image: argmax where at least the share of its class is no surer, else 255."""
     size, classes = maps.shape[:2], maps.shape[-1]
     labels = np.full(size, 255)
     known = [c for c in range(classes) if tags is None or c == 0 or tags[c]]
@@ -73,7 +73,7 @@ def agreeing(labels, others):
     return out
 
 
-def linear_scores(picture, kernel, scale):
-    """What a net of one 1x1 convolution without bias says of a picture resized by a factor."""
-    size = tuple(max(1, math.floor(pixels * scale + 0.5)) for pixels in picture.shape[:2])
-    return resized_picture(picture, size) @ np.asarray(kernel, "float64")
+def linear_scores(image, kernel, scale):
+    """What a net of one 1x1 convolution without bias says of an image resized by a factor."""
+    size = tuple(max(1, math.floor(pixels * scale + 0.5)) for pixels in image.shape[:2])
+    return resized_image(image, size) @ np.asarray(kernel, "float64")

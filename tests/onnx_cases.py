@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-COLOURS = [[10, 20, 30], [200, 0, 0], [0, 200, 0], [0, 0, 200]]
+COLORS = [[10, 20, 30], [200, 0, 0], [0, 200, 0], [0, 0, 200]]
 
 
 def write_segmenter(
@@ -23,7 +23,7 @@ def write_segmenter(
     ir_version=8,
     **metadata,
 ):
-    """Two convolutions, the first of them strided, and logits at the size of the picture.
+    """Two convolutions, the first of them strided, and logits at the size of the image.
 
     Args:
         path: file to write.
@@ -31,7 +31,7 @@ def write_segmenter(
         dtype: of the input.
         size: of the input, integers where it is fixed.
         stretch: whether the logits are brought to that size bilinearly; else they are repeated and cut off,
-            so that a pixel's logits do not depend on how far away the picture ends.
+            so that a pixel's logits do not depend on how far away the image ends.
         metadata: texts that replace those of the file, None to leave one out.
 
     Returns:
@@ -70,7 +70,7 @@ def write_segmenter(
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir_version)
     texts = {
         "class_names": json.dumps(["background", *(f"class {n}" for n in range(1, classes))]),
-        "palette": json.dumps([COLOURS[number % 4] for number in range(classes)]),
+        "palette": json.dumps([COLORS[number % 4] for number in range(classes)]),
         "value_range": "[0, 255]",
         "channels": str(channels),
         "preprocessing": "none",

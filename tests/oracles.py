@@ -21,7 +21,7 @@ def window(a, radius, height, width):
 
 
 def gated_crf(y, features, radius, weights, source, destination, compatibility=None):
-    """Energy Psi and kernel mass of one picture: equations 3 to 6 as four nested loops."""
+    """Energy Psi and kernel mass of one image: equations 3 to 6 as four nested loops."""
     height, width, classes = y.shape
     mu = 1.0 - np.eye(classes) if compatibility is None else np.asarray(compatibility, "float64")
     y = y.astype("float64")
@@ -35,7 +35,7 @@ def gated_crf(y, features, radius, weights, source, destination, compatibility=N
 
 
 def gaussian_filter(values, features, radius, weights):
-    """sum_{b in window(a), b != a} K_ab v_b for one picture."""
+    """sum_{b in window(a), b != a} K_ab v_b for one image."""
     height, width = values.shape[:2]
     out = np.zeros(values.shape, "float64")
     for a in np.ndindex(height, width):
@@ -73,7 +73,7 @@ def numeric_gradient(function, x, step=1e-5):
 
 
 def dense_affinity(features):
-    """W_pq = exp(-|f_p - f_q|^2 / 2) for all pixels of one picture, W_pp = 1 (Tang et al., section 2)."""
+    """W_pq = exp(-|f_p - f_q|^2 / 2) for all pixels of one image, W_pp = 1 (Tang et al., section 2)."""
     features = np.asarray(features, "float64")
     return np.array([[np.exp(-0.5 * np.sum((p - q) ** 2)) for q in features] for p in features])
 
@@ -95,7 +95,7 @@ def normalized_cut(s, affinity):
 
 
 def adm_proposal(s, affinity, labels, strength, iterations):
-    """Mean-field steps X ~ S exp(2 lambda W X), labelled pixels clamped (Tang et al., section 3.3).
+    """Mean-field steps X ~ S exp(2 lambda W X), labeled pixels clamped (Tang et al., section 3.3).
 
     `labels` holds a class id a pixel, or -1; lambda is `strength` over the mean of W 1.
     """
@@ -114,23 +114,23 @@ def adm_proposal(s, affinity, labels, strength, iterations):
 def mean_field(
     logits, features, sigmas_xy, weights, radius, compatibility, iterations, normalization, include_self
 ):
-    """log Q of one picture after mean-field steps with N x N matrices (Krahenbuhl & Koltun, equation 4)."""
+    """log Q of one image after mean-field steps with N x N matrices (Krahenbuhl & Koltun, equation 4)."""
     height, width, classes = logits.shape
     places = np.array(list(np.ndindex(height, width)), "float64")
     offsets = places[:, None] - places[None]
-    neighbours = np.ones(offsets.shape[:2])
+    neighbors = np.ones(offsets.shape[:2])
     if radius is not None:
-        neighbours = (np.abs(offsets).max(axis=-1) <= radius).astype("float64")
+        neighbors = (np.abs(offsets).max(axis=-1) <= radius).astype("float64")
     if not include_self:
-        np.fill_diagonal(neighbours, 0.0)
-    total = np.zeros_like(neighbours)
+        np.fill_diagonal(neighbors, 0.0)
+    total = np.zeros_like(neighbors)
     for feature, xy, weight in zip(features, sigmas_xy, weights, strict=True):
-        kernel = neighbours.copy()
+        kernel = neighbors.copy()
         if xy is not None:
             kernel *= np.exp(-np.sum(offsets**2, axis=-1) / (2 * xy**2))
         if feature is not None:
-            colours = feature.reshape(height * width, -1).astype("float64")
-            kernel *= np.exp(-0.5 * np.sum((colours[:, None] - colours[None]) ** 2, axis=-1))
+            colors = feature.reshape(height * width, -1).astype("float64")
+            kernel *= np.exp(-0.5 * np.sum((colors[:, None] - colors[None]) ** 2, axis=-1))
         mass = kernel.sum(axis=1)
         if normalization == "row":
             kernel /= mass[:, None]
@@ -145,7 +145,7 @@ def mean_field(
     return np.log(q).reshape(logits.shape)
 
 
-def sparse_crf(x, picture, sigma, inside=None):
+def sparse_crf(x, image, sigma, inside=None):
     """Mean over vertical pairs, and over horizontal ones, of w_pq |x_p - x_q|, the two averaged (Veksler).
 
     A pair takes part where both of its pixels are inside; without any pair of a direction the other remains.
@@ -157,7 +157,7 @@ def sparse_crf(x, picture, sigma, inside=None):
         for row, column in np.ndindex(height - down, width - right):
             p, q = (row, column), (row + down, column + right)
             if inside is None or (inside[p] and inside[q]):
-                difference = picture[p].astype("float64") - picture[q].astype("float64")
+                difference = image[p].astype("float64") - image[q].astype("float64")
                 costs.append(np.exp(-np.sum(difference**2) / (2 * sigma**2)) * abs(x[p] - x[q]))
         if costs:
             means.append(np.mean(costs))
@@ -177,7 +177,7 @@ def volumetric(shares, target=0.5, least=0.15, factor=5.0, reduce=sum):
 
 
 def positional(x, border=3, center=3, inside=None):
-    """(mean over the frame)^2 + (mean over the middle square - 1)^2 of one picture (Veksler)."""
+    """(mean over the frame)^2 + (mean over the middle square - 1)^2 of one image (Veksler)."""
     height, width = x.shape
     frame, middle = np.zeros(x.shape, bool), np.zeros(x.shape, bool)
     above, left = (height - center) // 2, (width - center) // 2

@@ -60,7 +60,7 @@ OPS = [
         ("tests/ops/*dense_crf*.py", "tests/losses/*dense_crf*.py", EVERY_LOSS),
     ),
     Fault(
-        "normalised cut: sign in the gradient",
+        "normalized cut: sign in the gradient",
         "keras_wsseg/ops/dense_crf.py",
         "(inside * degree - 2.0 * gathered) / degrees",
         "(inside * degree + 2.0 * gathered) / degrees",
@@ -81,14 +81,14 @@ OPS = [
         ("tests/ops/*mean_field*.py", "tests/layers/*mean_field*.py"),
     ),
     Fault(
-        "mean field: normalised on one side only",
+        "mean field: normalized on one side only",
         "keras_wsseg/ops/dense_kernels.py",
         "roots * self._sums(operator, own, roots * values)",
         "roots * self._sums(operator, own, values)",
         ("tests/ops/*mean_field*.py", "tests/layers/*mean_field*.py"),
     ),
     Fault(
-        "neighbourhood: pixels outside have a say",
+        "neighborhood: pixels outside have a say",
         "keras_wsseg/ops/neighborhood.py",
         "operator.arrange(mask[..., None] * y)",
         "operator.arrange(y)",
@@ -196,17 +196,17 @@ LOSSES = [
         ("tests/losses/*dense_regularizer*.py", "tests/losses/*dense_crf*.py", EVERY_LOSS),
     ),
     Fault(
-        "neighbourhood loss: neighbours not held fixed",
+        "neighborhood loss: neighbors not held fixed",
         "keras_wsseg/losses/neighborhood.py",
         "y if self.through_neighbors else ops.stop_gradient(y)",
         "y",
         ("tests/losses/*neighborhood*.py", EVERY_LOSS),
     ),
     Fault(
-        "ADM loss: labelled pixels count too",
+        "ADM loss: labeled pixels count too",
         "keras_wsseg/losses/adm.py",
-        "unlabelled = mask[..., 0] * (1.0 - labelled)",
-        "unlabelled = mask[..., 0]",
+        "unlabeled = mask[..., 0] * (1.0 - labeled)",
+        "unlabeled = mask[..., 0]",
         ("tests/losses/*adm*.py", EVERY_LOSS),
     ),
 ]
@@ -214,12 +214,12 @@ MODELS = [
     Fault(
         "CRF layer: black taken for 0",
         "keras_wsseg/layers/mean_field_crf.py",
-        "(picture - low) / (high - low)",
-        "picture / high",
+        "(image - low) / (high - low)",
+        "image / high",
         ("tests/layers/*mean_field*.py",),
     ),
     Fault(
-        "standardisation: channels not reversed",
+        "standardization: channels not reversed",
         "keras_wsseg/layers/standardize.py",
         "outputs = outputs[..., ::-1]",
         "outputs = outputs[..., ::1]",
@@ -235,7 +235,7 @@ MODELS = [
     Fault(
         "region mining: known labels overwritten",
         "keras_wsseg/models/reliable_region_mining.py",
-        "ops.where(labels == UNLABELLED, mined, labels)",
+        "ops.where(labels == UNLABELED, mined, labels)",
         "mined",
         ("tests/models/*reliable_region*.py",),
     ),
@@ -298,7 +298,7 @@ EXPORT = [
         ("tests/export/*metadata*.py", "tests/export/*onnx_writer*.py"),
     ),
     Fault(
-        "export: colours of the palette as BGR",
+        "export: colors of the palette as BGR",
         "keras_wsseg/imaging/overlay.py",
         "shown[:-1, :3] = palette",
         "shown[:-1, :3] = palette[:, ::-1]",
@@ -312,7 +312,7 @@ EXPORT = [
         ("tests/export/*onnx_writer*.py",),
     ),
     Fault(
-        "export: int8 calibrated on the first pictures of a folder",
+        "export: int8 calibrated on the first images of a folder",
         "export/calibration.py",
         "np.linspace(0, len(found) - 1, min(most, len(found)))",
         "range(min(most, len(found)))",
@@ -321,7 +321,7 @@ EXPORT = [
 ]
 DATA = [
     Fault(
-        "crops: labels not mirrored with their picture",
+        "crops: labels not mirrored with their image",
         "keras_wsseg/data/resampling.py",
         "columns, column_inside = _mirrored(columns, flip), _mirrored(column_inside, flip)\n",
         "column_inside = _mirrored(column_inside, flip)\n",
@@ -342,17 +342,17 @@ DATA = [
         ("tests/data/*resampling*.py", "tests/data/*pipeline*.py"),
     ),
     Fault(
-        "crops: picture not where its labels are",
+        "crops: image not where its labels are",
         "keras_wsseg/data/resampling.py",
         "(tf.cast(offset, tf.float32) + 0.5) * ratio - 0.5",
         "tf.cast(offset, tf.float32) * ratio",
         ("tests/data/*resampling*.py", "tests/data/*pipeline*.py"),
     ),
     Fault(
-        "validation: padding counts as unlabelled",
+        "validation: padding counts as unlabeled",
         "keras_wsseg/data/pipeline.py",
-        "tf.pad(labels, borders, constant_values=OUTSIDE)",
-        "tf.pad(labels, borders, constant_values=UNLABELLED)",
+        "tf.pad(labels, borders, constant_values=PADDING)",
+        "tf.pad(labels, borders, constant_values=UNLABELED)",
         ("tests/data/*pipeline*.py",),
     ),
     Fault(

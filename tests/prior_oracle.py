@@ -38,7 +38,7 @@ def objective(beta):
 
 
 def on_grid(p, c, grid=99, weights=None):
-    """beta of a picture with one object: of the points that miss least, the one of least objective."""
+    """beta of an image with one object: of the points that miss least, the one of least objective."""
     points = [np.array([1 - i / (grid + 1), i / (grid + 1)]) for i in range(1, grid + 1)]
     missed = [shortfall(p, c, beta, weights) for beta in points]
     reached = [beta for beta, short in zip(points, missed, strict=True) if short <= min(missed) + TOLERANCE]
@@ -104,7 +104,7 @@ def _bounded(beta, least):
     return least + (1 - len(beta) * least) * room / room.sum()
 
 
-def picture(kind, count, pixels=200, seed=0):
+def image(kind, count, pixels=200, seed=0):
     """Probabilities `(pixels, count)` of a kind, each pixel's sum 1."""
     rng = np.random.default_rng(seed)
     z = rng.normal(size=(pixels, count))
@@ -120,6 +120,6 @@ def picture(kind, count, pixels=200, seed=0):
         z = 10 * z
         z[:, rng.integers(count)] += 30
     else:
-        raise ValueError(f"kind must be a kind of picture. Received: kind={kind!r}")
+        raise ValueError(f"kind must be a kind of image. Received: kind={kind!r}")
     e = np.exp(z - z.max(axis=1, keepdims=True))
     return e / e.sum(axis=1, keepdims=True)

@@ -33,9 +33,9 @@ def write_segmenter(path, channels=3, depth=0, value_range=(0, 255)):
 
     Args:
         path: file to write.
-        channels: of its pictures.
+        channels: of its images.
         depth: further layers of 32 channels, to make it slow.
-        value_range: of its pictures.
+        value_range: of its images.
     """
     rng = np.random.default_rng(0)
     nodes = [onnx.helper.make_node("Transpose", ["image"], ["x0"], perm=[0, 3, 1, 2])]
@@ -89,10 +89,10 @@ class GatedSegmenter:
 
     def __init__(self):
         self.gate = threading.Event()
-        self.pictures = []
+        self.images = []
 
     def __call__(self, image):
-        self.pictures.append(image)
+        self.images.append(image)
         assert self.gate.wait(PATIENCE)
         return np.ones(image.shape[:2], np.uint8)
 
@@ -222,5 +222,5 @@ def png_of_size(width, height):
 
 
 def decoded(body):
-    with Image.open(io.BytesIO(body)) as picture:
-        return np.asarray(picture)
+    with Image.open(io.BytesIO(body)) as image:
+        return np.asarray(image)

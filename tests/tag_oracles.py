@@ -5,10 +5,10 @@ import oracles
 
 
 def neighbor_kernel(guide, kernels, steps=(1.0, 1.0), radius=None, inside=None):
-    """k_ij = sum_m w_m exp(-|Drgb|^2 / 2 rgb^2 - |Dxy|^2 / 2 xy^2) over j != i of one picture, N x N.
+    """k_ij = sum_m w_m exp(-|Drgb|^2 / 2 rgb^2 - |Dxy|^2 / 2 xy^2) over j != i of one image, N x N.
 
     `kernels` are triples (weight, xy, rgb), each sigma a number or None; `steps` how many pixels of the full
-    picture two rows, and two columns, of this grid lie apart.
+    image two rows, and two columns, of this grid lie apart.
     """
     height, width = guide.shape[:2]
     places = list(np.ndindex(height, width))
@@ -32,7 +32,7 @@ def neighbor_kernel(guide, kernels, steps=(1.0, 1.0), radius=None, inside=None):
 
 
 def neighbor_distribution(p, kernel, kind="exponentiated", sharpness=1.0, normalized=True):
-    """p^neighb of one picture, `(pixels, classes)`, NaN for pixels whose kernel is zero."""
+    """p^neighb of one image, `(pixels, classes)`, NaN for pixels whose kernel is zero."""
     result = np.full(p.shape, np.nan)
     for i in range(len(p)):
         mass = sum(kernel[i])
@@ -49,7 +49,7 @@ def neighbor_distribution(p, kernel, kind="exponentiated", sharpness=1.0, normal
 
 
 def neighborhood(p, kernel, inside, received=None, **options):
-    """Sum of KL(p_j || p_j^neighb) over the pixels inside that have neighbours; how many are inside.
+    """Sum of KL(p_j || p_j^neighb) over the pixels inside that have neighbors; how many are inside.
 
     `received`: the probabilities that p^neighb is made of, `p` unless gradients stop there.
     """
@@ -72,7 +72,7 @@ def mean_field_fixed_point(kernel, start, steps=10_000):
 
 
 def dense_energy(p, gate, kernel):
-    """sum_i S_i sum_{j != i} G_ij sum_c P_i(c) (1 - P_j(c)) of one picture."""
+    """sum_i S_i sum_{j != i} G_ij sum_c P_i(c) (1 - P_j(c)) of one image."""
     total = 0.0
     for i, j in np.ndindex(kernel.shape):
         if i != j:
@@ -81,7 +81,7 @@ def dense_energy(p, gate, kernel):
 
 
 def balanced_cross_entropy(probabilities, labels):
-    """Mean of -log p(y) over labelled background pixels, plus its mean over labelled foreground ones."""
+    """Mean of -log p(y) over labeled background pixels, plus its mean over labeled foreground ones."""
     parts = [[], []]
     for a in np.ndindex(labels.shape):
         if labels[a] < probabilities.shape[-1]:

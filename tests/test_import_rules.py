@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "export": {"layers", "models", "ops"},
     "serving": {"export"},
 }
-# The checks of arguments and the one road for pictures lie under every other room.
+# The checks of arguments and the one road for images lie under every other room.
 for allowed in MAY_IMPORT.values():
     allowed |= {"arguments", "imaging"}
 MAY_IMPORT["arguments"] = set()
@@ -46,7 +46,7 @@ RUN_TIME = {
     "keras_wsseg.export",
     "keras_wsseg.export.metadata",
     "keras_wsseg.export.onnx_segmenter",
-    "keras_wsseg.export.pictures",
+    "keras_wsseg.export.images",
     "keras_wsseg.export.prediction",
     "keras_wsseg.export.providers",
     "keras_wsseg.export.session",

@@ -136,8 +136,8 @@ for name in ("keras", "tensorflow", "PIL", "scipy", "onnx", "export"):
 import numpy as np
 from keras_wsseg.export import OnnxSegmenter
 segmenter = OnnxSegmenter(sys.argv[1])
-picture = np.arange(13 * 22 * 3).reshape(13, 22, 3) % 256
-print(segmenter(picture).shape, segmenter.probabilities(picture).shape, segmenter.overlay(picture).shape)
+image = np.arange(13 * 22 * 3).reshape(13, 22, 3) % 256
+print(segmenter(image).shape, segmenter.probabilities(image).shape, segmenter.overlay(image).shape)
 """
     said = run(bare_python, "-I", "-c", code, tmp_path / "segmenter.onnx")
     assert said.strip() == "(13, 22) (13, 22, 3) (13, 22, 3)"

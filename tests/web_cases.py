@@ -1,4 +1,4 @@
-"""Segmenters of every form that a file may have, written without Keras, and pictures for them."""
+"""Segmenters of every form that a file may have, written without Keras, and images for them."""
 
 import numpy as np
 import onnx
@@ -21,7 +21,7 @@ def write_segmenter(
     extra=None,
     nodes=(),
 ):
-    """One convolution from picture to classes, in the forms that `to_onnx` writes; `nodes` come before it."""
+    """One convolution from image to classes, in the forms that `to_onnx` writes; `nodes` come before it."""
     generator = np.random.default_rng(0)
     low, high = value_range
     weights = {
@@ -50,9 +50,9 @@ def write_segmenter(
         body.append(helper.make_node("Cast", ["numbers"], ["classes"], to=byte))
         made.append(helper.make_tensor_value_info("classes", byte, size))
     kind = {"float32": TensorProto.FLOAT, "uint8": TensorProto.UINT8}[input]
-    picture = helper.make_tensor_value_info("image", kind, [*size, channels])
+    image = helper.make_tensor_value_info("image", kind, [*size, channels])
     constants = [onnx.numpy_helper.from_array(value, name) for name, value in weights.items()]
-    graph = helper.make_graph(body, "segmenter", [picture], made, constants)
+    graph = helper.make_graph(body, "segmenter", [image], made, constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     names = tuple(names or (f"class {number}" for number in range(classes)))
     palette = tuple(map(tuple, np.random.default_rng(1).integers(0, 256, (classes, 3)).tolist()))
@@ -63,8 +63,8 @@ def write_segmenter(
     return path
 
 
-def smooth_picture(height, width, channels=3, seed=0):
-    """Colours that run into each other, so that classes cover areas."""
+def smooth_image(height, width, channels=3, seed=0):
+    """Colors that run into each other, so that classes cover areas."""
     generator = np.random.default_rng(seed)
     coarse = generator.uniform(0, 255, (5, 5, channels))
     rows, columns = (np.linspace(0, 3.999, size) for size in (height, width))
@@ -72,5 +72,5 @@ def smooth_picture(height, width, channels=3, seed=0):
     v, u = (rows - y)[:, None, None], (columns - x)[:, None]
     top = coarse[y][:, x] * (1 - u) + coarse[y][:, x + 1] * u
     bottom = coarse[y + 1][:, x] * (1 - u) + coarse[y + 1][:, x + 1] * u
-    picture = (top * (1 - v) + bottom * v).astype("uint8")
-    return picture[..., 0] if channels == 1 else picture
+    image = (top * (1 - v) + bottom * v).astype("uint8")
+    return image[..., 0] if channels == 1 else image

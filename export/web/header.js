@@ -1,4 +1,4 @@
-// What a browser's decoder keeps to itself: pictures beyond the first, values beyond 8 bits, inks, how the camera
+// What a browser's decoder keeps to itself: images beyond the first, values beyond 8 bits, inks, how the camera
 // was held.
 
 import { orientationOfXmp, takeOrientation } from "./orientation.js";
@@ -40,7 +40,7 @@ async function readPng(bytes) {
       if (keyword === "Raw profile type exif") profile = await textOfPng(kind, data);
     }
   }
-  // A picture that is not part of its own animation is one more.
+  // An image that is not part of its own animation is one more.
   header.several = frames > 1 || (frames === 1 && !animated);
   if (profile) header.exif ??= takeOrientation(bytesOfProfile(profile));
   return header;
@@ -127,12 +127,12 @@ function* chunksOfRiff(bytes) {
 }
 
 function readGif(bytes) {
-  const lengthOfColours = (flags) => (flags & 0x80 ? 6 << (flags & 7) : 0);
+  const lengthOfColors = (flags) => (flags & 0x80 ? 6 << (flags & 7) : 0);
   let frames = 0;
-  for (let at = 13 + lengthOfColours(bytes[10]); frames < 2; ) {
+  for (let at = 13 + lengthOfColors(bytes[10]); frames < 2; ) {
     if (bytes[at] === 0x2c) {
       frames++;
-      at += 11 + lengthOfColours(bytes[at + 9]);
+      at += 11 + lengthOfColors(bytes[at + 9]);
     } else if (bytes[at] === 0x21) at += 2;
     else break;
     while (bytes[at]) at += 1 + bytes[at];

@@ -1,4 +1,4 @@
-// The list of classes: names, colours, shares; which are hidden, and which one is pointed at.
+// The list of classes: names, colors, shares; which are hidden, and which one is pointed at.
 
 export class Legend {
   hidden = new Set();
@@ -22,7 +22,7 @@ export class Legend {
     this.absent.replaceChildren(...gone.map((number) => this.rows[number].item));
     const details = this.absent.parentElement;
     details.hidden = gone.length === 0;
-    details.querySelector("summary").textContent = `${gone.length} not in this picture`;
+    details.querySelector("summary").textContent = `${gone.length} not in this image`;
   }
 
   forgetShares() {
@@ -31,7 +31,7 @@ export class Legend {
     this.absent.parentElement.hidden = true;
   }
 
-  #row(name, number, colour) {
+  #row(name, number, color) {
     const item = document.createElement("li");
     const label = item.appendChild(document.createElement("label"));
     const box = label.appendChild(document.createElement("input"));
@@ -39,7 +39,7 @@ export class Legend {
     box.checked = true;
     const swatch = label.appendChild(document.createElement("span"));
     swatch.className = "swatch";
-    swatch.style.backgroundColor = `rgb(${colour.join(" ")})`;
+    swatch.style.backgroundColor = `rgb(${color.join(" ")})`;
     label.appendChild(document.createElement("span")).className = "name";
     label.lastChild.textContent = name;
     const share = label.appendChild(document.createElement("span"));

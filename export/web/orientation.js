@@ -47,11 +47,11 @@ export function uprightSize({ width, height }, orientation) {
   return orientation > 4 ? { width: height, height: width } : { width, height };
 }
 
-// Draws a picture as it is seen, `width` and `height` being what it takes up then.
-export function drawUpright(context, picture, orientation, width, height) {
+// Draws an image as it is seen, `width` and `height` being what it takes up then.
+export function drawUpright(context, image, orientation, width, height) {
   const [a, b, c, d, right, down] = TURNS[orientation - 1];
   const stored = uprightSize({ width, height }, orientation);
   context.setTransform(a, b, c, d, right * width, down * height);
-  context.drawImage(picture, 0, 0, stored.width, stored.height);
+  context.drawImage(image, 0, 0, stored.width, stored.height);
   context.resetTransform();
 }

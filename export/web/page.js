@@ -1,8 +1,8 @@
-// Wires the page: pictures in, mask, legend and files out.
+// Wires the page: images in, mask, legend and files out.
 
 import { Legend, percent } from "./legend.js";
 import { drawUpright } from "./orientation.js";
-import { decode, readPicture } from "./picture.js";
+import { decode, readImage } from "./image.js";
 import { encodeMask } from "./png.js";
 import { Segmenter } from "./segmenter.js";
 
@@ -11,7 +11,7 @@ const FAINT = 40;
 const LIMITS = [100_000, 250_000, 500_000, 1_000_000, 2_000_000, 4_000_000, 8_000_000];
 
 let about, segmenter, legend, file, shown;
-// Pictures come faster than masks: only what belongs to the newest one is shown.
+// Images come faster than masks: only what belongs to the newest one is shown.
 let newest = 0;
 
 $("unserved").remove();
@@ -53,7 +53,7 @@ function listen() {
     event.preventDefault();
     document.body.classList.remove("dragging");
     if (event.dataTransfer.files.length) take([...event.dataTransfer.files]);
-    else showError("Only files can be dropped: save the picture first.");
+    else showError("Only files can be dropped: save the image first.");
   });
   $("stop").addEventListener("click", stop);
   $("limit").addEventListener("change", () => {
@@ -76,31 +76,31 @@ async function take([first, ...more]) {
   clear();
   try {
     await described;
-    const picture = await readPicture(first, about);
+    const image = await readImage(first, about);
     if (turn !== newest) return;
-    showPicture(picture);
-    if (more.length) picture.notes.push(`Only the first of ${more.length + 1} files is shown, ${first.name}.`);
-    showNotes(picture.notes);
+    showImage(image);
+    if (more.length) image.notes.push(`Only the first of ${more.length + 1} files is shown, ${first.name}.`);
+    showNotes(image.notes);
     const provider = await load();
     if (turn !== newest) return;
-    working(`Segmenting ${picture.width} × ${picture.height} pixels`);
+    working(`Segmenting ${image.width} × ${image.height} pixels`);
     $("stop").hidden = false;
-    const made = await segmenter.run(picture);
+    const made = await segmenter.run(image);
     if (turn !== newest) return;
-    showMask(picture, made);
-    idle(`${picture.width} × ${picture.height} pixels in ${made.seconds.toFixed(2)} s: ${provider}.`);
+    showMask(image, made);
+    idle(`${image.width} × ${image.height} pixels in ${made.seconds.toFixed(2)} s: ${provider}.`);
   } catch (error) {
     if (turn === newest) fail(error.message);
   }
 }
 
-function showPicture({ image, width, height, fullWidth, fullHeight }) {
-  document.body.classList.add("has-picture");
-  $("drop").querySelector("strong").textContent = "Choose another picture";
+function showImage({ image, width, height, fullWidth, fullHeight }) {
+  document.body.classList.add("has-image");
+  $("drop").querySelector("strong").textContent = "Choose another image";
   $("stage").hidden = false;
   $("stage").style.setProperty("--ratio", fullWidth / fullHeight);
-  for (const canvas of [$("picture"), $("mask")]) Object.assign(canvas, { width, height });
-  $("picture").getContext("2d").putImageData(image, 0, 0);
+  for (const canvas of [$("image"), $("mask")]) Object.assign(canvas, { width, height });
+  $("image").getContext("2d").putImageData(image, 0, 0);
 }
 
 function showMask({ width, height, fullWidth, fullHeight }, { classes, probabilities }) {
@@ -117,14 +117,14 @@ function showMask({ width, height, fullWidth, fullHeight }, { classes, probabili
 function paint() {
   if (!shown) return;
   const context = $("mask").getContext("2d");
-  context.putImageData(colour(shown), 0, 0);
+  context.putImageData(color(shown), 0, 0);
 }
 
-function colour({ classes, width, height }) {
+function color({ classes, width, height }) {
   const image = new ImageData(width, height);
-  const colours = new Uint32Array(about.palette.map((rgb, number) => packed(rgb, strength(number))));
+  const colors = new Uint32Array(about.palette.map((rgb, number) => packed(rgb, strength(number))));
   const pixels = new Uint32Array(image.data.buffer);
-  for (let at = 0; at < pixels.length; at++) pixels[at] = colours[classes[at]];
+  for (let at = 0; at < pixels.length; at++) pixels[at] = colors[classes[at]];
   return image;
 }
 
@@ -153,7 +153,7 @@ async function save(what, encode) {
   try {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(await encode(shown));
-    link.download = `${(file.name || "picture").replace(/\.[^.]*$/, "")}_${what}.png`;
+    link.download = `${(file.name || "image").replace(/\.[^.]*$/, "")}_${what}.png`;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
   } catch (error) {
@@ -191,7 +191,7 @@ function listFacts() {
   const size = `${input.width ?? "any width"} × ${input.height ?? "any height"}`;
   const facts = {
     Classes: about.class_names.length,
-    Pictures: `${channels === 1 ? "grey" : "RGB"}, ${input.height || input.width ? `in windows of ${size}` : "of any size"}`,
+    Images: `${channels === 1 ? "gray" : "RGB"}, ${input.height || input.width ? `in windows of ${size}` : "of any size"}`,
     Values: `${input.type}, ${range[0]} to ${range[1]}`,
     ...about.metadata,
   };
@@ -217,7 +217,7 @@ function clear() {
   $("error").hidden = $("notes").hidden = true;
   $("stage").hidden = true;
   $("pointer").textContent = "";
-  working("Reading the picture");
+  working("Reading the image");
 }
 
 function working(what) {

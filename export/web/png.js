@@ -2,7 +2,7 @@
 
 const SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10];
 
-// One byte a pixel with the palette for up to 256 classes, else 16 bits without colours.
+// One byte a pixel with the palette for up to 256 classes, else 16 bits without colors.
 export async function encodeMask({ classes, width, height, fullWidth, fullHeight }, palette) {
   const indexed = palette.length <= 256;
   const header = new DataView(new ArrayBuffer(13));

@@ -25,7 +25,7 @@ export class Segmenter {
     return this.#ready;
   }
 
-  // Resolves to { classes, probabilities, seconds } of a picture { pixels, width, height }.
+  // Resolves to { classes, probabilities, seconds } of an image { pixels, width, height }.
   async run({ pixels, width, height }) {
     await this.load();
     const worker = (this.#running = this.#worker);
@@ -35,13 +35,13 @@ export class Segmenter {
       // WebAssembly gives no memory back, be it all that there is: a fresh runtime starts with little.
       if (worker === this.#worker) this.#stop();
       const size = `${width} × ${height} pixels`;
-      throw new Error(`The segmenter failed on this picture of ${size}: ${error.message}.`, { cause: error });
+      throw new Error(`The segmenter failed on this image of ${size}: ${error.message}.`, { cause: error });
     } finally {
       if (worker === this.#running) this.#running = undefined;
     }
   }
 
-  // Gives up the picture at work: the runtime knows no other way than to be started afresh.
+  // Gives up the image at work: the runtime knows no other way than to be started afresh.
   stop() {
     if (this.#running) this.#stop();
   }

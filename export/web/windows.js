@@ -1,9 +1,9 @@
-// A file of fixed size runs every picture in overlapping windows of its size, placed and put together as
+// A file of fixed size runs every image in overlapping windows of its size, placed and put together as
 // OnnxSegmenter does, so that masks are the same.
 
 const LARGEST_OVERLAP = 256;
 
-// The windows along the height or the width of a picture. Neighbours share a strip of `ramp` pixels in the middle
+// The windows along the height or the width of an image. Neighbors share a strip of `ramp` pixels in the middle
 // of their overlap, in which the weight goes over linearly from one to the other.
 class Axis {
   constructor(size, length, overlap, blend) {
@@ -19,7 +19,7 @@ class Axis {
     return this.size === this.length;
   }
 
-  // How much each pixel of a window counts; 0 beyond the picture and where another window knows more.
+  // How much each pixel of a window counts; 0 beyond the image and where another window knows more.
   weights(number) {
     const { starts, length, size, ramp } = this;
     const last = number === starts.length - 1;
@@ -33,7 +33,7 @@ class Axis {
     });
   }
 
-  // The place in the picture of each pixel of a window; beyond its end the picture is mirrored.
+  // The place in the image of each pixel of a window; beyond its end the image is mirrored.
   places(number) {
     const period = Math.max(1, 2 * (this.size - 1));
     return Uint32Array.from({ length: this.length }, (_, at) => {
@@ -47,7 +47,7 @@ class Axis {
   }
 }
 
-// Where the windows of a picture lie, { rows, columns }, one over all of it where the file takes any size.
+// Where the windows of an image lie, { rows, columns }, one over all of it where the file takes any size.
 // Classes have no in-between: without `blend` each pixel is taken from one window.
 export function cut(height, width, input, blend) {
   const fixed = [input.height, input.width].filter((size) => size !== null);

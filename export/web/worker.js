@@ -60,7 +60,7 @@ async function runInWindows(values, { rows, columns }) {
   return { [output]: result };
 }
 
-// A browser's pictures have 0 to 255; the segmenter's may have another range.
+// A browser's images have 0 to 255; the segmenter's may have another range.
 function scaled(pixels) {
   const [low, high] = about.value_range;
   const table = Float32Array.from({ length: 256 }, (_, value) => low + (value * (high - low)) / 255);

@@ -6,12 +6,12 @@ from keras_wsseg.annotations.scribbles import simulate_scribbles
 from keras_wsseg.annotations.shorten_scribbles import shorten_scribbles
 from keras_wsseg.annotations.tags import multi_hot, read_tags, tags_of_labels, write_tags
 from keras_wsseg.imaging.label_map import check_label_map, read_label_map, write_label_map
-from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
+from keras_wsseg.imaging.labels import PADDING, UNLABELED
 from keras_wsseg.imaging.palette import voc_palette
 
 __all__ = [
-    "OUTSIDE",
-    "UNLABELLED",
+    "PADDING",
+    "UNLABELED",
     "check_label_map",
     "enlarge_clicks",
     "grabcut_proposals",

@@ -5,7 +5,7 @@ import numpy as np
 from keras_wsseg.annotations.components import components
 from keras_wsseg.arguments import check_integer
 from keras_wsseg.imaging.label_map import check_label_map
-from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
+from keras_wsseg.imaging.labels import PADDING, UNLABELED
 
 
 def enlarge_clicks(labels, size):
@@ -15,7 +15,7 @@ def enlarge_clicks(labels, size):
     that comes first in reading order keeps the pixel.
 
     Args:
-        labels: integer array `(height, width)`; 255 unlabelled, 254 outside the image.
+        labels: integer array `(height, width)`; 255 unlabeled, 254 outside the image.
         size: side of the square in pixels, odd.
 
     Returns:
@@ -33,9 +33,9 @@ def enlarge_clicks(labels, size):
         raise ValueError(f"`size` must be a positive odd integer. Received: size={size!r}")
     labels = check_label_map(labels)
     enlarged, reach = labels.copy(), size // 2
-    for row, column in np.argwhere(labels < OUTSIDE):
+    for row, column in np.argwhere(labels < PADDING):
         square = enlarged[max(row - reach, 0) : row + reach + 1, max(column - reach, 0) : column + reach + 1]
-        square[square == UNLABELLED] = labels[row, column]
+        square[square == UNLABELED] = labels[row, column]
     return enlarged
 
 
@@ -48,7 +48,7 @@ def simulate_clicks(labels, size=1, stuff_classes=(), min_stuff_area=256, instan
     `d >= d_min + 0.025 (d_max - d_min)`, which is near the middle but not on the very rim.
 
     Args:
-        labels: integer array `(height, width)` of class ids; 255 unlabelled, 254 outside the image.
+        labels: integer array `(height, width)` of class ids; 255 unlabeled, 254 outside the image.
         size: side of the click in pixels, odd; see `enlarge_clicks`.
         stuff_classes: ids of classes without countable things (sky, road), whose specks nobody would click.
         min_stuff_area: components of `stuff_classes` below so many pixels get no click.
@@ -70,7 +70,7 @@ def simulate_clicks(labels, size=1, stuff_classes=(), min_stuff_area=256, instan
     """
     labels = check_label_map(labels)
     stuff = frozenset(int(class_id) for class_id in stuff_classes)
-    if not stuff <= frozenset(range(OUTSIDE)):
+    if not stuff <= frozenset(range(PADDING)):
         raise ValueError(f"`stuff_classes` must be class ids. Received: stuff_classes={stuff_classes!r}")
     check_integer("min_stuff_area", min_stuff_area, low=0)
     if instances is not None:
@@ -80,7 +80,7 @@ def simulate_clicks(labels, size=1, stuff_classes=(), min_stuff_area=256, instan
                 f"`instances` must hold integers and have the shape {labels.shape} of the labels. "
                 f"Received: instances of {instances.dtype} and shape {instances.shape}"
             )
-    clicks = np.where(labels == OUTSIDE, OUTSIDE, UNLABELLED).astype(np.uint8)
+    clicks = np.where(labels == PADDING, PADDING, UNLABELED).astype(np.uint8)
     for class_id, (rows, columns), mask in components(labels, instances):
         if class_id in stuff and np.count_nonzero(mask) < min_stuff_area:
             continue

@@ -3,9 +3,9 @@
 import numpy as np
 from scipy import ndimage
 
-from keras_wsseg.imaging.labels import OUTSIDE
+from keras_wsseg.imaging.labels import PADDING
 
-EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
+EIGHT_NEIGHBORS = np.ones((3, 3), bool)
 
 
 def components(labels, instances=None):
@@ -13,7 +13,7 @@ def components(labels, instances=None):
 
     Args:
         labels: uint8 array `(height, width)`; 254 and 255 belong to no class.
-        instances: integer array `(height, width)`: neighbours of one class with other positive numbers are
+        instances: integer array `(height, width)`: neighbors of one class with other positive numbers are
             two things; 0 where nothing is known.
 
     Yields:
@@ -25,7 +25,7 @@ def components(labels, instances=None):
     >>> [(c, int(m.sum())) for c, _, m in components(np.array([[0, 1, 0], [1, 255, 1]], np.uint8))]
     [(0, 1), (0, 1), (1, 3)]
     """
-    for class_id in np.unique(labels[labels < OUTSIDE]).tolist():
+    for class_id in np.unique(labels[labels < PADDING]).tolist():
         loose = labels == class_id
         if instances is not None:
             numbers = np.where(loose & (instances > 0), instances, 0)
@@ -38,7 +38,7 @@ def components(labels, instances=None):
 
 
 def _connected(class_id, mask, window=(slice(0, None), slice(0, None))):
-    numbered, _ = ndimage.label(mask, EIGHT_NEIGHBOURS)
+    numbered, _ = ndimage.label(mask, EIGHT_NEIGHBORS)
     for number, inner in enumerate(ndimage.find_objects(numbered), start=1):
         place = tuple(
             slice(outer.start + part.start, outer.start + part.stop)

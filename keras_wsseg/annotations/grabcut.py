@@ -5,32 +5,32 @@ from scipy import ndimage
 
 from keras_wsseg.arguments import check_integer, check_value_range
 from keras_wsseg.imaging.label_map import check_label_map
-from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
+from keras_wsseg.imaging.labels import PADDING, UNLABELED
 
-# The numbers behind OpenCV's five Gaussians of three colours.
+# The numbers behind OpenCV's five Gaussians of three colors.
 _MODEL_SIZE = 65
 
 
-def grabcut_proposals(picture, labels, iterations=5, unclaimed=UNLABELLED, seed=0, value_range=(0, 255)):
+def grabcut_proposals(image, labels, iterations=5, unclaimed=UNLABELED, seed=0, value_range=(0, 255)):
     """Grow scribbles or clicks into a dense label map by GrabCut, once, before any training.
 
-    The baseline of a regularised loss: train on the proposal as if it were the truth, mistakes included. (In
+    The baseline of a regularized loss: train on the proposal as if it were the truth, mistakes included. (In
     the source, 63.9 mIoU on PASCAL VOC with scribbles, against 72.9 for the loss.)
 
-    Each class of the label map is cut out of the picture once: its own strokes are sure foreground, those of
+    Each class of the label map is cut out of the image once: its own strokes are sure foreground, those of
     the other classes sure background, and all other pixels begin as what their nearest stroke is and may
-    change. A class without a stroke is absent. Where the picture has strokes of one class only, the
-    unlabelled pixels begin as background. A pixel claimed by several classes goes to that of the nearest
-    stroke among them; annotated pixels keep their label. Pixels outside the image take no part in the colour
+    change. A class without a stroke is absent. Where the image has strokes of one class only, the
+    unlabeled pixels begin as background. A pixel claimed by several classes goes to that of the nearest
+    stroke among them; annotated pixels keep their label. Pixels outside the image take no part in the color
     models.
 
     Args:
-        picture: uint8, or numbers within `value_range`, `(height, width)`, `(height, width, 1)` or
-            `(height, width, 3)`; grey is repeated to three channels.
-        labels: integer array `(height, width)`; 255 unlabelled, 254 outside the image.
-        iterations: rounds of learning the colours and cutting, at least 1.
+        image: uint8, or numbers within `value_range`, `(height, width)`, `(height, width, 1)` or
+            `(height, width, 3)`; gray is repeated to three channels.
+        labels: integer array `(height, width)`; 255 unlabeled, 254 outside the image.
+        iterations: rounds of learning the colors and cutting, at least 1.
         unclaimed: what pixels become that no class claims: 255, or the id of a background class.
-        seed: of the first clustering of colours; the same seed gives the same proposal.
+        seed: of the first clustering of colors; the same seed gives the same proposal.
         value_range: the values of black and of white.
 
     Returns:
@@ -42,35 +42,35 @@ def grabcut_proposals(picture, labels, iterations=5, unclaimed=UNLABELLED, seed=
 
     Example:
 
-    >>> picture = np.repeat(np.repeat([[20, 30, 200, 210]], 4, axis=0), 3, axis=1)
+    >>> image = np.repeat(np.repeat([[20, 30, 200, 210]], 4, axis=0), 3, axis=1)
     >>> labels = np.full((4, 12), 255)
     >>> labels[1, :4], labels[2, 8:] = 0, 1
-    >>> np.unique(grabcut_proposals(picture, labels), axis=0).tolist()
+    >>> np.unique(grabcut_proposals(image, labels), axis=0).tolist()
     [[0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1]]
 
     Source: Rother et al. 2004, GrabCut; as a baseline in Tang et al. 2018, arXiv:1803.09569, table 2. How
     several classes are combined is not published.
     """
     labels = check_label_map(labels)
-    colours = _colours(picture, labels.shape, value_range)
+    colors = _colors(image, labels.shape, value_range)
     check_integer("iterations", iterations, low=1)
-    if unclaimed not in range(OUTSIDE) and unclaimed != UNLABELLED:
-        raise ValueError(f"`unclaimed` must be a class id or {UNLABELLED}. Received: unclaimed={unclaimed!r}")
+    if unclaimed not in range(PADDING) and unclaimed != UNLABELED:
+        raise ValueError(f"`unclaimed` must be a class id or {UNLABELED}. Received: unclaimed={unclaimed!r}")
     check_integer("seed", seed, low=0, high=2**31 - 1)
     cv2 = _opencv()
-    outside, drawn = labels == OUTSIDE, labels < OUTSIDE
-    proposal = np.where(outside, OUTSIDE, unclaimed).astype(np.uint8)
+    outside, drawn = labels == PADDING, labels < PADDING
+    proposal = np.where(outside, PADDING, unclaimed).astype(np.uint8)
     classes = np.unique(labels[drawn])
     if outside.any() and drawn.any():
-        # Padding of one colour would draw the border of every cut to itself.
-        colours = colours[_nearest(~outside)]
+        # Padding of one color would draw the border of every cut to itself.
+        colors = colors[_nearest(~outside)]
     distances = [ndimage.distance_transform_edt(labels != class_id) for class_id in classes]
     nearest = np.argmin(distances, axis=0) if len(classes) else None
     best = np.full(labels.shape, np.inf)
     for number, class_id in enumerate(classes):
         own = labels == class_id
         begin = own if len(classes) == 1 else nearest == number
-        claimed = _cut(cv2, colours, own, drawn & ~own, begin, ~outside, iterations, seed)
+        claimed = _cut(cv2, colors, own, drawn & ~own, begin, ~outside, iterations, seed)
         taken = claimed & ~outside & (distances[number] < best)
         proposal[taken] = class_id
         best[taken] = distances[number][taken]
@@ -78,14 +78,14 @@ def grabcut_proposals(picture, labels, iterations=5, unclaimed=UNLABELLED, seed=
     return proposal
 
 
-def _cut(cv2, colours, foreground, background, begin, inside, iterations, seed):
+def _cut(cv2, colors, foreground, background, begin, inside, iterations, seed):
     """One GrabCut: where the foreground is."""
     mask = np.where(begin, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     mask[foreground], mask[background] = cv2.GC_FGD, cv2.GC_BGD
     models = np.zeros((1, _MODEL_SIZE)), np.zeros((1, _MODEL_SIZE))
-    # The pixels of the image in a single row, on which the cut has nothing to decide: the colours are learned
+    # The pixels of the image in a single row, on which the cut has nothing to decide: the colors are learned
     # from them alone.
-    row = np.ascontiguousarray(colours[inside][None])
+    row = np.ascontiguousarray(colors[inside][None])
     cv2.setRNGSeed(int(seed))
     for iteration in range(iterations):
         sure = np.where(mask[inside] & 1, cv2.GC_FGD, cv2.GC_BGD).astype(np.uint8)[None]
@@ -93,7 +93,7 @@ def _cut(cv2, colours, foreground, background, begin, inside, iterations, seed):
             break
         how = cv2.GC_EVAL if iteration else cv2.GC_INIT_WITH_MASK
         cv2.grabCut(row, sure, None, *models, 1, how)
-        cv2.grabCut(colours, mask, None, *models, 1, cv2.GC_EVAL_FREEZE_MODEL)
+        cv2.grabCut(colors, mask, None, *models, 1, cv2.GC_EVAL_FREEZE_MODEL)
     return (mask & 1).astype(bool)
 
 
@@ -102,23 +102,23 @@ def _nearest(mask):
     return tuple(ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True))
 
 
-def _colours(picture, size, value_range):
-    array = np.asarray(picture)
+def _colors(image, size, value_range):
+    array = np.asarray(image)
     flat = array[..., None] if array.ndim == 2 else array
     if flat.ndim != 3 or flat.shape[-1] not in (1, 3) or flat.dtype.kind not in "iuf":
         raise ValueError(
-            "`picture` must hold numbers of shape (height, width), (height, width, 1) or (height, width, 3). "
+            "`image` must hold numbers of shape (height, width), (height, width, 1) or (height, width, 3). "
             f"Received: shape={array.shape}, dtype={array.dtype}"
         )
     if flat.shape[:2] != size:
         raise ValueError(
-            f"`picture` must have the height and width of the labels, {size}. Received: shape={array.shape}"
+            f"`image` must have the height and width of the labels, {size}. Received: shape={array.shape}"
         )
     low, high = check_value_range(value_range)
     # The comparison is turned round so that NaN fails it too.
     if not (flat.min() >= low and flat.max() <= high):
         raise ValueError(
-            f"`picture` must lie within value_range=({low:g}, {high:g}). "
+            f"`image` must lie within value_range=({low:g}, {high:g}). "
             f"Received: values from {flat.min():g} to {flat.max():g}"
         )
     scaled = np.rint(255 * ((flat.astype(np.float64) - low) / (high - low))).astype(np.uint8)

@@ -11,7 +11,7 @@ def pixel_pairs(inside):
 
     Returns:
         `(points, one, other, distance)`: `(n, 2)` rows and columns of the pixels in reading order; for every
-        pair the numbers of its pixels, and 1.0 or the square root of 2 between their centres.
+        pair the numbers of its pixels, and 1.0 or the square root of 2 between their centers.
 
     Example:
 

@@ -4,11 +4,11 @@ import numpy as np
 from scipy import ndimage, sparse
 from scipy.sparse import csgraph
 
-from keras_wsseg.annotations.components import EIGHT_NEIGHBOURS, components
+from keras_wsseg.annotations.components import EIGHT_NEIGHBORS, components
 from keras_wsseg.annotations.pixel_pairs import pixel_pairs
 from keras_wsseg.arguments import check_integer, check_number
 from keras_wsseg.imaging.label_map import check_label_map
-from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
+from keras_wsseg.imaging.labels import PADDING, UNLABELED
 
 # A stroke bends far less often than once per pixel: its course is searched on so many points at most.
 _MAX_NODES = 900
@@ -26,7 +26,7 @@ def simulate_scribbles(labels, length=1.0, seed=0, width=3, min_area=1):
     and with a slight tremble, and is clipped to the component: every drawn pixel has the right class.
 
     Args:
-        labels: integer array `(height, width)` of class ids; 255 unlabelled, 254 outside the image.
+        labels: integer array `(height, width)` of class ids; 255 unlabeled, 254 outside the image.
         length: part of the stroke that is drawn, from 0 (a single click) to 1.
         seed: the tremble, and where a shortened stroke lies; the same seed gives the same scribbles.
         width: thickness of the stroke in pixels.
@@ -50,7 +50,7 @@ def simulate_scribbles(labels, length=1.0, seed=0, width=3, min_area=1):
     check_integer("width", width, low=1)
     check_integer("min_area", min_area, low=0)
     random = np.random.default_rng(seed)
-    scribbles = np.where(labels == OUTSIDE, OUTSIDE, UNLABELLED).astype(np.uint8)
+    scribbles = np.where(labels == PADDING, PADDING, UNLABELED).astype(np.uint8)
     for class_id, window, mask in components(labels):
         if np.count_nonzero(mask) >= min_area:
             scribbles[window][_stroke(mask, length, width, random)] = class_id
@@ -86,7 +86,7 @@ def _course(depth):
         np.arange(peak[1] % step, depth.shape[1], step),
     )
     coarse, inside = depth[np.ix_(rows, columns)], core[np.ix_(rows, columns)]
-    numbered = ndimage.label(inside, EIGHT_NEIGHBOURS)[0]
+    numbered = ndimage.label(inside, EIGHT_NEIGHBORS)[0]
     start = (peak[0] // step, peak[1] // step)
     inside = numbered == numbered[start]
     plain, ridge, points = _graphs(coarse, inside)
@@ -105,7 +105,7 @@ def _course(depth):
 
 
 def _graphs(depth, inside):
-    """Neighbouring pixels joined by their distance, and by a distance that is short along the ridge."""
+    """Neighboring pixels joined by their distance, and by a distance that is short along the ridge."""
     points, one, other, plain = pixel_pairs(inside)
     shallow = 1 - depth[inside] / depth.max()
     ridge = plain * (1 + 12 * ((shallow[one] + shallow[other]) / 2) ** 2)

@@ -7,7 +7,7 @@ from scipy.sparse import csgraph
 from keras_wsseg.annotations.pixel_pairs import pixel_pairs
 from keras_wsseg.arguments import check_number
 from keras_wsseg.imaging.label_map import check_label_map
-from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
+from keras_wsseg.imaging.labels import PADDING, UNLABELED
 
 
 def shorten_scribbles(labels, ratio, seed=0):
@@ -20,7 +20,7 @@ def shorten_scribbles(labels, ratio, seed=0):
     counted in pixels of the stroke, so where its thickness varies, by area.
 
     Args:
-        labels: integer array `(height, width)` of class ids on strokes; 255 unlabelled, 254 outside the
+        labels: integer array `(height, width)` of class ids on strokes; 255 unlabeled, 254 outside the
             image.
         ratio: part of each stroke to keep, from 0 (a single pixel: a click) to 1 (as drawn).
         seed: where the parts lie, a non-negative integer or a sequence of them.
@@ -44,7 +44,7 @@ def shorten_scribbles(labels, ratio, seed=0):
     check_number("ratio", ratio, low=0, high=1)
     random = np.random.default_rng(seed)
     shortened = labels.copy()
-    points, one, other, distance = pixel_pairs(labels < OUTSIDE)
+    points, one, other, distance = pixel_pairs(labels < PADDING)
     if len(points) == 0:
         return shortened
     ids = labels[points[:, 0], points[:, 1]]
@@ -59,5 +59,5 @@ def shorten_scribbles(labels, ratio, seed=0):
     order = np.lexsort((along, stroke))
     rank = np.arange(len(points)) - first[stroke[order]]
     cut = points[order[rank >= np.maximum(1, np.rint(ratio * sizes))[stroke[order]]]]
-    shortened[cut[:, 0], cut[:, 1]] = UNLABELLED
+    shortened[cut[:, 0], cut[:, 1]] = UNLABELED
     return shortened

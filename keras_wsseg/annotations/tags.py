@@ -1,4 +1,4 @@
-"""Tags of whole pictures: which classes occur, without saying where."""
+"""Tags of whole images: which classes occur, without saying where."""
 
 import csv
 import io
@@ -10,15 +10,15 @@ import numpy as np
 from keras_wsseg.arguments import check_integer, check_number
 from keras_wsseg.imaging.file_names import normal_name
 from keras_wsseg.imaging.label_map import check_label_map
-from keras_wsseg.imaging.labels import OUTSIDE
+from keras_wsseg.imaging.labels import PADDING
 from keras_wsseg.imaging.replaced import replaced
 from keras_wsseg.imaging.text_file import read_text
 
 BACKGROUND = "background"
 
-# No picture is nameless, so that an empty first cell, as tables with an index have it, is a title too.
+# No image is nameless, so that an empty first cell, as tables with an index have it, is a title too.
 _NAME_TITLE = re.compile(
-    r"((file|filename|image|img|picture|pic|photo|sample)s?)?(id|name|path|filepath|file|filename|stem|key|index)?"
+    r"((file|filename|image|img|image|pic|photo|sample)s?)?(id|name|path|filepath|file|filename|stem|key|index)?"
 )
 _TAG_TITLE = re.compile(r"((tag|label|class|category|keyword)(s|es|name|names)?|categories)?")
 # Between the tags of one cell.
@@ -28,11 +28,11 @@ _VALUES = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "tr
 
 
 def read_tags(path, class_names=None):
-    """Read which classes each picture holds from a CSV file.
+    """Read which classes each image holds from a CSV file.
 
-    Tags take seconds a picture to give, and many collections have them already. Two forms are read. A list
-    has one line a picture, its name first; the tags follow in cells of their own or in one cell with
-    semicolons, bars or commas between them; a picture without tag holds background alone:
+    Tags take seconds an image to give, and many collections have them already. Two forms are read. A list
+    has one line an image, its name first; the tags follow in cells of their own or in one cell with
+    semicolons, bars or commas between them; an image without tag holds background alone:
 
     ```
     name,tags
@@ -51,7 +51,7 @@ def read_tags(path, class_names=None):
     ```
 
     The header of a list may be missing, that of a table not. A header is a first line that begins with
-    `name`, `id`, `image`, `picture`, `File name`, a like word or an empty cell. A list whose tags are all
+    `name`, `id`, `image`, `image`, `File name`, a like word or an empty cell. A list whose tags are all
     0 or 1 is refused unless `class_names` has these: it may be a table. A tag may hold blanks;
     only where `class_names` knows the words of a tag and not the tag, as of `dog person`, blanks separate; a
     comma or bar is part of a tag where `class_names` has the tag, the longest that fits.
@@ -63,14 +63,14 @@ def read_tags(path, class_names=None):
             "background" and the tags found, those of a list sorted, those of a table in its order.
 
     Returns:
-        `(tags, class_names)`: a dict from the name of each picture, as the file has it, to the tuple of its
-        tags in the order of the classes, without the background, which every picture has; and the names of
+        `(tags, class_names)`: a dict from the name of each image, as the file has it, to the tuple of its
+        tags in the order of the classes, without the background, which every image has; and the names of
         all classes as a tuple, the background first.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no such file, names a picture twice or a tag that is no class, or what stands first
-            in `class_names` and is not "background" is the tag of some pictures only. Errors name the line.
+        ValueError: it is no such file, names an image twice or a tag that is no class, or what stands first
+            in `class_names` and is not "background" is the tag of some images only. Errors name the line.
 
     Example:
 
@@ -96,9 +96,7 @@ def read_tags(path, class_names=None):
         found = _table_rows(path, lines, class_names)
         used = [title for title in titles if title != BACKGROUND]
     if not found:
-        raise ValueError(
-            f"The tags {str(path)!r} must have a line for each picture. Received: a header alone"
-        )
+        raise ValueError(f"The tags {str(path)!r} must have a line for each image. Received: a header alone")
     classes = (BACKGROUND, *used) if class_names is None else class_names
     return _by_name(path, found, classes), classes
 
@@ -109,40 +107,40 @@ def has_header(path):
 
 
 def write_tags(path, tags):
-    """Write which classes each picture holds as a list that `read_tags` reads, whole or not at all.
+    """Write which classes each image holds as a list that `read_tags` reads, whole or not at all.
 
     Args:
         path: the CSV file to write; its folder must exist.
-        tags: dict from the name of each picture to a sequence of its tags.
+        tags: dict from the name of each image to a sequence of its tags.
 
     Raises:
-        TypeError: the tags of a picture are no sequence of strings.
-        ValueError: there is no picture, or two of one name in normal form; a name or tag is empty, begins or
+        TypeError: the tags of an image are no sequence of strings.
+        ValueError: there is no image, or two of one name in normal form; a name or tag is empty, begins or
             ends with a blank or has a semicolon, carriage return or zero byte; a name has a tab, or a tag a
             comma or bar.
 
     Example: see `read_tags`.
     """
     path, stream, written = pathlib.Path(path), io.StringIO(), {}
-    for name, of_picture in tags.items():
+    for name, of_image in tags.items():
         name = _name_to_write(name)
         if name in written:
-            raise ValueError(f"`tags` must name each picture once. Received: {name!r} twice")
-        written[name] = [_tag_to_write(tag, name) for tag in _sequence("tags", of_picture)]
+            raise ValueError(f"`tags` must name each image once. Received: {name!r} twice")
+        written[name] = [_tag_to_write(tag, name) for tag in _sequence("tags", of_image)]
     if not written:
-        raise ValueError(f"`tags` must have at least one picture. Received: tags={tags!r}")
+        raise ValueError(f"`tags` must have at least one image. Received: tags={tags!r}")
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(("name", "tags"))
     # A list of nothing but 0 and 1 may be a table; the background, which is everywhere, says it is none.
-    bare = all(tag.lower() in _VALUES for of_picture in written.values() for tag in of_picture)
-    for name, of_picture in written.items():
-        writer.writerow((name, ";".join([BACKGROUND, *of_picture] if bare and of_picture else of_picture)))
+    bare = all(tag.lower() in _VALUES for of_image in written.values() for tag in of_image)
+    for name, of_image in written.items():
+        writer.writerow((name, ";".join([BACKGROUND, *of_image] if bare and of_image else of_image)))
     with replaced(path) as draft:
         draft.write_text(stream.getvalue(), encoding="utf-8")
 
 
 def multi_hot(tags, class_names):
-    """The tags of a picture as a vector of zeros and ones.
+    """The tags of an image as a vector of zeros and ones.
 
     Args:
         tags: sequence of names.
@@ -175,11 +173,11 @@ def multi_hot(tags, class_names):
 def tags_of_labels(labels, num_classes, least=1):
     """The tags that a label map would have, for trying what tags are worth where masks are known.
 
-    Whoever tags a picture overlooks specks, and a model that must find a class somewhere paints one: `least`
+    Whoever tags an image overlooks specks, and a model that must find a class somewhere paints one: `least`
     leaves them out.
 
     Args:
-        labels: integer array `(height, width)` of class ids; 255 unlabelled, 254 outside the image.
+        labels: integer array `(height, width)` of class ids; 255 unlabeled, 254 outside the image.
         num_classes: number of classes, of which class 0 is the background.
         least: least extent of a class that counts: pixels as an integer from 1, or above 0 and below 1 the
             share of all pixels but those of 254.
@@ -200,13 +198,13 @@ def tags_of_labels(labels, num_classes, least=1):
     labels = check_label_map(labels)
     check_integer("num_classes", num_classes, low=1)
     counts = np.bincount(labels.ravel(), minlength=256)
-    wrong = np.flatnonzero(counts[num_classes:OUTSIDE]) + num_classes
+    wrong = np.flatnonzero(counts[num_classes:PADDING]) + num_classes
     if wrong.size:
         raise ValueError(
             f"`labels` must hold class ids 0 to {num_classes - 1}, 254 or 255. Received: class id {wrong[0]}"
         )
     if least < 1:
-        least = max(1, least * (labels.size - counts[OUTSIDE]))
+        least = max(1, least * (labels.size - counts[PADDING]))
     tags = (counts[:num_classes] >= least).astype(np.float32)
     tags[0] = 1
     return tags
@@ -241,7 +239,7 @@ def _name_to_write(name):
     normal = normal_name(name) if isinstance(name, str) else ""
     if not normal or normal != normal.strip() or any(mark in normal for mark in ";\t\r\0"):
         raise ValueError(
-            "The name of a picture must be a string without blanks around it, and without a semicolon, tab, "
+            "The name of an image must be a string without blanks around it, and without a semicolon, tab, "
             f"carriage return or zero byte. Received: {name!r}"
         )
     return normal
@@ -274,7 +272,7 @@ def _lines(path):
             f"The tags {str(path)!r} must be a CSV file. Received: {error} in line {reader.line_num}"
         ) from error
     if not lines:
-        raise ValueError(f"The tags {str(path)!r} must have a line for each picture. Received: an empty file")
+        raise ValueError(f"The tags {str(path)!r} must have a line for each image. Received: an empty file")
     return lines
 
 
@@ -314,7 +312,7 @@ def _list_rows(path, lines, class_names):
     for number, (name, *cells) in lines:
         if ";" in name or "\t" in name:
             raise ValueError(
-                f"The tags {str(path)!r} must have a comma behind the name of the picture. "
+                f"The tags {str(path)!r} must have a comma behind the name of the image. "
                 f"Received: {name!r} in line {number}"
             )
         rows.append((number, name, [tag for cell in cells for tag in _split(cell, class_names)]))
@@ -364,26 +362,26 @@ def _table_rows(path, lines, class_names):
 
 def _by_name(path, rows, classes):
     tags, own_background = {}, classes[0] != BACKGROUND and any(classes[0] in one for *_, one in rows)
-    for number, name, of_picture in rows:
+    for number, name, of_image in rows:
         if not name or name in tags:
             raise ValueError(
-                f"The tags {str(path)!r} must name each picture once. Received: {name!r} "
+                f"The tags {str(path)!r} must name each image once. Received: {name!r} "
                 f"{'again ' if name else ''}in line {number}"
             )
-        for tag in of_picture:
+        for tag in of_image:
             _check_known(path, tag, number, classes)
-        # Else an object that stands first by mistake would be taken for what every picture holds.
-        if own_background and classes[0] not in of_picture:
+        # Else an object that stands first by mistake would be taken for what every image holds.
+        if own_background and classes[0] not in of_image:
             raise ValueError(
-                f"The first of the classes of {str(path)!r} must be the background, which every picture has. "
+                f"The first of the classes of {str(path)!r} must be the background, which every image has. "
                 f"Received: {classes[0]!r} first, a tag that is not in line {number}"
             )
-        tags[name] = tuple(one for one in classes[1:] if one in of_picture)
+        tags[name] = tuple(one for one in classes[1:] if one in of_image)
     return tags
 
 
 def _check_known(path, tag, number, classes):
-    # The background is in every picture, whatever it is called among the classes.
+    # The background is in every image, whatever it is called among the classes.
     if classes is not None and tag not in (*classes, BACKGROUND):
         raise ValueError(
             f"The tags of {str(path)!r} must be among the classes {', '.join(classes)}. "

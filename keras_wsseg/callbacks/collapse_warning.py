@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_wsseg.arguments import check_number
-from keras_wsseg.callbacks.given_pictures import GivenPictures
+from keras_wsseg.callbacks.given_images import GivenImages
 
 _SLACK = 0.01
 
@@ -12,23 +12,23 @@ _SLACK = 0.01
 class CollapseWarning(keras.callbacks.Callback):
     """Warns when the model predicts one label nearly everywhere, and when it no longer does.
 
-    A regulariser is content with one label for all pixels, and the loss that falls looks like success: the
-    usual way for a training without labelled pixels to fail. Some pictures are predicted at the end of each
+    A regularizer is content with one label for all pixels, and the loss that falls looks like success: the
+    usual way for a training without labeled pixels to fail. Some images are predicted at the end of each
     epoch, in inference mode; the share of their pixels that has the most frequent class stands in the logs as
     `largest_class_share`, and a line goes to the logger `keras_wsseg` in the epoch where the share reaches
     `limit`, and again in the one where it falls clearly below, by 0.01. A model that yields no numbers any
     more (NaN) shows as its first class.
 
     Args:
-        images: pictures `(height, width, channels)` with one channel or three, as the model takes them, of
+        images: images `(height, width, channels)` with one channel or three, as the model takes them, of
             any sizes; or dicts of inputs, of which `image` is of the size to predict. Choose such that no
             class truly fills `limit` of them.
         class_names: a name for each class, for the line.
         limit: share of the pixels from which on the model counts as collapsed, above 0 and up to 1.
-        max_pictures: how many of the pictures are predicted, from the first.
+        max_images: how many of the images are predicted, from the first.
 
     Raises:
-        ValueError: if there are no pictures, or `limit` or `max_pictures` is out of range; when training
+        ValueError: if there are no images, or `limit` or `max_images` is out of range; when training
             begins, if the model does not yield `(batch, height, width, classes)`, where one channel is the
             second of two classes, or not as many as there are names.
 
@@ -42,10 +42,10 @@ class CollapseWarning(keras.callbacks.Callback):
         [1.0]
     """
 
-    def __init__(self, images, class_names=None, limit=0.99, max_pictures=16):
+    def __init__(self, images, class_names=None, limit=0.99, max_images=16):
         super().__init__()
         check_number("limit", limit, above=0, high=1)
-        self._given = GivenPictures(images, max_pictures)
+        self._given = GivenImages(images, max_images)
         self.class_names = None if class_names is None else [str(name) for name in class_names]
         self.limit = float(limit)
         self._collapsed = False

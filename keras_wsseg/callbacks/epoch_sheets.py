@@ -3,17 +3,17 @@ import pathlib
 import keras
 
 from keras_wsseg.arguments import check_integer, check_value_range
-from keras_wsseg.callbacks.given_pictures import GivenPictures, stated_range
+from keras_wsseg.callbacks.given_images import GivenImages, stated_range
 from keras_wsseg.imaging.palette import as_palette
 from keras_wsseg.imaging.write_png import write_png
 
 
 class EpochSheets(keras.callbacks.Callback):
-    """Base of callbacks that draw a sheet of pictures every so many epochs, as a file and for TensorBoard.
+    """Base of callbacks that draw a sheet of images every so many epochs, as a file and for TensorBoard.
 
     Args:
-        images, directory, class_names, truth, every, tensorboard, palette, max_pictures, value_range,
-            from_logits: as of `PredictionPictures`.
+        images, directory, class_names, truth, every, tensorboard, palette, max_images, value_range,
+            from_logits: as of `PredictionImages`.
     """
 
     topic = None
@@ -28,13 +28,13 @@ class EpochSheets(keras.callbacks.Callback):
         every,
         tensorboard,
         palette,
-        max_pictures,
+        max_images,
         value_range,
         from_logits,
     ):
         super().__init__()
         self.every = check_integer("every", every, low=1)
-        self._given = GivenPictures(images, max_pictures)
+        self._given = GivenImages(images, max_images)
         self.images = self._given.images
         self.truth = self._given.label_maps("truth", truth)
         self.directory = pathlib.Path(directory)
@@ -54,7 +54,7 @@ class EpochSheets(keras.callbacks.Callback):
         raise NotImplementedError(f"{type(self).__name__} must implement sheet(caption).")
 
     def shown_range(self):
-        """The values of black and of white in the pictures."""
+        """The values of black and of white in the images."""
         return self.value_range or stated_range(self.model)
 
     def on_train_begin(self, logs=None):

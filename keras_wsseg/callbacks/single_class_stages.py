@@ -6,18 +6,18 @@ from keras_wsseg.losses.single_class import SingleClassLoss
 
 
 class SingleClassStages(keras.callbacks.Callback):
-    r"""Leads a training without labels through its stages: annealing, normal, with negative pictures.
+    r"""Leads a training without labels through its stages: annealing, normal, with negative images.
 
     Trained at full strength from the start, the net may settle for one label everywhere. Annealing begins
-    with a small sigma, for which few neighbours look alike and the CRF asks for little, and a small weight;
-    the object grows, and then the normal stage makes it follow the colours.
+    with a small sigma, for which few neighbors look alike and the CRF asks for little, and a small weight;
+    the object grows, and then the normal stage makes it follow the colors.
 
     In the annealing stage, epochs `i = 1 ... annealing_epochs` (Keras' epoch `i - 1`):
     `sigma = first_sigma + (loss.crf.sigma - first_sigma) i / annealing_epochs`, the CRF's weight
     `annealing_weight`. From then on sigma and weight are those that `loss.crf` was made with. The weight of
     `loss.negative` is 0 until both stages are over, and its own from `negative_epoch` on. By default these
     are the published numbers: sigma from 0.06 to 0.15 at weight 1, then 0.15 at weight 100, and after 15 + 50
-    epochs the negative pictures.
+    epochs the negative images.
 
     Sigma and all weights of an epoch show in its logs: `sparse_crf_sigma`, `sparse_crf_weight`,
     `volumetric_weight`, `positional_weight` and `negative_weight`.
@@ -26,8 +26,8 @@ class SingleClassStages(keras.callbacks.Callback):
         loss: the `SingleClassLoss` that was compiled.
         annealing_epochs: length of the annealing stage; 0 leaves it out, for a net that starts from the
             weights of another training.
-        normal_epochs: length of the normal stage before negative pictures count.
-        first_sigma: where sigma starts from, in units of a picture in [0, 1].
+        normal_epochs: length of the normal stage before negative images count.
+        first_sigma: where sigma starts from, in units of an image in [0, 1].
         annealing_weight: weight of the CRF in the annealing stage.
         reset_optimizer: make the optimizer forget its moments and count of steps wherever a stage begins, as
             a new one would. Schedules of learning rates by step then begin anew as well.

@@ -6,7 +6,7 @@ from keras_wsseg.losses.segmentation_loss import SegmentationLoss
 class WarmUp(PerStep):
     """Keeps a loss's weight at 0 for the first steps and then raises it linearly.
 
-    A regulariser that acts on a net which knows no class yet pulls everything into one class; the cross
+    A regularizer that acts on a net which knows no class yet pulls everything into one class; the cross
     entropy on the annotated pixels goes first.
 
     `weight(step) = w * clip((step - steps + 1) / (ramp + 1), 0, 1)`, so step `steps` (0-based) is the first

@@ -10,8 +10,8 @@ from keras_wsseg.training.config import TrainingConfig
 from keras_wsseg.training.method_settings import DENSE, GATED
 
 _DESCRIPTION = """
-Learns several classes from pictures that nobody has labelled, only sorted: DATA/positives/cat/ holds pictures
-of cats, DATA/positives/dog/ of dogs (a picture of both lies in both), DATA/negatives/ pictures of neither,
+Learns several classes from images that nobody has labeled, only sorted: DATA/positives/cat/ holds images
+of cats, DATA/positives/dog/ of dogs (an image of both lies in both), DATA/negatives/ images of neither,
 where there are any. A net a class learns to find its object; the nets' masks become labels in
 RUN/dataset/pseudo/, to be looked at; a segmenter of all classes learns from those. With images/, labels/ and
 val.txt in DATA too, it is scored: 0 in labels/ is the background, then come the classes in the order of
@@ -28,8 +28,8 @@ keras-wsseg class-by-class pets --out runs/pets --resume
 
 # Of no effect on nets that read no annotation and are not scored.
 _WITHOUT_EFFECT = {
-    *("click_size", "stuff_classes", "instances", "scribble_length", "labelled_share", "unlabelled_split"),
-    *("unlabelled_batch", "group_by", "steps", "whole", "scale_low", "scale_high", "class_weights"),
+    *("click_size", "stuff_classes", "instances", "scribble_length", "labeled_share", "unlabeled_split"),
+    *("unlabeled_batch", "group_by", "steps", "whole", "scale_low", "scale_high", "class_weights"),
     *("sigma_xy", "loss_scale", "warm_up", "ramp", "score_crf", "label_values"),
     *(field.name for field in fields() if field.metadata["group"] in (GATED, DENSE)),
 }
@@ -41,7 +41,7 @@ _OWN = ("method", "positives", "object_name", "negatives", "annotation", "values
 def add_to(commands):
     """Adds the command."""
     parser = add_command(
-        commands, "class-by-class", "several classes from sorted pictures", _DESCRIPTION, _EXAMPLE
+        commands, "class-by-class", "several classes from sorted images", _DESCRIPTION, _EXAMPLE
     )
     parser.usage = "keras-wsseg class-by-class DATA --out RUN [--resume] [--final NAME=VALUE] [options]"
     chosen = parser.add_argument_group("run")
@@ -87,7 +87,7 @@ def run(arguments):
             arguments.out,
             arguments.resume,
             console.training_verbosity(),
-            console.progress("pictures"),
+            console.progress("images"),
             lambda line: print(line, flush=True),
         )
     except KeyboardInterrupt:

@@ -114,7 +114,7 @@ def print_scores(scores):
     # Scores that were written before there was an F measure have none.
     measures = [scores["iou"], scores["dice"], scores.get("f_beta", {})]
     rows = [(name, *(points(measure.get(name)) for measure in measures)) for name in scores["iou"]]
-    pooled = f"{scores['pictures']} pictures"
+    pooled = f"{scores['images']} images"
     if scores["groups"] > 1:
         pooled += f" in {scores['groups']} groups, Dice per group"
     means = (points(scores.get(f"mean_{name}")) for name in ("iou", "dice", "f_beta"))

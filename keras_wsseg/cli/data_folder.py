@@ -5,11 +5,11 @@ import pathlib
 from keras_wsseg.training.config import TrainingConfig
 
 WITHOUT_LABELS = {
-    "single-class": "picture of the object",
-    "tags-prior": "picture with tags",
-    "rrm": "picture with tags",
+    "single-class": "image of the object",
+    "tags-prior": "image with tags",
+    "rrm": "image with tags",
 }
-"""The methods that find their pictures in folders of any name, and what these are."""
+"""The methods that find their images in folders of any name, and what these are."""
 
 
 def check_data_folder(path, images=True):
@@ -55,9 +55,9 @@ def settings_for(path, given, must_score=False):
         if has_val:
             raise FileNotFoundError(
                 f"{str(path)!r} has a val.txt and must have a train.txt too; "
-                "--train-split none takes every annotated picture, those of val.txt included."
+                "--train-split none takes every annotated image, those of val.txt included."
             )
         splits["train_split"] = None
-        every = WITHOUT_LABELS.get(method, "annotated picture")
+        every = WITHOUT_LABELS.get(method, "annotated image")
         notes.append(f"There is no train.txt in {path}: training on every {every}.")
     return TrainingConfig(data=str(folder.resolve()), **{**splits, **given}), notes

@@ -1,4 +1,4 @@
-"""The whole way from pictures to an ONNX segmenter, on pictures made here."""
+"""The whole way from images to an ONNX segmenter, on images made here."""
 
 import pathlib
 import shlex
@@ -10,7 +10,7 @@ from keras_wsseg.cli import console
 
 _TRAINING, _VALIDATION, _SIZE = 40, 24, 96
 _STROKE_WIDTH = 2
-# These shapes are striped and blotched, far beyond the default width in colour.
+# These shapes are striped and blotched, far beyond the default width in color.
 _SIGMA_RGB = 0.1
 _SETTINGS = {
     "filters": (12, 24, 48),
@@ -23,7 +23,7 @@ _SETTINGS = {
     "warm_up": 60,
     "ramp": 60,
     "epoch_steps": 100,
-    "picture_every": 1,
+    "image_every": 1,
 }
 _METHODS = {"pce": "pCE", "gated-crf": "pCE + gated CRF"}
 _ROWS = 5
@@ -32,20 +32,20 @@ _README = """\
 Made by `keras-wsseg demo`. Running it again replaces what it made; other files stay.
 
 data/               what a data folder looks like: images/, scribbles/, labels/, lists, class names
-runs/pce/           training on the scribbles alone: settings, log, pictures by epoch, segmenter, scores
+runs/pce/           training on the scribbles alone: settings, log, images by epoch, segmenter, scores
 runs/gated-crf/     the same with the gated CRF loss
 segmenter.onnx      the second segmenter in one file that runs without Keras or TensorFlow
-masks/              its masks of the validation pictures, computed by ONNX Runtime
+masks/              its masks of the validation images, computed by ONNX Runtime
 comparison.png      image, scribbles, both predictions and the truth, side by side
 """
 
 
 class Demo:
-    """Makes pictures, trains twice, exports, runs the export, and shows all of it.
+    """Makes images, trains twice, exports, runs the export, and shows all of it.
 
     Args:
         out: folder for everything.
-        seed: seed of the pictures and of both trainings.
+        seed: seed of the images and of both trainings.
     """
 
     def __init__(self, out, seed=0):
@@ -81,7 +81,7 @@ class Demo:
     def run(self):
         """Does everything; Keras has been loaded."""
         self.write_data()
-        print(f"1. {_TRAINING} pictures with scribbles, {_VALIDATION} more to score on: {self.data}")
+        print(f"1. {_TRAINING} images with scribbles, {_VALIDATION} more to score on: {self.data}")
         scores = {}
         for number, (method, title) in enumerate(_METHODS.items(), start=2):
             print(f"{number}. Training on the scribbles with {title}: {self.runs / method}")
@@ -97,15 +97,15 @@ class Demo:
         provider = self.show()
         print(f"5. Masks by ONNX Runtime ({provider}): {self.masks}")
         print(f"\nLook at {self.comparison}, and at {self.data} to see how a data folder is laid out.")
-        print("To try the command itself on these pictures:")
+        print("To try the command itself on these images:")
         command = console.own_command()
         options = f"--out runs/shapes --crop {_SIZE} --sigma-rgb {_SIGMA_RGB} --crf-weight 0.1"
         print(f"  {command} train {shlex.quote(str(self.data))} {options}")
-        print("Next, your own pictures, with scribbles painted as in that folder:")
+        print("Next, your own images, with scribbles painted as in that folder:")
         print(f"  {command} train YOUR_FOLDER --out runs/first")
 
     def write_data(self):
-        """Writes pictures, scribbles, labels, lists and class names as a data folder."""
+        """Writes images, scribbles, labels, lists and class names as a data folder."""
         from keras_wsseg.annotations import simulate_scribbles, write_label_map
         from keras_wsseg.data import synthetic_shapes
         from keras_wsseg.training.run_folder import write_text
@@ -113,7 +113,7 @@ class Demo:
 
         count = _TRAINING + _VALIDATION
         images, labels, class_names = synthetic_shapes(count, _SIZE, seed=self.seed)
-        names = [f"picture{index:02d}" for index in range(count)]
+        names = [f"image{index:02d}" for index in range(count)]
         palette = np.full((256, 3), 255, np.uint8)
         palette[: len(class_names)] = class_palette(len(class_names))
         for folder in ("images", "scribbles", "labels"):
@@ -156,13 +156,13 @@ class Demo:
         self.masks.mkdir()
         rows = []
         for index, name in enumerate(truth.names):
-            picture, labels = truth.load(index)
-            mask = exported(picture)
+            image, labels = truth.load(index)
+            mask = exported(image)
             exported.save_mask(self.masks / f"{name}.png", mask)
             if index < _ROWS:
-                strokes = overlay(picture, scribbles.load(index)[1], alpha=1.0)
-                shown = [overlay(picture, one) for one in (pce(picture), mask, labels)]
-                rows.append([picture, strokes, *shown])
+                strokes = overlay(image, scribbles.load(index)[1], alpha=1.0)
+                shown = [overlay(image, one) for one in (pce(image), mask, labels)]
+                rows.append([image, strokes, *shown])
         titles = ("image", "scribbles", "pCE", "pCE + gated CRF, by ONNX Runtime", "truth")
         write_png(self.comparison, contact_sheet(rows, titles, exported.class_names, cell=288))
         return exported.provider

@@ -4,7 +4,7 @@ from keras_wsseg.cli import console
 from keras_wsseg.cli.options import add_command
 
 _DESCRIPTION = """
-Shows the whole way on small pictures that it makes itself: trains on scribbles without and with the gated
+Shows the whole way on small images that it makes itself: trains on scribbles without and with the gated
 CRF, exports the second to ONNX and runs it there. It needs nothing, downloads nothing, and takes about three
 minutes on two CPU cores.
 """
@@ -13,11 +13,11 @@ minutes on two CPU cores.
 def add_to(commands):
     """Adds the command."""
     parser = add_command(
-        commands, "demo", "see it all on pictures made here", _DESCRIPTION, "keras-wsseg demo --out demo"
+        commands, "demo", "see it all on images made here", _DESCRIPTION, "keras-wsseg demo --out demo"
     )
     parser.add_argument("--out", default="demo", metavar="DIR", help="folder for everything (default: demo)")
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="seed of pictures and training (default: 0)"
+        "--seed", type=int, default=0, metavar="N", help="seed of images and training (default: 0)"
     )
     parser.set_defaults(run=run)
 

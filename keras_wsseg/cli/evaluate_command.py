@@ -12,7 +12,7 @@ from keras_wsseg.cli.segmenters import load_segmenter
 from keras_wsseg.training.setting import check_group_by
 
 _DESCRIPTION = """
-Scores a trained segmenter, as Keras model or as ONNX file, on pictures with dense labels: IoU and Dice of
+Scores a trained segmenter, as Keras model or as ONNX file, on images with dense labels: IoU and Dice of
 each class. It needs a folder with images/ and labels/ of the same file names.
 """
 
@@ -32,13 +32,13 @@ def add_to(commands):
         "--split",
         default="val",
         metavar="NAME",
-        help="list of the pictures, NAME.txt in DATA; none: all with labels",
+        help="list of the images, NAME.txt in DATA; none: all with labels",
     )
     add_setting(parser, "values")
     parser.add_argument(
         "--group-by",
         metavar="REGEX",
-        help="first group names the volume of a picture; the Dice is then that of whole volumes",
+        help="first group names the volume of an image; the Dice is then that of whole volumes",
     )
     parser.add_argument(
         "--json", action="store_true", help="print the scores as JSON, 0 to 1, instead of a table"
@@ -65,7 +65,7 @@ def run(arguments):
         split=None if arguments.split.lower() == "none" else arguments.split,
         num_classes=len(segmenter.class_names),
         class_names=None if named else segmenter.class_names,
-        channels={1: "grey", 3: "rgb"}.get(segmenter.channels),
+        channels={1: "gray", 3: "rgb"}.get(segmenter.channels),
         value_range=segmenter.value_range,
         values=parse_values(getattr(arguments, "values", ())),
     )

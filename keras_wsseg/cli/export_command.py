@@ -12,7 +12,7 @@ from keras_wsseg.cli.segmenters import load_keras_model
 from keras_wsseg.training.run_folder import segmenter_file
 
 _DESCRIPTION = """
-Writes a trained segmenter as one ONNX file that holds its normalisation, class names and colours, and where
+Writes a trained segmenter as one ONNX file that holds its normalization, class names and colors, and where
 asked for a CRF and augmentation, and compares it with Keras on the spot: a difference above the limits is an
 error that leaves no file. It needs a run folder or a .keras file, and the packages of the extra [export].
 OUT.tflite is for LiteRT, and a name without an ending becomes a SavedModel folder.
@@ -71,8 +71,8 @@ def run(arguments):
         )
     _print_report(report)
     if kind == "onnx":
-        print("Next, run it on pictures of any size:")
-        print(f"  {console.own_command()} predict {shlex.quote(str(out))} PICTURES --out masks --overlay")
+        print("Next, run it on images of any size:")
+        print(f"  {console.own_command()} predict {shlex.quote(str(out))} IMAGES --out masks --overlay")
     if arguments.web is not None:
         _write_page(out, arguments)
 
@@ -95,7 +95,7 @@ def _print_report(report):
             ("mean difference", f"{report.mean_difference:.1e}"),
             ("pixels of the same class", f"{report.equal_classes:.2%}"),
             ("pixels whose class changes", f"{1 - report.equal_classes:.2%}"),
-            ("compared on pictures of", ", ".join(f"{width}x{height}" for height, width in report.sizes)),
+            ("compared on images of", ", ".join(f"{width}x{height}" for height, width in report.sizes)),
         ],
     )
 

@@ -18,14 +18,14 @@ def add_options(parser):
         "--input",
         choices=("float32", "uint8"),
         default="float32",
-        help="type of the pictures that the graph takes (default: float32)",
+        help="type of the images that the graph takes (default: float32)",
     )
     graph.add_argument(
-        "--size", metavar="WxH", help="fix the size of the pictures, such as 640x480 (default: any size)"
+        "--size", metavar="WxH", help="fix the size of the images, such as 640x480 (default: any size)"
     )
-    graph.add_argument("--tta-flip", action="store_true", help="let the mirrored picture have a say too")
+    graph.add_argument("--tta-flip", action="store_true", help="let the mirrored image have a say too")
     graph.add_argument(
-        "--tta-scales", metavar="X,Y,...", help="average over sizes of the picture, such as 0.75,1,1.25"
+        "--tta-scales", metavar="X,Y,...", help="average over sizes of the image, such as 0.75,1,1.25"
     )
     onnx = parser.add_argument_group("ONNX alone")
     onnx.add_argument(
@@ -39,10 +39,10 @@ def add_options(parser):
         help="precision inside the network (default: float32)",
     )
     onnx.add_argument(
-        "--calibration", metavar="DIR", help="training pictures that show int8 which values occur"
+        "--calibration", metavar="DIR", help="training images that show int8 which values occur"
     )
     onnx.add_argument(
-        "--calibration-pictures", type=int, metavar="N", help="how many of them to take (default: 100)"
+        "--calibration-images", type=int, metavar="N", help="how many of them to take (default: 100)"
     )
     onnx.add_argument(
         "--opset", type=int, metavar="N", help="version of the operators, 15 to 18 (default: 15)"
@@ -107,16 +107,16 @@ def settings_for(kind, arguments):
         raise ValueError("--crf must be windowed, as a dense one does not export. Received: --crf dense")
     if arguments.web is None and arguments.web_runtime != "download":
         raise ValueError(f"--web-runtime goes with --web DIR. Received: {arguments.web_runtime!r}")
-    alone = ("outputs", "precision", "calibration", "calibration_pictures", "opset")
+    alone = ("outputs", "precision", "calibration", "calibration_images", "opset")
     given = {name: getattr(arguments, name) for name in alone if getattr(arguments, name) is not None}
     for name in (*given, *(("web",) if arguments.web is not None else ())):
         if kind != "onnx":
             option = "--" + name.replace("_", "-")
             raise ValueError(f"{option} is for ONNX alone. Received: {option} and {_NAMES[kind]}")
-    if "calibration_pictures" in given and "calibration" not in given:
+    if "calibration_images" in given and "calibration" not in given:
         raise ValueError(
-            "--calibration-pictures goes with --calibration DIR. "
-            f"Received: {arguments.calibration_pictures} alone"
+            "--calibration-images goes with --calibration DIR. "
+            f"Received: {arguments.calibration_images} alone"
         )
     if "outputs" in given:
         given["outputs"] = [name.strip() for name in given["outputs"].split(",")]

@@ -4,10 +4,10 @@ import pathlib
 import sys
 
 from keras_wsseg.cli import console
+from keras_wsseg.cli.images import check_out, find_images
 from keras_wsseg.cli.options import add_command, add_setting
-from keras_wsseg.cli.pictures import check_out, find_pictures
 from keras_wsseg.cli.segmenters import KerasSegmenter, load_keras_model, load_segmenter
-from keras_wsseg.imaging.file_names import picture_name
+from keras_wsseg.imaging.file_names import image_name
 from keras_wsseg.imaging.suffixes import LABEL_SUFFIXES
 from keras_wsseg.training.common_settings import METHODS
 from keras_wsseg.training.config import TrainingConfig
@@ -15,7 +15,7 @@ from keras_wsseg.training.config import TrainingConfig
 _DESCRIPTION = """
 Paints what a loss asks of a segmenter: for each class the gradient of the loss with respect to its
 probability, red where it asks for more of the class and yellow where for less. It needs a segmenter and
-pictures.
+images.
 """
 
 _EXAMPLE = """
@@ -29,21 +29,21 @@ def add_to(commands):
     parser = add_command(commands, "gradient", "paint the gradient of a loss", _DESCRIPTION, _EXAMPLE)
     parser.add_argument("segmenter", metavar="SEGMENTER", help="run folder, .keras file or .onnx file")
     parser.add_argument(
-        "inputs", nargs="+", metavar="INPUT", help="pictures, folders of them, or patterns: 'a/*.jpg'"
+        "inputs", nargs="+", metavar="INPUT", help="images, folders of them, or patterns: 'a/*.jpg'"
     )
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder for a NAME.png for each picture")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for a NAME.png for each image")
     parser.add_argument(
         "--loss",
         choices=METHODS,
         metavar="{" + ",".join(METHODS) + "}",
-        help="the regularised loss of this method with its default settings, the cross entropy for pce and "
+        help="the regularized loss of this method with its default settings, the cross entropy for pce and "
         "full; by default the one that the run was trained with, and its settings",
     )
     parser.add_argument(
         "--labels",
         metavar="DIR",
-        help="label maps NAME.png of the pictures: annotations for the cross entropy, and which pixels are "
-        "outside the picture",
+        help="label maps NAME.png of the images: annotations for the cross entropy, and which pixels are "
+        "outside the image",
     )
     add_setting(parser, "values")
     parser.add_argument(
@@ -61,13 +61,13 @@ def add_to(commands):
         type=float,
         default=99.0,
         metavar="X",
-        help="full colour at this percentile of a picture's gradients (default: 99.0)",
+        help="full color at this percentile of an image's gradients (default: 99.0)",
     )
     parser.add_argument(
         "--limit",
         type=float,
         metavar="X",
-        help="full colour at this gradient instead, the same for all pictures",
+        help="full color at this gradient instead, the same for all images",
     )
     parser.set_defaults(run=run)
 
@@ -75,8 +75,8 @@ def add_to(commands):
 def run(arguments):
     """Paints all that can be, then lists the rest."""
     out = pathlib.Path(arguments.out)
-    pictures = find_pictures(arguments.inputs)
-    check_out(out, pictures, "sheets")
+    images = find_images(arguments.inputs)
+    check_out(out, images, "sheets")
     classes = _class_ids(arguments.classes)
     folder = None if arguments.labels is None else pathlib.Path(arguments.labels)
     if folder is not None and not folder.is_dir():
@@ -89,39 +89,39 @@ def run(arguments):
             "--labels must be given where the loss is the cross entropy, which reads nothing else. "
             "Received: none"
         )
-    if config.method == "tags-prior" and not config.regularised:
+    if config.method == "tags-prior" and not config.regularized:
         raise ValueError(
-            "the loss must have a neighbourhood term to paint: the prior reads tags, which are not given. "
+            "the loss must have a neighborhood term to paint: the prior reads tags, which are not given. "
             "Received: neighborhood='none'"
         )
     if segmenter.channels not in (1, 3):
         raise ValueError(
-            f"The segmenter must take grey or RGB pictures. Received: {segmenter.channels} channels"
+            f"The segmenter must take gray or RGB images. Received: {segmenter.channels} channels"
         )
     console.load_keras()
     from keras_wsseg.data.label_files import LabelReader
     from keras_wsseg.data.listing import files_by_stem
-    from keras_wsseg.imaging import read_picture, write_png
+    from keras_wsseg.imaging import read_image, write_png
     from keras_wsseg.imaging.label_values import parse_values, resolve_values
-    from keras_wsseg.training.build import build_loss, build_regularised_loss
+    from keras_wsseg.training.build import build_loss, build_regularized_loss
 
     labels = {} if folder is None else files_by_stem(folder, ".", LABEL_SUFFIXES)
     reader = LabelReader(resolve_values(parse_values(values), segmenter.class_names)[0])
-    loss = build_regularised_loss(config) if config.regularised else build_loss(config)[0]
+    loss = build_regularized_loss(config) if config.regularized else build_loss(config)[0]
     failed = []
-    for path in console.progress("painting")(pictures):
-        name = picture_name(path)
+    for path in console.progress("painting")(images):
+        name = image_name(path)
         try:
-            picture = read_picture(path, segmenter.channels, segmenter.value_range)
+            image = read_image(path, segmenter.channels, segmenter.value_range)
             file = labels.get(name, None if folder is None else folder / f"{name}.png")
             annotation = None if file is None else reader.read(file)
             sheet = _painted(
-                segmenter, loss, picture, annotation, classes, arguments, f"{name}, {config.method}"
+                segmenter, loss, image, annotation, classes, arguments, f"{name}, {config.method}"
             )
             write_png(out / f"{name}.png", sheet)
         except (ValueError, TypeError, OSError) as error:
             failed.append((path, " ".join(str(error).split())))
-    print(f"{len(pictures) - len(failed)} of {len(pictures)} sheets in {out}")
+    print(f"{len(images) - len(failed)} of {len(images)} sheets in {out}")
     for path, reason in failed:
         print(f"keras-wsseg: not painted: {path}: {reason}", file=sys.stderr)
     return 1 if failed else 0
@@ -154,13 +154,13 @@ def _settings(method, config):
     return config
 
 
-def _painted(segmenter, loss, picture, annotation, classes, arguments, caption):
+def _painted(segmenter, loss, image, annotation, classes, arguments, caption):
     from keras_wsseg.visualization import gradient_sheet
 
-    prediction, from_logits = _prediction(segmenter, picture)
+    prediction, from_logits = _prediction(segmenter, image)
     return gradient_sheet(
         loss,
-        picture,
+        image,
         annotation,
         prediction,
         classes=classes,
@@ -175,8 +175,8 @@ def _painted(segmenter, loss, picture, annotation, classes, arguments, caption):
     )
 
 
-def _prediction(segmenter, picture):
+def _prediction(segmenter, image):
     """`(prediction, whether it holds logits)`, on the grid of the logits where that is known."""
     if not isinstance(segmenter, KerasSegmenter):
-        return segmenter.probabilities(picture), False
-    return segmenter.logits(picture), True
+        return segmenter.probabilities(image), False
+    return segmenter.logits(image), True

@@ -28,7 +28,7 @@ def label_folder(data, name, sources, force):
         raise FileExistsError(f"--out must be a folder. Received: {str(out)!r}")
     if out.resolve() in {(data / source).resolve() for source in (".", "images", "labels", *sources)}:
         raise ValueError(
-            "--out must be another folder than those of pictures, annotations and dense labels. "
+            "--out must be another folder than those of images, annotations and dense labels. "
             f"Received: {name!r}"
         )
     if out.is_dir() and any(out.iterdir()) and not force:

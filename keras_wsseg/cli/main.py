@@ -62,7 +62,7 @@ def main(argv=None):
         argv: the words after `keras-wsseg`; by default those of this process.
 
     Returns:
-        The exit status: 0; 1 where some pictures were left out; 2 after an error, told in one line;
+        The exit status: 0; 1 where some images were left out; 2 after an error, told in one line;
         130 after Ctrl-C. SIGTERM ends the process with 143.
     """
     arguments = _parser().parse_args(_words(sys.argv[1:] if argv is None else argv))

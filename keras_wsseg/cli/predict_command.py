@@ -7,18 +7,18 @@ import sys
 import warnings
 
 from keras_wsseg.cli import console
+from keras_wsseg.cli.images import check_out, find_images
 from keras_wsseg.cli.options import add_command
-from keras_wsseg.cli.pictures import check_out, find_pictures
 from keras_wsseg.cli.prediction import LAYERS, Tasks, Writer, frame_place, is_video
 from keras_wsseg.cli.refine import add_crf_options, refined
 from keras_wsseg.cli.run_time import add_run_time_options, load_to_run
 from keras_wsseg.cli.video import VIDEOS
-from keras_wsseg.imaging.suffixes import PICTURE_SUFFIXES
+from keras_wsseg.imaging.suffixes import IMAGE_SUFFIXES
 
 _DESCRIPTION = """
-Segments pictures and videos of any size and writes a mask for each picture: a PNG of class ids that shows in
-the colours of the classes. It needs a segmenter and pictures; an .onnx file runs without starting TensorFlow.
-A mask lies on the picture as viewers show it, turned as its camera says. A video needs PyAV: pip install
+Segments images and videos of any size and writes a mask for each image: a PNG of class ids that shows in
+the colors of the classes. It needs a segmenter and images; an .onnx file runs without starting TensorFlow.
+A mask lies on the image as viewers show it, turned as its camera says. A video needs PyAV: pip install
 'keras-wsseg[video]'.
 """
 
@@ -29,25 +29,25 @@ keras-wsseg predict streets.onnx drive.mp4 --every 10 --out masks --overlay
 keras-wsseg predict runs/hearts new/ --out masks --crf dense
 """
 
-# Errors of writing that every further picture would meet again.
+# Errors of writing that every further image would meet again.
 _NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def add_to(commands):
     """Adds the command."""
-    parser = add_command(commands, "predict", "segment pictures and videos", _DESCRIPTION, _EXAMPLE)
+    parser = add_command(commands, "predict", "segment images and videos", _DESCRIPTION, _EXAMPLE)
     parser.add_argument("segmenter", metavar="SEGMENTER", help="run folder, .keras file or .onnx file")
     parser.add_argument(
         "inputs",
         nargs="+",
         metavar="INPUT",
-        help="pictures, videos, folders of them, or patterns: 'a/*.jpg'",
+        help="images, videos, folders of them, or patterns: 'a/*.jpg'",
     )
     parser.add_argument(
         "--out",
         required=True,
         metavar="DIR",
-        help="folder for the masks: NAME.png for each picture, NAME/frame_000000.png, ... for each video",
+        help="folder for the masks: NAME.png for each image, NAME/frame_000000.png, ... for each video",
     )
     parser.add_argument(
         "--recursive",
@@ -58,12 +58,12 @@ def add_to(commands):
         "--every", type=int, default=1, metavar="N", help="of a video each N-th frame (default: 1)"
     )
     parser.add_argument(
-        "--overlay", action="store_true", help="also DIR/overlay/NAME.png: the mask over its picture"
+        "--overlay", action="store_true", help="also DIR/overlay/NAME.png: the mask over its image"
     )
     parser.add_argument(
         "--rgba",
         action="store_true",
-        help="also DIR/rgba/NAME.png: the colours alone, half transparent, to lay over the picture; a class "
+        help="also DIR/rgba/NAME.png: the colors alone, half transparent, to lay over the image; a class "
         "called background is clear",
     )
     parser.add_argument(
@@ -75,7 +75,7 @@ def add_to(commands):
         "--resume",
         action="store_true",
         help="keep what an earlier run with the same options has written, where it is newer than its "
-        "picture and than the segmenter",
+        "image and than the segmenter",
     )
     add_crf_options(parser)
     add_run_time_options(parser)
@@ -89,8 +89,8 @@ def run(arguments):
     if not arguments.out:
         raise ValueError("--out must name a folder. Received: ''")
     out = pathlib.Path(arguments.out)
-    pictures = find_pictures(arguments.inputs, arguments.recursive, PICTURE_SUFFIXES + VIDEOS, out)
-    places = {path: frame_place(place, 0) if is_video(path) else place for path, place in pictures.items()}
+    images = find_images(arguments.inputs, arguments.recursive, IMAGE_SUFFIXES + VIDEOS, out)
+    places = {path: frame_place(place, 0) if is_video(path) else place for path, place in images.items()}
     check_out(out, places, "masks", ("overlay", "rgba"))
     segmenter = load_to_run(arguments)
     for option, asked in (("--probabilities", arguments.probabilities), ("--crf", arguments.crf != "none")):
@@ -107,7 +107,7 @@ def run(arguments):
     segmenter = refined(segmenter, arguments)
     if segmenter.channels not in (1, 3):
         raise ValueError(
-            f"The segmenter must take grey or RGB pictures. Received: {segmenter.channels} channels"
+            f"The segmenter must take gray or RGB images. Received: {segmenter.channels} channels"
         )
     out.mkdir(parents=True, exist_ok=True)
     if not os.access(out, os.W_OK):
@@ -116,13 +116,13 @@ def run(arguments):
     from PIL import Image
 
     with warnings.catch_warnings():
-        # Pillow refuses pictures that are too large by far; that one is merely large is no news.
+        # Pillow refuses images that are too large by far; that one is merely large is no news.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return _predict_all(pictures, segmenter, out, arguments, since)
+        return _predict_all(images, segmenter, out, arguments, since)
 
 
-def _predict_all(pictures, segmenter, out, arguments, since):
-    tasks = Tasks(pictures, segmenter.channels, segmenter.value_range, arguments.every)
+def _predict_all(images, segmenter, out, arguments, since):
+    tasks = Tasks(images, segmenter.channels, segmenter.value_range, arguments.every)
     writer = Writer(segmenter, out, [layer for layer in LAYERS if getattr(arguments, layer)])
     made = kept = 0
     try:

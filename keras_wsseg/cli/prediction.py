@@ -16,12 +16,12 @@ _ALPHA = 0.5
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """A picture, or a frame of a video, that shall have a mask.
+    """An image, or a frame of a video, that shall have a mask.
 
     Args:
-        path: of the picture or the video.
+        path: of the image or the video.
         place: of the mask below the folder of masks, without suffix.
-        read: function without arguments to the picture, `(height, width, channels)`.
+        read: function without arguments to the image, `(height, width, channels)`.
     """
 
     path: pathlib.Path
@@ -30,38 +30,38 @@ class Task:
 
 
 class Tasks:
-    """All pictures, and all frames of all videos, one after the other.
+    """All images, and all frames of all videos, one after the other.
 
     Args:
-        pictures: dict from path to place, as `find_pictures` gives it.
-        channels: 1 or 3, which the pictures are brought to.
-        value_range: that pictures of 8 bits are brought to.
+        images: dict from path to place, as `find_images` gives it.
+        channels: 1 or 3, which the images are brought to.
+        value_range: that images of 8 bits are brought to.
         every: of a video's frames each n-th.
 
     Attributes:
-        failed: dict from the pictures and videos that had no masks, or not all of them, to the reason.
+        failed: dict from the images and videos that had no masks, or not all of them, to the reason.
     """
 
-    def __init__(self, pictures, channels, value_range, every=1):
+    def __init__(self, images, channels, value_range, every=1):
         self.failed = {}
-        self._pictures = pictures
+        self._images = images
         self._channels = channels
         self._value_range = value_range
         self._every = every
 
     def __len__(self):
         """How many there seem to be, by what the videos tell of their length."""
-        return sum(-(-count_frames(path) // self._every) if is_video(path) else 1 for path in self._pictures)
+        return sum(-(-count_frames(path) // self._every) if is_video(path) else 1 for path in self._images)
 
     def __iter__(self):
-        for path, place in self._pictures.items():
+        for path, place in self._images.items():
             if is_video(path):
                 yield from self._frames(path, place)
             else:
                 yield Task(path, place, functools.partial(_read, path, self._channels, self._value_range))
 
     def fail(self, task, error):
-        """Notes what kept a picture from having a mask; of a video, no further frames are given then."""
+        """Notes what kept an image from having a mask; of a video, no further frames are given then."""
         frame = f"{task.place.name}: " if is_video(task.path) else ""
         self.failed[task.path] = frame + _one_line(error)
 
@@ -77,7 +77,7 @@ class Tasks:
 
 
 class Writer:
-    """Writes what was asked for of each picture, the mask last, so that a mask stands for all of it.
+    """Writes what was asked for of each image, the mask last, so that a mask stands for all of it.
 
     Args:
         segmenter: as `load_segmenter` gives it.
@@ -91,7 +91,7 @@ class Writer:
         self._layers = layers
 
     def finished(self, task, since):
-        """Whether all files of the task are there, and newer than the picture and than `since`."""
+        """Whether all files of the task are there, and newer than the image and than `since`."""
         since = max(since, task.path.stat().st_mtime_ns)
         try:
             return all(path.stat().st_mtime_ns > since for path in self._files(task.place).values())
@@ -99,37 +99,37 @@ class Writer:
             return False
 
     def write(self, task):
-        """Predicts a picture and writes its files."""
+        """Predicts an image and writes its files."""
         from keras_wsseg.imaging import write_label_map, write_png
 
         segmenter = self._segmenter
-        picture = task.read()
+        image = task.read()
         files = self._files(task.place)
         for path in files.values():
             path.parent.mkdir(parents=True, exist_ok=True)
         if "probabilities" in files:
-            probabilities = segmenter.probabilities(picture)
+            probabilities = segmenter.probabilities(image)
             mask = np.argmax(probabilities, axis=-1)
             _write_array(files["probabilities"], probabilities)
         else:
-            mask = np.asarray(segmenter(picture))
+            mask = np.asarray(segmenter(image))
         if "overlay" in files:
-            write_png(files["overlay"], self._painted(picture, mask))
+            write_png(files["overlay"], self._painted(image, mask))
         if "rgba" in files:
             write_png(files["rgba"], self._layer(mask))
         write_label_map(files["mask"], mask, segmenter.palette)
 
-    def _painted(self, picture, mask):
+    def _painted(self, image, mask):
         from keras_wsseg.imaging import overlay
 
-        return overlay(picture, mask, self._segmenter.palette, _ALPHA, self._segmenter.value_range)
+        return overlay(image, mask, self._segmenter.palette, _ALPHA, self._segmenter.value_range)
 
     def _layer(self, mask):
-        from keras_wsseg.imaging.overlay import colour_layer
+        from keras_wsseg.imaging.overlay import color_layer
 
         names = self._segmenter.class_names
         clear = [number for number, name in enumerate(names) if name == "background"]
-        return colour_layer(mask, self._segmenter.palette, _ALPHA, clear)
+        return color_layer(mask, self._segmenter.palette, _ALPHA, clear)
 
     def _files(self, place):
         layers = {layer: self._out / layer / f"{place}{LAYERS[layer]}" for layer in self._layers}
@@ -151,13 +151,13 @@ def _one_line(error):
 
 
 def _read(path, channels, value_range):
-    from keras_wsseg.imaging import PictureError, read_picture
+    from keras_wsseg.imaging import ImageError, read_image
 
     try:
-        return read_picture(path, channels, value_range)
-    except PictureError as error:
+        return read_image(path, channels, value_range)
+    except ImageError as error:
         # The name stands before the reason already.
-        raise PictureError(error.reason) from error
+        raise ImageError(error.reason) from error
 
 
 def _brought(frame, channels, value_range):

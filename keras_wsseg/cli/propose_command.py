@@ -40,27 +40,27 @@ def add_to(commands):
         "train takes either as --annotation (default: grabcut)",
     )
     parser.add_argument(
-        "--split", metavar="NAME", help="list of the pictures, NAME.txt in DATA (default: all annotated ones)"
+        "--split", metavar="NAME", help="list of the images, NAME.txt in DATA (default: all annotated ones)"
     )
     parser.add_argument(
         "--iterations",
         type=int,
         default=5,
         metavar="N",
-        help="rounds of learning colours and cutting (default: 5)",
+        help="rounds of learning colors and cutting (default: 5)",
     )
     parser.add_argument(
         "--unclaimed",
         type=int,
         default=255,
         metavar="ID",
-        help="pixels that no class claims: 255, unlabelled, or the id of a background class (default: 255)",
+        help="pixels that no class claims: 255, unlabeled, or the id of a background class (default: 255)",
     )
     add_setting(parser, "instances")
     add_setting(parser, "values")
     add_setting(parser, "value_range")
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="seed of the colour models (default: 0)"
+        "--seed", type=int, default=0, metavar="N", help="seed of the color models (default: 0)"
     )
     parser.add_argument(
         "--force", action="store_true", help="replace label maps of the same names that lie in --out"
@@ -93,12 +93,12 @@ def run(arguments):
         )
     out.mkdir(parents=True, exist_ok=True)
     left = _propose_all(data, out, arguments)
-    print(f"{len(data)} proposals in {out}; {100 * np.mean(left):.1f} % of the pixels unlabelled")
+    print(f"{len(data)} proposals in {out}; {100 * np.mean(left):.1f} % of the pixels unlabeled")
     say_how_to_train(arguments.data, arguments.out)
 
 
 def _propose_all(data, out, arguments):
-    """Writes all proposals; returns the part of each that stays unlabelled."""
+    """Writes all proposals; returns the part of each that stays unlabeled."""
     # OpenCV lets go of Python's lock while it cuts, and keeps a seed for each thread.
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
@@ -110,11 +110,11 @@ def _propose_all(data, out, arguments):
 
 
 def _propose(data, index, out, arguments):
-    from keras_wsseg.annotations import UNLABELLED, grabcut_proposals, write_label_map
+    from keras_wsseg.annotations import UNLABELED, grabcut_proposals, write_label_map
 
-    picture, labels = data.load(index)
+    image, labels = data.load(index)
     proposal = grabcut_proposals(
-        picture,
+        image,
         labels,
         arguments.iterations,
         arguments.unclaimed,
@@ -122,4 +122,4 @@ def _propose(data, index, out, arguments):
         data.value_range,
     )
     write_label_map(out / f"{data.names[index]}.png", proposal)
-    return np.mean(proposal == UNLABELLED)
+    return np.mean(proposal == UNLABELED)

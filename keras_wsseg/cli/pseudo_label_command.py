@@ -11,16 +11,16 @@ from keras_wsseg.cli.label_folder import label_folder, say_how_to_train
 from keras_wsseg.cli.options import add_command
 from keras_wsseg.cli.refine import add_crf_options, refined
 from keras_wsseg.cli.segmenters import load_segmenter, numbered_classes
-from keras_wsseg.imaging.file_names import is_hidden, normal_name, without_picture_suffix
+from keras_wsseg.imaging.file_names import is_hidden, normal_name, without_image_suffix
 from keras_wsseg.training.config import TrainingConfig
 from keras_wsseg.training.run_folder import RunFolder, segmenter_file, write_text
 
 _DESCRIPTION = """
-Labels every pixel of pictures whose tags are known, so that a second segmenter learns from these labels as if
-they had been drawn. No picture gets a class that it is not tagged with, however sure the first segmenter is
+Labels every pixel of images whose tags are known, so that a second segmenter learns from these labels as if
+they had been drawn. No image gets a class that it is not tagged with, however sure the first segmenter is
 of it. It needs a segmenter, for instance one of train --method rrm, and a folder with images/ and tags.csv.
 
-train does not read pictures that lie in a folder for each class: of these (--tags folders) a data folder is
+train does not read images that lie in a folder for each class: of these (--tags folders) a data folder is
 made in --out, with images/, pseudo/ and classes.txt.
 """
 
@@ -38,7 +38,7 @@ _SECOND = "--method pce --model deeplabv3plus"
 def add_to(commands):
     """Adds the command."""
     parser = add_command(
-        commands, "pseudo-label", "label pictures of known tags for a second training", _DESCRIPTION, _EXAMPLE
+        commands, "pseudo-label", "label images of known tags for a second training", _DESCRIPTION, _EXAMPLE
     )
     parser.add_argument("segmenter", metavar="SEGMENTER", help="run folder, .keras file or .onnx file")
     parser.add_argument("data", metavar="DATA", help="folder with images/ and tags")
@@ -46,20 +46,20 @@ def add_to(commands):
         "--out",
         default=_PSEUDO,
         metavar="DIR",
-        help="sub-folder of DATA for the label maps, NAME.png for each picture, or an absolute path where "
+        help="sub-folder of DATA for the label maps, NAME.png for each image, or an absolute path where "
         f"DATA is not to be written to; train takes either as --annotation (default: {_PSEUDO})",
     )
     parser.add_argument(
         "--tags",
         metavar="TAGS",
-        help="a .csv file of pictures and their tags; folders: a sub-folder of pictures for each class; or "
+        help="a .csv file of images and their tags; folders: a sub-folder of images for each class; or "
         "a sub-folder of label maps, whose classes are the tags (default: as of the run folder, else "
         "tags.csv)",
     )
     parser.add_argument(
         "--split",
         metavar="NAME",
-        help="list of the pictures, NAME.txt in DATA; none: all that have tags (default: as of the run "
+        help="list of the images, NAME.txt in DATA; none: all that have tags (default: as of the run "
         "folder, else train, where there is such a list)",
     )
     parser.add_argument(
@@ -67,7 +67,7 @@ def add_to(commands):
         type=float,
         default=0.0,
         metavar="P",
-        help="pixels whose class is less probable than this stay unlabelled, 255 (default: 0)",
+        help="pixels whose class is less probable than this stay unlabeled, 255 (default: 0)",
     )
     parser.add_argument(
         "--force", action="store_true", help="replace label maps of the same names that lie in --out"
@@ -77,8 +77,8 @@ def add_to(commands):
 
 
 def run(arguments):
-    """Labels all pictures that can be, says what to type next, then lists the rest."""
-    from keras_wsseg.annotations import OUTSIDE, UNLABELLED, write_label_map
+    """Labels all images that can be, says what to type next, then lists the rest."""
+    from keras_wsseg.annotations import PADDING, UNLABELED, write_label_map
 
     root = pathlib.Path(arguments.data)
     tags, split = _chosen(arguments, root)
@@ -94,60 +94,60 @@ def run(arguments):
     segmenter = load_segmenter(arguments.segmenter)
     if segmenter.channels not in (1, 3):
         raise ValueError(
-            f"The segmenter must take grey or RGB pictures. Received: {segmenter.channels} channels"
+            f"The segmenter must take gray or RGB images. Received: {segmenter.channels} channels"
         )
     tagged = _Tagged(segmenter)
-    labeller = refined(tagged, arguments)
-    files = _picture_files(root, tags)
+    labeler = refined(tagged, arguments)
+    files = _image_files(root, tags)
     folder, failed = _open(root, tags, split, files, segmenter)
     rows, class_names = _rows_of(segmenter, folder, root)
     maps = out / _PSEUDO if tags == _FOLDERS else out
     maps.mkdir(parents=True, exist_ok=True)
-    counts, labelled = np.zeros(2, int), []
-    for index, name in console.progress("labelling")(list(enumerate(folder.names))):
+    counts, labeled = np.zeros(2, int), []
+    for index, name in console.progress("labeling")(list(enumerate(folder.names))):
         try:
-            picture, known = folder.load(index)
+            image, known = folder.load(index)
             tagged.present = rows[index]
-            labels = _label(labeller.probabilities(picture), known, arguments.confidence)
+            labels = _label(labeler.probabilities(image), known, arguments.confidence)
             write_label_map(maps / f"{name}.png", labels, segmenter.palette)
         except Exception as error:
-            # Whatever a decoder, a backend or its memory says of one picture: the others shall have theirs.
+            # Whatever a decoder, a backend or its memory says of one image: the others shall have theirs.
             failed.append((files[name][0], " ".join(str(error).split())))
             continue
-        counts += [np.sum(labels == UNLABELLED), np.sum(labels != OUTSIDE)]
-        labelled.append(name)
+        counts += [np.sum(labels == UNLABELED), np.sum(labels != PADDING)]
+        labeled.append(name)
     left = 100 * counts[0] / max(1, counts[1])
-    total = len(labelled) + len(failed)
-    print(f"{len(labelled)} of {total} label maps in {maps}; {left:.1f} % of the pixels unlabelled")
-    if labelled and tags == _FOLDERS:
-        _make_data_folder(out, [files[name][0] for name in labelled], class_names)
+    total = len(labeled) + len(failed)
+    print(f"{len(labeled)} of {total} label maps in {maps}; {left:.1f} % of the pixels unlabeled")
+    if labeled and tags == _FOLDERS:
+        _make_data_folder(out, [files[name][0] for name in labeled], class_names)
         say_how_to_train(out, _PSEUDO, _SECOND)
-    elif labelled:
+    elif labeled:
         if failed and split is not None:
-            print(f"{split}.txt names pictures without label map: take them out of it before you train.")
+            print(f"{split}.txt names images without label map: take them out of it before you train.")
         _say_next(root, arguments.out, split, class_names)
     for path, reason in failed:
-        print(f"keras-wsseg: not labelled: {path}: {reason}", file=sys.stderr)
+        print(f"keras-wsseg: not labeled: {path}: {reason}", file=sys.stderr)
     return 1 if failed else 0
 
 
 class _Tagged:
-    """A segmenter that gives a picture no class that it is not tagged with.
+    """A segmenter that gives an image no class that it is not tagged with.
 
     Args:
         segmenter: has `probabilities` and `value_range`.
 
     Attributes:
-        present: the tags of the next picture, `(classes,)` of 0 and 1.
+        present: the tags of the next image, `(classes,)` of 0 and 1.
     """
 
     def __init__(self, segmenter):
         self._segmenter, self.value_range = segmenter, segmenter.value_range
         self.present = None
 
-    def probabilities(self, picture):
+    def probabilities(self, image):
         """The probabilities of the classes that are there, `(height, width, classes)` of sum 1."""
-        there = self._segmenter.probabilities(picture) * self.present
+        there = self._segmenter.probabilities(image) * self.present
         total = there.sum(axis=-1, keepdims=True)
         # Of a net that is sure of an absent class, float32 may have left nothing for the others.
         alike = np.broadcast_to(self.present / self.present.sum(), there.shape).copy()
@@ -155,7 +155,7 @@ class _Tagged:
 
 
 def _chosen(arguments, root):
-    """Where the tags come from, and the list of pictures or None."""
+    """Where the tags come from, and the list of images or None."""
     config = _settings(arguments.segmenter)
     tags = arguments.tags
     if tags is None:
@@ -174,8 +174,8 @@ def _settings(path):
     return TrainingConfig.read(run.config) if run.config.is_file() else None
 
 
-def _picture_files(root, tags):
-    """The paths of each picture by its name."""
+def _image_files(root, tags):
+    """The paths of each image by its name."""
     from keras_wsseg.data.listing import files_of_folders
 
     if tags != _FOLDERS:
@@ -195,15 +195,15 @@ def _listed_classes(root):
 
 
 def _open(root, tags, split, files, segmenter):
-    """The tagged pictures that can be read, and `(path, reason)` of the others."""
+    """The tagged images that can be read, and `(path, reason)` of the others."""
     from keras_wsseg.data import TagFolder
+    from keras_wsseg.data.image_format import inspect_files
     from keras_wsseg.data.listing import listed_names
-    from keras_wsseg.data.picture_format import inspect_files
-    from keras_wsseg.imaging.read_picture import inspect_picture
+    from keras_wsseg.imaging.read_image import inspect_image
 
     def reason(path):
         try:
-            inspect_picture(path, segmenter.value_range)
+            inspect_image(path, segmenter.value_range)
         except ValueError as error:
             return " ".join(str(error).split())
 
@@ -216,14 +216,14 @@ def _open(root, tags, split, files, segmenter):
         chosen = {"names": [name for name in names if name not in failed]}
         if not chosen["names"]:
             said = next(words for _, words in failed.values())
-            raise ValueError(f"None of the {len(failed)} pictures can be labelled, the first since: {said}")
+            raise ValueError(f"None of the {len(failed)} images can be labeled, the first since: {said}")
     # The ids of label maps are those of the segmenter where nothing else is said of them.
     of_maps = tags != _FOLDERS and not tags.lower().endswith(".csv")
     folder = TagFolder(
         root,
         tags,
         class_names=segmenter.class_names if of_maps and _listed_classes(root) is None else None,
-        channels="grey" if segmenter.channels == 1 else "rgb",
+        channels="gray" if segmenter.channels == 1 else "rgb",
         value_range=segmenter.value_range,
         **chosen,
     )
@@ -239,7 +239,7 @@ def _tagged_names(root, tags, files):
         return list(files)
     if not tags.lower().endswith(".csv"):
         return list(files_by_stem(root, tags, LABEL_SUFFIXES))
-    return sorted({*map(without_picture_suffix, read_tags(root / tags, _listed_classes(root))[0])})
+    return sorted({*map(without_image_suffix, read_tags(root / tags, _listed_classes(root))[0])})
 
 
 def _rows_of(segmenter, folder, root):
@@ -251,7 +251,7 @@ def _rows_of(segmenter, folder, root):
     elif _listed_classes(root) is not None:
         fits = known == tagged
     else:
-        # Pictures to be labelled later need not show every class.
+        # Images to be labeled later need not show every class.
         fits = known[0] == tagged[0] and set(tagged) <= set(known)
     if not fits:
         raise ValueError(
@@ -265,19 +265,19 @@ def _rows_of(segmenter, folder, root):
 
 def _label(probabilities, known, confidence):
     """The most probable classes `(height, width)`, 255 where they are not probable enough."""
-    from keras_wsseg.annotations import OUTSIDE, UNLABELLED
+    from keras_wsseg.annotations import PADDING, UNLABELED
 
     labels = np.argmax(probabilities, axis=-1)
-    labels[np.max(probabilities, axis=-1) < confidence] = UNLABELLED
-    labels[known == OUTSIDE] = OUTSIDE
+    labels[np.max(probabilities, axis=-1) < confidence] = UNLABELED
+    labels[known == PADDING] = PADDING
     return labels
 
 
-def _make_data_folder(out, pictures, class_names):
+def _make_data_folder(out, images, class_names):
     from keras_wsseg.data.linking import link_file
 
     (out / "images").mkdir(exist_ok=True)
-    for path in pictures:
+    for path in images:
         link_file(path, out / "images" / path.name)
     write_text(out / "classes.txt", "".join(f"{name}\n" for name in class_names))
 

@@ -11,15 +11,15 @@ def add_crf_options(parser):
         "--crf",
         choices=CRFS,
         default="none",
-        help="refine each mask along the picture's borders by mean-field inference: windowed (11 x 11 "
+        help="refine each mask along the image's borders by mean-field inference: windowed (11 x 11 "
         "pixels, fast) or dense (all pixels); default: none",
     )
     for name, words in (
-        ("xy", "width of its colour kernel in pixels (default: 80, windowed 6)"),
-        ("rgb", "width of its colour kernel in colour, of a picture in [0, 1] (default: 0.051)"),
+        ("xy", "width of its color kernel in pixels (default: 80, windowed 6)"),
+        ("rgb", "width of its color kernel in color, of an image in [0, 1] (default: 0.051)"),
         (
             "strength",
-            "weight of its colour kernel; smoothness has 0.3 of it (default: 1, windowed 3)",
+            "weight of its color kernel; smoothness has 0.3 of it (default: 1, windowed 3)",
         ),
     ):
         group.add_argument(f"--crf-{name}", type=float, metavar="X", help=words)

@@ -19,11 +19,11 @@ def add_run_time_options(parser):
     group.add_argument(
         "--window",
         metavar="N",
-        help="run pictures in overlapping windows of N x N pixels; none: whole, whatever memory that takes; "
+        help="run images in overlapping windows of N x N pixels; none: whole, whatever memory that takes; "
         "auto: large ones in windows (default: auto)",
     )
     group.add_argument(
-        "--window-overlap", type=int, metavar="N", help="pixels that neighbouring windows share at least"
+        "--window-overlap", type=int, metavar="N", help="pixels that neighboring windows share at least"
     )
 
 

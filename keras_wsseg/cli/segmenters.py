@@ -8,13 +8,13 @@ from keras_wsseg.cli.console import load_keras
 
 
 def load_segmenter(path):
-    """A segmenter from picture to class map, whatever kind of file it lies in.
+    """A segmenter from image to class map, whatever kind of file it lies in.
 
     Args:
         path: a run folder, a `.keras` file or an `.onnx` file.
 
     Returns:
-        `export.OnnxSegmenter` or `KerasSegmenter`: both are called with a picture, give `.probabilities`,
+        `export.OnnxSegmenter` or `KerasSegmenter`: both are called with an image, give `.probabilities`,
         and have `class_names`, `palette`, `value_range` and `channels`.
 
     Raises:
@@ -61,7 +61,7 @@ class KerasSegmenter:
     """A Keras segmenter with the face of `export.OnnxSegmenter`.
 
     Args:
-        model: `keras.Model` from picture to logits or probabilities, or one that holds one as `segmenter`.
+        model: `keras.Model` from image to logits or probabilities, or one that holds one as `segmenter`.
         class_names: names of the classes; `class 0`, `class 1`, … by default.
 
     Raises:
@@ -75,13 +75,13 @@ class KerasSegmenter:
             find_probabilities,
             find_segmenter,
             find_value_range,
-            picture_shape,
+            image_shape,
         )
         from keras_wsseg.visualization import class_palette
 
         self.model = find_segmenter(model)
         self._probabilities = find_probabilities(model)
-        self.channels = picture_shape(self.model).channels
+        self.channels = image_shape(self.model).channels
         self.value_range = find_value_range(model) or (0.0, 255.0)
         classes = max(2, self.model.output_shape[-1])
         self.class_names = tuple(class_names or numbered_classes(classes))
@@ -91,15 +91,15 @@ class KerasSegmenter:
             )
         self.palette = class_palette(min(classes, 254))
 
-    def __call__(self, picture):
+    def __call__(self, image):
         """The class of every pixel, `(height, width)` integers."""
-        return np.argmax(self.probabilities(picture), axis=-1)
+        return np.argmax(self.probabilities(image), axis=-1)
 
-    def probabilities(self, picture):
+    def probabilities(self, image):
         """The probability of each class at every pixel, `(height, width, classes)` float32.
 
         Raises:
-            ValueError: if the picture does not lie within `value_range`.
+            ValueError: if the image does not lie within `value_range`.
         """
         from keras import ops
 
@@ -107,19 +107,19 @@ class KerasSegmenter:
         from keras_wsseg.ops.class_scores import class_probabilities
 
         low, high = self.value_range
-        if not (picture.min() >= low and picture.max() <= high):
+        if not (image.min() >= low and image.max() <= high):
             raise ValueError(
-                f"A picture must have values between {low:g} and {high:g} for this segmenter. "
-                f"Received: values from {picture.min():g} to {picture.max():g}"
+                f"An image must have values between {low:g} and {high:g} for this segmenter. "
+                f"Received: values from {image.min():g} to {image.max():g}"
             )
-        logits = predicted_logits(self.model, picture, self._probabilities)
+        logits = predicted_logits(self.model, image, self._probabilities)
         return ops.convert_to_numpy(class_probabilities(logits))[0]
 
-    def logits(self, picture):
+    def logits(self, image):
         """Logits of each class on the model's own grid, `(h, w, classes)` float32."""
         from keras import ops
 
         from keras_wsseg.models.predicted_logits import predicted_logits
 
-        logits = predicted_logits(self.model, picture, self._probabilities, own_grid=True)
+        logits = predicted_logits(self.model, image, self._probabilities, own_grid=True)
         return ops.convert_to_numpy(logits)[0]

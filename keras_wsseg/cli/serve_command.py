@@ -8,20 +8,20 @@ from keras_wsseg.cli.options import add_command
 from keras_wsseg.serving.limits import ServiceLimits
 
 _DESCRIPTION = """
-Answers pictures sent over HTTP with their masks until it is stopped by Ctrl-C or SIGTERM, when it finishes
+Answers images sent over HTTP with their masks until it is stopped by Ctrl-C or SIGTERM, when it finishes
 what it has in hand. It needs an .onnx file of `keras-wsseg export`, and the packages of the extra [serve].
 
-  POST /predict   body: a picture (PNG, JPEG, WebP, TIFF, BMP), or a form with one file; grey and colour are
-                  brought to what the segmenter takes, and 8 bits scaled to its value range; deeper pictures
+  POST /predict   body: an image (PNG, JPEG, WebP, TIFF, BMP), or a form with one file; gray and color are
+                  brought to what the segmenter takes, and 8 bits scaled to its value range; deeper images
                   are taken as they are where that range goes beyond 255
-       ?format=mask            PNG of class numbers in the colours of the classes (default)
-       ?format=overlay         PNG of the picture under these colours; &alpha=0.3 for their opacity
-       ?format=rgba            PNG of the colours alone, to lay over the picture; &alpha= too
+       ?format=mask            PNG of class numbers in the colors of the classes (default)
+       ?format=overlay         PNG of the image under these colors; &alpha=0.3 for their opacity
+       ?format=rgba            PNG of the colors alone, to lay over the image; &alpha= too
        ?format=probabilities   NumPy file, float32 (height, width, classes)
        ?format=json            pixels of each class
-  GET  /info      classes, colours, limits     /metrics for Prometheus
+  GET  /info      classes, colors, limits     /metrics for Prometheus
   GET  /health    200 as long as it runs       /ready   503 while it stops, or while every worker is held by
-                  a picture that came to its --timeout
+                  an image that came to its --timeout
 """
 
 _EXAMPLE = """
@@ -30,11 +30,11 @@ curl --data-binary @scan.png -H 'Content-Type: image/png' localhost:8000/predict
 """
 
 _LIMITS = (
-    ("workers", int, "pictures worked on at once"),
-    ("queue", int, "pictures that may wait; further ones get a 503 at once"),
+    ("workers", int, "images worked on at once"),
+    ("queue", int, "images that may wait; further ones get a 503 at once"),
     ("max_bytes", int, "largest body"),
-    ("max_pixels", int, "largest width times height of a picture"),
-    ("timeout", float, "seconds for an answer once the picture is there, else 504"),
+    ("max_pixels", int, "largest width times height of an image"),
+    ("timeout", float, "seconds for an answer once the image is there, else 504"),
     ("read_timeout", float, "seconds for a client to send a request, and to begin to read its answer"),
     ("grace", float, "seconds for requests in hand when the service is stopped"),
 )
@@ -43,7 +43,7 @@ _PACKAGES = ("starlette", "uvicorn", "h11", "prometheus_client", "python_multipa
 
 def add_to(commands):
     """Adds the command."""
-    parser = add_command(commands, "serve", "answer pictures over HTTP with masks", _DESCRIPTION, _EXAMPLE)
+    parser = add_command(commands, "serve", "answer images over HTTP with masks", _DESCRIPTION, _EXAMPLE)
     parser.add_argument("segmenter", metavar="SEGMENTER.onnx", help="file of `keras-wsseg export`")
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine alone)"
@@ -67,7 +67,7 @@ def add_to(commands):
         "--threads",
         type=int,
         metavar="N",
-        help="CPU threads for one picture (default: the cores that the other workers leave)",
+        help="CPU threads for one image (default: the cores that the other workers leave)",
     )
     group = parser.add_argument_group("limits")
     for name, kind, words in _LIMITS:
@@ -106,7 +106,7 @@ def run(arguments):
     )
     if segmenter.channels not in (1, 3):
         raise ValueError(
-            f"The segmenter must take grey or RGB pictures. Received: {segmenter.channels} channels"
+            f"The segmenter must take gray or RGB images. Received: {segmenter.channels} channels"
         )
     service = Service(segmenter, limits)
     all_answered = serve(service, arguments.host, arguments.port, arguments.allow_origin, _say)

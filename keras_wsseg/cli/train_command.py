@@ -10,10 +10,10 @@ from keras_wsseg.cli.data_folder import WITHOUT_LABELS, check_data_folder, setti
 from keras_wsseg.cli.options import add_command, add_settings, given_settings
 
 _DESCRIPTION = """
-Trains a segmenter on the annotated pixels of your pictures, and with the gated CRF on all the others. It
+Trains a segmenter on the annotated pixels of your images, and with the gated CRF on all the others. It
 needs a folder with images/ and scribbles/ (or clicks/, labels/) of the same file names; with train.txt,
 val.txt and labels/ in it too, it scores what it learned. --method single-class needs no annotation, only
-pictures that hold one kind of object each; tags-prior and rrm need tags.csv, which says what is in each.
+images that hold one kind of object each; tags-prior and rrm need tags.csv, which says what is in each.
 """
 
 _EXAMPLE = """
@@ -33,7 +33,7 @@ def add_to(commands):
     chosen = parser.add_argument_group("run")
     chosen.add_argument("data", metavar="DATA", help="folder with images/ and the annotations")
     chosen.add_argument(
-        "--out", required=True, metavar="RUN", help="run folder: config, logs, pictures, segmenter"
+        "--out", required=True, metavar="RUN", help="run folder: config, logs, images, segmenter"
     )
     chosen.add_argument(
         "--resume",
@@ -103,8 +103,8 @@ def _report(folder, out):
     if scores is not None:
         console.print_scores(scores)
     print(f"Segmenter: {folder.segmenter}")
-    if folder.pictures.is_dir():
-        print(f"Pictures of what it learned, epoch by epoch: {folder.pictures}")
+    if folder.images.is_dir():
+        print(f"Images of what it learned, epoch by epoch: {folder.images}")
     name = pathlib.Path(out).resolve().name
     print("Next, make one file of it that runs without Keras or TensorFlow:")
     print(f"  {console.own_command()} export {shlex.quote(str(out))} {shlex.quote(name + '.onnx')}")

@@ -84,7 +84,7 @@ def _open(path):
         raise ValueError(f"The video {str(path)!r} cannot be read. Received: {_words(error)}") from error
     if not container.streams.video:
         container.close()
-        raise ValueError(f"The video {str(path)!r} must hold pictures. Received: no such stream")
+        raise ValueError(f"The video {str(path)!r} must hold images. Received: no such stream")
     return container
 
 

@@ -1,4 +1,4 @@
-"""Folders and arrays of weakly labelled pictures as `tf.data` pipelines."""
+"""Folders and arrays of weakly labeled images as `tf.data` pipelines."""
 
 from keras_wsseg.data.class_folders import ClassFolders
 from keras_wsseg.data.segmentation_arrays import SegmentationArrays

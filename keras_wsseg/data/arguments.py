@@ -6,21 +6,21 @@ from keras_wsseg.imaging.labels import MOST_CLASSES
 
 
 def check_further_batches(batch_size, **counts):
-    """What a batch has room for beside further pictures.
+    """What a batch has room for beside further images.
 
     Args:
-        batch_size: pictures a batch.
+        batch_size: images a batch.
         counts: how many of them are of each further kind, by the name of the argument that says so.
 
     Returns:
         how many are left, at least one.
 
     Raises:
-        ValueError: a count is no integer, or leaves no picture.
+        ValueError: a count is no integer, or leaves no image.
 
     Example:
 
-    >>> check_further_batches(8, unlabelled_batch=3, negative_batch=4)
+    >>> check_further_batches(8, unlabeled_batch=3, negative_batch=4)
     1
     """
     left = batch_size

@@ -1,46 +1,46 @@
-"""A folder of pictures for each class."""
+"""A folder of images for each class."""
 
 import pathlib
 
+from keras_wsseg.data.image_format import check_format, inspect_copies
 from keras_wsseg.data.listing import files_of_folders, folder_list, merge_files, read_lines
-from keras_wsseg.data.picture_format import check_format, inspect_copies
 from keras_wsseg.data.single_class_folder import SingleClassFolder
 from keras_wsseg.imaging.file_names import is_hidden, normal_name, spelled_on_disk
 
 
 class ClassFolders:
-    """Pictures sorted by what they hold, to train one net per class and to label pixels with them.
+    """Images sorted by what they hold, to train one net per class and to label pixels with them.
 
     ```
     root/
         positives/
             cat/       a.jpg  b.jpg     each with a cat
             dog/       b.jpg  c.jpg     each with a dog; b.jpg, in both, shows both
-        negatives/     street.jpg ...   pictures of none of the classes (optional)
+        negatives/     street.jpg ...   images of none of the classes (optional)
         classes.txt    the names of the class folders in order, one a line (optional)
     ```
 
-    Files of one name in several folders are one picture, and must be. All pictures are read once, so that
+    Files of one name in several folders are one image, and must be. All images are read once, so that
     every class has the same channels and values.
 
     Args:
         root: the folder.
         positives: sub-folder of `root`, or absolute path, that holds a folder for each class.
-        negatives: sub-folder of `root`, or absolute path, of pictures of none of the classes; or a sequence
+        negatives: sub-folder of `root`, or absolute path, of images of none of the classes; or a sequence
             of them; by default `"negatives"` where there is such a folder.
-        channels: `"grey"` or `"rgb"` to convert to; by default grey if all pictures are, else rgb.
-        value_range: lowest and highest value that a picture may have; by default (0, 255) for 8 bits and
+        channels: `"gray"` or `"rgb"` to convert to; by default gray if all images are, else rgb.
+        value_range: lowest and highest value that an image may have; by default (0, 255) for 8 bits and
             (0, 65535) for 16, required for floating point.
 
     Attributes:
         class_names: the names of the class folders, without the background: in the order of `classes.txt`
             (where a first line "background" is passed over), else sorted.
-        channels, dtype, value_range: the pictures' format, as of `SegmentationDataset`.
+        channels, dtype, value_range: the images' format, as of `SegmentationDataset`.
 
     Raises:
         FileNotFoundError: a folder is missing, or `positives` holds none.
         ValueError: an argument is out of range, `classes.txt` does not list the folders, two folders differ
-            in the form of their letters only, a class has no picture, a file is unreadable, or files of one
+            in the form of their letters only, a class has no image, a file is unreadable, or files of one
             name differ. Errors name the file.
 
     Example:
@@ -55,7 +55,7 @@ class ClassFolders:
     >>> folders = ClassFolders(root)
     >>> folders.class_names, folders.of_class("cat").names, folders.of_class("cat").negatives.names
     (('cat', 'dog'), ('a', 'b'), ('c',))
-    >>> [(name, stem) for name, stem, _ in folders.single_class_pictures()]
+    >>> [(name, stem) for name, stem, _ in folders.single_class_images()]
     [('cat', 'a'), ('dog', 'c')]
     """
 
@@ -74,7 +74,7 @@ class ClassFolders:
         self.channels, self.dtype, self.value_range = self._format
 
     def of_class(self, name):
-        """The pictures of one class, and as negatives those of the others and of no class.
+        """The images of one class, and as negatives those of the others and of no class.
 
         Args:
             name: one of `class_names`.
@@ -100,14 +100,14 @@ class ClassFolders:
             self._format,
         )
 
-    def single_class_pictures(self):
-        """The pictures that lie in the folder of one class only, class by class.
+    def single_class_images(self):
+        """The images that lie in the folder of one class only, class by class.
 
         Where one class alone is there, a net that knows it from the background tells the label of every
         pixel.
 
         Returns:
-            list of `(class name, name of the picture without extension, path)`.
+            list of `(class name, name of the image without extension, path)`.
         """
         classes = merge_files(self._members.values())
         return [
@@ -128,7 +128,7 @@ class ClassFolders:
             raise FileNotFoundError(f"{str(place)!r} must hold a folder for each class. Received: none")
         if "background" in found:
             raise ValueError(
-                f"{str(place)!r} must hold folders of objects; pictures of none belong into `negatives`. "
+                f"{str(place)!r} must hold folders of objects; images of none belong into `negatives`. "
                 "Received: a folder 'background'"
             )
         if len(set(found)) < len(found):

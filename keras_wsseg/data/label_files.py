@@ -5,7 +5,7 @@ import typing
 import numpy as np
 
 from keras_wsseg.imaging.label_map import read_label_file
-from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
+from keras_wsseg.imaging.labels import PADDING, UNLABELED
 
 
 class LabelFileInfo(typing.NamedTuple):
@@ -25,13 +25,13 @@ class LabelReader:
 
     Args:
         values: dict from a value in the files to its id, or None where values are ids.
-        ignored: values in the files that become unlabelled, whether or not `values` has them.
+        ignored: values in the files that become unlabeled, whether or not `values` has them.
     """
 
     def __init__(self, values=None, ignored=()):
         self._values, self._ignored = values, list(ignored)
         if values is not None:
-            self._values, self._ignored = values | dict.fromkeys(ignored, UNLABELLED), []
+            self._values, self._ignored = values | dict.fromkeys(ignored, UNLABELED), []
 
     def read(self, path):
         """The label map of a file, uint8 `(height, width)`."""
@@ -42,7 +42,7 @@ class LabelReader:
 
         Args:
             path: the file.
-            size: `(height, width)` of its picture.
+            size: `(height, width)` of its image.
 
         Returns:
             a `LabelFileInfo`.
@@ -53,7 +53,7 @@ class LabelReader:
         labels, bits = self._read(path)
         if labels.shape != tuple(size):
             raise ValueError(
-                f"The label map {str(path)!r} must be as large as its picture, {size[1]}x{size[0]}. "
+                f"The label map {str(path)!r} must be as large as its image, {size[1]}x{size[0]}. "
                 f"Received: {labels.shape[1]}x{labels.shape[0]}"
             )
         return LabelFileInfo(np.bincount(labels.ravel(), minlength=256), bits)
@@ -61,7 +61,7 @@ class LabelReader:
     def _read(self, path):
         labels, bits = read_label_file(path, self._values)
         if self._ignored:
-            labels = np.where(np.isin(labels, self._ignored), np.uint8(UNLABELLED), labels)
+            labels = np.where(np.isin(labels, self._ignored), np.uint8(UNLABELED), labels)
         return labels, bits
 
 
@@ -83,7 +83,7 @@ def check_depths(paths, infos):
 def check_ids(paths, infos, num_classes):
     """Raises `ValueError` for the first file that holds an id which is no class."""
     for path, info in zip(paths, infos, strict=True):
-        wrong = np.flatnonzero(info.counts[num_classes:OUTSIDE]) + num_classes
+        wrong = np.flatnonzero(info.counts[num_classes:PADDING]) + num_classes
         if wrong.size:
             raise ValueError(
                 f"The label map {str(path)!r} must hold class ids 0 to {num_classes - 1}, 254 or 255. "
@@ -98,11 +98,11 @@ def check_meaning(place, infos, class_names, told=False):
         place: what the error calls the files.
         infos: a `LabelFileInfo` of each.
         class_names: names of the classes, or None where nobody said how many there are. Where they are known,
-            label maps in which every pixel is labelled may show one class alone.
+            label maps in which every pixel is labeled may show one class alone.
         told: whether `values` says what is meant, so that what is outside is not a class overlooked.
     """
     counts = np.sum([info.counts for info in infos], axis=0)
-    classes, reserved = np.flatnonzero(counts[:OUTSIDE]), counts[UNLABELLED if told else OUTSIDE :].any()
+    classes, reserved = np.flatnonzero(counts[:PADDING]), counts[UNLABELED if told else PADDING :].any()
     advice = "" if told else f"; {_advice(counts, class_names)}"
     if len(classes) < 2 and (reserved or class_names is None):
         raise ValueError(
@@ -131,9 +131,9 @@ def describe(counts):
     >>> counts = np.zeros(256, int)
     >>> counts[[0, 255]] = 3, 1
     >>> describe(counts)
-    '0 on 75.0 %, 255 (unlabelled) on 25.0 % of the pixels'
+    '0 on 75.0 %, 255 (unlabeled) on 25.0 % of the pixels'
     """
-    reserved = {OUTSIDE: " (outside the image)", UNLABELLED: " (unlabelled)"}
+    reserved = {PADDING: " (outside the image)", UNLABELED: " (unlabeled)"}
     present = np.flatnonzero(counts).tolist()
     shares = [f"{i}{reserved.get(i, '')} on {100 * counts[i] / counts.sum():.1f} %" for i in present[:12]]
     more = f" and {len(present) - 12} more" if len(present) > 12 else ""

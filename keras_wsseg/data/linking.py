@@ -10,7 +10,7 @@ from keras_wsseg.imaging.replaced import replaced
 def link_file(source, target):
     """A second name for a file, or a copy where the file system has no such thing.
 
-    Pictures that are sorted into folders in another way take no room twice.
+    Images that are sorted into folders in another way take no room twice.
 
     Args:
         source: the file.

@@ -4,13 +4,13 @@ import os
 import pathlib
 
 from keras_wsseg.imaging.file_names import (
+    image_name,
     is_hidden,
     normal_name,
-    picture_name,
     spelled_on_disk,
-    without_picture_suffix,
+    without_image_suffix,
 )
-from keras_wsseg.imaging.suffixes import LABEL_SUFFIXES, PICTURE_SUFFIXES
+from keras_wsseg.imaging.suffixes import IMAGE_SUFFIXES, LABEL_SUFFIXES
 from keras_wsseg.imaging.text_file import read_text
 
 
@@ -34,7 +34,7 @@ def files_by_stem(root, folder, suffixes):
         raise FileNotFoundError(f"`root` must be a folder. Received: root={str(root)!r}")
     place = spelled_on_disk(root / folder)
     if not place.is_dir() and pathlib.Path(folder).is_absolute():
-        raise FileNotFoundError(f"A folder of pictures must be there. Received: {str(place)!r}")
+        raise FileNotFoundError(f"A folder of images must be there. Received: {str(place)!r}")
     if not place.is_dir():
         there = sorted(entry.name for entry in root.iterdir() if entry.is_dir())
         raise FileNotFoundError(
@@ -43,7 +43,7 @@ def files_by_stem(root, folder, suffixes):
     found = {}
     for path in sorted(place.iterdir()):
         if path.suffix.lower() in suffixes and not is_hidden(path.name):
-            name = picture_name(path)
+            name = image_name(path)
             if name in found:
                 raise ValueError(
                     f"{str(place)!r} must have one file of each name. "
@@ -61,8 +61,8 @@ def files_by_stem(root, folder, suffixes):
 
 def _check_lossless(place, found):
     for path in sorted(place.iterdir()):
-        lossy = path.suffix.lower() in {*PICTURE_SUFFIXES} - {*LABEL_SUFFIXES}
-        if lossy and not is_hidden(path.name) and picture_name(path) not in found:
+        lossy = path.suffix.lower() in {*IMAGE_SUFFIXES} - {*LABEL_SUFFIXES}
+        if lossy and not is_hidden(path.name) and image_name(path) not in found:
             raise ValueError(
                 f"{str(place)!r} must hold label maps as one of {', '.join(LABEL_SUFFIXES)}, "
                 f"since JPEG and WebP alter ids. Received: {path.name}"
@@ -98,7 +98,7 @@ def folder_list(argument, folders):
 
 
 def files_of_folders(root, folders):
-    """The pictures of several folders by their name without extension; those of one name are one picture.
+    """The images of several folders by their name without extension; those of one name are one image.
 
     Args:
         root: the data folder, a `pathlib.Path`.
@@ -110,7 +110,7 @@ def files_of_folders(root, folders):
     Raises:
         FileNotFoundError, ValueError: as `files_by_stem`.
     """
-    found = [files_by_stem(root, folder, PICTURE_SUFFIXES) for folder in folders]
+    found = [files_by_stem(root, folder, IMAGE_SUFFIXES) for folder in folders]
     return merge_files([{stem: [path] for stem, path in files.items()} for files in found])
 
 
@@ -175,7 +175,7 @@ def select_names(root, split, names, images, annotations, folder):
         for name, path in annotations.items():
             if name not in images:
                 raise FileNotFoundError(
-                    f"The annotation {str(path)!r} must have a picture of its name in "
+                    f"The annotation {str(path)!r} must have an image of its name in "
                     f"{str(root / 'images')!r}. Received: none"
                 )
         return tuple(annotations)
@@ -189,7 +189,7 @@ def listed_names(root, split, names, files=()):
 
     Args:
         root, split, names: as of `SegmentationFolder`.
-        files: from `files_by_stem`; a name with the suffix of a picture that is none of them, while the name
+        files: from `files_by_stem`; a name with the suffix of an image that is none of them, while the name
             without it is, stands for that one.
 
     Returns:
@@ -216,24 +216,24 @@ def listed_names(root, split, names, files=()):
         raise ValueError(f"{origin} must have at least one name. Received: an empty list")
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{origin} must name each picture once. Received: {twice!r} twice")
+        raise ValueError(f"{origin} must name each image once. Received: {twice!r} twice")
     return names, origin
 
 
-def select_unlabelled(root, split, images, annotated):
-    """The names of pictures that need no annotation.
+def select_unlabeled(root, split, images, annotated):
+    """The names of images that need no annotation.
 
     Args:
         root, images: as of `select_names`.
         split: take the names from `root/<split>.txt`, or None for none.
-        annotated: the names of the annotated pictures.
+        annotated: the names of the annotated images.
 
     Returns:
         tuple of names, in the order of the list.
 
     Raises:
         FileNotFoundError: a name has no image, or the list is missing.
-        ValueError: the list is empty, or names an annotated picture or a picture twice.
+        ValueError: the list is empty, or names an annotated image or an image twice.
     """
     if split is None:
         return ()
@@ -243,7 +243,7 @@ def select_unlabelled(root, split, images, annotated):
     for name in names:
         if name in known:
             raise ValueError(
-                f"Every name of {origin} must be there once, and not among the annotated pictures. "
+                f"Every name of {origin} must be there once, and not among the annotated images. "
                 f"Received: {name!r}"
             )
         known.add(name)
@@ -252,7 +252,7 @@ def select_unlabelled(root, split, images, annotated):
 
 
 def _name_among(name, files):
-    bare = without_picture_suffix(name)
+    bare = without_image_suffix(name)
     return bare if name not in files and bare in files else name
 
 

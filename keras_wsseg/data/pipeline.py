@@ -1,4 +1,4 @@
-"""From single pictures to `tf.data` batches: order, augmentation, padding."""
+"""From single images to `tf.data` batches: order, augmentation, padding."""
 
 import itertools
 import math
@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_wsseg.data.resampling import cut_image, cut_labels, resize_image, resize_labels
-from keras_wsseg.data.uniform_pictures import fill
-from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
+from keras_wsseg.data.uniform_images import fill
+from keras_wsseg.imaging.labels import PADDING, UNLABELED
 
 # scale, place of the crop (2), flip, brightness, contrast, saturation: one number each, from [0, 1).
 _DRAWS = 7
@@ -18,16 +18,16 @@ _PARALLEL = 2
 
 
 class _Further(typing.NamedTuple):
-    """Pictures that come in every batch beside those of the data set itself.
+    """Images that come in every batch beside those of the data set itself.
 
     Args:
-        pictures: a source.
+        images: a source.
         batch: how many of each batch.
         value: the label that all their pixels get.
         streams: numbers of their own for the seeds of augmentation and order.
     """
 
-    pictures: object
+    images: object
     batch: int
     value: int
     streams: tuple
@@ -35,8 +35,8 @@ class _Further(typing.NamedTuple):
 
 def _further(source, settings):
     kinds = []
-    if settings.unlabelled_batch:
-        kinds.append(_Further(source.unlabelled, settings.unlabelled_batch, UNLABELLED, (1, 2)))
+    if settings.unlabeled_batch:
+        kinds.append(_Further(source.unlabeled, settings.unlabeled_batch, UNLABELED, (1, 2)))
     if settings.negative_batch:
         kinds.append(_Further(source.negatives, settings.negative_batch, 0, (3, 4)))
     return kinds
@@ -45,15 +45,15 @@ def _further(source, settings):
 def train_pipeline(source, settings):
     """Endless or one-epoch batches of augmented crops.
 
-    Which pictures come when, and every random number of their augmentation, is drawn by NumPy from the seed
-    and the count of epochs alone. An epoch shows every annotated picture once, in full batches: the last one
-    is topped up by drawing again, so that shapes stay static and few pictures can fill a large batch.
-    Pictures without annotation, and those without object, have sequences of their own, which go on from
+    Which images come when, and every random number of their augmentation, is drawn by NumPy from the seed
+    and the count of epochs alone. An epoch shows every annotated image once, in full batches: the last one
+    is topped up by drawing again, so that shapes stay static and few images can fill a large batch.
+    Images without annotation, and those without object, have sequences of their own, which go on from
     epoch to epoch.
 
     Args:
         source: has `__len__`, `channels`, `dtype`, `value_range`, `tags`, `fetch(index, cache)`, and where
-            `unlabelled_batch` is not 0 `unlabelled`, a source likewise; `negatives` the same way.
+            `unlabeled_batch` is not 0 `unlabeled`, a source likewise; `negatives` the same way.
         settings: a `TrainSettings`.
 
     Returns:
@@ -81,10 +81,10 @@ def train_pipeline(source, settings):
             return source.fetch(index, settings.cache)
         index -= len(source)
         for kind in further:
-            if index < len(kind.pictures):
-                image, labels = kind.pictures.fetch(index, settings.cache)
+            if index < len(kind.images):
+                image, labels = kind.images.fetch(index, settings.cache)
                 return image, fill(labels, kind.value)
-            index -= len(kind.pictures)
+            index -= len(kind.images)
         raise IndexError(index)
 
     def example(index, numbers):
@@ -104,13 +104,13 @@ def train_pipeline(source, settings):
 
 
 def validation_pipeline(source, batch_size, pad_to_multiple, cache):
-    """Whole pictures in order, padded on the right and below to the largest of their batch.
+    """Whole images in order, padded on the right and below to the largest of their batch.
 
     Args:
         source: as for `train_pipeline`.
-        batch_size: pictures a batch; the last may have fewer.
+        batch_size: images a batch; the last may have fewer.
         pad_to_multiple: None or the number that height and width shall be divisible by.
-        cache: keep decoded pictures in memory.
+        cache: keep decoded images in memory.
 
     Returns:
         `tf.data.Dataset` of `(float32 (batch, height, width, channels), uint8 (batch, height, width))`; where
@@ -125,7 +125,7 @@ def validation_pipeline(source, batch_size, pad_to_multiple, cache):
             size = tf.shape(labels)
             missing = -size % pad_to_multiple
             borders = tf.stack([tf.zeros_like(missing), missing], axis=1)
-            labels = tf.pad(labels, borders, constant_values=OUTSIDE)
+            labels = tf.pad(labels, borders, constant_values=PADDING)
             image = tf.pad(image, tf.concat([borders, [[0, 0]]], 0), constant_values=filling)
         labels.set_shape((None, None))
         image.set_shape((None, None, source.channels))
@@ -133,14 +133,14 @@ def validation_pipeline(source, batch_size, pad_to_multiple, cache):
 
     dataset = tf.data.Dataset.range(len(source))
     dataset = dataset.map(example, num_parallel_calls=_PARALLEL, deterministic=True)
-    beside = tf.constant(OUTSIDE, tf.uint8)
+    beside = tf.constant(PADDING, tf.uint8)
     if source.tags is not None:
         beside = {"tags": tf.constant(0, tf.float32), "labels": beside}
     return dataset.padded_batch(batch_size, padding_values=(filling, beside)).prefetch(2)
 
 
 def augment(image, labels, numbers, value_range, settings):
-    """Random scale, crop, flip and colours of one picture; of a whole one flip and colours alone.
+    """Random scale, crop, flip and colors of one image; of a whole one flip and colors alone.
 
     Args:
         image: `(height, width, channels)`, any number type.
@@ -150,7 +150,7 @@ def augment(image, labels, numbers, value_range, settings):
         settings: a `TrainSettings`.
 
     Returns:
-        `(float32 (*crop, channels), uint8 (*crop))`; middle grey and 254 where the crop leaves the picture.
+        `(float32 (*crop, channels), uint8 (*crop))`; middle gray and 254 where the crop leaves the image.
     """
     channels = image.shape[-1]
     flip = numbers[3] < 0.5 if settings.flip else tf.constant(False)
@@ -167,7 +167,7 @@ def augment(image, labels, numbers, value_range, settings):
 
 
 def _crop(image, labels, numbers, flip, settings):
-    """A window of the picture at a random scale, and which of its pixels lie in the picture."""
+    """A window of the image at a random scale, and which of its pixels lie in the image."""
     low, high = settings.scale
     size = tf.shape(labels)
     # Rounded up: the ratio is never below the scale, which bounds how many source pixels fall into one.
@@ -190,8 +190,8 @@ def _jitter(image, inside, numbers, value_range, strength):
     )
     image = mean + (image - mean) * (1 + change[1]) + change[0] * (value_range[1] - value_range[0])
     if image.shape[-1] == 3:
-        grey = tf.reduce_sum(image * tf.constant([0.299, 0.587, 0.114]), axis=-1, keepdims=True)
-        image = grey + (image - grey) * (1 + change[2])
+        gray = tf.reduce_sum(image * tf.constant([0.299, 0.587, 0.114]), axis=-1, keepdims=True)
+        image = gray + (image - gray) * (1 + change[2])
     return tf.clip_by_value(image, value_range[0], value_range[1])
 
 
@@ -213,7 +213,7 @@ def _with_tags(source, index, labels):
 def _epoch(count, further, settings, key):
     """Order and random numbers of one epoch.
 
-    Indices from `count`, the number of annotated pictures, on are those of the `further` ones, kind by kind.
+    Indices from `count`, the number of annotated images, on are those of the `further` ones, kind by kind.
     """
     steps = settings.steps(count)
     length = steps * settings.own_batch
@@ -230,21 +230,19 @@ def _epoch(count, further, settings, key):
     all_order[kinds == 0], all_numbers[kinds == 0] = order, numbers
     for number, kind in enumerate(further, start=1):
         length = steps * kind.batch
-        order = _endless(
-            len(kind.pictures), int(key[1]) * length, length, settings, (key[0], kind.streams[1])
-        )
-        # The last number keeps this apart from the draws above, those of an epoch without further pictures.
+        order = _endless(len(kind.images), int(key[1]) * length, length, settings, (key[0], kind.streams[1]))
+        # The last number keeps this apart from the draws above, those of an epoch without further images.
         random = np.random.default_rng((settings.seed, *key, kind.streams[0]))
         all_order[kinds == number] = count + order
         all_numbers[kinds == number] = random.random((length, _DRAWS), dtype=np.float32)
-        count += len(kind.pictures)
+        count += len(kind.images)
     return all_order, all_numbers
 
 
 def _places(batch_size, counts):
     """Which place of a batch is whose: 0 the data set's own, 1 and up those of the further kinds.
 
-    Spread evenly, so that replicas that share a batch out get pictures of each kind.
+    Spread evenly, so that replicas that share a batch out get images of each kind.
     """
     kinds = np.zeros(batch_size, int)
     for number, count in enumerate(counts, start=1):
@@ -254,7 +252,7 @@ def _places(batch_size, counts):
 
 
 def _endless(count, first, length, settings, key):
-    """`length` indices from position `first` of an endless row of passes over `count` pictures."""
+    """`length` indices from position `first` of an endless row of passes over `count` images."""
     passes = range(first // count, -(-(first + length) // count))
     orders = [
         np.random.default_rng((settings.seed, key[0], number, key[1])).permutation(count)

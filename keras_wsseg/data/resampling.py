@@ -1,20 +1,20 @@
-"""A window of a scaled picture without scaling the rest, or all of it: image and labels alike."""
+"""A window of a scaled image without scaling the rest, or all of it: image and labels alike."""
 
 import functools
 
 import tensorflow as tf
 
-from keras_wsseg.imaging.labels import OUTSIDE
+from keras_wsseg.imaging.labels import PADDING
 
 
 def source_index(offset, window, scaled, size):
-    """Where along one axis the pixels of a window of the scaled picture come from.
+    """Where along one axis the pixels of a window of the scaled image come from.
 
-    Pixel `i` of the window is pixel `t = offset + i` of the scaled axis; its centre lies over source pixel
+    Pixel `i` of the window is pixel `t = offset + i` of the scaled axis; its center lies over source pixel
     `floor((t + 1/2) size / scaled)`. Integers throughout, so that no rounding can move an annotation.
 
     Returns:
-        `(index, inside)`: int32 source positions, clipped to the picture, and whether they had to be.
+        `(index, inside)`: int32 source positions, clipped to the image, and whether they had to be.
     """
     place = offset + tf.range(window)
     inside = (place >= 0) & (place < scaled)
@@ -23,7 +23,7 @@ def source_index(offset, window, scaled, size):
 
 
 def cover_index(offset, window, scaled, size, reach):
-    """All source pixels whose centre falls into a pixel of the window, along one axis.
+    """All source pixels whose center falls into a pixel of the window, along one axis.
 
     Source pixel `y` falls into `t = floor((y + 1/2) scaled / size)`.
 
@@ -45,17 +45,17 @@ def cover_index(offset, window, scaled, size, reach):
 
 
 def cut_labels(labels, scaled, offset, window, reach, flip):
-    """Labels of a window of the scaled picture, exact where they are dense and lossless where sparse.
+    """Labels of a window of the scaled image, exact where they are dense and lossless where sparse.
 
-    Each pixel takes the label of the source pixel under its centre. Where that one has no class, any
-    annotated source pixel whose centre falls into the pixel gives its own (the highest id where several
+    Each pixel takes the label of the source pixel under its center. Where that one has no class, any
+    annotated source pixel whose center falls into the pixel gives its own (the highest id where several
     do), so that downscaling, which skips source pixels, drops no click. Enlarging skips none and is plain
-    nearest-neighbour.
+    nearest-neighbor.
 
     Args:
         labels: uint8 `(height, width)`.
-        scaled: int32 `(2,)`, size of the whole scaled picture.
-        offset: int32 `(2,)`, first pixel of the window in the scaled picture; may be negative.
+        scaled: int32 `(2,)`, size of the whole scaled image.
+        offset: int32 `(2,)`, first pixel of the window in the scaled image; may be negative.
         window: `(height, width)` of the result.
         reach: at least one over the smallest scale, rounded up.
         flip: boolean scalar, mirror left and right.
@@ -78,7 +78,7 @@ def cut_labels(labels, scaled, offset, window, reach, flip):
         found = functools.reduce(tf.maximum, [tf.gather(classes, index, axis=1) for index in cover_columns])
         result = _filled(result, found)
     inside = row_inside[:, None] & column_inside[None, :]
-    return tf.where(inside, result, tf.constant(OUTSIDE, tf.uint8)), inside
+    return tf.where(inside, result, tf.constant(PADDING, tf.uint8)), inside
 
 
 def _mirrored(vector, flip):
@@ -87,18 +87,18 @@ def _mirrored(vector, flip):
 
 def _classes_one_up(labels):
     """The class ids plus one, so that 0 is "no class" and a maximum finds a class wherever there is one."""
-    return tf.where(labels < OUTSIDE, labels + 1, tf.zeros_like(labels))
+    return tf.where(labels < PADDING, labels + 1, tf.zeros_like(labels))
 
 
 def _filled(nearest, found):
-    return tf.where((nearest >= OUTSIDE) & (found > 0), found - 1, nearest)
+    return tf.where((nearest >= PADDING) & (found > 0), found - 1, nearest)
 
 
 def resize_labels(labels, size, flip):
-    """Labels of a whole picture on another grid, by the rule of `cut_labels`, at any ratio.
+    """Labels of a whole image on another grid, by the rule of `cut_labels`, at any ratio.
 
     Where `cut_labels` looks a bounded number of source pixels up, here every source pixel is sent to the
-    pixel it falls into, so that the picture may be as large as it likes, along each axis by itself.
+    pixel it falls into, so that the image may be as large as it likes, along each axis by itself.
 
     Args:
         labels: uint8 `(height, width)`.
@@ -145,7 +145,7 @@ def cut_image(image, scaled, offset, window, flip):
     ratio = size / tf.cast(scaled, tf.float32)
     start = (tf.cast(offset, tf.float32) + 0.5) * ratio - 0.5
     end = start + ratio * (tf.constant(window, tf.float32) - 1)
-    # Only the part that is looked at becomes float32: pictures may be far larger than the window.
+    # Only the part that is looked at becomes float32: images may be far larger than the window.
     low = tf.clip_by_value(tf.floor(start), 0, size - 1)
     high = tf.cast(tf.clip_by_value(tf.floor(end) + 2, low + 1, size), tf.int32)
     begin = tf.cast(low, tf.int32)
@@ -164,7 +164,7 @@ def cut_image(image, scaled, offset, window, flip):
 
 
 def resize_image(image, size, flip):
-    """A whole picture on another grid, bilinear, antialiased where it shrinks.
+    """A whole image on another grid, bilinear, antialiased where it shrinks.
 
     Args:
         image: `(height, width, channels)`, any number type.

@@ -1,8 +1,8 @@
-"""Pictures that are in memory already."""
+"""Images that are in memory already."""
 
 import numpy as np
 
-from keras_wsseg.annotations import OUTSIDE, UNLABELLED, check_label_map
+from keras_wsseg.annotations import PADDING, UNLABELED, check_label_map
 from keras_wsseg.arguments import check_value_range
 from keras_wsseg.data.arguments import resolve_classes
 from keras_wsseg.data.segmentation_dataset import SegmentationDataset
@@ -12,27 +12,27 @@ from keras_wsseg.imaging.value_fit import VALUE_RANGES
 class SegmentationArrays(SegmentationDataset):
     """Images and label maps in memory, with the pipelines of `SegmentationDataset`.
 
-    Use it for generated pictures, or for a format that you read yourself. Labels may be missing where there
-    are tags, which tell what a picture holds and not where.
+    Use it for generated images, or for a format that you read yourself. Labels may be missing where there
+    are tags, which tell what an image holds and not where.
 
     Args:
         images: sequence of arrays `(height, width)` or `(height, width, channels)` of one type: uint8,
             uint16 or floating point; sizes may differ.
-        labels: sequence of integer arrays `(height, width)`; 255 unlabelled, 254 outside the image. None
-            beside `tags`: every pixel is unlabelled.
+        labels: sequence of integer arrays `(height, width)`; 255 unlabeled, 254 outside the image. None
+            beside `tags`: every pixel is unlabeled.
         num_classes: number of classes; by default that of `class_names`, else of `tags`, else the largest id
             plus one.
         class_names: names of the classes; by default their numbers.
         value_range: lowest and highest value; by default that of the integer type, required for floats.
-        names: one name per picture; by default their numbers.
-        unlabelled: further images, of the same type and channels, that have no label maps: `train` mixes
+        names: one name per image; by default their numbers.
+        unlabeled: further images, of the same type and channels, that have no label maps: `train` mixes
             them into its batches, for losses that need no annotation. None: there are none.
         negatives: further images, likewise, known to be background (class 0) everywhere.
-        tags: None, or which classes each picture holds, `(pictures, num_classes)` of 0 and 1 or booleans,
+        tags: None, or which classes each image holds, `(images, num_classes)` of 0 and 1 or booleans,
             column 0, the background, always 1. Labels may show more: specks need no tag.
 
     Raises:
-        TypeError, ValueError: shapes, types or values do not fit; the error names the picture.
+        TypeError, ValueError: shapes, types or values do not fit; the error names the image.
 
     Example:
 
@@ -56,14 +56,14 @@ class SegmentationArrays(SegmentationDataset):
         class_names=None,
         value_range=None,
         names=None,
-        unlabelled=None,
+        unlabeled=None,
         negatives=None,
         tags=None,
     ):
         if labels is None:
             if tags is None:
                 raise ValueError("`labels` must be given where `tags` are not. Received: labels=None")
-            labels = [np.full(np.shape(image)[:2], UNLABELLED, np.uint8) for image in images]
+            labels = [np.full(np.shape(image)[:2], UNLABELED, np.uint8) for image in images]
         if len(images) == 0 or len(images) != len(labels):
             raise ValueError(
                 "`images` and `labels` must be of the same length and not empty. "
@@ -71,9 +71,7 @@ class SegmentationArrays(SegmentationDataset):
             )
         self.names = tuple(str(name) for name in (range(len(images)) if names is None else names))
         if len(self.names) != len(images):
-            raise ValueError(
-                f"`names` must name all {len(images)} pictures. Received: {len(self.names)} names"
-            )
+            raise ValueError(f"`names` must name all {len(images)} images. Received: {len(self.names)} names")
         self._images = [self._image(image, name) for image, name in zip(images, self.names, strict=True)]
         self._labels = [check_label_map(array, f"labels[{i}]") for i, array in enumerate(labels)]
         self.dtype, self.channels = self._images[0].dtype, self._images[0].shape[2]
@@ -89,38 +87,38 @@ class SegmentationArrays(SegmentationDataset):
                     f"Received: image {image.shape[:2]}, labels {label.shape}"
                 )
         self.value_range = self._range(value_range)
-        largest = max((int(label[label < OUTSIDE].max(initial=0)) for label in self._labels), default=0)
+        largest = max((int(label[label < PADDING].max(initial=0)) for label in self._labels), default=0)
         if tags is not None and num_classes is None and class_names is None and np.ndim(tags) == 2:
             num_classes = np.shape(tags)[1]
         self.num_classes, self.class_names = resolve_classes(num_classes, class_names, largest)
         if tags is not None:
             self.tags = self._checked_tags(tags)
         for label, name in zip(self._labels, self.names, strict=True):
-            wrong = label[(label >= self.num_classes) & (label < OUTSIDE)]
+            wrong = label[(label >= self.num_classes) & (label < PADDING)]
             if wrong.size:
                 raise ValueError(
                     f"The labels of {name!r} must be 0 to {self.num_classes - 1}, 254 or 255. "
                     f"Received: class id {wrong[0]}"
                 )
-        for argument, further, value in (("unlabelled", unlabelled, UNLABELLED), ("negatives", negatives, 0)):
+        for argument, further, value in (("unlabeled", unlabeled, UNLABELED), ("negatives", negatives, 0)):
             if further is not None:
                 setattr(self, argument, self._uniform(argument, further, value, value_range))
                 self._check_further(argument)
 
     def load(self, index):
-        """One picture; see `SegmentationDataset.load`."""
+        """One image; see `SegmentationDataset.load`."""
         return self._images[index], self._labels[index]
 
     def _checked_tags(self, tags):
         array, expected = np.asarray(tags), (len(self.names), self.num_classes)
         if array.shape != expected:
             raise ValueError(
-                f"`tags` must have shape (pictures, classes), {expected}. Received: tags.shape={array.shape}"
+                f"`tags` must have shape (images, classes), {expected}. Received: tags.shape={array.shape}"
             )
         wrong = np.flatnonzero(~np.isin(array, (0, 1)).all(axis=1) | (array[:, 0] != 1))
         if wrong.size:
             raise ValueError(
-                "`tags` must be 0 or 1, and 1 in column 0, since every picture has background. "
+                "`tags` must be 0 or 1, and 1 in column 0, since every image has background. "
                 f"Received: {array[wrong[0]].tolist()} of {self.names[wrong[0]]!r}"
             )
         return array.astype(np.float32)

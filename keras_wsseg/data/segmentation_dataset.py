@@ -1,4 +1,4 @@
-"""What folders and arrays of pictures have in common."""
+"""What folders and arrays of images have in common."""
 
 import abc
 
@@ -6,12 +6,12 @@ from keras_wsseg.arguments import check_integer
 from keras_wsseg.data.arguments import check_further_batches, crop_pair
 from keras_wsseg.data.train_settings import TrainSettings
 
-# The kinds of pictures that a data set may have beside its own.
-_FURTHER = {"unlabelled": "pictures without annotation", "negatives": "pictures without object"}
+# The kinds of images that a data set may have beside its own.
+_FURTHER = {"unlabeled": "images without annotation", "negatives": "images without object"}
 
 
 class SegmentationDataset(abc.ABC):
-    """Pictures with label maps, as batches for training and validation.
+    """Images with label maps, as batches for training and validation.
 
     One augmentation serves all sources. Subclass it to read another source: implement `load`, and set the
     attributes in the constructor.
@@ -19,16 +19,16 @@ class SegmentationDataset(abc.ABC):
     Attributes:
         num_classes: number of classes.
         class_names: their names, a tuple of `num_classes` strings.
-        channels: 1 for grey pictures, 3 for colour.
+        channels: 1 for gray images, 3 for color.
         dtype: NumPy type of the images that `load` gives.
         value_range: lowest and highest value an image may have.
-        names: one name per picture, a tuple.
-        unlabelled: None, or a `SegmentationDataset` of pictures of the same format that `train` mixes into
+        names: one name per image, a tuple.
+        unlabeled: None, or a `SegmentationDataset` of images of the same format that `train` mixes into
             its batches without their annotation.
-        negatives: None, or a `SegmentationDataset` of pictures of the same format that are known to hold
+        negatives: None, or a `SegmentationDataset` of images of the same format that are known to hold
             nothing but background, which `train` mixes into its batches as such.
-        tags: None, or which classes each picture holds, float32 `(len, num_classes)` of 0 and 1 with column
-            0, the background, always 1; then batches have them beside the labels, and `unlabelled` and
+        tags: None, or which classes each image holds, float32 `(len, num_classes)` of 0 and 1 with column
+            0, the background, always 1; then batches have them beside the labels, and `unlabeled` and
             `negatives` must be None.
 
     Example:
@@ -43,13 +43,13 @@ class SegmentationDataset(abc.ABC):
     [TensorShape([2, 4, 4])]
     """
 
-    unlabelled = None
+    unlabeled = None
     negatives = None
     tags = None
 
     @abc.abstractmethod
     def load(self, index):
-        """One picture.
+        """One image.
 
         Args:
             index: position in `names`.
@@ -66,7 +66,7 @@ class SegmentationDataset(abc.ABC):
 
         Args:
             index: position in `names`.
-            cache: keep the decoded picture in memory for the next call.
+            cache: keep the decoded image in memory for the next call.
 
         Returns:
             what `load` returns.
@@ -90,52 +90,52 @@ class SegmentationDataset(abc.ABC):
         cache=True,
         color_jitter=0.0,
         first_epoch=0,
-        unlabelled_batch=None,
+        unlabeled_batch=None,
         whole=False,
         negative_batch=0,
     ):
-        """Batches of randomly scaled, cropped and flipped pictures, or of whole ones.
+        """Batches of randomly scaled, cropped and flipped images, or of whole ones.
 
         Each pass over the result is an epoch of `steps_per_epoch` full batches (the last one topped up by
         drawing again) in a new order with new augmentations; all of them follow from `seed`.
-        Images are scaled bilinearly. Labels take the id under the pixel's centre, and where there is none
+        Images are scaled bilinearly. Labels take the id under the pixel's center, and where there is none
         that of an annotated pixel falling into it: exact for dense labels, and no click is lost.
-        Tags tell of whole pictures, and a crop may miss the object that its tag promises: where there are
-        `tags`, prefer `whole=True` or crops nearly as large as the scaled pictures.
+        Tags tell of whole images, and a crop may miss the object that its tag promises: where there are
+        `tags`, prefer `whole=True` or crops nearly as large as the scaled images.
 
         Args:
-            batch_size: pictures a batch.
+            batch_size: images a batch.
             crop_size: side of the crops in pixels, or `(height, width)`.
             scale: lowest and highest factor, drawn uniformly; below 0.5 images begin to alias.
-            flip: mirror half of the pictures left and right.
+            flip: mirror half of the images left and right.
             seed: non-negative integer.
             shuffle: new order each epoch; otherwise that of `names`.
             repeat: never end, for `fit(steps_per_epoch=...)`.
-            cache: keep decoded pictures (not their crops) in memory.
-            color_jitter: largest relative change of brightness, contrast and (of colour pictures)
+            cache: keep decoded images (not their crops) in memory.
+            color_jitter: largest relative change of brightness, contrast and (of color images)
                 saturation, from 0 to below 1.
             first_epoch: epochs to pass over, to go on where an interrupted training stopped.
-            unlabelled_batch: how many pictures of each batch come from `unlabelled`, spread evenly over it;
+            unlabeled_batch: how many images of each batch come from `unlabeled`, spread evenly over it;
                 by default half (rounded down) where there are any. They are shuffled and repeated by
                 themselves, each shown once before any is shown again, whatever an epoch is; all their
                 labels are 255 and 254.
-            whole: take each picture whole and resize it to `crop_size`, whatever its aspect ratio, for
-                losses that tell something of the whole picture; images are antialiased where they shrink.
+            whole: take each image whole and resize it to `crop_size`, whatever its aspect ratio, for
+                losses that tell something of the whole image; images are antialiased where they shrink.
                 Nothing is scaled at random or cropped, so `scale` must keep its default.
-            negative_batch: how many pictures of each batch come from `negatives`, spread evenly over it,
-                shuffled and repeated by themselves like those of `unlabelled`; all their labels are 0 and
+            negative_batch: how many images of each batch come from `negatives`, spread evenly over it,
+                shuffled and repeated by themselves like those of `unlabeled`; all their labels are 0 and
                 254. By default 0, even where there are any: they may join in later, with `first_epoch`.
 
         Returns:
             `tf.data.Dataset` of `(image, labels)`: float32 `(batch, *crop, channels)` within `value_range`,
-            and uint8 `(batch, *crop)` with 255 where unlabelled and 254 where the crop leaves the picture
-            (there the image has the middle of its range); whole pictures have 254 only where their
+            and uint8 `(batch, *crop)` with 255 where unlabeled and 254 where the crop leaves the image
+            (there the image has the middle of its range); whole images have 254 only where their
             annotation has. Where there are `tags`, `(image, {"tags": tags, "labels": labels})` with float32
             `(batch, num_classes)` tags.
 
         Raises:
-            ValueError: an argument is out of range, `scale` is given beside `whole`, or `unlabelled` or
-                `negatives` hold pictures of another format or stand beside `tags`.
+            ValueError: an argument is out of range, `scale` is given beside `whole`, or `unlabeled` or
+                `negatives` hold images of another format or stand beside `tags`.
         """
         from keras_wsseg.data.pipeline import train_pipeline
 
@@ -152,36 +152,36 @@ class SegmentationDataset(abc.ABC):
             color_jitter=color_jitter,
             first_epoch=first_epoch,
             whole=bool(whole),
-            **self._further_batches(batch_size, unlabelled_batch, negative_batch),
+            **self._further_batches(batch_size, unlabeled_batch, negative_batch),
         )
         return train_pipeline(self, settings)
 
-    def steps_per_epoch(self, batch_size, unlabelled_batch=None, negative_batch=0):
-        """How many batches of `train` show every picture of `names` once.
+    def steps_per_epoch(self, batch_size, unlabeled_batch=None, negative_batch=0):
+        """How many batches of `train` show every image of `names` once.
 
         Args:
-            batch_size, unlabelled_batch, negative_batch: as of `train`.
+            batch_size, unlabeled_batch, negative_batch: as of `train`.
 
         Returns:
-            `ceil(len(self) / (batch_size - unlabelled_batch - negative_batch))`.
+            `ceil(len(self) / (batch_size - unlabeled_batch - negative_batch))`.
 
         Raises:
             ValueError: an argument is out of range.
         """
         batch_size = check_integer("batch_size", batch_size, low=1)
-        further = self._further_batches(batch_size, unlabelled_batch, negative_batch)
+        further = self._further_batches(batch_size, unlabeled_batch, negative_batch)
         return -(-len(self) // check_further_batches(batch_size, **further))
 
-    def _further_batches(self, batch_size, unlabelled_batch, negative_batch):
-        """How many pictures of a batch are of each further kind, by the name of the argument."""
-        if unlabelled_batch is None:
-            if self.unlabelled is not None and batch_size == 1:
+    def _further_batches(self, batch_size, unlabeled_batch, negative_batch):
+        """How many images of a batch are of each further kind, by the name of the argument."""
+        if unlabeled_batch is None:
+            if self.unlabeled is not None and batch_size == 1:
                 raise ValueError(
-                    "`batch_size` must be at least 2 to hold pictures with and without annotation. "
+                    "`batch_size` must be at least 2 to hold images with and without annotation. "
                     "Received: batch_size=1"
                 )
-            unlabelled_batch = 0 if self.unlabelled is None else batch_size // 2
-        counts = {"unlabelled_batch": unlabelled_batch, "negative_batch": negative_batch}
+            unlabeled_batch = 0 if self.unlabeled is None else batch_size // 2
+        counts = {"unlabeled_batch": unlabeled_batch, "negative_batch": negative_batch}
         for (argument, count), (name, what) in zip(counts.items(), _FURTHER.items(), strict=True):
             if getattr(self, name) is not None:
                 self._check_further(name)
@@ -193,24 +193,24 @@ class SegmentationDataset(abc.ABC):
     def _check_further(self, further):
         if self.tags is not None:
             raise ValueError(
-                f"`{further}` must be None beside `tags`, which pictures without object have too: the "
-                f"background alone. Received: {len(getattr(self, further))} pictures in `{further}`"
+                f"`{further}` must be None beside `tags`, which images without object have too: the "
+                f"background alone. Received: {len(getattr(self, further))} images in `{further}`"
             )
         for name in ("channels", "dtype", "value_range"):
             own, other = getattr(self, name), getattr(getattr(self, further), name)
             if own != other:
                 raise ValueError(
-                    f"`{further}` must hold pictures of the same {name} as the annotated ones, {own}. "
+                    f"`{further}` must hold images of the same {name} as the annotated ones, {own}. "
                     f"Received: {other}"
                 )
 
     def validation(self, batch_size=1, pad_to_multiple=None, cache=True):
-        """Batches of whole pictures in the order of `names`.
+        """Batches of whole images in the order of `names`.
 
         Args:
-            batch_size: pictures a batch; smaller ones are padded on the right and below to the largest.
+            batch_size: images a batch; smaller ones are padded on the right and below to the largest.
             pad_to_multiple: pad height and width to a multiple of this, for models that need it.
-            cache: keep decoded pictures in memory.
+            cache: keep decoded images in memory.
 
         Returns:
             `tf.data.Dataset` of `(float32 (batch, height, width, channels), uint8 (batch, height, width))`;

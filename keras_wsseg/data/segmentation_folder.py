@@ -1,4 +1,4 @@
-"""A folder of pictures with a folder of annotations beside it."""
+"""A folder of images with a folder of annotations beside it."""
 
 import logging
 import pathlib
@@ -8,8 +8,8 @@ import zlib
 import numpy as np
 
 from keras_wsseg.annotations import (
-    OUTSIDE,
-    UNLABELLED,
+    PADDING,
+    UNLABELED,
     enlarge_clicks,
     shorten_scribbles,
     simulate_clicks,
@@ -17,6 +17,7 @@ from keras_wsseg.annotations import (
 )
 from keras_wsseg.arguments import check_integer, check_number
 from keras_wsseg.data.arguments import resolve_classes
+from keras_wsseg.data.image_format import check_format, common_format, inspect_files
 from keras_wsseg.data.label_files import (
     LabelReader,
     check_depths,
@@ -29,17 +30,16 @@ from keras_wsseg.data.listing import (
     read_lines,
     require_files,
     select_names,
-    select_unlabelled,
+    select_unlabeled,
 )
-from keras_wsseg.data.picture_format import check_format, common_format, inspect_files
 from keras_wsseg.data.segmentation_dataset import SegmentationDataset
-from keras_wsseg.data.uniform_pictures import UniformPictures
+from keras_wsseg.data.uniform_images import UniformImages
 from keras_wsseg.imaging.file_names import normal_name
 from keras_wsseg.imaging.label_map import read_instance_map
 from keras_wsseg.imaging.label_values import resolve_values
 from keras_wsseg.imaging.labels import MOST_CLASSES
-from keras_wsseg.imaging.read_picture import inspect_picture
-from keras_wsseg.imaging.suffixes import LABEL_SUFFIXES, PICTURE_SUFFIXES
+from keras_wsseg.imaging.read_image import inspect_image
+from keras_wsseg.imaging.suffixes import IMAGE_SUFFIXES, LABEL_SUFFIXES
 
 
 class SegmentationFolder(SegmentationDataset):
@@ -47,13 +47,13 @@ class SegmentationFolder(SegmentationDataset):
 
     ```
     root/
-        images/       scan1.png  scan2.jpg ...   grey (8 or 16 bits) or colour
+        images/       scan1.png  scan2.jpg ...   gray (8 or 16 bits) or color
         scribbles/    scan1.png  scan2.png ...   ids; clicks/, labels/ or any other name likewise
         classes.txt   one class name a line (optional)
         train.txt     names, one a line, with extension or without (optional; val.txt and others likewise)
     ```
 
-    Annotations are single-channel or palette images of class ids; 255 is unlabelled, 254 outside the image.
+    Annotations are single-channel or palette images of class ids; 255 is unlabeled, 254 outside the image.
     Where they hold other values, such as masks of 0 and 255, `values` says what these mean.
 
     Args:
@@ -61,31 +61,31 @@ class SegmentationFolder(SegmentationDataset):
         annotation: the sub-folder of annotations, or `"simulated_clicks"` or `"simulated_scribbles"`, made
             from the dense `labels/`.
         split: take the names from `root/<split>.txt`.
-        names: take these names: a sequence, or the path of a list. Without `split` and `names`: all pictures
+        names: take these names: a sequence, or the path of a list. Without `split` and `names`: all images
             that have an annotation.
         num_classes: number of classes; by default that of the names, else the largest id found plus one.
         class_names: names of the classes; by default the lines of `classes.txt`, else their numbers.
-        channels: `"grey"` or `"rgb"` to convert to; by default grey if all pictures are, else rgb.
-        value_range: lowest and highest value that a picture may have, required for floating point; by
-            default (0, 255) for 8 bits and (0, 65535) for 16. Pictures of 8 bits are brought to another one.
+        channels: `"gray"` or `"rgb"` to convert to; by default gray if all images are, else rgb.
+        value_range: lowest and highest value that an image may have, required for floating point; by
+            default (0, 255) for 8 bits and (0, 65535) for 16. Images of 8 bits are brought to another one.
         values: what the values in the annotation files mean, a dict from each of them to the name or number
-            of a class, as text, to "unlabelled" or "outside": `{0: "background", 255: "cell"}`. None: they
+            of a class, as text, to "unlabeled" or "outside": `{0: "background", 255: "cell"}`. None: they
             are ids.
-        ignore_values: values in the annotation files that mean unlabelled, whether or not `values` has them.
+        ignore_values: values in the annotation files that mean unlabeled, whether or not `values` has them.
         click_size: side of the clicks in pixels, odd; for `"clicks"` and `"simulated_clicks"`.
         stuff_classes: ids or names of classes whose components under 256 pixels get no simulated click.
         instances: sub-folder of files of the same names as those of `labels/`, which hold a positive number
-            for each thing and 0 where nothing is known, so that neighbours of one class get a simulated click
+            for each thing and 0 where nothing is known, so that neighbors of one class get a simulated click
             each. By default a thing is an 8-connected component of a class.
         scribble_length: part of each scribble that is kept, from 1 down to 0, a single click; for
             `"scribbles"` (see `annotations.shorten_scribbles`) and `"simulated_scribbles"`.
         scribble_width: thickness of the simulated scribbles in pixels.
-        seed: seed of the simulated and of the shortened scribbles, and of which pictures `labelled_share`
-            keeps; a picture's scribbles depend on its name and the seed alone.
-        labelled_share: part of the annotated pictures, above 0, that keep their annotation, at least one of
-            them; those of a smaller share are among those of a larger one. The others go to `unlabelled`.
-        unlabelled_split: list `root/<unlabelled_split>.txt` of further pictures, which need no annotation
-            and go to `unlabelled` too. `len` and `names` tell of the annotated pictures only.
+        seed: seed of the simulated and of the shortened scribbles, and of which images `labeled_share`
+            keeps; an image's scribbles depend on its name and the seed alone.
+        labeled_share: part of the annotated images, above 0, that keep their annotation, at least one of
+            them; those of a smaller share are among those of a larger one. The others go to `unlabeled`.
+        unlabeled_split: list `root/<unlabeled_split>.txt` of further images, which need no annotation
+            and go to `unlabeled` too. `len` and `names` tell of the annotated images only.
 
     Raises:
         FileNotFoundError: a folder, list or file is missing.
@@ -124,26 +124,26 @@ class SegmentationFolder(SegmentationDataset):
         scribble_length=1.0,
         scribble_width=3,
         seed=0,
-        labelled_share=1.0,
-        unlabelled_split=None,
+        labeled_share=1.0,
+        unlabeled_split=None,
         values=None,
         instances=None,
     ):
         value_range = check_format(channels, value_range)
         self.root, self.annotation = pathlib.Path(root), annotation
-        check_number("labelled_share", labelled_share, above=0, high=1)
+        check_number("labeled_share", labeled_share, above=0, high=1)
         if num_classes is not None:
             num_classes = check_integer("num_classes", num_classes, low=1, high=MOST_CLASSES)
         ignored = _ignored(ignore_values, values)
-        seeded = scribble_length != 1.0 or labelled_share != 1.0
+        seeded = scribble_length != 1.0 or labeled_share != 1.0
         self._check_simulation(
             click_size, stuff_classes, scribble_length, scribble_width, seed, seeded, instances
         )
         labels = "labels" if annotation in ("simulated_clicks", "simulated_scribbles") else annotation
-        images = files_by_stem(self.root, "images", PICTURE_SUFFIXES)
+        images = files_by_stem(self.root, "images", IMAGE_SUFFIXES)
         annotations = files_by_stem(self.root, labels, LABEL_SUFFIXES)
         self.names = select_names(self.root, split, names, images, annotations, labels)
-        further = select_unlabelled(self.root, unlabelled_split, images, self.names)
+        further = select_unlabeled(self.root, unlabeled_split, images, self.names)
         self._files = [(images[name], annotations[name]) for name in self.names]
         self._files += [(images[name], None) for name in further]
         self._instances = self._find_instances(instances, labels)
@@ -159,11 +159,11 @@ class SegmentationFolder(SegmentationDataset):
         self._labels = LabelReader(values, ignored)
         infos_of_images, infos = self._inspect(value_range)
         self._check_instances(infos_of_images)
-        kept = self._keep(labelled_share, seed)
+        kept = self._keep(labeled_share, seed)
         # All annotations count, so that the share does not change the classes.
         paths = [path for _, path in self._files[: len(infos)]]
         check_depths(paths, infos)
-        found = [np.flatnonzero(info.counts[:OUTSIDE]) for info in infos]
+        found = [np.flatnonzero(info.counts[:PADDING]) for info in infos]
         if not any(found[index].size for index in kept):
             raise ValueError(
                 f"At least one pixel must be annotated in the {len(kept)} files of "
@@ -183,7 +183,7 @@ class SegmentationFolder(SegmentationDataset):
         self._divide(kept, (*self.names, *further))
 
     def load(self, index):
-        """One picture and its annotation, read (and simulated) anew.
+        """One image and its annotation, read (and simulated) anew.
 
         Args:
             index: position in `names`.
@@ -201,7 +201,7 @@ class SegmentationFolder(SegmentationDataset):
             instances = None if file is None else read_instance_map(file)
             labels = simulate_clicks(labels, self._click_size, self._stuff_classes, instances=instances)
             return image, labels
-        # The name takes part, not the position: a picture keeps its scribble in another list.
+        # The name takes part, not the position: an image keeps its scribble in another list.
         seed = (self._seed, zlib.crc32(self.names[index].encode()))
         if self.annotation == "simulated_scribbles":
             # Two threads of many small NumPy calls slow each other down to less than one.
@@ -232,9 +232,9 @@ class SegmentationFolder(SegmentationDataset):
         if seed != 0 and not seeded and self.annotation != "simulated_scribbles":
             raise ValueError(
                 "`seed` has an effect on simulated_scribbles and beside `scribble_length` or "
-                f"`labelled_share` only. Received: seed={seed!r}, annotation={self.annotation!r}"
+                f"`labeled_share` only. Received: seed={seed!r}, annotation={self.annotation!r}"
             )
-        blank = np.full((1, 1), UNLABELLED, np.uint8)
+        blank = np.full((1, 1), UNLABELED, np.uint8)
         enlarge_clicks(blank, click_size)
         simulate_scribbles(blank, scribble_length, seed, scribble_width)
         self._one_at_a_time = threading.Lock()
@@ -242,14 +242,14 @@ class SegmentationFolder(SegmentationDataset):
         self._scribble_length, self._scribble_width = scribble_length, scribble_width
 
     def _inspect(self, value_range):
-        """All files read once: what the pictures hold, and what the annotations that are there do."""
+        """All files read once: what the images hold, and what the annotations that are there do."""
 
         def check(files):
-            picture = inspect_picture(files[0], value_range)
-            return picture, None if files[1] is None else self._labels.inspect(files[1], picture.size)
+            image = inspect_image(files[0], value_range)
+            return image, None if files[1] is None else self._labels.inspect(files[1], image.size)
 
-        pictures, infos = zip(*inspect_files(check, self._files), strict=True)
-        return pictures, [info for info in infos if info is not None]
+        images, infos = zip(*inspect_files(check, self._files), strict=True)
+        return images, [info for info in infos if info is not None]
 
     def _find_instances(self, folder, labels):
         if folder is None:
@@ -258,28 +258,28 @@ class SegmentationFolder(SegmentationDataset):
         require_files(self.names, f"the label maps in {str(self.root / labels)!r}", self.root / folder, found)
         return found
 
-    def _check_instances(self, pictures):
+    def _check_instances(self, images):
         if self._instances:
             files = [self._instances[name] for name in self.names]
-            sizes = [picture.size for picture in pictures[: len(files)]]
+            sizes = [image.size for image in images[: len(files)]]
             inspect_files(_check_instance_size, list(zip(files, sizes, strict=True)))
 
     def _keep(self, share, seed):
-        """Positions, ascending, of the pictures that keep their annotation."""
+        """Positions, ascending, of the images that keep their annotation."""
         count = len(self.names)
         order = np.random.default_rng(seed).permutation(count)
         return sorted(order[: max(1, round(share * count))].tolist())
 
     def _divide(self, kept, names):
-        """Leaves the pictures at `kept` here, and gives the others to `unlabelled`."""
+        """Leaves the images at `kept` here, and gives the others to `unlabeled`."""
         others = sorted(set(range(len(names))) - set(kept))
         if others:
-            self.unlabelled = UniformPictures(
+            self.unlabeled = UniformImages(
                 self.class_names,
                 self._format,
                 [names[index] for index in others],
                 [self._files[index] for index in others],
-                UNLABELLED,
+                UNLABELED,
                 self._labels.read,
             )
         self.names = tuple(names[index] for index in kept)
@@ -312,7 +312,7 @@ def _check_instance_size(file_and_size):
     found = read_instance_map(file).shape
     if found != (height, width):
         raise ValueError(
-            f"The instance map {str(file)!r} must be as large as its picture, {width}x{height}. "
+            f"The instance map {str(file)!r} must be as large as its image, {width}x{height}. "
             f"Received: {found[1]}x{found[0]}"
         )
 

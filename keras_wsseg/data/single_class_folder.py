@@ -1,21 +1,21 @@
-"""Folders of pictures that hold an object, and of pictures that do not."""
+"""Folders of images that hold an object, and of images that do not."""
 
 import pathlib
 
+from keras_wsseg.data.image_format import check_format, inspect_copies
 from keras_wsseg.data.listing import files_of_folders, folder_list, listed_names, require_files
-from keras_wsseg.data.picture_format import check_format, inspect_copies
-from keras_wsseg.data.uniform_pictures import UniformPictures
+from keras_wsseg.data.uniform_images import UniformImages
 from keras_wsseg.imaging.file_names import normal_name
-from keras_wsseg.imaging.labels import UNLABELLED
+from keras_wsseg.imaging.labels import UNLABELED
 
 _BACKGROUND = 0
 
 
-class SingleClassFolder(UniformPictures):
-    """Pictures known to hold an object, and where there are any such known not to: no pixel is labelled.
+class SingleClassFolder(UniformImages):
+    """Images known to hold an object, and where there are any such known not to: no pixel is labeled.
 
     For losses that need no more than that, such as `losses.SingleClassLoss`. The labels say which is which:
-    a picture with the object, a positive, is 255 (unlabelled) everywhere, and one without, a negative, is 0
+    an image with the object, a positive, is 255 (unlabeled) everywhere, and one without, a negative, is 0
     (background) everywhere.
 
     ```
@@ -25,19 +25,19 @@ class SingleClassFolder(UniformPictures):
         train.txt    names of positives, one a line, with extension or without (optional)
     ```
 
-    Files of one name in several folders are one picture, and must be: a picture of a cat and a dog lies in
-    both folders. A picture among the positives, whether chosen by `split` or not, is never a negative.
+    Files of one name in several folders are one image, and must be: an image of a cat and a dog lies in
+    both folders. An image among the positives, whether chosen by `split` or not, is never a negative.
 
     Args:
         root: the folder.
-        positives: sub-folder of `root`, or absolute path, of pictures with the object; or a sequence of them.
-        negatives: the same of pictures without it. Their `SegmentationDataset` is the attribute `negatives`,
+        positives: sub-folder of `root`, or absolute path, of images with the object; or a sequence of them.
+        negatives: the same of images without it. Their `SegmentationDataset` is the attribute `negatives`,
             None where there are none; `train(..., negative_batch=...)` mixes them in.
         split: take the names of the positives from `root/<split>.txt`.
         names: take these names: a sequence, or the path of a list. Without `split` and `names`: all of them.
         object_name: what the object is called, the name of class 1.
-        channels: `"grey"` or `"rgb"` to convert to; by default grey if all pictures are, else rgb.
-        value_range: lowest and highest value that a picture may have; by default (0, 255) for 8 bits and
+        channels: `"gray"` or `"rgb"` to convert to; by default gray if all images are, else rgb.
+        value_range: lowest and highest value that an image may have; by default (0, 255) for 8 bits and
             (0, 65535) for 16, required for floating point.
 
     Raises:
@@ -85,29 +85,29 @@ class SingleClassFolder(UniformPictures):
         copies = {
             name: known.get(name, []) + without.get(name, []) for name in {**dict.fromkeys(names), **without}
         }
-        picture_format = inspect_copies(copies, channels, value_range)
+        image_format = inspect_copies(copies, channels, value_range)
         without = {name: files for name, files in without.items() if name not in known}
         if not without and folder_list("negatives", negatives):
             raise ValueError(
-                "`negatives` must hold at least one picture that is not among the positives. "
+                "`negatives` must hold at least one image that is not among the positives. "
                 f"Received: negatives={negatives!r}"
             )
         self._open(
             [(name, known[name][0]) for name in names],
             [(name, files[0]) for name, files in without.items()],
             object_name,
-            picture_format,
+            image_format,
         )
 
     @classmethod
-    def of_files(cls, positives, negatives, object_name, picture_format):
+    def of_files(cls, positives, negatives, object_name, image_format):
         """The same of files that are listed and inspected already.
 
         Args:
-            positives: `(name, path)` of each picture with the object.
+            positives: `(name, path)` of each image with the object.
             negatives: the same of those without it; may be empty.
             object_name: as of the class.
-            picture_format: the `PictureFormat` of all of them.
+            image_format: the `ImageFormat` of all of them.
 
         Returns:
             a `SingleClassFolder`.
@@ -116,10 +116,10 @@ class SingleClassFolder(UniformPictures):
             ValueError: `object_name` is none.
         """
         folder = cls.__new__(cls)
-        folder._open(positives, negatives, object_name, picture_format)
+        folder._open(positives, negatives, object_name, image_format)
         return folder
 
-    def _open(self, positives, negatives, object_name, picture_format):
+    def _open(self, positives, negatives, object_name, image_format):
         if not isinstance(object_name, str) or object_name in ("", "background"):
             raise ValueError(
                 "`object_name` must be a name other than that of the background. "
@@ -127,11 +127,11 @@ class SingleClassFolder(UniformPictures):
             )
 
         class_names = ("background", normal_name(object_name))
-        common = {"class_names": class_names, "picture_format": picture_format}
-        super().__init__(**common, **_listed(positives), value=UNLABELLED)
+        common = {"class_names": class_names, "image_format": image_format}
+        super().__init__(**common, **_listed(positives), value=UNLABELED)
         if negatives:
-            self.negatives = UniformPictures(**common, **_listed(negatives), value=_BACKGROUND)
+            self.negatives = UniformImages(**common, **_listed(negatives), value=_BACKGROUND)
 
 
-def _listed(pictures):
-    return {"names": [name for name, _ in pictures], "files": [(path, None) for _, path in pictures]}
+def _listed(images):
+    return {"names": [name for name, _ in images], "files": [(path, None) for _, path in images]}

@@ -1,4 +1,4 @@
-"""Small pictures made here, for demonstrations that download nothing."""
+"""Small images made here, for demonstrations that download nothing."""
 
 import numpy as np
 from scipy import ndimage
@@ -12,20 +12,20 @@ TAG_NAMES = ("background", "disc", "square")
 def synthetic_shapes(count, size=96, num_classes=4, seed=0):
     """Textured shapes on cluttered ground, with exact labels.
 
-    Form decides the class and colour only helps: each class has a tint of its own, but tints spread, the
-    ground holds specks of all of them, and light, noise and blur differ from picture to picture. A small
+    Form decides the class and color only helps: each class has a tint of its own, but tints spread, the
+    ground holds specks of all of them, and light, noise and blur differ from image to image. A small
     network learns it in a minute, and from scribbles alone its borders stay visibly ragged.
 
     Args:
-        count: number of pictures.
+        count: number of images.
         size: height and width in pixels, at least 32.
         num_classes: 2 to 4: background, ellipses, polygons, rings.
-        seed: non-negative integer; the same seed gives the same pictures, and a larger `count` begins with
+        seed: non-negative integer; the same seed gives the same images, and a larger `count` begins with
             those of a smaller one.
 
     Returns:
         `(images, labels, class_names)`: uint8 `(count, size, size, 3)`, uint8 `(count, size, size)` with
-        every pixel labelled, and a tuple of `num_classes` names.
+        every pixel labeled, and a tuple of `num_classes` names.
 
     Raises:
         ValueError: an argument is out of range.
@@ -39,22 +39,22 @@ def synthetic_shapes(count, size=96, num_classes=4, seed=0):
     check_integer("count", count, low=1)
     check_integer("size", size, low=32)
     check_integer("num_classes", num_classes, low=2, high=len(SHAPE_NAMES))
-    drawn = [_picture(size, num_classes, np.random.default_rng((seed, index))) for index in range(count)]
+    drawn = [_image(size, num_classes, np.random.default_rng((seed, index))) for index in range(count)]
     images, labels = (np.stack(arrays) for arrays in zip(*drawn, strict=True))
     return images, labels, SHAPE_NAMES[:num_classes]
 
 
 def synthetic_object(count, size=64, seed=0, present=True):
-    """Pictures of one textured object each, near the middle of cluttered ground, with exact labels.
+    """Images of one textured object each, near the middle of cluttered ground, with exact labels.
 
-    For trying what learns one class from pictures alone: the object fills about a quarter of the picture, its
-    colour is its own but spreads, and the ground holds specks of the same colour.
+    For trying what learns one class from images alone: the object fills about a quarter of the image, its
+    color is its own but spreads, and the ground holds specks of the same color.
 
     Args:
-        count: number of pictures.
+        count: number of images.
         size: height and width in pixels, at least 32.
-        seed: non-negative integer; the same seed gives the same pictures.
-        present: whether there is an object; without, the pictures are ground alone, for negatives.
+        seed: non-negative integer; the same seed gives the same images.
+        present: whether there is an object; without, the images are ground alone, for negatives.
 
     Returns:
         `(images, labels, class_names)`: uint8 `(count, size, size, 3)`, uint8 `(count, size, size)` of 0 and
@@ -77,21 +77,21 @@ def synthetic_object(count, size=64, seed=0, present=True):
 
 
 def synthetic_tags(count, size=64, seed=0):
-    """Pictures of a blotchy disc, a striped square, both or none on cluttered ground, with their tags.
+    """Images of a blotchy disc, a striped square, both or none on cluttered ground, with their tags.
 
     For trying what learns masks from tags alone, where the labels serve for scoring only. Each object fills
-    15 to 30 % of its picture. Tints spread until they meet, and the ground holds strokes of all of them: what
-    is common to the pictures of one tag, colour and pattern together, tells its pixels.
+    15 to 30 % of its image. Tints spread until they meet, and the ground holds strokes of all of them: what
+    is common to the images of one tag, color and pattern together, tells its pixels.
 
     Args:
-        count: number of pictures; in turn they hold none, a disc, a square, and both.
+        count: number of images; in turn they hold none, a disc, a square, and both.
         size: height and width in pixels, at least 32.
-        seed: non-negative integer; the same seed gives the same pictures, and a larger `count` begins with
+        seed: non-negative integer; the same seed gives the same images, and a larger `count` begins with
             those of a smaller one.
 
     Returns:
         `(images, labels, tags, class_names)`: uint8 `(count, size, size, 3)`; uint8 `(count, size, size)`,
-        every pixel labelled; float32 `(count, 3)` of 0 and 1, column 0 always 1; and
+        every pixel labeled; float32 `(count, 3)` of 0 and 1, column 0 always 1; and
         `("background", "disc", "square")`.
 
     Raises:
@@ -118,7 +118,7 @@ def synthetic_tags(count, size=64, seed=0):
 _TINTS = np.array([[0.45, 0.47, 0.43], [0.68, 0.38, 0.32], [0.35, 0.50, 0.66], [0.62, 0.60, 0.30]])
 
 
-def _picture(size, num_classes, random):
+def _image(size, num_classes, random):
     rows, columns = np.mgrid[:size, :size].astype(np.float64)
     image = _ground(size, num_classes, random)
     labels = np.zeros((size, size), np.uint8)
@@ -128,8 +128,8 @@ def _picture(size, num_classes, random):
             1 + (attempt + wanted) % (num_classes - 1) if attempt < 3 else random.integers(1, num_classes)
         )
         radius = size * random.uniform(0.11, 0.2)
-        centre = random.uniform(0.75 * radius, size - 0.75 * radius, 2)
-        inside = _form(class_id, rows - centre[0], columns - centre[1], radius, random)
+        center = random.uniform(0.75 * radius, size - 0.75 * radius, 2)
+        inside = _form(class_id, rows - center[0], columns - center[1], radius, random)
         # A gap to the others keeps every shape whole, so that its outline tells its class.
         if not inside.any() or (labels[ndimage.binary_dilation(inside, iterations=2)] > 0).any():
             continue
@@ -147,8 +147,8 @@ def _one_object(size, present, random):
     image = _ground(size, 2, random)
     labels = np.zeros((size, size), np.uint8)
     if present:
-        centre = size / 2 + random.uniform(-0.1, 0.1, 2) * size
-        inside = _form(1, rows - centre[0], columns - centre[1], size * random.uniform(0.3, 0.42), random)
+        center = size / 2 + random.uniform(-0.1, 0.1, 2) * size
+        inside = _form(1, rows - center[0], columns - center[1], size * random.uniform(0.3, 0.42), random)
         labels[inside] = 1
         soft = ndimage.gaussian_filter(inside.astype(float), 0.5)[..., None]
         image = image * (1 - soft) + _surface(size, _TINTS[1], random) * soft
@@ -166,8 +166,8 @@ def _tagged(size, objects, random):
         area = random.uniform(low, high) * size**2
         reach = random.uniform(0.05, 0.15) if len(objects) == 1 else random.uniform(0.31, 0.35)
         angle = turn + np.pi * number
-        centre = size / 2 + reach * size * np.array([np.sin(angle), np.cos(angle)])
-        down, right = rows - centre[0] + 0.5, columns - centre[1] + 0.5
+        center = size / 2 + reach * size * np.array([np.sin(angle), np.cos(angle)])
+        down, right = rows - center[0] + 0.5, columns - center[1] + 0.5
         if class_id == 1:
             inside = np.hypot(down, right) < np.sqrt(area / np.pi)
         else:
@@ -183,7 +183,7 @@ def _tagged(size, objects, random):
 
 
 def _in_light(image, random):
-    """The picture under slanting light, a little blurred and noisy, as uint8."""
+    """The image under slanting light, a little blurred and noisy, as uint8."""
     size = len(image)
     rows, columns = np.mgrid[:size, :size].astype(np.float64)
     angle, strength = random.uniform(0, 2 * np.pi), random.uniform(0.1, 0.35)
@@ -217,9 +217,9 @@ def _ground(size, num_classes, random):
     image = _surface(size, _TINTS[0], random) + 0.07 * _noise(size, size / 7, random)[..., None]
     for _ in range(random.integers(10, 20)):
         tint = _TINTS[random.integers(num_classes)] * random.uniform(0.75, 1.1)
-        centre, long = random.uniform(0, size, 2), random.uniform(0.03, 0.3) * size
+        center, long = random.uniform(0, size, 2), random.uniform(0.03, 0.3) * size
         angle, thick = random.uniform(0, np.pi), random.uniform(1.0, 2.2)
-        rows, columns = np.mgrid[:size, :size] - centre[:, None, None]
+        rows, columns = np.mgrid[:size, :size] - center[:, None, None]
         along = np.cos(angle) * rows + np.sin(angle) * columns
         across = np.cos(angle) * columns - np.sin(angle) * rows
         stroke = ((np.abs(along) < long / 2) & (np.abs(across) < thick)).astype(float)[..., None]

@@ -1,12 +1,13 @@
-"""Pictures of which it is known what they hold, and not where."""
+"""Images of which it is known what they hold, and not where."""
 
 import pathlib
 
 import numpy as np
 
-from keras_wsseg.annotations import OUTSIDE, UNLABELLED, multi_hot, read_tags, tags_of_labels
+from keras_wsseg.annotations import PADDING, UNLABELED, multi_hot, read_tags, tags_of_labels
 from keras_wsseg.annotations.tags import BACKGROUND, check_class_names, check_least, has_header
 from keras_wsseg.data.arguments import resolve_classes
+from keras_wsseg.data.image_format import check_format, common_format, inspect_copies, inspect_files
 from keras_wsseg.data.label_files import LabelReader, check_depths, check_ids, check_meaning
 from keras_wsseg.data.listing import (
     files_by_stem,
@@ -18,25 +19,24 @@ from keras_wsseg.data.listing import (
     require_files,
     select_names,
 )
-from keras_wsseg.data.picture_format import check_format, common_format, inspect_copies, inspect_files
-from keras_wsseg.data.uniform_pictures import UniformPictures
+from keras_wsseg.data.uniform_images import UniformImages
 from keras_wsseg.imaging.file_names import (
     is_hidden,
     normal_name,
     spelled_on_disk,
-    without_picture_suffix,
+    without_image_suffix,
 )
 from keras_wsseg.imaging.label_values import resolve_values
-from keras_wsseg.imaging.read_picture import inspect_picture
-from keras_wsseg.imaging.suffixes import LABEL_SUFFIXES, PICTURE_SUFFIXES
+from keras_wsseg.imaging.read_image import inspect_image
+from keras_wsseg.imaging.suffixes import IMAGE_SUFFIXES, LABEL_SUFFIXES
 
 _FOLDERS = "folders"
 
 
-class TagFolder(UniformPictures):
-    """Pictures with tags: which classes each of them holds. No pixel is labelled.
+class TagFolder(UniformImages):
+    """Images with tags: which classes each of them holds. No pixel is labeled.
 
-    For what learns masks from tags alone. Tags come from a file, from where the pictures lie, or, to try what
+    For what learns masks from tags alone. Tags come from a file, from where the images lie, or, to try what
     tags are worth where masks are known, from label maps:
 
     ```
@@ -48,37 +48,37 @@ class TagFolder(UniformPictures):
     ```
 
     `classes.txt`, one class name a line, and lists such as `train.txt` are optional. Files of one name in
-    several class folders are one picture with several tags, and must be the same picture.
+    several class folders are one image with several tags, and must be the same image.
 
     Args:
         root: the folder.
         tags: name of a file in `root` ending in `.csv`, as `annotations.read_tags` reads it, whose names may
-            have the extension of their picture; `"folders"` for a folder of pictures for each class; or the
+            have the extension of their image; `"folders"` for a folder of images for each class; or the
             sub-folder of label maps.
         split: take the names from `root/<split>.txt`.
-        names: take these names: a sequence, or the path of a list. Without `split` and `names`: all pictures
+        names: take these names: a sequence, or the path of a list. Without `split` and `names`: all images
             that have tags, sorted.
         class_names: names of all classes, the background first; by default the lines of `classes.txt`, else
             "background" and those of the file or folders, else the numbers of the ids. For folders, a first
             name "background" may be missing, and folders that are not named are passed over.
         least: least extent of a class of a label map, as of `annotations.tags_of_labels`.
-        negatives: for folders, the sub-folders or absolute paths of pictures of none of the classes, one or a
+        negatives: for folders, the sub-folders or absolute paths of images of none of the classes, one or a
             sequence; by default `"background"` where there is such a folder.
-        channels: `"grey"` or `"rgb"` to convert to; by default grey if all pictures are, else rgb.
-        value_range: lowest and highest value that a picture may have; by default (0, 255) for 8 bits and
+        channels: `"gray"` or `"rgb"` to convert to; by default gray if all images are, else rgb.
+        value_range: lowest and highest value that an image may have; by default (0, 255) for 8 bits and
             (0, 65535) for 16, required for floating point.
         values: for label maps, what their values mean where they are not ids, see `SegmentationFolder`.
 
     Attributes:
-        tags: float32 `(len, num_classes)`: 1 where the picture has the tag, else 0; column 0, the background,
+        tags: float32 `(len, num_classes)`: 1 where the image has the tag, else 0; column 0, the background,
             is always 1.
 
     `load` gives labels of 255; where tags come from label maps, 254 as they have it.
 
     Raises:
-        FileNotFoundError: a folder, file or list is missing, or a name has no picture or no tags.
+        FileNotFoundError: a folder, file or list is missing, or a name has no image or no tags.
         ValueError: an argument is out of range or without effect here, a file is unreadable, a tag or id is
-            no class, no picture has a tag beside the background, or files of one name differ. Errors name
+            no class, no image has a tag beside the background, or files of one name differ. Errors name
             the file.
 
     Example:
@@ -138,26 +138,26 @@ class TagFolder(UniformPictures):
             found = _of_folders(root, split, names, class_names, negatives, channels, value_range)
         else:
             found = _of_file(root, tags, split, names, class_names, channels, value_range)
-        names, files, rows, class_names, picture_format = found
+        names, files, rows, class_names, image_format = found
         super().__init__(
             class_names=class_names,
-            picture_format=picture_format,
+            image_format=image_format,
             names=names,
             files=files,
-            value=UNLABELLED,
+            value=UNLABELED,
             read_labels=LabelReader(ids).read if kind == "maps" else None,
         )
         self.tags = np.stack(rows)
         if not self.tags[:, 1:].any():
             raise ValueError(
-                f"At least one picture of {str(root)!r} must have a tag beside the background. "
-                f"Received: none among {len(self)} pictures"
+                f"At least one image of {str(root)!r} must have a tag beside the background. "
+                f"Received: none among {len(self)} images"
             )
 
 
 def _of_file(root, tags, split, names, class_names, channels, value_range):
-    """Names, files, multi-hot tags, names of the classes and format of pictures tagged in a CSV file."""
-    images = files_by_stem(root, "images", PICTURE_SUFFIXES)
+    """Names, files, multi-hot tags, names of the classes and format of images tagged in a CSV file."""
+    images = files_by_stem(root, "images", IMAGE_SUFFIXES)
     names, origin = listed_names(root, split, names, images)
     path = root / tags
     named = class_names is not None
@@ -165,11 +165,11 @@ def _of_file(root, tags, split, names, class_names, channels, value_range):
     if not named:
         _check_first(path, tags, images)
     known = {}
-    for name, of_picture in tags.items():
-        stem = without_picture_suffix(name)
+    for name, of_image in tags.items():
+        stem = without_image_suffix(name)
         if stem in known:
-            raise ValueError(f"The tags {str(path)!r} must name each picture once. Received: {stem!r} twice")
-        known[stem] = of_picture
+            raise ValueError(f"The tags {str(path)!r} must name each image once. Received: {stem!r} twice")
+        known[stem] = of_image
     if names is None:
         names, origin = tuple(sorted(known)), f"the tags {str(path)!r}"
     require_files(names, origin, root / "images", images)
@@ -179,25 +179,25 @@ def _of_file(root, tags, split, names, class_names, channels, value_range):
                 f"Every name of {origin} must have a line in the tags {str(path)!r}. "
                 f"Received: {name!r}, which has none"
             )
-    picture_format = inspect_copies({name: [images[name]] for name in names}, channels, value_range)
+    image_format = inspect_copies({name: [images[name]] for name in names}, channels, value_range)
     rows = [multi_hot(known[name], class_names) for name in names]
-    return names, [(images[name], None) for name in names], rows, class_names, picture_format
+    return names, [(images[name], None) for name in names], rows, class_names, image_format
 
 
 def _check_first(path, tags, images):
     """Raises `ValueError` where the first line is a header in words that `read_tags` does not know."""
     (first, of_first), *others = tags.items()
-    elsewhere = {tag for _, of_picture in others for tag in of_picture}
-    unknown = without_picture_suffix(first) not in images and not elsewhere & {*of_first}
+    elsewhere = {tag for _, of_image in others for tag in of_image}
+    unknown = without_image_suffix(first) not in images and not elsewhere & {*of_first}
     if others and of_first and unknown and not has_header(path):
         raise ValueError(
-            f"The tags {str(path)!r} must begin with a picture, or with a header whose first word is name. "
-            f"Received: {first!r}, of which there is no picture"
+            f"The tags {str(path)!r} must begin with an image, or with a header whose first word is name. "
+            f"Received: {first!r}, of which there is no image"
         )
 
 
 def _of_folders(root, split, names, class_names, negatives, channels, value_range):
-    """The same of pictures that lie in a folder for each class."""
+    """The same of images that lie in a folder for each class."""
     if not root.is_dir():
         raise FileNotFoundError(f"`root` must be a folder. Received: root={str(root)!r}")
     if negatives is None:
@@ -219,15 +219,15 @@ def _of_folders(root, split, names, class_names, negatives, channels, value_rang
     if names is None:
         names = tuple(known)
     require_files(names, origin, ", ".join(str(root / name) for name in (*objects, *negatives)), known)
-    picture_format = inspect_copies({name: known[name] for name in names}, channels, value_range)
+    image_format = inspect_copies({name: known[name] for name in names}, channels, value_range)
     class_names = (BACKGROUND, *objects)
     rows = [multi_hot([one for one in objects if name in members[one]], class_names) for name in names]
-    return names, [(known[name][0], None) for name in names], rows, class_names, picture_format
+    return names, [(known[name][0], None) for name in names], rows, class_names, image_format
 
 
 def _of_label_maps(root, folder, split, names, class_names, least, channels, value_range, ids):
-    """The same of pictures with label maps, of which 254 is all that `load` will show."""
-    images = files_by_stem(root, "images", PICTURE_SUFFIXES)
+    """The same of images with label maps, of which 254 is all that `load` will show."""
+    images = files_by_stem(root, "images", IMAGE_SUFFIXES)
     maps = files_by_stem(root, folder, LABEL_SUFFIXES)
     names = select_names(root, split, names, images, maps, folder)
     files = [(images[name], maps[name]) for name in names]
@@ -235,17 +235,17 @@ def _of_label_maps(root, folder, split, names, class_names, least, channels, val
     reader = LabelReader(ids)
 
     def check(pair):
-        info_of_image = inspect_picture(pair[0], value_range)
+        info_of_image = inspect_image(pair[0], value_range)
         info = reader.inspect(pair[1], info_of_image.size)
-        return info_of_image, info, tags_of_labels(reader.read(pair[1]), OUTSIDE, least)
+        return info_of_image, info, tags_of_labels(reader.read(pair[1]), PADDING, least)
 
     image_infos, infos, rows = zip(*inspect_files(check, files), strict=True)
     paths = [path for _, path in files]
     check_depths(paths, infos)
     if ids is None:
         check_meaning(repr(str(root / folder)), infos, class_names)
-    largest = max(int(np.flatnonzero(info.counts[:OUTSIDE]).max(initial=0)) for info in infos)
+    largest = max(int(np.flatnonzero(info.counts[:PADDING]).max(initial=0)) for info in infos)
     num_classes, class_names = resolve_classes(None, class_names, largest)
     check_ids(paths, infos, num_classes)
-    picture_format = common_format([image for image, _ in files], image_infos, channels, value_range)
-    return names, files, [row[:num_classes] for row in rows], class_names, picture_format
+    image_format = common_format([image for image, _ in files], image_infos, channels, value_range)
+    return names, files, [row[:num_classes] for row in rows], class_names, image_format

@@ -12,7 +12,7 @@ class TrainSettings:
 
     Args:
         batch_size, crop, scale, flip, seed, shuffle, repeat, cache, color_jitter, first_epoch,
-            unlabelled_batch, whole, negative_batch: as there, `crop` being the pair.
+            unlabeled_batch, whole, negative_batch: as there, `crop` being the pair.
 
     Raises:
         ValueError: a value is out of its range.
@@ -33,14 +33,14 @@ class TrainSettings:
     cache: bool = True
     color_jitter: float = 0.0
     first_epoch: int = 0
-    unlabelled_batch: int = 0
+    unlabeled_batch: int = 0
     whole: bool = False
     negative_batch: int = 0
 
     def __post_init__(self):
         check_integer("batch_size", self.batch_size, low=1)
         check_further_batches(
-            self.batch_size, unlabelled_batch=self.unlabelled_batch, negative_batch=self.negative_batch
+            self.batch_size, unlabeled_batch=self.unlabeled_batch, negative_batch=self.negative_batch
         )
         try:
             low, high = (float(value) for value in self.scale)
@@ -62,9 +62,9 @@ class TrainSettings:
 
     @property
     def own_batch(self):
-        """How many pictures of each batch are of the data set itself."""
-        return self.batch_size - self.unlabelled_batch - self.negative_batch
+        """How many images of each batch are of the data set itself."""
+        return self.batch_size - self.unlabeled_batch - self.negative_batch
 
     def steps(self, count):
-        """Batches that show `count` pictures of the data set itself once."""
+        """Batches that show `count` images of the data set itself once."""
         return -(-count // self.own_batch)

@@ -1,4 +1,4 @@
-"""From an opened picture file to its pixels, by the one rule that all roads follow."""
+"""From an opened image file to its pixels, by the one rule that all roads follow."""
 
 import contextlib
 import re
@@ -6,27 +6,27 @@ import threading
 
 import numpy as np
 
+from keras_wsseg.imaging.image_error import ImageError, UnknownImageError
 from keras_wsseg.imaging.odd_tiff import OddTiff, odd_tiff
-from keras_wsseg.imaging.picture_error import PictureError, UnknownPictureError
 
 _ORIENTATION, _ROWS, _BITS, _PHOTOMETRIC, _SAMPLES, _PLANES = 0x0112, 257, 258, 262, 277, 284
-_DEEP_GREY = ("I;16", "I;16B", "I;16L", "I;16N", "I")
-_GREY = ("1", "L", "LA", "La", *_DEEP_GREY, "F")
-# Grey of few bits, which Pillow spreads over 0 to 255: its bits, and what Pillow multiplies by.
+_DEEP_GRAY = ("I;16", "I;16B", "I;16L", "I;16N", "I")
+_GRAY = ("1", "L", "LA", "La", *_DEEP_GRAY, "F")
+# Gray of few bits, which Pillow spreads over 0 to 255: its bits, and what Pillow multiplies by.
 _SPREAD = {"L;2": (2, 85), "L;4": (4, 17)}
 # How the codestream of a JPEG 2000 begins.
 _SIZ = b"\xff\x4f\xff\x51"
-# Rows brought over at once, so that a large picture does not need many times its memory.
+# Rows brought over at once, so that a large image does not need many times its memory.
 _BAND = 1024
 _LIMIT = threading.Lock()
 
 
-def open_picture(source, formats=None):
-    """Reads the header of a picture file, whatever its size.
+def open_image(source, formats=None):
+    """Reads the header of an image file, whatever its size.
 
     Args:
         source: binary stream. Not a path: from files that it knows by name Pillow maps some into memory, and
-            turns grey TIFFs that lie on their side into noise.
+            turns gray TIFFs that lie on their side into noise.
         formats: names of Pillow's formats to try; by default all.
 
     Returns:
@@ -34,13 +34,13 @@ def open_picture(source, formats=None):
 
     Raises:
         ImportError: if Pillow is not installed.
-        PictureError: if it is no picture, or a TIFF of a kind that is not read.
+        ImageError: if it is no image, or a TIFF of a kind that is not read.
     """
     try:
         from PIL import Image
     except ImportError as error:
         raise ImportError(
-            "Picture files need Pillow: `pip install pillow`, or pass an array. Received: a file"
+            "Image files need Pillow: `pip install pillow`, or pass an array. Received: a file"
         ) from error
     try:
         with _any_size():
@@ -48,93 +48,93 @@ def open_picture(source, formats=None):
     # Decoders raise what they like over a broken file, a TypeError for one.
     except Exception as error:
         reason = unreadable(error)
-        tiff = isinstance(reason, UnknownPictureError) and (formats is None or "TIFF" in formats)
-        picture = odd_tiff(source) if tiff else None
-        if picture is None:
+        tiff = isinstance(reason, UnknownImageError) and (formats is None or "TIFF" in formats)
+        image = odd_tiff(source) if tiff else None
+        if image is None:
             raise reason from error
-        return picture
+        return image
 
 
-def check_single(picture):
-    """Raises `PictureError` where a file holds an animation, several pages or more channels than are seen.
+def check_single(image):
+    """Raises `ImageError` where a file holds an animation, several pages or more channels than are seen.
 
     Args:
-        picture: what `open_picture` gave; it stays at its first frame. Previews behind a photograph (MPO) are
+        image: what `open_image` gave; it stays at its first frame. Previews behind a photograph (MPO) are
             no pages.
     """
     with _decoding():
-        several = picture.format != "MPO" and _has_second_frame(picture)
+        several = image.format != "MPO" and _has_second_frame(image)
     if several:
-        raise PictureError("must be one: split animations, stacks and pages. Received: several")
-    channels = getattr(picture, "tag_v2", {}).get(_SAMPLES, 0)
-    if picture.mode == "RGBX" or channels > len(picture.getbands()):
-        raise PictureError(
-            "must have one channel of grey or three of colour, and at most one of opacity beside them. "
+        raise ImageError("must be one: split animations, stacks and pages. Received: several")
+    channels = getattr(image, "tag_v2", {}).get(_SAMPLES, 0)
+    if image.mode == "RGBX" or channels > len(image.getbands()):
+        raise ImageError(
+            "must have one channel of gray or three of color, and at most one of opacity beside them. "
             f"Received: {channels or 4} channels"
         )
 
 
-def decode(picture):
-    """The pixels of a picture file, as they are seen.
+def decode(image):
+    """The pixels of an image file, as they are seen.
 
     Args:
-        picture: what `open_picture` gave and `check_single` let pass.
+        image: what `open_image` gave and `check_single` let pass.
 
     Returns:
-        `(height, width, 1)` of grey or `(height, width, 3)` of colour: uint8, uint16 where the file has more
-        than 8 bits a channel, float32 where it has floating point. A picture that its camera marks as turned
+        `(height, width, 1)` of gray or `(height, width, 3)` of color: uint8, uint16 where the file has more
+        than 8 bits a channel, float32 where it has floating point. An image that its camera marks as turned
         is turned, palettes and inks (CMYK) become RGB, opacity is dropped.
 
     Raises:
-        ImportError: if imagecodecs is missing, and the picture has 16 bits of colour or is an `OddTiff`.
-        PictureError: if it is damaged, has transparent pixels or values beyond 16 bits.
+        ImportError: if imagecodecs is missing, and the image has 16 bits of color or is an `OddTiff`.
+        ImageError: if it is damaged, has transparent pixels or values beyond 16 bits.
     """
-    if _is_deep_colour(picture):
-        return _decode_deep_colour(picture)
-    key = _grey_key(picture)
+    if _is_deep_color(image):
+        return _decode_deep_color(image)
+    key = _gray_key(image)
     with _decoding():
-        load(picture)
+        load(image)
         if key is not None:
-            _check_opaque(np.asarray(picture) != key, True)
-        elif picture.has_transparency_data:
-            _check_opaque(np.asarray(picture.convert("RGBA").getchannel("A")), 255)
-        if picture.mode in (*_DEEP_GREY, "F"):
-            array = np.asarray(picture)
+            _check_opaque(np.asarray(image) != key, True)
+        elif image.has_transparency_data:
+            _check_opaque(np.asarray(image.convert("RGBA").getchannel("A")), 255)
+        if image.mode in (*_DEEP_GRAY, "F"):
+            array = np.asarray(image)
         else:
-            array = _eight_bits(picture)
+            array = _eight_bits(image)
     if array.dtype.kind == "i":
         if not 0 <= array.min() <= array.max() <= 65535:
-            raise PictureError(
+            raise ImageError(
                 f"must have at most 16 bits a pixel. Received: values from {array.min()} to {array.max()}"
             )
         array = array.astype(np.uint16)
     array = _with_channels(array)
     # Up to 8 bits Pillow swaps black and white by itself.
-    return 65535 - array if array.dtype == np.uint16 and _white_is_zero(picture) else array
+    return 65535 - array if array.dtype == np.uint16 and _white_is_zero(image) else array
 
 
-def load(picture):
-    """Has Pillow decode a picture file, whatever its size, and turn it as its own tag says.
+def load(image):
+    """Has Pillow decode an image file, whatever its size, and turn it as its own tag says.
 
     Args:
-        picture: what `open_picture` gave.
+        image: what `open_image` gave.
 
     Raises:
         Exception: what a decoder raises over a damaged file.
     """
     from PIL import ImageOps
 
-    if picture.format == "TIFF":
-        # Pillow leaves black what no strip covers, even where a damaged header claims a picture of gigabytes.
-        rows, covered = picture.tag_v2[_ROWS], max((tile[1][3] for tile in picture.tile), default=0)
+    if image.format == "TIFF":
+        # Pillow leaves black what no strip covers, even where a damaged header claims an image of gigabytes.
+        rows, covered = image.tag_v2[_ROWS], max((tile[1][3] for tile in image.tile), default=0)
         if covered < rows:
             raise OSError(f"{covered} of {rows} rows")
         # Of TIFFs Pillow looks at the size once more before it makes room for them.
         with _any_size():
-            picture.load_prepare()
-    picture.load()
-    # In place, since a copy of a large picture takes as much memory once more.
-    ImageOps.exif_transpose(picture, in_place=True)
+            image.load_prepare()
+    image.load()
+    # In place, since a copy of a large image takes as much memory once more.
+    ImageOps.exif_transpose(image, in_place=True)
 
 
 def as_channels(array, channels):
@@ -145,7 +145,7 @@ def as_channels(array, channels):
         channels: 1 or 3; any other number, or None, leaves them as they are.
 
     Returns:
-        `(height, width, channels)` of the same type: grey repeated, or the luma of colour (ITU-R 601).
+        `(height, width, channels)` of the same type: gray repeated, or the luma of color (ITU-R 601).
     """
     if channels == 3 and array.shape[-1] == 1:
         return np.repeat(array, 3, axis=-1)
@@ -154,26 +154,26 @@ def as_channels(array, channels):
     return array
 
 
-def stored_grey(picture):
-    """How a file that is not decoded yet holds its grey.
+def stored_gray(image):
+    """How a file that is not decoded yet holds its gray.
 
     Args:
-        picture: what `open_picture` gave.
+        image: what `open_image` gave.
 
     Returns:
         `(bits, factor, swapped)`: bits of a pixel where they are fewer than 8, else None; what Pillow
         multiplies them by; and whether it swaps black and white, since the TIFF has white as zero.
     """
-    kind, _, how = _raw_mode(picture).partition(";")
+    kind, _, how = _raw_mode(image).partition(";")
     depth = how.rstrip("IR")
-    return *_SPREAD.get(f"{kind};{depth}", (None, 1)), picture.format == "TIFF" and "I" in how
+    return *_SPREAD.get(f"{kind};{depth}", (None, 1)), image.format == "TIFF" and "I" in how
 
 
 def unreadable(error):
-    """The `PictureError` for what a decoder said, in one line."""
+    """The `ImageError` for what a decoder said, in one line."""
     if type(error).__name__ == "UnidentifiedImageError":
-        return UnknownPictureError("must be a picture file. Received: something that no decoder knows")
-    return PictureError(
+        return UnknownImageError("must be an image file. Received: something that no decoder knows")
+    return ImageError(
         f"must be a whole file. Received: {' '.join(str(error).split()) or type(error).__name__}"
     )
 
@@ -195,85 +195,85 @@ def _any_size():
 def _decoding():
     try:
         yield
-    except (PictureError, MemoryError, ImportError):
+    except (ImageError, MemoryError, ImportError):
         raise
     except Exception as error:
         raise unreadable(error) from error
 
 
-def _has_second_frame(picture):
+def _has_second_frame(image):
     try:
         # Counting frames would walk through all of a file, of which there may be a million.
-        picture.seek(1)
+        image.seek(1)
     except EOFError:
         return False
     return True
 
 
-def _raw_mode(picture):
-    args = picture.tile[0].args if picture.tile else ""
+def _raw_mode(image):
+    args = image.tile[0].args if image.tile else ""
     return args if isinstance(args, str) else str(args[0]) if args else ""
 
 
-def _white_is_zero(picture):
-    return getattr(picture, "tag_v2", {}).get(_PHOTOMETRIC) == 0
+def _white_is_zero(image):
+    return getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0
 
 
-def _grey_key(picture):
-    """The value of a grey PNG that stands for transparent, as Pillow decodes it, or None.
+def _gray_key(image):
+    """The value of a gray PNG that stands for transparent, as Pillow decodes it, or None.
 
     Pillow itself compares it with values that it has spread, and does not look at 16 bits.
     """
-    key = picture.info.get("transparency")
-    if picture.format != "PNG" or picture.mode not in ("L", "I;16") or not isinstance(key, int):
+    key = image.info.get("transparency")
+    if image.format != "PNG" or image.mode not in ("L", "I;16") or not isinstance(key, int):
         return None
-    bits, factor, _ = stored_grey(picture)
+    bits, factor, _ = stored_gray(image)
     # The standard has decoders leave out the bits that a pixel has not.
-    return (key & (1 << (bits or (8 if picture.mode == "L" else 16))) - 1) * factor
+    return (key & (1 << (bits or (8 if image.mode == "L" else 16))) - 1) * factor
 
 
 def _check_opaque(opacity, opaque):
     if opacity.size and opacity.min() < opaque:
-        raise PictureError("must be opaque: paste it onto a background first. Received: transparent pixels")
+        raise ImageError("must be opaque: paste it onto a background first. Received: transparent pixels")
 
 
-def _eight_bits(picture):
-    """The pixels of a picture that Pillow brings to 8 bits, without holding them three times."""
-    mode = "L" if picture.mode in _GREY else "RGB"
-    array = np.empty((picture.height, picture.width, len(mode)), np.uint8)
-    for first in range(0, picture.height, _BAND):
-        last = min(first + _BAND, picture.height)
-        if picture.height <= _BAND:
-            band = picture
+def _eight_bits(image):
+    """The pixels of an image that Pillow brings to 8 bits, without holding them three times."""
+    mode = "L" if image.mode in _GRAY else "RGB"
+    array = np.empty((image.height, image.width, len(mode)), np.uint8)
+    for first in range(0, image.height, _BAND):
+        last = min(first + _BAND, image.height)
+        if image.height <= _BAND:
+            band = image
         else:
-            # Pillow holds a part of a picture to its limit too.
+            # Pillow holds a part of an image to its limit too.
             with _any_size():
-                band = picture.crop((0, first, picture.width, last))
+                band = image.crop((0, first, image.width, last))
         array[first:last] = _with_channels(np.asarray(band.convert(mode)))
     return array
 
 
-def _is_deep_colour(picture):
-    """Whether it has 16 bits of colour, or of grey with opacity, which Pillow cuts to 8 or does not know."""
-    if isinstance(picture, OddTiff):
+def _is_deep_color(image):
+    """Whether it has 16 bits of color, or of gray with opacity, which Pillow cuts to 8 or does not know."""
+    if isinstance(image, OddTiff):
         return True
-    if picture.format == "PNG":
-        return any(str(tile.args).endswith(";16B") for tile in picture.tile) and picture.mode != "I;16"
-    if picture.format == "JPEG2000":
+    if image.format == "PNG":
+        return any(str(tile.args).endswith(";16B") for tile in image.tile) and image.mode != "I;16"
+    if image.format == "JPEG2000":
         with _decoding():
-            return picture.mode not in ("L", "I;16") and max(_jpeg2000_bits(_content(picture))) > 8
-    args = picture.tile[0].args if picture.tile else ()
-    if picture.format == "PPM":
-        return picture.mode != "I" and isinstance(args, tuple) and args[1] > 255
-    if picture.format == "SGI":
-        return picture.tile[0][0] == "SGI16" or args[-1] == 2
-    bits = getattr(picture, "tag_v2", {}).get(_BITS, ())
+            return image.mode not in ("L", "I;16") and max(_jpeg2000_bits(_content(image))) > 8
+    args = image.tile[0].args if image.tile else ()
+    if image.format == "PPM":
+        return image.mode != "I" and isinstance(args, tuple) and args[1] > 255
+    if image.format == "SGI":
+        return image.tile[0][0] == "SGI16" or args[-1] == 2
+    bits = getattr(image, "tag_v2", {}).get(_BITS, ())
     return len(bits) > 1 and max(bits) > 8
 
 
-def _content(picture):
-    picture.fp.seek(0)
-    return picture.fp.read()
+def _content(image):
+    image.fp.seek(0)
+    return image.fp.read()
 
 
 def _jpeg2000_bits(data):
@@ -292,58 +292,58 @@ def _decode_jpeg2000(data):
     ]
     bits = set(_jpeg2000_bits(data))
     if not set(spaces) <= {16, 17} or len(bits) > 1:
-        raise PictureError(
-            "must have sRGB or grey of one depth where a JPEG 2000 has more than 8 bits. "
-            f"Received: {sorted(bits)} bits, colour spaces {spaces}"
+        raise ImageError(
+            "must have sRGB or gray of one depth where a JPEG 2000 has more than 8 bits. "
+            f"Received: {sorted(bits)} bits, color spaces {spaces}"
         )
     array, shift = jpeg2k_decode(data), 16 - bits.pop()
     if array.dtype != np.uint16:
         return array
-    # As Pillow brings grey of 12 bits to 16, which leaves what is opaque below 65535.
+    # As Pillow brings gray of 12 bits to 16, which leaves what is opaque below 65535.
     array = array << shift
     if array.ndim == 3 and array.shape[-1] in (2, 4):
         array[..., -1] |= (1 << shift) - 1
     return array
 
 
-def _decode_deep_colour(picture):
-    if picture.format in ("PPM", "SGI"):
-        raise PictureError(
-            "must be a PNG, TIFF or JPEG 2000 to have more than 8 bits a channel of colour. "
-            f"Received: {picture.format}"
+def _decode_deep_color(image):
+    if image.format in ("PPM", "SGI"):
+        raise ImageError(
+            "must be a PNG, TIFF or JPEG 2000 to have more than 8 bits a channel of color. "
+            f"Received: {image.format}"
         )
     try:
         import imagecodecs
     except ImportError as error:
         what = (
             "TIFFs that Pillow does not know"
-            if isinstance(picture, OddTiff)
-            else "Pictures with 16 bits of colour"
+            if isinstance(image, OddTiff)
+            else "Images with 16 bits of color"
         )
         raise ImportError(f"{what} need imagecodecs: `pip install imagecodecs`. Received: one") from error
-    if picture.mode == "CMYK":
-        raise PictureError("must have 8 bits for each ink (CMYK). Received: 16")
+    if image.mode == "CMYK":
+        raise ImageError("must have 8 bits for each ink (CMYK). Received: 16")
     with _decoding():
-        data = _content(picture)
-        # Of a PNG this may decode the picture, which closes the file.
-        turned = picture.getexif().get(_ORIENTATION, 1)
+        data = _content(image)
+        # Of a PNG this may decode the image, which closes the file.
+        turned = image.getexif().get(_ORIENTATION, 1)
         decoders = {"PNG": imagecodecs.png_decode, "JPEG2000": _decode_jpeg2000}
-        array = decoders.get(picture.format, imagecodecs.tiff_decode)(data)
-    if getattr(picture, "tag_v2", {}).get(_PLANES) == 2 and array.ndim == 3:
+        array = decoders.get(image.format, imagecodecs.tiff_decode)(data)
+    if getattr(image, "tag_v2", {}).get(_PLANES) == 2 and array.ndim == 3:
         array = np.moveaxis(array, 0, -1)
     array = _with_channels(array)
     if not (array.dtype in (np.uint8, np.uint16) or array.dtype.kind == "f") or (
-        sorted(array.shape[:2]) != sorted(picture.size)
+        sorted(array.shape[:2]) != sorted(image.size)
     ):
-        raise PictureError(f"must have 8 or 16 bits a channel. Received: {array.dtype} of {array.shape}")
+        raise ImageError(f"must have 8 or 16 bits a channel. Received: {array.dtype} of {array.shape}")
     array = array.astype(np.float32) if array.dtype.kind == "f" else array
     most = 1 if array.dtype.kind == "f" else np.iinfo(array.dtype).max
     if array.shape[-1] in (2, 4):
         _check_opaque(array[..., -1], most)
         array = array[..., :-1]
-    elif "transparency" in picture.info:
-        _check_opaque(np.any(array != picture.info["transparency"], axis=-1), True)
-    if _white_is_zero(picture) and array.dtype.kind == "u":
+    elif "transparency" in image.info:
+        _check_opaque(np.any(array != image.info["transparency"], axis=-1), True)
+    if _white_is_zero(image) and array.dtype.kind == "u":
         array = most - array
     return np.ascontiguousarray(_turned(array, turned))
 
@@ -365,12 +365,12 @@ def _with_channels(array):
 
 def _luma(array):
     """Rec. 601 in the integers of Pillow's `convert("L")`."""
-    grey = np.empty((*array.shape[:2], 1), array.dtype)
+    gray = np.empty((*array.shape[:2], 1), array.dtype)
     for first in range(0, len(array), _BAND):
         band = array[first : first + _BAND]
         if array.dtype.kind == "f":
-            grey[first : first + _BAND] = band @ np.array([[0.299], [0.587], [0.114]], array.dtype)
+            gray[first : first + _BAND] = band @ np.array([[0.299], [0.587], [0.114]], array.dtype)
         else:
             red, green, blue = np.moveaxis(band.astype(np.uint32), -1, 0)
-            grey[first : first + _BAND, :, 0] = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
-    return grey
+            gray[first : first + _BAND, :, 0] = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
+    return gray

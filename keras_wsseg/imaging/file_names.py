@@ -1,11 +1,11 @@
-"""Names of pictures, taken from names of files."""
+"""Names of images, taken from names of files."""
 
 import pathlib
 import unicodedata
 
-from keras_wsseg.imaging.suffixes import PICTURE_SUFFIXES
+from keras_wsseg.imaging.suffixes import IMAGE_SUFFIXES
 
-# What archives of macOS and disks in the network keep beside pictures.
+# What archives of macOS and disks in the network keep beside images.
 _FOLDERS_OF_SYSTEMS = ("__MACOSX", "@eaDir")
 
 
@@ -29,13 +29,13 @@ def normal_name(name):
     return unicodedata.normalize("NFC", name)
 
 
-def picture_name(path):
-    """The name of a picture: that of its file without suffix, in normal form."""
+def image_name(path):
+    """The name of an image: that of its file without suffix, in normal form."""
     return normal_name(pathlib.Path(path).stem)
 
 
-def without_picture_suffix(name):
-    """A name as lists have it, with the suffix of a picture or without.
+def without_image_suffix(name):
+    """A name as lists have it, with the suffix of an image or without.
 
     Args:
         name: string.
@@ -45,15 +45,15 @@ def without_picture_suffix(name):
 
     Example:
 
-    >>> without_picture_suffix("v1.2.JPG"), without_picture_suffix("v1.2")
+    >>> without_image_suffix("v1.2.JPG"), without_image_suffix("v1.2")
     ('v1.2', 'v1.2')
     """
     suffix = pathlib.PurePath(name).suffix
-    return name.removesuffix(suffix) if suffix.lower() in PICTURE_SUFFIXES else name
+    return name.removesuffix(suffix) if suffix.lower() in IMAGE_SUFFIXES else name
 
 
 def is_hidden(name):
-    """Whether a file or folder of this name is what systems and programs keep beside pictures.
+    """Whether a file or folder of this name is what systems and programs keep beside images.
 
     Example:
 

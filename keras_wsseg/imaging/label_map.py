@@ -5,10 +5,10 @@ import pathlib
 import numpy as np
 
 from keras_wsseg.arguments import check_integer
-from keras_wsseg.imaging.decoding import check_single, load, open_picture, stored_grey, unreadable
+from keras_wsseg.imaging.decoding import check_single, load, open_image, stored_gray, unreadable
+from keras_wsseg.imaging.image_error import ImageError
 from keras_wsseg.imaging.numpy_file import read_numpy
 from keras_wsseg.imaging.palette import file_palette
-from keras_wsseg.imaging.picture_error import PictureError
 from keras_wsseg.imaging.replaced import replaced
 
 _DEPTHS = {"1": 1, "L": 8, "P": 8, "I;16": 16, "I;16B": 16, "I;16L": 16, "I;16N": 16, "I": 32}
@@ -49,7 +49,7 @@ def check_label_map(labels, name="labels"):
 def read_label_map(path, values=None):
     """Reads class ids from a file of one channel, or of a palette.
 
-    Use it for scribbles, clicks and dense labels alike: in a palette image the index is the id, the colour
+    Use it for scribbles, clicks and dense labels alike: in a palette image the index is the id, the color
     is only for the eye.
 
     Args:
@@ -59,11 +59,11 @@ def read_label_map(path, values=None):
             `{0: 0, 255: 1}` for a mask of black and white; None where they are ids.
 
     Returns:
-        uint8 array `(height, width)`; 255 is unlabelled, 254 outside the image.
+        uint8 array `(height, width)`; 255 is unlabeled, 254 outside the image.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: `values` is no such dict, or the file is not a readable image, has colours instead of ids,
+        ValueError: `values` is no such dict, or the file is not a readable image, has colors instead of ids,
             several pages, is a JPEG (which alters ids), holds an id above 255, or a value that is not among
             `values`.
 
@@ -96,7 +96,7 @@ def read_label_file(path, values=None):
         raise FileNotFoundError(f"`path` must name a label map. Received: path={str(path)!r}")
     try:
         array, bits = _stored(path)
-    except PictureError as error:
+    except ImageError as error:
         raise ValueError(f"The label map {str(path)!r} {error.reason}") from error
     if values is not None:
         return _translated(array, values, path), bits
@@ -128,19 +128,19 @@ def read_instance_map(path):
         raise FileNotFoundError(f"`path` must name an instance map. Received: path={str(path)!r}")
     try:
         return _stored(path)[0]
-    except PictureError as error:
+    except ImageError as error:
         raise ValueError(f"The instance map {str(path)!r} {error.reason}") from error
 
 
 def write_label_map(path, labels, palette=None):
     """Writes class ids as a palette PNG, whole or not at all.
 
-    Any viewer shows it in colours, and `read_label_map` gives the same ids back.
+    Any viewer shows it in colors, and `read_label_map` gives the same ids back.
 
     Args:
         path: the PNG to write; its folder must exist.
         labels: integer array `(height, width)`, ids from 0 to 255.
-        palette: colours, integers `(classes, 3)` from 0 to 255; ids beyond it have those of `voc_palette`.
+        palette: colors, integers `(classes, 3)` from 0 to 255; ids beyond it have those of `voc_palette`.
 
     Raises:
         ImportError: if Pillow is not installed.
@@ -159,39 +159,39 @@ def write_label_map(path, labels, palette=None):
     path = pathlib.Path(path)
     if path.suffix.lower() != ".png":
         raise ValueError(f"`path` must end in .png. Received: path={str(path)!r}")
-    picture = label_picture(labels, palette)
+    image = label_image(labels, palette)
     with replaced(path) as draft:
-        picture.save(draft, format="PNG")
+        image.save(draft, format="PNG")
 
 
-def label_picture(labels, palette=None):
+def label_image(labels, palette=None):
     """Class ids as Pillow's palette image; arguments and errors as of `write_label_map`."""
     try:
         from PIL import Image
     except ImportError as error:
         raise ImportError("Writing a label map needs Pillow: `pip install pillow`") from error
-    picture = Image.fromarray(np.ascontiguousarray(check_label_map(labels)))
-    # A palette of fewer colours would make Pillow store fewer bits, too few for 254 and 255.
-    picture.putpalette(file_palette(palette).tobytes())
-    return picture
+    image = Image.fromarray(np.ascontiguousarray(check_label_map(labels)))
+    # A palette of fewer colors would make Pillow store fewer bits, too few for 254 and 255.
+    image.putpalette(file_palette(palette).tobytes())
+    return image
 
 
 def _stored(path):
-    return _from_numpy(path) if path.suffix.lower() == ".npy" else _from_picture(path)
+    return _from_numpy(path) if path.suffix.lower() == ".npy" else _from_image(path)
 
 
-def _from_picture(path):
-    with path.open("rb") as stream, open_picture(stream) as picture:
-        if picture.format in ("JPEG", "MPO"):
-            raise PictureError("must be lossless, since JPEG alters ids. Received: JPEG")
-        check_single(picture)
-        if picture.mode not in _DEPTHS:
-            raise PictureError(f"must have one channel of ids or a palette. Received: mode {picture.mode!r}")
-        few_bits, spread, swapped = stored_grey(picture)
-        bits = few_bits or _DEPTHS[picture.mode]
+def _from_image(path):
+    with path.open("rb") as stream, open_image(stream) as image:
+        if image.format in ("JPEG", "MPO"):
+            raise ImageError("must be lossless, since JPEG alters ids. Received: JPEG")
+        check_single(image)
+        if image.mode not in _DEPTHS:
+            raise ImageError(f"must have one channel of ids or a palette. Received: mode {image.mode!r}")
+        few_bits, spread, swapped = stored_gray(image)
+        bits = few_bits or _DEPTHS[image.mode]
         try:
-            load(picture)
-            array = np.asarray(picture)
+            load(image)
+            array = np.asarray(image)
         except Exception as error:
             raise unreadable(error) from error
     array = array.astype(np.uint8) if bits == 1 else array // spread if spread > 1 else array
@@ -201,7 +201,7 @@ def _from_picture(path):
 def _from_numpy(path):
     array = read_numpy(path, "iub", "integers")
     if array.shape[-1] != 1:
-        raise PictureError(f"must have shape (height, width). Received: shape {array.shape}")
+        raise ImageError(f"must have shape (height, width). Received: shape {array.shape}")
     return array[..., 0].astype(np.uint8 if array.dtype.kind == "b" else array.dtype), 8 * array.itemsize
 
 

@@ -2,9 +2,9 @@
 
 from keras_wsseg.arguments import check_integer
 from keras_wsseg.imaging.file_names import normal_name
-from keras_wsseg.imaging.labels import MOST_CLASSES, OUTSIDE, UNLABELLED
+from keras_wsseg.imaging.labels import MOST_CLASSES, PADDING, UNLABELED
 
-_RESERVED = {"unlabelled": UNLABELLED, "outside": OUTSIDE}
+_RESERVED = {"unlabeled": UNLABELED, "outside": PADDING}
 
 
 def resolve_values(values, class_names, num_classes=None):
@@ -12,7 +12,7 @@ def resolve_values(values, class_names, num_classes=None):
 
     Args:
         values: dict from a value in the files, a non-negative integer, to the name or number of a class, as
-            text, or to "unlabelled" or "outside"; or None.
+            text, or to "unlabeled" or "outside"; or None.
         class_names: names of the classes, or None: those of `values` in their order, or numbers where it has
             numbers alone.
         num_classes: how many classes there are, or None where nothing but the other arguments says so.
@@ -22,12 +22,12 @@ def resolve_values(values, class_names, num_classes=None):
 
     Raises:
         TypeError: `values` is no such dict.
-        ValueError: a value is none, a name is no class, a class is called "unlabelled" or "outside", or
+        ValueError: a value is none, a name is no class, a class is called "unlabeled" or "outside", or
             without `class_names` the numbers have a gap or the names are not as many as `num_classes`.
 
     Example:
 
-    >>> resolve_values({0: "background", 255: "cell", 128: "unlabelled"}, None)
+    >>> resolve_values({0: "background", 255: "cell", 128: "unlabeled"}, None)
     ({0: 0, 255: 1, 128: 255}, ('background', 'cell'))
     """
     if class_names is not None:
@@ -59,7 +59,7 @@ def resolve_values(values, class_names, num_classes=None):
     for name in values.values():
         if name not in known:
             raise ValueError(
-                f"`values` must name classes, {', '.join(class_names)}, or unlabelled or outside. "
+                f"`values` must name classes, {', '.join(class_names)}, or unlabeled or outside. "
                 f"Received: {name!r}"
             )
     return {int(value): known[name] for value, name in values.items()}, class_names

@@ -1,10 +1,10 @@
 """The two reserved values of a label map."""
 
-UNLABELLED = 255
+UNLABELED = 255
 """A pixel of the image that carries no annotation."""
 
-OUTSIDE = 254
+PADDING = 254
 """A pixel that is not part of the image: crop padding, a rotated corner, a hole of the sensor."""
 
-MOST_CLASSES = OUTSIDE
+MOST_CLASSES = PADDING
 """How many classes the ids below the reserved ones tell apart."""

@@ -1,8 +1,8 @@
-"""NumPy files in place of pictures."""
+"""NumPy files in place of images."""
 
 import numpy as np
 
-from keras_wsseg.imaging.picture_error import PictureError
+from keras_wsseg.imaging.image_error import ImageError
 
 
 def read_numpy(path, kinds, what):
@@ -17,21 +17,21 @@ def read_numpy(path, kinds, what):
         `(height, width, channels)` array of native byte order, not empty.
 
     Raises:
-        PictureError: if it is no such file; objects are never unpacked.
+        ImageError: if it is no such file; objects are never unpacked.
     """
     try:
         array = np.load(path, allow_pickle=False)
     # A broken header is evaluated as Python, which raises what it likes, or claims more than there is memory.
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise PictureError(f"must be a NumPy file of {what}. Received: {reason}") from error
+        raise ImageError(f"must be a NumPy file of {what}. Received: {reason}") from error
     if not isinstance(array, np.ndarray):
         array.close()
-        raise PictureError(f"must be a NumPy file of {what}. Received: an archive of several (.npz)")
+        raise ImageError(f"must be a NumPy file of {what}. Received: an archive of several (.npz)")
     if array.dtype.kind not in kinds:
-        raise PictureError(f"must be a NumPy file of {what}. Received: {array.dtype}")
+        raise ImageError(f"must be a NumPy file of {what}. Received: {array.dtype}")
     if array.ndim not in (2, 3) or not array.size:
-        raise PictureError(
+        raise ImageError(
             f"must have shape (height, width) or (height, width, channels). Received: shape {array.shape}"
         )
     array = array if array.ndim == 3 else array[..., None]

@@ -1,25 +1,25 @@
-"""TIFFs that Pillow does not know: grey of 16 bits with opacity, colour in floating point, and their like."""
+"""TIFFs that Pillow does not know: gray of 16 bits with opacity, color in floating point, and their like."""
 
-from keras_wsseg.imaging.picture_error import PictureError
+from keras_wsseg.imaging.image_error import ImageError
 
 _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _ORIENTATION = 256, 257, 258, 262, 0x0112
 _EXTRA, _FORMAT = 338, 339
 _BANDS = {0: "L", 1: "L", 2: "RGB"}
 _INTEGERS, _FLOATS = 1, 3
 _DEPTHS = {_INTEGERS: (8, 16), _FLOATS: (16, 32, 64)}
-# Opacity that the colours are multiplied by, or not.
+# Opacity that the colors are multiplied by, or not.
 _OPACITY = ((1,), (2,))
 
 
 class OddTiff:
-    """The header of a TIFF, with as much of Pillow's image as is asked of a picture that is not decoded.
+    """The header of a TIFF, with as much of Pillow's image as is asked of an image that is not decoded.
 
     Args:
         stream: binary stream of the whole file.
         tags: the tags of its first page, as Pillow has them.
 
     Raises:
-        PictureError: if it holds what no picture file may hold.
+        ImageError: if it holds what no image file may hold.
     """
 
     format, tile = "TIFF", ()
@@ -35,8 +35,8 @@ class OddTiff:
         )
         known = len(bits) == len(kinds) == 1 and bits <= set(_DEPTHS.get(min(kinds), ()))
         if photometric not in _BANDS or not known:
-            raise PictureError(
-                "must be a TIFF of grey or RGB, of 8 or 16 bits a channel or of floating point. "
+            raise ImageError(
+                "must be a TIFF of gray or RGB, of 8 or 16 bits a channel or of floating point. "
                 f"Received: {_listed(bits)} bits, sample format {_listed(kinds)}, "
                 f"photometric interpretation {photometric}"
             )
@@ -50,7 +50,7 @@ class OddTiff:
         """Leaves the stream to whom it belongs, as Pillow does."""
 
     def getbands(self):
-        """The names of the channels that a picture may have."""
+        """The names of the channels that an image may have."""
         return tuple(self._bands)
 
     def getexif(self):
@@ -70,7 +70,7 @@ def odd_tiff(stream):
         stream: binary stream of the whole file.
 
     Raises:
-        PictureError: if it is a TIFF that holds what no picture file may hold.
+        ImageError: if it is a TIFF that holds what no image file may hold.
     """
     from PIL.TiffImagePlugin import ImageFileDirectory_v2
 

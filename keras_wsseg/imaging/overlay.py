@@ -1,41 +1,41 @@
-"""Label maps in colours: over their pictures, and as layers of their own."""
+"""Label maps in colors: over their images, and as layers of their own."""
 
 import numpy as np
 
 from keras_wsseg.arguments import check_integer, check_number
-from keras_wsseg.imaging.labels import MOST_CLASSES, OUTSIDE, UNLABELLED
+from keras_wsseg.imaging.labels import MOST_CLASSES, PADDING, UNLABELED
 from keras_wsseg.imaging.palette import as_palette
 from keras_wsseg.imaging.rgb import checked_image, unit_values
 
 _OUTSIDE_BRIGHTNESS = 0.3
 _RIM_BRIGHTNESS = 0.25
 _HATCH_PERIOD = 8
-_HATCH_COLOUR = 110
-# Rows painted at once, so that a large picture does not need many times its memory.
+_HATCH_COLOR = 110
+# Rows painted at once, so that a large image does not need many times its memory.
 _BAND = 256
 
 
 def overlay(image, labels, palette=None, alpha=0.5, value_range=(0, 255), enlarge=0):
-    """A label map laid over its picture, to see what is annotated or predicted where.
+    """A label map laid over its image, to see what is annotated or predicted where.
 
-    Unlabelled pixels (255) show the picture as it is; those outside the image (254) are darkened and hatched.
-    A palette of more than 254 colours says that both are classes.
+    Unlabeled pixels (255) show the image as it is; those outside the image (254) are darkened and hatched.
+    A palette of more than 254 colors says that both are classes.
 
     Args:
         image: `(height, width)`, `(height, width, 1)` or `(height, width, 3)`, within `value_range`.
         labels: integers `(height, width)` or `(height, width, 1)`.
         palette: `(classes, 3)` red, green, blue of 0 to 255; `class_palette` by default.
-        alpha: opacity of the colours, 0 to 1.
+        alpha: opacity of the colors, 0 to 1.
         value_range: the values of black and of white.
-        enlarge: pixels by which annotations grow into unlabelled surroundings, so that strokes one pixel wide
-            and clicks can be seen; a dark rim then sets them off from a picture of their colour.
+        enlarge: pixels by which annotations grow into unlabeled surroundings, so that strokes one pixel wide
+            and clicks can be seen; a dark rim then sets them off from an image of their color.
 
     Returns:
         uint8 `(height, width, 3)`.
 
     Raises:
         TypeError: if `labels` holds no integers.
-        ValueError: if sizes differ, a class has no colour, a value lies outside `value_range`, or `alpha` or
+        ValueError: if sizes differ, a class has no color, a value lies outside `value_range`, or `alpha` or
             `enlarge` is out of range.
 
     Example:
@@ -46,40 +46,40 @@ def overlay(image, labels, palette=None, alpha=0.5, value_range=(0, 255), enlarg
     array = checked_image(image)
     palette = as_palette(palette)
     reserved = len(palette) <= MOST_CLASSES
-    labels = checked_labels(labels, array.shape[:2], most=UNLABELLED if reserved else len(palette) - 1)
+    labels = checked_labels(labels, array.shape[:2], most=UNLABELED if reserved else len(palette) - 1)
     check_opacity(alpha)
-    largest = labels[labels < OUTSIDE].max(initial=0) if reserved else 0
+    largest = labels[labels < PADDING].max(initial=0) if reserved else 0
     if largest >= len(palette):
         raise ValueError(
-            f"`palette` must have a colour for every class of `labels`. "
-            f"Received: class {largest} and {len(palette)} colours"
+            f"`palette` must have a color for every class of `labels`. "
+            f"Received: class {largest} and {len(palette)} colors"
         )
     pixels = check_integer("enlarge", enlarge, low=0)
     rim = np.zeros(labels.shape, bool)
     if pixels:
         labels = _grow(labels.astype(np.int64), pixels)
-        rim = (_grow(labels, 1) < OUTSIDE) & (labels >= OUTSIDE)
+        rim = (_grow(labels, 1) < PADDING) & (labels >= PADDING)
     result = np.empty((*labels.shape, 3), np.uint8)
     for first in range(0, len(labels), _BAND):
         rows = slice(first, first + _BAND)
         band = np.array(np.broadcast_to(255 * unit_values(array[rows], value_range), result[rows].shape))
         band[rim[rows]] *= _RIM_BRIGHTNESS
         ids = labels[rows]
-        painted = ids < OUTSIDE if reserved else np.ones(ids.shape, bool)
+        painted = ids < PADDING if reserved else np.ones(ids.shape, bool)
         band[painted] += alpha * (palette[ids[painted]] - band[painted])
         if reserved:
-            _hatch(band, ids == OUTSIDE, first)
+            _hatch(band, ids == PADDING, first)
         result[rows] = np.rint(band)
     return result
 
 
-def colour_layer(labels, palette, alpha, transparent):
-    """A label map as a layer of colours that can be laid over its picture.
+def color_layer(labels, palette, alpha, transparent):
+    """A label map as a layer of colors that can be laid over its image.
 
     Args:
         labels: integers `(height, width)`: classes, or further numbers, which stay transparent.
         palette: `(classes, 3)` uint8.
-        alpha: opacity of the colours, 0 to 1.
+        alpha: opacity of the colors, 0 to 1.
         transparent: numbers of classes that stay transparent.
 
     Returns:
@@ -90,7 +90,7 @@ def colour_layer(labels, palette, alpha, transparent):
 
     Example:
 
-    >>> colour_layer(np.array([[0, 1, 255]]), [[9, 9, 9], [200, 0, 0]], alpha=0.4, transparent=[0]).tolist()
+    >>> color_layer(np.array([[0, 1, 255]]), [[9, 9, 9], [200, 0, 0]], alpha=0.4, transparent=[0]).tolist()
     [[[0, 0, 0, 0], [200, 0, 0, 102], [0, 0, 0, 0]]]
     """
     check_opacity(alpha)
@@ -112,7 +112,7 @@ def check_opacity(alpha):
     check_number("alpha", alpha, low=0, high=1)
 
 
-def checked_labels(labels, size, name="labels", most=UNLABELLED):
+def checked_labels(labels, size, name="labels", most=UNLABELED):
     """`labels` as an integer array of `size`, with ids from 0 to `most`; the error calls it `name`."""
     array = np.asarray(labels)
     if array.dtype.kind not in "iu":
@@ -134,11 +134,11 @@ def _hatch(band, outside, first):
     band[outside] *= _OUTSIDE_BRIGHTNESS
     rows, columns = np.nonzero(outside)
     lines = (rows + first + columns) % _HATCH_PERIOD == 0
-    band[rows[lines], columns[lines]] = _HATCH_COLOUR
+    band[rows[lines], columns[lines]] = _HATCH_COLOR
 
 
 def _grow(labels, pixels):
-    labels = np.pad(labels, 1, constant_values=UNLABELLED)
+    labels = np.pad(labels, 1, constant_values=UNLABELED)
     inside = np.zeros(labels.shape, bool)
     inside[1:-1, 1:-1] = True
     cross = ((-1, 0), (1, 0), (0, -1), (0, 1))
@@ -147,7 +147,7 @@ def _grow(labels, pixels):
         # Cross and square by turns grow a dot into an octagon, which the eye takes for a disk.
         before = labels.copy()
         for shift in cross if step % 2 == 0 else (*cross, *corners):
-            neighbour = np.roll(before, shift, axis=(0, 1))
-            free = inside & (labels == UNLABELLED) & (neighbour < OUTSIDE)
-            labels[free] = neighbour[free]
+            neighbor = np.roll(before, shift, axis=(0, 1))
+            free = inside & (labels == UNLABELED) & (neighbor < PADDING)
+            labels[free] = neighbor[free]
     return labels[1:-1, 1:-1]

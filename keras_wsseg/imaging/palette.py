@@ -1,4 +1,4 @@
-"""The colours of classes: over pictures, and in the files of label maps."""
+"""The colors of classes: over images, and in the files of label maps."""
 
 import colorsys
 
@@ -7,8 +7,8 @@ import numpy as np
 from keras_wsseg.arguments import check_integer
 from keras_wsseg.imaging.labels import MOST_CLASSES
 
-# Class 0 is the background more often than not: grey, which shows on black and on white pictures alike and
-# leaves the colours to the things.
+# Class 0 is the background more often than not: gray, which shows on black and on white images alike and
+# leaves the colors to the things.
 _FIRST = (
     (150, 150, 158),
     (230, 57, 70),
@@ -36,15 +36,15 @@ _GOLDEN_RATIO = 0.618034
 
 
 def class_palette(num_classes):
-    """Colours that stand out from a picture under them and from each other.
+    """Colors that stand out from an image under them and from each other.
 
-    The colours of PASCAL VOC, with a black background and dark hues, vanish on a dark picture such as an MRI.
+    The colors of PASCAL VOC, with a black background and dark hues, vanish on a dark image such as an MRI.
 
     Args:
-        num_classes: number of colours, 1 to 254.
+        num_classes: number of colors, 1 to 254.
 
     Returns:
-        uint8 `(num_classes, 3)`, red, green, blue; class 0 is grey.
+        uint8 `(num_classes, 3)`, red, green, blue; class 0 is gray.
 
     Raises:
         ValueError: if `num_classes` is not within 1 to 254.
@@ -55,18 +55,18 @@ def class_palette(num_classes):
     [[150, 150, 158], [230, 57, 70]]
     """
     check_integer("num_classes", num_classes, low=1, high=MOST_CLASSES)
-    more = [_spread_colour(i) for i in range(num_classes - len(_FIRST))]
+    more = [_spread_color(i) for i in range(num_classes - len(_FIRST))]
     return np.array([*_FIRST, *more][:num_classes], dtype=np.uint8)
 
 
 def voc_palette(n=256):
-    """Colours of the PASCAL VOC palette, which most tools expect in label PNGs.
+    """Colors of the PASCAL VOC palette, which most tools expect in label PNGs.
 
     Bit `k` of the red, green and blue value comes from bits `3k`, `3k+1` and `3k+2` of the id, so that
-    neighbouring ids get colours far apart and any number of classes has one.
+    neighboring ids get colors far apart and any number of classes has one.
 
     Args:
-        n: number of colours, 1 to 256.
+        n: number of colors, 1 to 256.
 
     Returns:
         uint8 array of shape `(n, 3)`, red, green, blue.
@@ -82,56 +82,56 @@ def voc_palette(n=256):
     Source: the VOC development kit (`VOClabelcolormap`).
     """
     ids = np.arange(check_integer("n", n, low=1, high=256))
-    colours = np.zeros((len(ids), 3), np.uint8)
+    colors = np.zeros((len(ids), 3), np.uint8)
     for bit in range(3):
         for channel in range(3):
-            colours[:, channel] |= (((ids >> (3 * bit + channel)) & 1) << (7 - bit)).astype(np.uint8)
-    return colours
+            colors[:, channel] |= (((ids >> (3 * bit + channel)) & 1) << (7 - bit)).astype(np.uint8)
+    return colors
 
 
 def file_palette(palette=None):
-    """The 256 colours in which a file of ids is shown.
+    """The 256 colors in which a file of ids is shown.
 
     Args:
-        palette: colours of the first ids, integers `(classes, 3)` from 0 to 255, or None.
+        palette: colors of the first ids, integers `(classes, 3)` from 0 to 255, or None.
 
     Returns:
-        uint8 `(256, 3)`: those colours, and behind them, those of 254 and 255 included, the colours of
+        uint8 `(256, 3)`: those colors, and behind them, those of 254 and 255 included, the colors of
         `voc_palette`.
 
     Raises:
-        ValueError: if `palette` holds no colours.
+        ValueError: if `palette` holds no colors.
 
     Example:
 
     >>> file_palette([[1, 2, 3]])[[0, 1, 255]].tolist()
     [[1, 2, 3], [128, 0, 0], [224, 224, 192]]
     """
-    colours = voc_palette()
+    colors = voc_palette()
     if palette is not None:
-        given = as_palette(palette)[: len(colours)]
-        colours[: len(given)] = given
-    return colours
+        given = as_palette(palette)[: len(colors)]
+        colors[: len(given)] = given
+    return colors
 
 
 def as_palette(palette, num_classes=MOST_CLASSES):
-    """`palette` as a uint8 array `(colours, 3)`, or the default one where it is None."""
+    """`palette` as a uint8 array `(colors, 3)`, or the default one where it is None."""
     if palette is None:
         return class_palette(num_classes)
-    colours = np.asarray(palette)
-    if colours.ndim != 2 or colours.shape[1] != 3 or colours.dtype.kind not in "iu" or not len(colours):
+    colors = np.asarray(palette)
+    if colors.ndim != 2 or colors.shape[1] != 3 or colors.dtype.kind not in "iu" or not len(colors):
         raise ValueError(
             "`palette` must hold a red, green and blue of 0 to 255 for each class, shape (classes, 3). "
-            f"Received: shape={colours.shape}, dtype={colours.dtype}"
+            f"Received: shape={colors.shape}, dtype={colors.dtype}"
         )
-    if colours.min() < 0 or colours.max() > 255:
+    if colors.min() < 0 or colors.max() > 255:
         raise ValueError(
-            f"`palette` must hold values of 0 to 255. Received: {colours.min()} to {colours.max()}"
+            f"`palette` must hold values of 0 to 255. Received: {colors.min()} to {colors.max()}"
         )
-    return colours.astype(np.uint8)
+    return colors.astype(np.uint8)
 
 
-def _spread_colour(i):
+def _spread_color(i):
     # Steps of the golden ratio never come near an earlier hue for long; lightness cycles out of step.
     hue = i * _GOLDEN_RATIO % 1.0
     lightness = (0.5, 0.68, 0.38)[i % 3]

@@ -1,15 +1,15 @@
-"""Pictures of any depth as eight-bit colour."""
+"""Images of any depth as eight-bit color."""
 
 import numpy as np
 
 from keras_wsseg.arguments import check_value_range
 
-# A resized picture passes its range by rounding; more than this fraction of the range is a wrong range.
+# A resized image passes its range by rounding; more than this fraction of the range is a wrong range.
 _TOLERANCE = 1e-3
 
 
-def rgb_picture(image, value_range=(0, 255)):
-    """A picture of any depth as eight-bit colour, ready to be shown.
+def rgb_image(image, value_range=(0, 255)):
+    """An image of any depth as eight-bit color, ready to be shown.
 
     Args:
         image: `(height, width)`, `(height, width, 1)` or `(height, width, 3)`, integers or floats within
@@ -24,7 +24,7 @@ def rgb_picture(image, value_range=(0, 255)):
 
     Example:
 
-    >>> rgb_picture(np.array([[0.0, 0.5, 1.0]]), value_range=(0, 1))[0, :, 0].tolist()
+    >>> rgb_image(np.array([[0.0, 0.5, 1.0]]), value_range=(0, 1))[0, :, 0].tolist()
     [0, 128, 255]
     """
     low, high = check_value_range(value_range)

@@ -1,6 +1,6 @@
-"""What picture files are called that are looked for in folders."""
+"""What image files are called that are looked for in folders."""
 
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".npy")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".npy")
 
 LABEL_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".npy")
 """Of label maps: JPEG and lossy WebP alter ids."""

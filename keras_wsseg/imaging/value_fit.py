@@ -1,15 +1,15 @@
-"""From the values of a picture file to those that a segmenter takes."""
+"""From the values of an image file to those that a segmenter takes."""
 
 import numpy as np
 
-from keras_wsseg.imaging.picture_error import PictureError
+from keras_wsseg.imaging.image_error import ImageError
 
 VALUE_RANGES = {"uint8": (0, 255), "uint16": (0, 65535)}
-"""What a picture of an integer type may hold."""
+"""What an image of an integer type may hold."""
 
 
 def fit_values(array, value_range):
-    """Brings 8 bits to a range by their share of it; deeper pictures are taken as they are.
+    """Brings 8 bits to a range by their share of it; deeper images are taken as they are.
 
     Args:
         array: pixels, uint8, uint16 or float32.
@@ -19,7 +19,7 @@ def fit_values(array, value_range):
         array of the same shape, within `value_range`, float32 where it was scaled.
 
     Raises:
-        PictureError: if a picture of more than 8 bits has values beyond the range.
+        ImageError: if an image of more than 8 bits has values beyond the range.
 
     Example:
 
@@ -34,7 +34,7 @@ def fit_values(array, value_range):
     darkest, brightest = float(array.min()), float(array.max())
     # The pixels are float32: a limit that has no such number is met by the nearest. NaN compares as False.
     if not (np.float32(low) <= darkest and brightest <= np.float32(high)):
-        raise PictureError(
+        raise ImageError(
             f"must have values from {low:g} to {high:g}, since it has more than 8 bits a channel. "
             f"Received: values from {darkest:g} to {brightest:g}"
         )

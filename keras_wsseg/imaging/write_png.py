@@ -1,4 +1,4 @@
-"""Writing pictures."""
+"""Writing images."""
 
 import pathlib
 
@@ -7,17 +7,17 @@ import numpy as np
 from keras_wsseg.imaging.replaced import replaced
 
 
-def write_png(path, picture):
-    """Writes a picture to a PNG file; who looks while it is written sees the old file or the new one whole.
+def write_png(path, image):
+    """Writes an image to a PNG file; who looks while it is written sees the old file or the new one whole.
 
     Args:
         path: file to write; missing folders are made.
-        picture: uint8 `(height, width)` of grey, `(height, width, 3)` of colour, or `(height, width, 4)` of
-            colour with its opacity.
+        image: uint8 `(height, width)` of gray, `(height, width, 3)` of color, or `(height, width, 4)` of
+            color with its opacity.
 
     Raises:
         ImportError: if Pillow is not installed.
-        ValueError: if `picture` is no such array.
+        ValueError: if `image` is no such array.
 
     Example:
 
@@ -31,15 +31,15 @@ def write_png(path, picture):
     try:
         from PIL import Image
     except ImportError as error:
-        raise ImportError("Writing a picture needs Pillow: `pip install pillow`") from error
-    picture = np.asarray(picture)
-    grey_or_colour = picture.ndim == 2 or (picture.ndim == 3 and picture.shape[-1] in (3, 4))
-    if picture.dtype != np.uint8 or not grey_or_colour or not picture.size:
+        raise ImportError("Writing an image needs Pillow: `pip install pillow`") from error
+    image = np.asarray(image)
+    gray_or_color = image.ndim == 2 or (image.ndim == 3 and image.shape[-1] in (3, 4))
+    if image.dtype != np.uint8 or not gray_or_color or not image.size:
         raise ValueError(
-            "`picture` must be uint8 of shape (height, width) or (height, width, 3 or 4). "
-            f"Received: shape={picture.shape}, dtype={picture.dtype}"
+            "`image` must be uint8 of shape (height, width) or (height, width, 3 or 4). "
+            f"Received: shape={image.shape}, dtype={image.dtype}"
         )
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replaced(path) as draft:
-        Image.fromarray(picture).save(draft, format="PNG")
+        Image.fromarray(image).save(draft, format="PNG")

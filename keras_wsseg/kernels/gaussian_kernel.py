@@ -6,7 +6,7 @@ from keras_wsseg.kernels.annealable import Annealable
 from keras_wsseg.ops.positions import grid_positions
 
 SMALLEST_SIGMA = 1e-4
-"""Float32 tells the colours of a picture in [0, 1] apart to 6e-8, beside which a kernel must be wide."""
+"""Float32 tells the colors of an image in [0, 1] apart to 6e-8, beside which a kernel must be wide."""
 
 
 @keras.saving.register_keras_serializable("keras_wsseg")
@@ -20,7 +20,7 @@ class GaussianKernel(Annealable):
         weight: `w`, at least 0.
         xy: sigma of the position, in pixels of the grid on which the loss is computed. None: position does
             not matter within the window.
-        rgb: sigma of the colour, in units of a picture in [0, 1] (also for grey pictures). None: colour does
+        rgb: sigma of the color, in units of an image in [0, 1] (also for gray images). None: color does
             not matter.
         **modalities: sigma of each further input of the model, such as `depth=0.05`, in the units in which
             the guide holds it.
@@ -34,8 +34,8 @@ class GaussianKernel(Annealable):
         >>> round(kernel.rgb, 3)
         0.05
 
-    Source: Obukhov et al. 2019, arXiv:1906.04651, equation 2. The published code divides standardised
-    pictures by its sigma of 0.1, which is about 0.0225 to 0.027 here.
+    Source: Obukhov et al. 2019, arXiv:1906.04651, equation 2. The published code divides standardized
+    images by its sigma of 0.1, which is about 0.0225 to 0.027 here.
     """
 
     def __init__(self, weight=1.0, xy=None, rgb=None, **modalities):

@@ -12,34 +12,34 @@ from keras_wsseg.ops.resize import resize_bilinear
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class ClassActivationMap(keras.layers.Layer):
-    r"""Shows where in a picture a classifier finds the classes that the picture is tagged with.
+    r"""Shows where in an image a classifier finds the classes that the image is tagged with.
 
     The maps are what a segmenter can learn from where nothing but tags is known: `ReliableRegions` takes
-    labels from them. The classifier looks at the picture at several sizes, and the maps are the mean of what
+    labels from them. The classifier looks at the image at several sizes, and the maps are the mean of what
     it sees; with `s^c` its score of class `c` at a place,
 
     `A^c = mean over scales of resize(relu(s^c))`,
-    `P^c = A^c / max over the picture of A^c` for the classes of the tags, 0 for the others,
+    `P^c = A^c / max over the image of A^c` for the classes of the tags, 0 for the others,
     `P^0 = (1 - max_c P^c)^gamma` for the background.
 
     The classifier infers here (`training=False`), and no gradient flows: the maps teach, they are not taught.
 
     Args:
-        scores: a `keras.Model` from pictures of any size `(batch, height, width, channels)` to
+        scores: a `keras.Model` from images of any size `(batch, height, width, channels)` to
             `(batch, h, w, classes - 1)`, the scores of the foreground classes at every place. For a
             classifier of global average pooling and a dense layer that is the dense layer's kernel as a 1x1
             convolution of the features, and the mean over the places is the logit. It should have no bias,
             since a class with a large one would show everywhere: build the classifier with `use_bias=False`,
             or leave its bias out of `scores`. Its weights are shared with whatever else they belong to.
-        scales: sizes at which it sees the picture, relative to that of the picture; each at least
+        scales: sizes at which it sees the image, relative to that of the image; each at least
             0.001. Sizes are rounded, to one pixel at least.
         gamma: how fast the background fades where a class appears, greater than 0.
         **kwargs: of `keras.layers.Layer`.
 
     Call arguments:
-        inputs: `[picture, tags]` or `[picture, tags, inside]`: pictures as `scores` takes them;
-            `(batch, classes)` of 0 and 1, which classes a picture holds, column 0 being the background; and
-            `(batch, height, width)`, 1 for pixels of the picture and 0 for those outside of it, such as
+        inputs: `[image, tags]` or `[image, tags, inside]`: images as `scores` takes them;
+            `(batch, classes)` of 0 and 1, which classes an image holds, column 0 being the background; and
+            `(batch, height, width)`, 1 for pixels of the image and 0 for those outside of it, such as
             padding, which do not count for the maximum and are background.
 
     Returns:
@@ -55,8 +55,8 @@ class ClassActivationMap(keras.layers.Layer):
     >>> inputs = keras.Input((None, None, 1))
     >>> double = keras.layers.Conv2D(1, 1, kernel_initializer=keras.initializers.Constant(2), use_bias=False)
     >>> layer = ClassActivationMap(keras.Model(inputs, double(inputs)), scales=[1])
-    >>> picture = np.array([0, 1, 2], "float32").reshape(1, 1, 3, 1)
-    >>> np.array(layer([picture, np.ones((1, 2))]))[0, 0].round(4).tolist()
+    >>> image = np.array([0, 1, 2], "float32").reshape(1, 1, 3, 1)
+    >>> np.array(layer([image, np.ones((1, 2))]))[0, 0].round(4).tolist()
     [[1.0, 0.0], [0.0625, 0.5], [0.0, 1.0]]
 
     Source: Zhang et al. 2020, "Reliability Does Matter: An End-to-End Weakly Supervised Semantic Segmentation
@@ -68,7 +68,7 @@ class ClassActivationMap(keras.layers.Layer):
         super().__init__(**kwargs)
         if not isinstance(scores, keras.Model):
             raise TypeError(
-                "scores must be a keras.Model from pictures to scores of the foreground classes. "
+                "scores must be a keras.Model from images to scores of the foreground classes. "
                 f"Received: scores={scores!r}"
             )
         self.scales = _checked(scales)
@@ -78,14 +78,14 @@ class ClassActivationMap(keras.layers.Layer):
         self.gamma = float(gamma)
 
     def build(self, input_shape):
-        check_inputs(input_shape, ("picture", "tags"), "inside")
+        check_inputs(input_shape, ("image", "tags"), "inside")
 
     def call(self, inputs):
-        picture, tags, *inside = inputs
-        picture = ops.cast(picture, "float32")
-        size = ops.shape(picture)[1:3]
+        image, tags, *inside = inputs
+        image = ops.cast(image, "float32")
+        size = ops.shape(image)[1:3]
         score_maps = [
-            self.scores(resize_bilinear(picture, [_scaled(pixels, scale) for pixels in size]), training=False)
+            self.scores(resize_bilinear(image, [_scaled(pixels, scale) for pixels in size]), training=False)
             for scale in self.scales
         ]
         maps = class_activation_maps(score_maps, tags, size, self.gamma, inside[0] if inside else None)
@@ -140,6 +140,6 @@ def _check_any_size(scores, scales):
     for tensor in inputs:
         if scales != (1,) and any(size is not None for size in tensor.shape[1:3]):
             raise ValueError(
-                "scores must take pictures of any size, (None, None, None, channels), where scales holds "
+                "scores must take images of any size, (None, None, None, channels), where scales holds "
                 f"others than 1. Received: scores for the shape {tuple(tensor.shape)}"
             )

@@ -1,4 +1,4 @@
-"""The cut that undoes the padding of a picture in its features."""
+"""The cut that undoes the padding of an image in its features."""
 
 import keras
 from keras import ops
@@ -8,17 +8,17 @@ from keras_wsseg.arguments import check_integer
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class CropToStride(keras.layers.Layer):
-    """Cuts features of a padded picture to those that see the picture itself.
+    """Cuts features of a padded image to those that see the image itself.
 
     The counterpart of `PadToMultiple` behind a network of a given stride.
 
     Args:
-        stride: pixels of the picture to one of the features along each axis, at least 1.
+        stride: pixels of the image to one of the features along each axis, at least 1.
         **kwargs: of `keras.layers.Layer`.
 
     Call arguments:
         inputs: features `(batch, feature_height, feature_width, channels)`.
-        reference: the picture before padding, `(batch, height, width, any)`, of which only the size counts.
+        reference: the image before padding, `(batch, height, width, any)`, of which only the size counts.
 
     Returns:
         `(batch, ceil(height / stride), ceil(width / stride), channels)`.

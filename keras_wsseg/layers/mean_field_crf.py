@@ -16,7 +16,7 @@ COMPATIBILITIES = ("potts", "trainable")
 class MeanFieldCRF(keras.layers.Layer):
     r"""Lets pixels that look alike agree on their class: a conditional random field after a segmenter.
 
-    It moves the borders of a prediction to the borders of the picture: as post-processing of finished
+    It moves the borders of a prediction to the borders of the image: as post-processing of finished
     logits, as last layer of a segmenter that is trained through it, or inside an exported segmenter. It gives
     logits, so whatever takes logits takes its output: losses with `from_logits=True`, softmax, argmax, and
     `export.to_onnx`. Each of the steps computes, from `Q = softmax(logits)` on,
@@ -24,17 +24,17 @@ class MeanFieldCRF(keras.layers.Layer):
     `Q_i(l) ~ exp(-u_i(l) - sum_l' mu(l, l') sum_m w_m sum_{j != i} k_m(i, j) Q_j(l'))`,
     `u = -log softmax(logits)`, `K_m(i, j) = exp(-|Dxy|^2 / 2 xy_m^2 - |Drgb|^2 / 2 rgb_m^2)`,
 
-    with `k_m` the kernel `K_m`, normalised by default, which makes the weights `w_m` mean the same for every
-    window, size and picture. The arithmetic is float32 whatever the policy. Gradients reach logits, kernel
-    weights and compatibility through all steps, but not the picture.
+    with `k_m` the kernel `K_m`, normalized by default, which makes the weights `w_m` mean the same for every
+    window, size and image. The arithmetic is float32 whatever the policy. Gradients reach logits, kernel
+    weights and compatibility through all steps, but not the image.
 
     Large weights make some pixels tip over by the last digit of a number, at random on white noise and rarely
     on photographs: a comparison of two runs should be made on the latter.
 
     Args:
-        radius: neighbours of a pixel are the `(2 radius + 1)^2` pixels around it. It is fast, exact, and
-            exports to ONNX for pictures of any size; the kernels of a picture take about `4 (8 + 2 radius)^2`
-            bytes a pixel. None: all pixels of the picture are neighbours, as published; with colour
+        radius: neighbors of a pixel are the `(2 radius + 1)^2` pixels around it. It is fast, exact, and
+            exports to ONNX for images of any size; the kernels of an image take about `4 (8 + 2 radius)^2`
+            bytes a pixel. None: all pixels of the image are neighbors, as published; with color
             kernels such a layer has operations that ONNX lacks and is for Keras only.
         kernels: `GaussianKernel` or a list of them over `xy` and `rgb`, taken with the numbers that they have
             now: annealing them later does not reach the layer. By default the published pair,
@@ -47,20 +47,20 @@ class MeanFieldCRF(keras.layers.Layer):
             published code; `"row"`, `K_ij / D_i`; or `"none"`.
         train_kernel_weights: whether the `w_m` are trained. They stay non-negative: after each step of the
             optimizer a negative one becomes zero (`keras.constraints.NonNeg`).
-        include_self: whether a pixel is its own neighbour, in the sum and in `D`. None: it is not within a
+        include_self: whether a pixel is its own neighbor, in the sum and in `D`. None: it is not within a
             radius, as in the equation; it is where `radius` is None, as in the published code, since
             approximate kernels do not tell a pixel's own share apart. False there needs the exact method.
-        value_range: the values of black and white in the picture.
+        value_range: the values of black and white in the image.
         from_logits: whether the first input holds logits; probabilities otherwise.
-        method: how fully connected kernels of the colour are summed: `"auto"`, `"exact"`, `"nystrom"` or
+        method: how fully connected kernels of the color are summed: `"auto"`, `"exact"`, `"nystrom"` or
             `"permutohedral"`, see `ops.dense_gaussian_kernel`. Those of the position alone are always exact.
         landmarks: of `"nystrom"`: more are closer and slower.
         seed: of the approximations; the same seed repeats the same result.
         **kwargs: of `keras.layers.Layer`.
 
     Call arguments:
-        inputs: a pair `[logits, picture]`: `(batch, height, width, classes)` and
-            `(batch, height, width, channels)` in `value_range`, grey or colour, of the same size. One channel
+        inputs: a pair `[logits, image]`: `(batch, height, width, classes)` and
+            `(batch, height, width, channels)` in `value_range`, gray or color, of the same size. One channel
             instead of the classes is the log-odds (the probability, without `from_logits`) of the second of
             two.
 
@@ -74,9 +74,9 @@ class MeanFieldCRF(keras.layers.Layer):
     Example:
 
     >>> import numpy as np
-    >>> picture = np.array([0, 0, 0, 255], "float32").reshape(1, 1, 4, 1)
+    >>> image = np.array([0, 0, 0, 255], "float32").reshape(1, 1, 4, 1)
     >>> logits = np.array([[3, 0], [0, 1], [3, 0], [0, 3]], "float32").reshape(1, 1, 4, 2)
-    >>> refined = MeanFieldCRF(radius=2)([logits, picture])  # the second pixel looks like its neighbours
+    >>> refined = MeanFieldCRF(radius=2)([logits, image])  # the second pixel looks like its neighbors
     >>> np.array(refined).argmax(-1).tolist()
     [[[0, 0, 0, 1]]]
 
@@ -117,7 +117,7 @@ class MeanFieldCRF(keras.layers.Layer):
 
     def build(self, input_shape):
         if len(input_shape) != 2 or any(shape is None or isinstance(shape, int) for shape in input_shape):
-            raise ValueError(f"inputs must be a pair [logits, picture]. Received: shape={input_shape}")
+            raise ValueError(f"inputs must be a pair [logits, image]. Received: shape={input_shape}")
         # One channel stands for two classes.
         classes = max(input_shape[0][-1], 2)
         self._matrix = self._kernel_weights = None
@@ -143,23 +143,23 @@ class MeanFieldCRF(keras.layers.Layer):
             )
 
     def call(self, inputs):
-        logits, picture = (ops.cast(x, "float32") for x in inputs)
-        check_same_grid("picture", picture.shape, logits.shape)
+        logits, image = (ops.cast(x, "float32") for x in inputs)
+        check_same_grid("image", image.shape, logits.shape)
         classes = logits.shape[-1]
         # Concatenation fails where sizes that are known only at run time differ.
-        both = ops.concatenate([logits, picture], axis=-1)
-        logits, picture = both[..., :classes], both[..., classes:]
+        both = ops.concatenate([logits, image], axis=-1)
+        logits, image = both[..., :classes], both[..., classes:]
         if classes == 1:
             other = ops.zeros_like(logits) if self.from_logits else 1.0 - logits
             logits = ops.concatenate([other, logits], axis=-1)
         if not self.from_logits:
             logits = ops.log(ops.maximum(logits, keras.config.epsilon()))
         low, high = self.value_range
-        picture = (picture - low) / (high - low)
+        image = (image - low) / (high - low)
         sigmas = [kernel.get_config() for kernel in self.kernels]
         refined = mean_field(
             logits,
-            [picture / sigma["rgb"] if "rgb" in sigma else None for sigma in sigmas],
+            [image / sigma["rgb"] if "rgb" in sigma else None for sigma in sigmas],
             [sigma.get("xy") for sigma in sigmas],
             self._weights(),
             self.radius,

@@ -1,4 +1,4 @@
-"""Padding that makes a picture's size divisible."""
+"""Padding that makes an image's size divisible."""
 
 import keras
 from keras import ops

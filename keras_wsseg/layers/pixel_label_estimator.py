@@ -1,4 +1,4 @@
-"""Labels of pixels from tags of pictures as a layer."""
+"""Labels of pixels from tags of images as a layer."""
 
 import keras
 from keras import ops
@@ -8,20 +8,20 @@ from keras_wsseg.ops.adaptive_prior import adaptive_prior, check_prior, estimate
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class PixelLabelEstimator(keras.layers.Layer):
-    r"""Soft labels of all pixels from a prediction and the tags of the picture.
+    r"""Soft labels of all pixels from a prediction and the tags of the image.
 
     It shows, or hands on to a loss, what a prediction becomes once every class that the tags name gets its
-    share of the picture and no other class any:
+    share of the image and no other class any:
 
     `q_j(l) = p_j(l) beta_l / sum_l' p_j(l') beta_l'`
 
-    with the `beta` of `ops.adaptive_prior` of each picture. No gradient flows through the layer: its output
+    with the `beta` of `ops.adaptive_prior` of each image. No gradient flows through the layer: its output
     is what a net is trained towards, as `losses.AdaptivePriorLoss` does. The arithmetic is float32 whatever
     the policy.
 
     Args:
         shares: the least share of the background and of each object, from 0 to 1.
-        grid: number of points between 0 and 1 that are compared where a picture has one object;
+        grid: number of points between 0 and 1 that are compared where an image has one object;
             `1 / (grid + 1)` is the least `beta` of a class that is there.
         from_logits: whether the first input holds logits; probabilities otherwise.
         **kwargs: of `keras.layers.Layer`.
@@ -29,7 +29,7 @@ class PixelLabelEstimator(keras.layers.Layer):
     Call arguments:
         inputs: `[logits, tags]` or `[logits, tags, inside]`: `(batch, height, width, classes)`,
             `(batch, classes)` of 0 and 1, where class 0 always counts as 1, and `(batch, height, width)`, 1
-            for the pixels inside the picture, else 0; only those count towards the shares.
+            for the pixels inside the image, else 0; only those count towards the shares.
 
     Returns:
         `(batch, height, width, classes)`, each pixel's sum 1.

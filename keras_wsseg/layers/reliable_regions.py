@@ -20,17 +20,17 @@ NEVER = -1e4
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class ReliableRegions(keras.layers.Layer):
-    r"""Takes labels from class activation maps where the maps are sure and a CRF on the picture agrees.
+    r"""Takes labels from class activation maps where the maps are sure and a CRF on the image agrees.
 
     Maps of a classifier are blobs: right in their middle, wrong at the borders of things. The labels leave
     open what is doubtful, so that a segmenter can be trained with a partial cross entropy, and the rest is
-    left to a loss that looks at the picture. With `P` the maps,
+    left to a loss that looks at the image. With `P` the maps,
 
     `I_cam = argmax P` for the `share` of each class's pixels where `P` is largest, else 255,
-    `I_crf = argmax` of a conditional random field on `P` (unary `-log max(P, 1e-7)`) and the picture,
+    `I_crf = argmax` of a conditional random field on `P` (unary `-log max(P, 1e-7)`) and the image,
     `label = I_cam` where `I_cam = I_crf`, else 255.
 
-    Classes that a picture is not tagged with appear in neither. All is computed in the graph of the model,
+    Classes that an image is not tagged with appear in neither. All is computed in the graph of the model,
     at sizes known at run time only as well, and no gradient flows.
 
     This is the rule as printed in the paper. The code published with it follows another, which is not done
@@ -38,12 +38,12 @@ class ReliableRegions(keras.layers.Layer):
     0.8 and the map is above 0.1.
 
     Args:
-        share: of the pixels that `argmax` gives to a class in a picture, so many stay at least, within
+        share: of the pixels that `argmax` gives to a class in an image, so many stay at least, within
             (0, 1]. Pixels that tie with the last one to stay all stay: see `ops.confident_labels`.
         crf: `MeanFieldCRF`, or its config as `keras.saving.serialize_keras_object` gives it, with Potts
             compatibility; None for the published one, fully connected with 10 iterations; False for none:
             then `I_cam` is the label. One with a `radius` is several times as fast.
-        value_range: the values of black and white in the picture, for the published CRF; a CRF that is given
+        value_range: the values of black and white in the image, for the published CRF; a CRF that is given
             has its own.
         **kwargs: of `keras.layers.Layer`.
 
@@ -52,15 +52,15 @@ class ReliableRegions(keras.layers.Layer):
         crf: the `MeanFieldCRF`, or None.
 
     Call arguments:
-        inputs: `[maps, picture, tags]` or `[maps, picture, tags, inside]`: `(batch, height, width, classes)`
-            within [0, 1], such as `ClassActivationMap` gives; the picture of the same size,
+        inputs: `[maps, image, tags]` or `[maps, image, tags, inside]`: `(batch, height, width, classes)`
+            within [0, 1], such as `ClassActivationMap` gives; the image of the same size,
             `(batch, height, width, channels)` in the value range; `(batch, classes)` of 0 and 1, which
-            classes a picture holds, the background of column 0 being always one of them; and
-            `(batch, height, width)`, 1 for pixels of the picture and 0 for those outside of it: these are
-            not labelled and say nothing about the class of others.
+            classes an image holds, the background of column 0 being always one of them; and
+            `(batch, height, width)`, 1 for pixels of the image and 0 for those outside of it: these are
+            not labeled and say nothing about the class of others.
 
     Returns:
-        `(batch, height, width)`, int32: 0 to classes - 1 a class, 255 unlabelled, 254 outside the picture.
+        `(batch, height, width)`, int32: 0 to classes - 1 a class, 255 unlabeled, 254 outside the image.
 
     Raises:
         TypeError: if `crf` is none of these.
@@ -71,9 +71,9 @@ class ReliableRegions(keras.layers.Layer):
     >>> import numpy as np
     >>> object_map = np.array([0.0, 0.1, 0.2, 0.7, 1.0], "float32").reshape(1, 1, 5, 1)
     >>> maps = np.concatenate([(1 - object_map) ** 4, object_map], axis=-1)
-    >>> picture = np.array([9, 9, 9, 9, 200], "float32").reshape(1, 1, 5, 1)
+    >>> image = np.array([9, 9, 9, 9, 200], "float32").reshape(1, 1, 5, 1)
     >>> layer = ReliableRegions(share=1.0, crf=MeanFieldCRF(radius=2))
-    >>> np.array(layer([maps, picture, np.ones((1, 2))])).tolist()  # the fourth looks like background
+    >>> np.array(layer([maps, image, np.ones((1, 2))])).tolist()  # the fourth looks like background
     [[[0, 0, 0, 255, 1]]]
 
     Source: Zhang et al. 2020, "Reliability Does Matter: An End-to-End Weakly Supervised Semantic Segmentation
@@ -90,35 +90,35 @@ class ReliableRegions(keras.layers.Layer):
         self.crf = _parse(crf, self.value_range)
 
     def build(self, input_shape):
-        check_inputs(input_shape, ("maps", "picture", "tags"), "inside")
+        check_inputs(input_shape, ("maps", "image", "tags"), "inside")
         if self.crf is not None:
             self.crf.build(list(input_shape[:2]))
 
     def call(self, inputs):
-        maps, picture, tags, *inside = (ops.stop_gradient(ops.convert_to_tensor(x)) for x in inputs)
+        maps, image, tags, *inside = (ops.stop_gradient(ops.convert_to_tensor(x)) for x in inputs)
         inside = inside[0] if inside else None
         check_maps(maps, tags, inside)
         maps = ops.cast(maps, "float32")
         labels = confident_labels(maps, self.share, inside, tags)
         if self.crf is None:
             return labels
-        return agreeing_labels(labels, self._refined(maps, picture, tags, inside))
+        return agreeing_labels(labels, self._refined(maps, image, tags, inside))
 
-    def _refined(self, maps, picture, tags, inside):
+    def _refined(self, maps, image, tags, inside):
         """The classes that the CRF gives to the pixels, to those outside a further one."""
         present = present_classes(tags)[:, None, None]
         logits = ops.log(ops.maximum(maps, keras.config.epsilon()))
         logits = ops.where(present, logits, NEVER)
         if inside is not None:
             # Pixels outside are for certain of a class of their own, which those inside have no share of:
-            # that way they give their neighbours' classes no vote. (Only weights far above the published
+            # that way they give their neighbors' classes no vote. (Only weights far above the published
             # ones would make a pixel of it, which then is 255.)
             inside = ops.cast(inside, "float32")[..., None] > 0.5
             logits = ops.where(inside, logits, NEVER)
             apart = ops.where(inside, NEVER, ops.zeros_like(logits[..., :1]))
             logits = ops.concatenate([logits, apart], axis=-1)
         given = logits if self.crf.from_logits else ops.softmax(logits, axis=-1)
-        return ops.argmax(self.crf([given, picture]), axis=-1)
+        return ops.argmax(self.crf([given, image]), axis=-1)
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape[0][:3])
@@ -146,11 +146,11 @@ def _parse(crf, value_range):
         crf = keras.saving.deserialize_keras_object(crf)
     if not isinstance(crf, MeanFieldCRF):
         raise TypeError(
-            f"crf must be a MeanFieldCRF, its serialised config, None or False. Received: crf={crf!r}"
+            f"crf must be a MeanFieldCRF, its serialized config, None or False. Received: crf={crf!r}"
         )
     if crf.compatibility != "potts":
         raise ValueError(
-            "crf must have the compatibility 'potts': pixels outside the picture are a class of their own. "
+            "crf must have the compatibility 'potts': pixels outside the image are a class of their own. "
             f"Received: a MeanFieldCRF with compatibility={crf.compatibility!r}"
         )
     return crf

@@ -10,7 +10,7 @@ from keras_wsseg.ops.resize import resize_bilinear
 class ResizeLike(keras.layers.Layer):
     """Resizes feature maps or logits bilinearly to the height and width of a reference.
 
-    Pictures of any size then pass a segmenter whose layers shrink them by rounding up. Unlike Keras' own
+    Images of any size then pass a segmenter whose layers shrink them by rounding up. Unlike Keras' own
     resizing it takes a size that is known only at run time on every backend, and exports to ONNX.
     See `keras_wsseg.ops.resize_bilinear` for the formula.
 

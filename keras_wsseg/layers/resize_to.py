@@ -1,4 +1,4 @@
-"""Resizing of pictures to the one size a network works at."""
+"""Resizing of images to the one size a network works at."""
 
 import keras
 
@@ -8,9 +8,9 @@ from keras_wsseg.ops.resize import resize_antialiased
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class ResizeTo(keras.layers.Layer):
-    """Resizes pictures of any size to a fixed one, smoothing where they shrink.
+    """Resizes images of any size to a fixed one, smoothing where they shrink.
 
-    A network that was trained on whole pictures of one size takes others through this layer, so that the size
+    A network that was trained on whole images of one size takes others through this layer, so that the size
     is part of its file. Unlike Keras' own resizing it exports to ONNX at dynamic sizes and gives the same
     numbers on every backend. See `keras_wsseg.ops.resize.resize_antialiased` for the formula.
 

@@ -1,4 +1,4 @@
-"""Normalisation that lives inside the segmenter."""
+"""Normalization that lives inside the segmenter."""
 
 import keras
 import numpy as np
@@ -7,36 +7,36 @@ from keras import ops
 from keras_wsseg.arguments import check_value_range
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
-"""Mean red, green and blue of ImageNet's pictures in [0, 1]."""
+"""Mean red, green and blue of ImageNet's images in [0, 1]."""
 
 IMAGENET_STD = (0.229, 0.224, 0.225)
-"""Standard deviation of red, green and blue of ImageNet's pictures in [0, 1]."""
+"""Standard deviation of red, green and blue of ImageNet's images in [0, 1]."""
 
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class Standardize(keras.layers.Layer):
-    """Brings a picture from its own value range to zero mean and unit deviation, inside the model.
+    """Brings an image from its own value range to zero mean and unit deviation, inside the model.
 
-    A segmenter that normalises by itself needs no recipe beside its file once it is deployed, and 8-bit,
-    16-bit and floating pictures differ in one argument only. With `value_range` = `(a, b)`:
+    A segmenter that normalizes by itself needs no recipe beside its file once it is deployed, and 8-bit,
+    16-bit and floating images differ in one argument only. With `value_range` = `(a, b)`:
 
     `y = ((x - a) / (b - a) - mean) / std`.
 
-    The arithmetic is float32 whatever the policy, since 16-bit pictures overflow float16; the result has the
+    The arithmetic is float32 whatever the policy, since 16-bit images overflow float16; the result has the
     policy's compute dtype.
 
     Args:
-        value_range: the values of black and white in the pictures as they come, `(0, 255)` for 8 bits.
-        mean: a number or one for each channel, in units of a picture in [0, 1]. None is 0.5.
-        std: a number or one for each channel, in units of a picture in [0, 1]. None is 0.5, which together
+        value_range: the values of black and white in the images as they come, `(0, 255)` for 8 bits.
+        mean: a number or one for each channel, in units of an image in [0, 1]. None is 0.5.
+        std: a number or one for each channel, in units of an image in [0, 1]. None is 0.5, which together
             with the default mean gives the range [-1, 1].
-        reverse_channels: whether to turn RGB into BGR after normalising, which the weights of some
+        reverse_channels: whether to turn RGB into BGR after normalizing, which the weights of some
             `keras.applications` want.
         **kwargs: of `keras.layers.Layer`.
 
     Call arguments:
-        inputs: pictures `(batch, height, width, channels)`. One channel is repeated where `mean` or `std`
-            have more: grey pictures then suit weights that were trained on colour.
+        inputs: images `(batch, height, width, channels)`. One channel is repeated where `mean` or `std`
+            have more: gray images then suit weights that were trained on color.
 
     Raises:
         ValueError: if `value_range` is not increasing, a deviation is not positive, or numbers and channels
@@ -46,10 +46,10 @@ class Standardize(keras.layers.Layer):
 
     >>> import numpy as np
     >>> from keras import ops
-    >>> picture = np.array([0, 255, 204], "float32").reshape(1, 1, 3, 1)
-    >>> [round(float(x), 4) for x in ops.ravel(Standardize()(picture))]
+    >>> image = np.array([0, 255, 204], "float32").reshape(1, 1, 3, 1)
+    >>> [round(float(x), 4) for x in ops.ravel(Standardize()(image))]
     [-1.0, 1.0, 0.6]
-    >>> Standardize(mean=IMAGENET_MEAN, std=IMAGENET_STD)(picture).shape[-1]
+    >>> Standardize(mean=IMAGENET_MEAN, std=IMAGENET_STD)(image).shape[-1]
     3
     """
 

@@ -1,4 +1,4 @@
-"""Regularised losses as Keras classes; they add and scale: `PartialCrossEntropy() + GatedCRFLoss()`."""
+"""Regularized losses as Keras classes; they add and scale: `PartialCrossEntropy() + GatedCRFLoss()`."""
 
 from keras_wsseg.kernels.gaussian_kernel import GaussianKernel
 from keras_wsseg.losses.adaptive_prior import AdaptivePriorLoss

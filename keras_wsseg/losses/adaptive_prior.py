@@ -3,7 +3,7 @@ from keras import ops
 
 from keras_wsseg import targets
 from keras_wsseg.arguments import check_number
-from keras_wsseg.imaging.labels import OUTSIDE
+from keras_wsseg.imaging.labels import PADDING
 from keras_wsseg.losses.loss_grid import whole_cells
 from keras_wsseg.losses.object_loss import chosen_mean
 from keras_wsseg.losses.segmentation_loss import SegmentationLoss
@@ -14,22 +14,22 @@ from keras_wsseg.ops.adaptive_prior import adaptive_prior, check_prior, estimate
 class AdaptivePriorLoss(SegmentationLoss):
     r"""Learns masks from tags: a net is trained towards its own prediction, corrected by what is there.
 
-    Per picture, the mean over the pixels inside it
+    Per image, the mean over the pixels inside it
 
     `L = -mean_j sum_l q_j(l) log p_j(l)`, `q_j(l) = p_j(l) beta_l / sum_l' p_j(l') beta_l'`
 
     over the classes that the tags name, 0 for the others, with the `beta` of `ops.adaptive_prior`: weights of
-    the classes as even as can be that give the background and each object a least share of the picture. No
-    gradient flows through `q`. Then the mean over the pictures of the *global* batch. By itself it knows
+    the classes as even as can be that give the background and each object a least share of the image. No
+    gradient flows through `q`. Then the mean over the images of the *global* batch. By itself it knows
     nothing of where an object ends: add `NeighborhoodLoss` for that.
 
     Predictions on a coarser grid than the labels' are taken as they are; a cell counts where all of it is
-    inside the picture.
+    inside the image.
 
     Args:
         weight: factor of the term.
         background_share: least share of the background, from 0 to 1.
-        object_share: least share of each object, from 0 to 1. Where the shares of a picture sum to more than
+        object_share: least share of each object, from 0 to 1. Where the shares of an image sum to more than
             1 they are scaled down to 1.
         grid: see `PixelLabelEstimator`.
         from_logits: whether `y_pred` holds logits; probabilities otherwise.
@@ -37,7 +37,7 @@ class AdaptivePriorLoss(SegmentationLoss):
 
     Shapes:
         `y_true`: what `targets.pack` returns, with tags or without; without, the classes of the label map
-            stand for them. Pixels outside the picture (254) do not count, and a picture without any other
+            stand for them. Pixels outside the image (254) do not count, and an image without any other
             takes no part. `y_pred`: `(batch, h, w, classes)`.
 
     Raises:
@@ -45,7 +45,7 @@ class AdaptivePriorLoss(SegmentationLoss):
 
     Example:
         >>> import numpy as np
-        >>> labels = np.array([[[255, 1], [255, 255]]])  # there is something of class 1 in the picture
+        >>> labels = np.array([[[255, 1], [255, 255]]])  # there is something of class 1 in the image
         >>> round(float(AdaptivePriorLoss()(labels, np.zeros((1, 2, 2, 3)))), 4)  # log 3
         1.0986
 
@@ -78,7 +78,7 @@ class AdaptivePriorLoss(SegmentationLoss):
         height, width, classes = ops.shape(y_pred)[1:]
         labels, _ = targets.unpack(y_true)
         tags = targets.read_tags(y_true, classes)
-        inside = whole_cells(labels != OUTSIDE, height, width)
+        inside = whole_cells(labels != PADDING, height, width)
         q = self.estimate(y_pred, tags, inside)
         log_p = ops.log_softmax(y_pred) if self.from_logits else ops.log(ops.clip(y_pred, 1e-7, 1.0))
         count = ops.sum(inside, axis=(1, 2))
@@ -92,7 +92,7 @@ class AdaptivePriorLoss(SegmentationLoss):
         Args:
             y_pred: `(batch, height, width, classes)`, logits or probabilities as of the loss.
             tags: `(batch, classes)`, 1 for the classes that are there, else 0.
-            inside: None, or `(batch, height, width)`, 1 inside the picture, else 0.
+            inside: None, or `(batch, height, width)`, 1 inside the image, else 0.
 
         Returns:
             `q`, `(batch, height, width, classes)`, float32, through which no gradient flows.

@@ -9,31 +9,31 @@ from keras_wsseg.ops.dense_crf import propose_labels
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class ADMLoss(DenseRegularizer):
-    r"""Trains towards labels that a dense CRF proposes: alternating direction minimisation (ADM).
+    r"""Trains towards labels that a dense CRF proposes: alternating direction minimization (ADM).
 
     The way in which proposals were used before there were losses like `DenseCRFLoss`: in each step mean-field
     inference makes a proposal `X` out of the prediction `S`, and the net is trained on it as if it were the
     truth,
 
-    `L = sum_{p unlabelled} H(X_p, S_p) / count`, `X ~ S exp(2 lambda W X)`, no gradient through `X`,
+    `L = sum_{p unlabeled} H(X_p, S_p) / count`, `X ~ S exp(2 lambda W X)`, no gradient through `X`,
 
-    labelled pixels clamped to their labels while `X` is found. Add `PartialCrossEntropy()` for those:
+    labeled pixels clamped to their labels while `X` is found. Add `PartialCrossEntropy()` for those:
     `PartialCrossEntropy() + ADMLoss()`. The paper finds that it ends at a higher dense CRF energy than
     gradient descent on that energy.
 
     Args:
         weight: factor of the term.
-        strength: `lambda` times the mean of `W 1` over the picture, at least 0: how strongly all pixels that
+        strength: `lambda` times the mean of `W 1` over the image, at least 0: how strongly all pixels that
             look exactly alike pull at one another. 0 trains towards the prediction itself.
         iterations: mean-field steps, at least 1.
         sigma_rgb, sigma_xy, scale, method, landmarks, seed, from_logits: see `DenseCRFLoss`.
         reduction, name, dtype: see `SegmentationLoss`.
 
     Shapes:
-        As of `DenseCRFLoss`. A cell of the loss's grid is labelled where one of its pixels is.
+        As of `DenseCRFLoss`. A cell of the loss's grid is labeled where one of its pixels is.
 
     Raises:
-        ValueError: if an argument is out of its range, or `y_true` holds no picture.
+        ValueError: if an argument is out of its range, or `y_true` holds no image.
 
     Example:
         >>> import numpy as np
@@ -83,16 +83,16 @@ class ADMLoss(DenseRegularizer):
         labels, guide, height, width = self._grid(y_true)
         y = self._probabilities(y_pred, labels, height, width)
         mask = self._mask(labels, height, width)
-        known, labelled = self._known(labels, height, width, y.shape[-1])
+        known, labeled = self._known(labels, height, width, y.shape[-1])
         kernel = self._kernel(guide, labels, mask, height, width)
         proposed = propose_labels(kernel, y, mask, known, self.tensor("strength"), self.iterations)
-        unlabelled = mask[..., 0] * (1.0 - labelled)
+        unlabeled = mask[..., 0] * (1.0 - labeled)
         entropy = -ops.sum(proposed * ops.log(ops.maximum(y, 1e-30)), axis=-1)
-        total, count = ops.sum(unlabelled * entropy, axis=1), ops.sum(unlabelled, axis=1)
+        total, count = ops.sum(unlabeled * entropy, axis=1), ops.sum(unlabeled, axis=1)
         return ops.divide_no_nan(total, mean_over_replicas(count))
 
     def _known(self, labels, height, width, classes):
-        """Share of each class among a cell's labelled pixels, `(batch, pixels, classes)`; 0 without any.
+        """Share of each class among a cell's labeled pixels, `(batch, pixels, classes)`; 0 without any.
 
         And 1 for the cells that have some, `(batch, pixels)`.
         """
@@ -100,9 +100,9 @@ class ADMLoss(DenseRegularizer):
         shares = self._averaged(ops.one_hot(labels, classes, dtype="float32"), height, width)
         shares = ops.reshape(shares, (-1, height * width, classes))
         total = ops.sum(shares, axis=-1, keepdims=True)
-        labelled = total > 1e-4
-        known = ops.where(labelled, shares / ops.maximum(total, 1e-4), 0.0)
-        return known, ops.cast(labelled[..., 0], "float32")
+        labeled = total > 1e-4
+        known = ops.where(labeled, shares / ops.maximum(total, 1e-4), 0.0)
+        return known, ops.cast(labeled[..., 0], "float32")
 
     def get_config(self):
         return {**super().get_config(), "iterations": self.iterations}

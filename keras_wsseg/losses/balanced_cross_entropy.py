@@ -9,13 +9,13 @@ from keras_wsseg.ops.partial_cross_entropy import class_cross_entropy, log_proba
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class BalancedCrossEntropy(SegmentationLoss):
-    r"""Cross entropy in which labelled background and labelled foreground count the same.
+    r"""Cross entropy in which labeled background and labeled foreground count the same.
 
     Labels that are mined from tags are mostly background, under which the objects would drown:
 
     `mean_{y_a = 0} (-log p_a(0)) + mean_{y_a > 0} (-log p_a(y_a))`,
 
-    the means over the labelled pixels of the *global* batch: under `tf.distribute` they run over all
+    the means over the labeled pixels of the *global* batch: under `tf.distribute` they run over all
     replicas, as they do in JAX' data parallelism. A part without pixels is 0.
 
     Predictions on another grid than the labels' are brought to it bilinearly, logits as logits.

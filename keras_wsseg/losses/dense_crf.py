@@ -8,9 +8,9 @@ from keras_wsseg.ops.dense_crf import crf_energy
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class DenseCRFLoss(DenseRegularizer):
-    r"""Dense CRF: pixels that look alike shall be labelled alike, however far apart they lie.
+    r"""Dense CRF: pixels that look alike shall be labeled alike, however far apart they lie.
 
-    With it, a net trained on scribbles fills the shapes between them. The energy of a picture is
+    With it, a net trained on scribbles fills the shapes between them. The energy of an image is
 
     `R = sum_k S_k^T W (1 - S_k)`, `W_pq = exp(-|Dxy|^2 / 2 sigma_xy^2 - |Drgb|^2 / 2 sigma_rgb^2)`
 
@@ -24,10 +24,10 @@ class DenseCRFLoss(DenseRegularizer):
         weight: lambda, the factor of the term. Large ones merge the classes that a net from scratch hardly
             knows yet, while 2 gave more than the default on hearts, whose classes are soon learned (see
             docs/defaults.md). The published 2e-9 comes to 0.1 to 0.5 on photographs of PASCAL VOC.
-        sigma_rgb: width of the kernel in colour, in units of a picture in [0, 1]; published: 15 / 255.
-        sigma_xy: width of the kernel in pixels of the full picture, whatever `scale`; published: 100, for
-            pictures of 513.
-        scale: grid of the loss relative to the picture's. The paper computes it at full resolution, 1; a
+        sigma_rgb: width of the kernel in color, in units of an image in [0, 1]; published: 15 / 255.
+        sigma_xy: width of the kernel in pixels of the full image, whatever `scale`; published: 100, for
+            images of 513.
+        scale: grid of the loss relative to the image's. The paper computes it at full resolution, 1; a
             quarter of the pixels takes a quarter of the time or less.
         method, landmarks, seed: how the sums over all pixels are formed, see `ops.dense_gaussian_kernel`.
         from_logits: whether `y_pred` holds logits; probabilities otherwise.
@@ -35,11 +35,11 @@ class DenseCRFLoss(DenseRegularizer):
 
     Shapes:
         `y_true`: what `targets.pack` returns, `(batch, height, width, 1 + guide)`. `y_pred`:
-        `(batch, h, w, classes)`; a coarser prediction is brought to the picture's size bilinearly. Pixels
-        outside the picture (label 254) take no part.
+        `(batch, h, w, classes)`; a coarser prediction is brought to the image's size bilinearly. Pixels
+        outside the image (label 254) take no part.
 
     Raises:
-        ValueError: if an argument is out of its range, or `y_true` holds no picture.
+        ValueError: if an argument is out of its range, or `y_true` holds no image.
 
     Example:
         >>> import numpy as np
@@ -50,7 +50,7 @@ class DenseCRFLoss(DenseRegularizer):
         0.5
 
     Source: Tang et al. 2018, arXiv:1803.09569, equations 4 and 11. The published code's value is
-    `-sum_k S_k^T W S_k`, negative and not divided; its picture is resized by nearest neighbour and its
+    `-sum_k S_k^T W S_k`, negative and not divided; its image is resized by nearest neighbor and its
     probabilities bilinearly, half a pixel apart, which is not followed here.
     """
 
@@ -92,13 +92,13 @@ class DenseCRFLoss(DenseRegularizer):
     def published_weight(self, y_true, published=2e-9):
         """What a weight on the raw energy, averaged over the batch, comes to here: times the kernel mass.
 
-        The mass is that of the pictures given, with this loss's widths on its grid; it differs between
-        pictures by several times, so give a good sample of them, at the size that they will be trained at.
+        The mass is that of the images given, with this loss's widths on its grid; it differs between
+        images by several times, so give a good sample of them, at the size that they will be trained at.
 
         Args:
-            y_true: what `targets.pack` returns for the pictures; the labels matter only for their 254.
-            published: 2e-9 in the public PyTorch code (batches of 12 at 513 x 513, mean over pictures). In
-                Caffe, whose losses are not averaged over the batch, 1e-8 times the number of pictures.
+            y_true: what `targets.pack` returns for the images; the labels matter only for their 254.
+            published: 2e-9 in the public PyTorch code (batches of 12 at 513 x 513, mean over images). In
+                Caffe, whose losses are not averaged over the batch, 1e-8 times the number of images.
 
         Returns:
             The `weight` that gives the same gradient, a float.

@@ -12,47 +12,47 @@ NORMALIZATIONS = ("kernel_mass", "none")
 class DenseEnergyLoss(DenseRegularizer):
     r"""Dense energy: pixels still in doubt shall follow the pixels that look like them.
 
-    Beside `DenseCRFLoss` it has a gate: a labelled pixel that the net is sure of hardly receives any energy,
-    and so a few reliable labels are carried to their surroundings rather than smoothed away. The energy of a
-    picture is
+    Beside `DenseCRFLoss` it has a gate: a labeled pixel that the net is sure of hardly receives any energy,
+    and so a few reliable labels are carried to their surroundings rather than smoothed away. The energy of an
+    image is
 
     `E = sum_i S_i sum_{j != i} G_ij sum_c P_i(c) (1 - P_j(c))`,
     `G_ij = exp(-|Dxy|^2 / 2 sigma_xy^2 - |Drgb|^2 / 2 sigma_rgb^2)`,
 
-    `S_i = 1 - max_c P_i(c)` where pixel i is labelled and 1 elsewhere. No gradient flows through `S`.
+    `S_i = 1 - max_c P_i(c)` where pixel i is labeled and 1 elsewhere. No gradient flows through `S`.
 
-    Where the loss's grid is coarser than the labels', a cell counts as labelled as far as its pixels are:
+    Where the loss's grid is coarser than the labels', a cell counts as labeled as far as its pixels are:
     `S = 1 - share max_c P(c)`, with the share of its pixels whose label is a class.
 
     Args:
         weight: lambda, the factor of the term. The published 1e-7 comes to 1.2 to 7.1 on photographs of
             PASCAL VOC cut to 321 x 321, 3.3 on average; `DenseCRFLoss.published_weight` works it out for
             others.
-        sigma_rgb: width of the kernel in colour, in units of a picture in [0, 1].
-        sigma_xy: width of the kernel in pixels of the full picture, whatever `scale`. The paper prints 15 for
-            the position and 100 for the colour; its code has them as here, 15 of 255 for the colour and 100
+        sigma_rgb: width of the kernel in color, in units of an image in [0, 1].
+        sigma_xy: width of the kernel in pixels of the full image, whatever `scale`. The paper prints 15 for
+            the position and 100 for the color; its code has them as here, 15 of 255 for the color and 100
             pixels for the position, as in `DenseCRFLoss`.
-        scale: grid of the loss relative to the picture's.
+        scale: grid of the loss relative to the image's.
         normalization: `"kernel_mass"`, by `sum_i sum_{j != i} G_ij`, the sums over the batch: an energy
             within [0, 1], so that one weight serves every resolution; `"none"`, the raw energy, averaged
-            over pictures as in the published code, whose weight of 1e-7 applies to it.
+            over images as in the published code, whose weight of 1e-7 applies to it.
         method, landmarks, seed: how the sums over all pixels are formed, see `ops.dense_gaussian_kernel`.
         from_logits: whether `y_pred` holds logits; probabilities otherwise.
         reduction, name, dtype: see `SegmentationLoss`.
 
     Shapes:
-        As of `DenseCRFLoss`. Pixels outside the picture (label 254) take no part.
+        As of `DenseCRFLoss`. Pixels outside the image (label 254) take no part.
 
     Raises:
-        ValueError: if an argument is out of its range, or `y_true` holds no picture.
+        ValueError: if an argument is out of its range, or `y_true` holds no image.
 
     Example:
         >>> import numpy as np
         >>> from keras_wsseg import targets
-        >>> picture, undecided = np.zeros((1, 4, 4, 3), "float32"), np.zeros((1, 4, 4, 2), "float32")
+        >>> image, undecided = np.zeros((1, 4, 4, 3), "float32"), np.zeros((1, 4, 4, 2), "float32")
         >>> loss = DenseEnergyLoss(weight=1.0, scale=1.0)
-        >>> unlabelled, labelled = (np.full((1, 4, 4), label) for label in (255, 0))
-        >>> [round(float(loss(targets.pack(y, picture), undecided)), 4) for y in (unlabelled, labelled)]
+        >>> unlabeled, labeled = (np.full((1, 4, 4), label) for label in (255, 0))
+        >>> [round(float(loss(targets.pack(y, image), undecided)), 4) for y in (unlabeled, labeled)]
         [0.5, 0.25]
 
     Source: Zhang et al. 2020, "Reliability Does Matter", arXiv:1911.08039, the dense energy loss. The

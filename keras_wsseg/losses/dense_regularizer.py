@@ -2,7 +2,7 @@ from keras import ops
 
 from keras_wsseg import targets
 from keras_wsseg.arguments import check_number
-from keras_wsseg.imaging.labels import OUTSIDE
+from keras_wsseg.imaging.labels import PADDING
 from keras_wsseg.kernels.gaussian_kernel import SMALLEST_SIGMA
 from keras_wsseg.losses.loss_grid import scaled_size, whole_cells
 from keras_wsseg.losses.segmentation_loss import SegmentationLoss
@@ -12,19 +12,19 @@ from keras_wsseg.ops.resize import resize_area, resize_bilinear
 
 
 class DenseRegularizer(SegmentationLoss):
-    """Base of the losses whose Gaussian kernel of position and colour joins all pixels of a picture.
+    """Base of the losses whose Gaussian kernel of position and color joins all pixels of an image.
 
     `W_pq = exp(-|Dxy|^2 / 2 sigma_xy^2 - |Drgb|^2 / 2 sigma_rgb^2)`.
 
-    The loss is computed on the picture's grid times `scale`: predictions on a coarser grid are first brought
-    to the picture's size, logits as logits, then probabilities, picture and mask are averaged over areas. A
-    cell takes part only when none of its pixels lies outside the picture (label 254).
+    The loss is computed on the image's grid times `scale`: predictions on a coarser grid are first brought
+    to the image's size, logits as logits, then probabilities, image and mask are averaged over areas. A
+    cell takes part only when none of its pixels lies outside the image (label 254).
 
     Args:
         weight: factor of the term.
-        sigma_rgb: width of the kernel in colour, in units of a picture in [0, 1], at least 1e-4.
-        sigma_xy: width of the kernel in pixels of the full picture, whatever `scale`, at least 1e-4.
-        scale: grid of the loss relative to the picture's, in (0, 1].
+        sigma_rgb: width of the kernel in color, in units of an image in [0, 1], at least 1e-4.
+        sigma_xy: width of the kernel in pixels of the full image, whatever `scale`, at least 1e-4.
+        scale: grid of the loss relative to the image's, in (0, 1].
         method, landmarks, seed: how the sums over all pixels are formed, see `ops.dense_gaussian_kernel`.
         from_logits: whether `y_pred` holds logits; probabilities otherwise.
         reduction, name, dtype: see `SegmentationLoss`.
@@ -80,27 +80,27 @@ class DenseRegularizer(SegmentationLoss):
         return images if self.scale == 1 else resize_area(images, (height, width))
 
     def _mask(self, labels, height, width):
-        """`(batch, pixels, 1)`, 1 where the cell lies wholly inside the picture."""
-        return _flat(whole_cells(labels != OUTSIDE, height, width)[..., None])
+        """`(batch, pixels, 1)`, 1 where the cell lies wholly inside the image."""
+        return _flat(whole_cells(labels != PADDING, height, width)[..., None])
 
     def _kernel(self, guide, labels, mask, height, width, sigma_rgb=None, sigma_xy=None):
         """The operator over all pixels of the grid, with this loss's widths unless others are given."""
         if "rgb" not in guide:
             raise ValueError(
-                "the kernel compares colours, so y_true must carry the picture: train with "
+                "the kernel compares colors, so y_true must carry the image: train with "
                 "WeaklySupervisedModel or pack the guide with keras_wsseg.targets.pack. "
                 f"Received: {sorted(guide) or 'labels only'}"
             )
         sigma_rgb = self.tensor("sigma_rgb") if sigma_rgb is None else sigma_rgb
         sigma_xy = self.tensor("sigma_xy") if sigma_xy is None else sigma_xy
-        colours = self._averaged(guide["rgb"], height, width) / sigma_rgb
+        colors = self._averaged(guide["rgb"], height, width) / sigma_rgb
         batch, *full = ops.shape(labels)
         steps = [
             ops.cast(whole, "float32") / ops.cast(size, "float32")
             for whole, size in zip(full, (height, width), strict=True)
         ]
         positions = grid_positions(batch, height, width, steps) / sigma_xy
-        features = _flat(ops.concatenate([positions, colours], axis=-1))
+        features = _flat(ops.concatenate([positions, colors], axis=-1))
         return dense_gaussian_kernel(features, self.method, self.landmarks, self.seed, mask[..., 0])
 
     def get_config(self):

@@ -3,7 +3,7 @@ from keras import ops
 
 from keras_wsseg import targets
 from keras_wsseg.arguments import check_integer, check_number
-from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
+from keras_wsseg.imaging.labels import PADDING, UNLABELED
 from keras_wsseg.kernels.gaussian_kernel import GaussianKernel, as_kernels
 from keras_wsseg.losses.loss_grid import scaled_size, whole_cells
 from keras_wsseg.losses.segmentation_loss import SegmentationLoss
@@ -17,7 +17,7 @@ NORMALIZATIONS = ("destination", "kernel_mass")
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class GatedCRFLoss(SegmentationLoss):
-    r"""Gated CRF: neighbours that look alike shall be labelled alike, whether annotated or not.
+    r"""Gated CRF: neighbors that look alike shall be labeled alike, whether annotated or not.
 
     With it, a net trained on clicks or scribbles fills the shapes between them. The energy is
 
@@ -39,11 +39,11 @@ class GatedCRFLoss(SegmentationLoss):
         gate_destination: annotated pixels receive no energy, in addition to those outside the image.
         gate_padding: where the source alone is gated, pixels outside the image neither receive energy nor
             count in `sum m_dst`. False: they do both, which is the published form, where `m_dst` is 1; what
-            a net says of padding is then drawn to the picture beside it, and the loss of a picture falls
+            a net says of padding is then drawn to the image beside it, and the loss of an image falls
             with the padding that a crop adds to it.
         normalization: `"destination"`, by the number of receiving pixels as published: the energy grows with
-            the window and with flat pictures; `"kernel_mass"`, by `sum G K`: an energy within [0, 1] whatever
-            the window, the size and the picture.
+            the window and with flat images; `"kernel_mass"`, by `sum G K`: an energy within [0, 1] whatever
+            the window, the size and the image.
         scale: size of the loss's grid relative to the prediction's: probabilities are area-averaged to it. At
             0.25, predictions at full resolution meet the published setting, a loss at a quarter of it.
         from_logits: whether `y_pred` holds logits; probabilities otherwise.
@@ -60,14 +60,14 @@ class GatedCRFLoss(SegmentationLoss):
     Example:
         >>> import numpy as np
         >>> from keras_wsseg import targets
-        >>> picture = np.zeros((1, 4, 4, 3), "float32")
-        >>> y_true = targets.pack(np.full((1, 4, 4), 255), picture)
+        >>> image = np.zeros((1, 4, 4, 3), "float32")
+        >>> y_true = targets.pack(np.full((1, 4, 4), 255), image)
         >>> agreed = np.tile(np.array([9.0, -9.0], "float32"), (1, 4, 4, 1))
         >>> float(GatedCRFLoss()(y_true, agreed)) < 1e-6
         True
 
     Source: Obukhov et al. 2019, arXiv:1906.04651, equations 3 to 7. The published code counts zero padding at
-    the borders as neighbours unless a source mask is given; here neighbours outside the tensor never count.
+    the borders as neighbors unless a source mask is given; here neighbors outside the tensor never count.
     `GatedCRFLoss.published()` gives the paper's setting.
     """
 
@@ -110,16 +110,16 @@ class GatedCRFLoss(SegmentationLoss):
 
     @classmethod
     def published(cls, **overrides):
-        """The paper's setting: radius 5, sigma_xy 6, sigma_rgb 0.1 of a standardised picture, lambda 0.1.
+        """The paper's setting: radius 5, sigma_xy 6, sigma_rgb 0.1 of a standardized image, lambda 0.1.
 
         Padding receives energy, as in the paper: see `gate_padding`.
 
-        It is meant for predictions at a quarter of the picture's size (`scale=0.25` brings others there).
+        It is meant for predictions at a quarter of the image's size (`scale=0.25` brings others there).
 
         Args:
             **overrides: any argument of the class.
         """
-        # 0.1 divided by ImageNet's mean deviation over channels, 0.226, the scale of standardised pictures.
+        # 0.1 divided by ImageNet's mean deviation over channels, 0.226, the scale of standardized images.
         kernel = GaussianKernel(xy=6.0, rgb=0.0226)
         published = {"weight": 0.1, "radius": 5, "kernels": [kernel], "gate_padding": False}
         return cls(**{**published, **overrides})
@@ -154,11 +154,11 @@ class GatedCRFLoss(SegmentationLoss):
         return ops.divide_no_nan(energy, mean_over_replicas(norm))
 
     def _masks(self, labels, height, width):
-        inside = labels != OUTSIDE
+        inside = labels != PADDING
         source = whole_cells(inside, height, width) if self.gate_source else None
         if not self.gate_destination:
             return source, source if self.gate_padding else None
-        receives = labels == UNLABELLED
+        receives = labels == UNLABELED
         if not self.gate_source:
             receives = ops.logical_or(receives, ops.logical_not(inside))
         return source, whole_cells(receives, height, width)

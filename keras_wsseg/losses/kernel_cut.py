@@ -29,7 +29,7 @@ class KernelCutLoss(DenseRegularizer):
         As of `DenseCRFLoss`.
 
     Raises:
-        ValueError: if an argument is out of its range, or `y_true` holds no picture.
+        ValueError: if an argument is out of its range, or `y_true` holds no image.
 
     Example:
         >>> import numpy as np

@@ -51,7 +51,7 @@ class LossSum(keras.losses.Loss):
         self.terms, self.factors = terms, products
 
     def call(self, y_true, y_pred):
-        """The weighted value of each picture, `(batch,)`."""
+        """The weighted value of each image, `(batch,)`."""
         return sum(
             factor * term.call(y_true, y_pred) for term, factor in zip(self.terms, self.factors, strict=True)
         )

@@ -7,13 +7,13 @@ from keras_wsseg.ops.object_priors import object_share
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class NegativeLoss(ObjectLoss):
-    r"""Negative pictures, known not to hold the object, shall be background everywhere.
+    r"""Negative images, known not to hold the object, shall be background everywhere.
 
     They teach a net what the object is not: the rider that comes with every horse, the sky with every plane.
 
     `L = (mean of x)^2`
 
-    with x the object's probability. Per picture, then the mean over the negative pictures of the batch: those
+    with x the object's probability. Per image, then the mean over the negative images of the batch: those
     whose labels hold no 255 and not the object's class (a label map of zeros). Positive ones take no part; 0
     where a batch has no negative one.
 
@@ -31,13 +31,13 @@ class NegativeLoss(ObjectLoss):
 
     Example:
         >>> import numpy as np
-        >>> labels = np.stack([np.full((4, 4), 255), np.zeros((4, 4), int)])  # a positive, a negative picture
+        >>> labels = np.stack([np.full((4, 4), 255), np.zeros((4, 4), int)])  # a positive, a negative image
         >>> undecided = np.zeros((2, 4, 4, 2), "float32")
         >>> round(float(NegativeLoss()(labels, undecided)), 4)  # 2 * 0.5 ** 2
         0.5
 
     Source: Veksler 2020, "Regularized Loss for Weakly Supervised Single Class Semantic Segmentation",
-    ECCV 2020, the term of negative pictures. It prints the mean less 1, which speaks of the background's
+    ECCV 2020, the term of negative images. It prints the mean less 1, which speaks of the background's
     probability.
     """
 

@@ -2,7 +2,7 @@ import keras
 from keras import ops
 
 from keras_wsseg import targets
-from keras_wsseg.imaging.labels import OUTSIDE
+from keras_wsseg.imaging.labels import PADDING
 from keras_wsseg.kernels.gaussian_kernel import GaussianKernel, as_kernels, of_guide
 from keras_wsseg.losses.loss_grid import whole_cells
 from keras_wsseg.losses.segmentation_loss import SegmentationLoss
@@ -13,9 +13,9 @@ from keras_wsseg.ops.resize import resize_area
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class NeighborhoodLoss(SegmentationLoss):
-    r"""Neighbourhood: each pixel shall say what the pixels that look like it say.
+    r"""Neighborhood: each pixel shall say what the pixels that look like it say.
 
-    It needs no label of any pixel, which makes it the regulariser for nets trained from tags alone. With
+    It needs no label of any pixel, which makes it the regularizer for nets trained from tags alone. With
     `k_ij = sum_m w_m exp(-|Drgb|^2 / 2 rgb_m^2 - |Dxy|^2 / 2 xy_m^2)` the loss is
 
     `mean_j KL(p_j || p_j^neighb)` over the pixels of the batch, where `p_i^neighb(l)` is
@@ -30,8 +30,8 @@ class NeighborhoodLoss(SegmentationLoss):
     `e / (e + L)`, `L` the classes beside the background: 0.58 for 3 classes, 0.12 for 21. The loss then pulls
     sure pixels back towards doubt. A larger `sharpness` lifts the bound, to `e^s / (e^s + L)`.
 
-    The loss is computed on the grid of the prediction, to which the picture is averaged over areas. A cell
-    takes part only when none of its pixels lies outside the picture (label 254); a pixel without neighbours,
+    The loss is computed on the grid of the prediction, to which the image is averaged over areas. A cell
+    takes part only when none of its pixels lies outside the image (label 254); a pixel without neighbors,
     whose kernels add up to less than a thousandth of their weights, contributes 0.
 
     Args:
@@ -41,11 +41,11 @@ class NeighborhoodLoss(SegmentationLoss):
         normalized: whether the kernel is divided by its sum. False, for the exponentiated kind alone, takes
             `k` itself: with `s = 1`, `p = p^neighb` is then a fixed point of mean-field inference, and the
             divergence grows with the number of pixels.
-        kernels: `GaussianKernel` or a list of them, `xy` in pixels of the full picture whatever the grid of
+        kernels: `GaussianKernel` or a list of them, `xy` in pixels of the full image whatever the grid of
             the prediction. None: those of the dense CRF's public code,
             `GaussianKernel(10, xy=80, rgb=13 / 255)` and `GaussianKernel(3, xy=3)`.
-        radius: neighbours are the `(2 radius + 1)^2` cells of the prediction's grid around a cell, summed
-            exactly; None: all pixels of the picture.
+        radius: neighbors are the `(2 radius + 1)^2` cells of the prediction's grid around a cell, summed
+            exactly; None: all pixels of the image.
         through_neighbors: whether gradients also flow through `p^neighb`.
         method, landmarks, seed: how sums over all pixels are formed, see `ops.dense_gaussian_kernel`; with a
             radius, `"auto"` alone. Kernels of the position alone are always exact. On photographs predicted
@@ -69,7 +69,7 @@ class NeighborhoodLoss(SegmentationLoss):
         >>> float(NeighborhoodLoss()(y_true, undecided)) < 1e-6
         True
 
-    Source: Pandey & Dukkipati 2017, arXiv:1705.01262, the neighbourhood term and proposition 3.1. Whether
+    Source: Pandey & Dukkipati 2017, arXiv:1705.01262, the neighborhood term and proposition 3.1. Whether
     gradients flow through `p^neighb` is not said there.
     """
 
@@ -117,7 +117,7 @@ class NeighborhoodLoss(SegmentationLoss):
         log_y = ops.log_softmax(y_pred) if self.from_logits else ops.log(ops.clip(y_pred, 1e-7, 1.0))
         y = ops.exp(log_y)
         height, width = ops.shape(y)[1:3]
-        mask = whole_cells(labels != OUTSIDE, height, width)
+        mask = whole_cells(labels != PADDING, height, width)
         guide = targets.split_guide(guide)
         log_neighbors, found = neighborhood_distribution(
             y if self.through_neighbors else ops.stop_gradient(y),

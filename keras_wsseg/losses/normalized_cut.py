@@ -8,13 +8,13 @@ from keras_wsseg.ops.dense_crf import cut_energy
 class NormalizedCutLoss(DenseRegularizer):
     r"""Normalized cut: each class shall be tied to itself more than to the rest, whatever its size.
 
-    Beside the dense CRF it does not favour large segments: what a class is cut from the others is divided by
+    Beside the dense CRF it does not favor large segments: what a class is cut from the others is divided by
     all that it is tied to,
 
     `R = sum_k S_k^T W (1 - S_k) / (d^T S_k)`, `d = W 1`,
     `W_pq = exp(-|Dxy|^2 / 2 sigma_xy^2 - |Drgb|^2 / 2 sigma_rgb^2)`.
 
-    The ratio is dimensionless, within [0, classes), and the loss its mean over pictures. A class that no
+    The ratio is dimensionless, within [0, classes), and the loss its mean over images. A class that no
     pixel has any share of contributes nothing.
 
     It is meant for weak labels: beside full supervision the paper finds that it lowers the score.
@@ -28,16 +28,16 @@ class NormalizedCutLoss(DenseRegularizer):
         As of `DenseCRFLoss`.
 
     Raises:
-        ValueError: if an argument is out of its range, or `y_true` holds no picture.
+        ValueError: if an argument is out of its range, or `y_true` holds no image.
 
     Example:
         >>> import numpy as np
         >>> from keras_wsseg import targets
-        >>> picture = np.zeros((1, 2, 4, 3), "float32")
-        >>> picture[:, :, 2:] = 1  # black on the left, white on the right
-        >>> along = np.where(picture[..., :1] > 0, [9.0, -9.0], [-9.0, 9.0])
+        >>> image = np.zeros((1, 2, 4, 3), "float32")
+        >>> image[:, :, 2:] = 1  # black on the left, white on the right
+        >>> along = np.where(image[..., :1] > 0, [9.0, -9.0], [-9.0, 9.0])
         >>> loss = NormalizedCutLoss(weight=1.0, scale=1.0)
-        >>> float(loss(targets.pack(np.full((1, 2, 4), 255), picture), along)) < 1e-4
+        >>> float(loss(targets.pack(np.full((1, 2, 4), 255), image), along)) < 1e-4
         True
 
     Source: Tang et al. 2018, arXiv:1803.09569, equations 5 and 12; Shi & Malik 2000.

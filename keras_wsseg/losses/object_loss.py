@@ -4,19 +4,19 @@ from keras import ops
 
 from keras_wsseg import targets
 from keras_wsseg.arguments import check_integer
-from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
+from keras_wsseg.imaging.labels import PADDING, UNLABELED
 from keras_wsseg.losses.loss_grid import whole_cells
 from keras_wsseg.losses.segmentation_loss import SegmentationLoss
 from keras_wsseg.ops.backend import sum_over_replicas
 
 
 class ObjectLoss(SegmentationLoss):
-    """Base of the losses that know of a picture only whether it holds the object.
+    """Base of the losses that know of an image only whether it holds the object.
 
-    Which pictures do is read from the labels: a picture none of whose pixels is unlabelled (255) or the
-    object's, but some another class's, does not hold it, and is a negative one; with an unlabelled pixel or
-    one of the object's it is a positive one. Entirely unlabelled pictures are positive, pictures that are
-    background everywhere negative. A picture that is outside (254) everywhere is neither.
+    Which images do is read from the labels: an image none of whose pixels is unlabeled (255) or the
+    object's, but some another class's, does not hold it, and is a negative one; with an unlabeled pixel or
+    one of the object's it is a positive one. Entirely unlabeled images are positive, images that are
+    background everywhere negative. An image that is outside (254) everywhere is neither.
 
     Args:
         weight: lambda, the factor of the term.
@@ -50,10 +50,10 @@ class ObjectLoss(SegmentationLoss):
             )
         labels, guide = targets.unpack(y_true)
         x = (ops.softmax(y_pred, axis=-1) if self.from_logits else y_pred)[..., self.object_class]
-        inside = labels != OUTSIDE
-        unlabelled = labels == UNLABELLED
-        may_hold = ops.any(ops.logical_or(unlabelled, labels == self.object_class), axis=(1, 2))
-        known = ops.any(ops.logical_and(inside, ops.logical_not(unlabelled)), axis=(1, 2))
+        inside = labels != PADDING
+        unlabeled = labels == UNLABELED
+        may_hold = ops.any(ops.logical_or(unlabeled, labels == self.object_class), axis=(1, 2))
+        known = ops.any(ops.logical_and(inside, ops.logical_not(unlabeled)), axis=(1, 2))
         height, width = ops.shape(x)[1:3]
         return _Scene(
             x,
@@ -73,7 +73,7 @@ class ObjectLoss(SegmentationLoss):
 
 @dataclasses.dataclass(frozen=True)
 class _Scene:
-    """The object's probability, the pixels inside, which pictures are positive or negative, the guide."""
+    """The object's probability, the pixels inside, which images are positive or negative, the guide."""
 
     x: object
     inside: object
@@ -83,19 +83,19 @@ class _Scene:
 
 
 def chosen_mean(chosen, *values):
-    """Means over the chosen pictures of the global batch, and how to spread such a mean over the pictures.
+    """Means over the chosen images of the global batch, and how to spread such a mean over the images.
 
     Args:
         chosen: `(batch,)` of 0 and 1.
         *values: `(batch,)` each.
 
     Returns:
-        `(shares, count, means)`: shares `(batch,)`, whose mean is 1, or 0 where no picture is chosen; the
+        `(shares, count, means)`: shares `(batch,)`, whose mean is 1, or 0 where no image is chosen; the
         number chosen; the list of means, 0 where none is.
     """
     sums = [ops.sum(chosen), ops.ones(()), *(ops.sum(chosen * value) for value in values)]
     count, replicas, *totals = sum_over_replicas(sums)
-    # Keras takes the mean over the pictures of a replica, then over the replicas, of which the last batch may
-    # give one more pictures than another: each picture shall count the same for all that.
+    # Keras takes the mean over the images of a replica, then over the replicas, of which the last batch may
+    # give one more images than another: each image shall count the same for all that.
     shares = ops.divide_no_nan(chosen * (ops.sum(ops.ones_like(chosen)) * replicas), count)
     return shares, count, [ops.divide_no_nan(total, count) for total in totals]

@@ -7,14 +7,14 @@ from keras_wsseg.ops.object_priors import positional_energy
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class PositionalLoss(ObjectLoss):
-    r"""Positional prior: the object lies in the middle of a picture, and its border is background.
+    r"""Positional prior: the object lies in the middle of an image, and its border is background.
 
-    Without it nothing tells object from background; it is a hint, not a label, and most pictures may break it
+    Without it nothing tells object from background; it is a hint, not a label, and most images may break it
     a little.
 
     `L = (mean of x over the frame of width border)^2 + (mean of x over the middle center x center - 1)^2`
 
-    Per picture, then the mean over the positive pictures of the batch. It speaks of whole pictures: train on
+    Per image, then the mean over the positive images of the batch. It speaks of whole images: train on
     those, not on crops.
 
     Args:

@@ -14,12 +14,12 @@ _recorder = contextvars.ContextVar("term_recorder", default=None)
 class SegmentationLoss(Annealable, keras.losses.Loss):
     """Base of the losses here: a weighted term that adds to others and shows in the logs by itself.
 
-    A subclass writes `energy`, the unweighted value of each picture. Terms add and scale,
+    A subclass writes `energy`, the unweighted value of each image. Terms add and scale,
     `PartialCrossEntropy() + 0.5 * GatedCRFLoss()`, and the sum is a loss.
 
     The values of a batch are scaled so that their mean is the batch's loss, a ratio of two sums over the
     batch. With Keras' default reduction, `"sum_over_batch_size"`, one gets that loss; `"none"` gives each
-    picture's share in it, and `sample_weight` of shape `(batch,)` weighs the shares.
+    image's share in it, and `sample_weight` of shape `(batch,)` weighs the shares.
 
     A subclass that takes probabilities has an attribute `from_logits` which is False. A prediction of one
     channel is the second of two classes, by its log-odds or its probability, and reaches `energy` as two.
@@ -36,11 +36,11 @@ class SegmentationLoss(Annealable, keras.losses.Loss):
         self._declare(weight=weight)
 
     def energy(self, y_true, y_pred):
-        """The unweighted value of each picture, `(batch,)`, float32; `y_pred` is finite float32 or NaN."""
+        """The unweighted value of each image, `(batch,)`, float32; `y_pred` is finite float32 or NaN."""
         raise NotImplementedError(f"{type(self).__name__} must implement energy(y_true, y_pred).")
 
     def call(self, y_true, y_pred):
-        """The weighted value of each picture, `(batch,)`."""
+        """The weighted value of each image, `(batch,)`."""
         y_pred = predictions.as_asked(y_pred, getattr(self, "from_logits", True))
         energy = self.energy(y_true, without_infinities(y_pred))
         recorder = _recorder.get()

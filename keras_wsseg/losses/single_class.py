@@ -10,18 +10,18 @@ from keras_wsseg.losses.volumetric import VolumetricLoss
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class SingleClassLoss(LossSum):
-    r"""All that learns one class from pictures that hold it, without a labelled pixel.
+    r"""All that learns one class from images that hold it, without a labeled pixel.
 
     `L = crf_weight L_crf + volumetric_weight L_v + positional_weight L_p + negative_weight L_neg`
 
-    of `SparseCRFLoss`, `VolumetricLoss`, `PositionalLoss` and, for pictures known not to hold the object,
+    of `SparseCRFLoss`, `VolumetricLoss`, `PositionalLoss` and, for images known not to hold the object,
     `NegativeLoss`; see there. Its stages, the annealing of sigma first, are `callbacks.SingleClassStages`:
     without them the result tends to be all object or all background.
 
     Args:
         crf_weight, volumetric_weight, positional_weight, negative_weight: the factors of the normal stage,
             the published ones by default.
-        sigma: width of the sparse CRF in colour in the normal stage, of a picture in [0, 1].
+        sigma: width of the sparse CRF in color in the normal stage, of an image in [0, 1].
         target, least, small_weight, small_reduction: see `VolumetricLoss`.
         border, center: see `PositionalLoss`.
         object_class: channel of the object in `y_pred`.
@@ -32,8 +32,8 @@ class SingleClassLoss(LossSum):
         crf, volumetric, positional, negative: the four losses.
 
     Shapes:
-        `y_true`: what `targets.pack` returns: labels 255 everywhere in a picture that holds the object, 0
-        everywhere in one that does not, 254 outside the picture. `y_pred`: `(batch, h, w, classes)`.
+        `y_true`: what `targets.pack` returns: labels 255 everywhere in an image that holds the object, 0
+        everywhere in one that does not, 254 outside the image. `y_pred`: `(batch, h, w, classes)`.
 
     Raises:
         ValueError: if an argument is out of its range.

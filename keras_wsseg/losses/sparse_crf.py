@@ -10,41 +10,41 @@ from keras_wsseg.ops.sparse_crf import sparse_crf_energy
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class SparseCRFLoss(ObjectLoss):
-    r"""Sparse CRF: the object ends where colours change, and its outline is short.
+    r"""Sparse CRF: the object ends where colors change, and its outline is short.
 
-    With priors on size and place (`VolumetricLoss`, `PositionalLoss`) it finds the object of pictures that
-    nobody has labelled; the whole recipe is `SingleClassLoss`. It is the cheapest regulariser here, one
+    With priors on size and place (`VolumetricLoss`, `PositionalLoss`) it finds the object of images that
+    nobody has labeled; the whole recipe is `SingleClassLoss`. It is the cheapest regularizer here, one
     difference a pixel and direction.
 
     `L = 1/2 sum_direction mean_{(p, q)} w_pq |x_p - x_q|`, `w_pq = exp(-|C_p - C_q|^2 / 2 sigma^2)`
 
-    over 4-neighbours p, q, x the object's probability and C the colour. Per picture, then the mean over the
-    positive pictures of the batch (see `object_class`).
+    over 4-neighbors p, q, x the object's probability and C the color. Per image, then the mean over the
+    positive images of the batch (see `object_class`).
 
     Args:
         weight: lambda, the factor of the term; published: 1 while annealing, then 100.
-        sigma: width in colour, of a picture in [0, 1]; can be annealed. Colours are compared over all
-            channels: grey pictures of one channel differ by less than the same picture in three.
-        object_class: channel of the object in `y_pred`. Pictures whose labels say that they do not hold it
+        sigma: width in color, of an image in [0, 1]; can be annealed. Colors are compared over all
+            channels: gray images of one channel differ by less than the same image in three.
+        object_class: channel of the object in `y_pred`. Images whose labels say that they do not hold it
             (each pixel inside has another class) take no part.
         from_logits: whether `y_pred` holds logits; probabilities otherwise.
         reduction, name, dtype: see `SegmentationLoss`.
 
     Shapes:
         `y_true`: what `targets.pack` returns, `(batch, height, width, 1 + guide)`. `y_pred`:
-        `(batch, h, w, classes)`; picture and mask of the inside come to its grid by area averaging.
+        `(batch, h, w, classes)`; image and mask of the inside come to its grid by area averaging.
 
     Raises:
-        ValueError: if an argument is out of its range, or `y_true` holds no picture.
+        ValueError: if an argument is out of its range, or `y_true` holds no image.
 
     Example:
         >>> import numpy as np
         >>> from keras_wsseg import targets
-        >>> picture = np.zeros((1, 4, 4, 3), "float32")
-        >>> picture[:, :, 2:] = 1  # black on the left, white on the right
-        >>> along = np.where(picture[..., :1] > 0, [-9.0, 9.0], [9.0, -9.0])
+        >>> image = np.zeros((1, 4, 4, 3), "float32")
+        >>> image[:, :, 2:] = 1  # black on the left, white on the right
+        >>> along = np.where(image[..., :1] > 0, [-9.0, 9.0], [9.0, -9.0])
         >>> across = np.moveaxis(along, 1, 2)
-        >>> y_true = targets.pack(np.full((1, 4, 4), 255), picture)
+        >>> y_true = targets.pack(np.full((1, 4, 4), 255), image)
         >>> [round(float(SparseCRFLoss()(y_true, y)), 3) for y in (along, across)]
         [0.0, 0.167]
 
@@ -83,7 +83,7 @@ class SparseCRFLoss(ObjectLoss):
         guide = targets.split_guide(scene.guide).get("rgb")
         if guide is None:
             raise ValueError(
-                "y_true must carry the picture: train with WeaklySupervisedModel or pack the guide with "
+                "y_true must carry the image: train with WeaklySupervisedModel or pack the guide with "
                 "keras_wsseg.targets.pack. Received: no modality 'rgb'"
             )
         guide = resize_area(guide, ops.shape(scene.x)[1:3])

@@ -9,24 +9,24 @@ SMALL_REDUCTIONS = ("sum", "mean")
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class VolumetricLoss(ObjectLoss):
-    r"""Volumetric prior: over a batch the object fills half of the pictures, and none of them hardly at all.
+    r"""Volumetric prior: over a batch the object fills half of the images, and none of them hardly at all.
 
-    It keeps a regulariser from labelling everything alike. The first term looks at the mean over the batch,
-    so single pictures may differ:
+    It keeps a regularizer from labeling everything alike. The first term looks at the mean over the batch,
+    so single images may differ:
 
     `L = (mean_i x_i - target)^2 + small_weight sum_i [x_i < least] (x_i - least)^2`
 
-    with `x_i` the mean of the object's probability over picture i. Over the positive pictures of the
+    with `x_i` the mean of the object's probability over image i. Over the positive images of the
     *global* batch: under `tf.distribute` the mean runs over all replicas, as it does in JAX' data
     parallelism.
 
     Args:
         weight: lambda, the factor of the term.
         target: expected share of the object.
-        least: share below which a picture is taken to have lost the object.
+        least: share below which an image is taken to have lost the object.
         small_weight: factor of the second term.
-        small_reduction: `"sum"` over the pictures of the batch, as printed, or their `"mean"`, as in the
-            published code; the sum is as many times stronger as the batch has pictures.
+        small_reduction: `"sum"` over the images of the batch, as printed, or their `"mean"`, as in the
+            published code; the sum is as many times stronger as the batch has images.
         object_class: see `SparseCRFLoss`.
         from_logits: whether `y_pred` holds logits; probabilities otherwise.
         reduction, name, dtype: see `SegmentationLoss`.

@@ -22,7 +22,7 @@ class ConfusionMetric(metrics.Metric):
     `score(confusion)`, where `confusion[i, j]` is the number of pixels of true class `i` predicted as `j`.
     Counts stay exact up to 2⁴⁰ pixels a cell on every backend.
 
-    A pixel takes no part when its label is not in `0 .. num_classes - 1` (255 unlabelled, 254 outside the
+    A pixel takes no part when its label is not in `0 .. num_classes - 1` (255 unlabeled, 254 outside the
     image, or any other value), or is one of `ignore_classes`.
 
     Args:
@@ -53,7 +53,7 @@ class ConfusionMetric(metrics.Metric):
                 `WeaklySupervisedModel`, which knows what its segmenter ends in, they become logits first
                 (probabilities, where the metric has an attribute `from_logits` which is False), and one
                 channel becomes those of two classes.
-            sample_weight: a number; one per picture, `(batch,)` or `(batch, 1)`; or one per pixel, of
+            sample_weight: a number; one per image, `(batch,)` or `(batch, 1)`; or one per pixel, of
                 `y_true`'s shape.
 
         Raises:
@@ -165,7 +165,7 @@ def _pixel_weights(sample_weight, labels):
         weights = ops.squeeze(weights, axis=-1)
     elif len(shape) not in (0, 3):
         raise ValueError(
-            "`sample_weight` must be a number, one number per picture or one per pixel. "
+            "`sample_weight` must be a number, one number per image or one per pixel. "
             f"Received: shape={shape}"
         )
     return ops.broadcast_to(weights, ops.shape(labels))

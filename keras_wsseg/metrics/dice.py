@@ -17,7 +17,7 @@ class Dice(ConfusionMetric):
         Dice_c = 2 TP_c / (2 TP_c + FP_c + FN_c),
 
     averaged over those of `classes` that occur in the truth or in the prediction; 0 where none does. Pixels
-    marked 255 (unlabelled) or 254 (outside the image) take no part. This pools all pictures; for the score
+    marked 255 (unlabeled) or 254 (outside the image) take no part. This pools all images; for the score
     per patient that papers report, see `GroupedConfusion`.
 
     Args:

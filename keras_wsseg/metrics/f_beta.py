@@ -15,10 +15,10 @@ class FBeta(ObjectMetric):
 
         F = (1 + β²) P R / (β² P + R),    P = TP / (TP + FP),    R = TP / (TP + FN),
 
-    with TP, FP, FN pooled: counted over all pixels of all pictures seen since the last reset, so a large
-    object counts more than a small one, and the score is no mean over pictures or batches. β² = 0.3, the
+    with TP, FP, FN pooled: counted over all pixels of all images seen since the last reset, so a large
+    object counts more than a small one, and the score is no mean over images or batches. β² = 0.3, the
     custom of salient object detection, lets precision weigh more than recall; 1 is the Dice score. 0 where
-    the object is neither in the truth nor in the prediction. Pixels marked 255 (unlabelled) or 254 (outside
+    the object is neither in the truth nor in the prediction. Pixels marked 255 (unlabeled) or 254 (outside
     the image) take no part.
 
     Args:

@@ -1,16 +1,16 @@
-"""Scores per group of pictures, such as the slices of one patient."""
+"""Scores per group of images, such as the slices of one patient."""
 
 import warnings
 
 import numpy as np
 
 from keras_wsseg.arguments import check_number
-from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
+from keras_wsseg.imaging.labels import PADDING, UNLABELED
 from keras_wsseg.metrics.classes import class_count
 
 
 class GroupedConfusion:
-    """Scores of volumes that are predicted slice by slice: one confusion matrix per group of pictures.
+    """Scores of volumes that are predicted slice by slice: one confusion matrix per group of images.
 
     The field scores a heart by the Dice of its whole volume, averaged over patients and frames: neither the
     mean over slices, where an empty slice counts as much as a full one, nor one pool of all pixels, where a
@@ -18,7 +18,7 @@ class GroupedConfusion:
 
         Dice_c = 1/n_c Σ_g 2 TP_gc / (2 TP_gc + FP_gc + FN_gc)
 
-    over the n_c groups in whose truth or prediction class c occurs. Pixels labelled 255 (unlabelled) or 254
+    over the n_c groups in whose truth or prediction class c occurs. Pixels labeled 255 (unlabeled) or 254
     (outside the image) take no part.
 
     Args:
@@ -47,7 +47,7 @@ class GroupedConfusion:
         self._confusions = {}
 
     def update(self, group, labels, prediction):
-        """Counts a picture, or several at once, of one group.
+        """Counts an image, or several at once, of one group.
 
         Args:
             group: name of the group, anything hashable.
@@ -67,7 +67,7 @@ class GroupedConfusion:
                 "`prediction` must have the shape of `labels`. "
                 f"Received: labels.shape={labels.shape}, prediction.shape={prediction.shape}"
             )
-        valid = (labels != UNLABELLED) & (labels != OUTSIDE)
+        valid = (labels != UNLABELED) & (labels != PADDING)
         labels, prediction = labels[valid].astype("int64"), prediction[valid].astype("int64")
         for name, ids in (("labels", labels), ("prediction", prediction)):
             wrong = ids[(ids < 0) | (ids >= self.num_classes)]
@@ -112,7 +112,7 @@ class GroupedConfusion:
     def f_beta(self, beta_squared=0.3):
         """`(num_classes,)` F measure of each class, averaged over the groups where it occurs, else NaN.
 
-        See `FBeta` for the formula; with all pictures in one group their pixels are pooled, as there.
+        See `FBeta` for the formula; with all images in one group their pixels are pooled, as there.
 
         Args:
             beta_squared: β², finite and at least 0: how much recall weighs against precision.

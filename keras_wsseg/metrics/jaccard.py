@@ -14,10 +14,10 @@ class Jaccard(ObjectMetric):
 
         J = TP / (TP + FP + FN).
 
-    By default they are pooled over all pictures seen since the last reset. Co-segmentation reports the mean
-    over the pictures of each picture's own score instead, where a small object counts as much as a large one:
-    `per_picture=True`; a picture whose truth and prediction both lack the object takes no part in the mean. 0
-    where nothing was counted. Pixels marked 255 (unlabelled) or 254 (outside the image) take no part.
+    By default they are pooled over all images seen since the last reset. Co-segmentation reports the mean
+    over the images of each image's own score instead, where a small object counts as much as a large one:
+    `per_image=True`; an image whose truth and prediction both lack the object takes no part in the mean. 0
+    where nothing was counted. Pixels marked 255 (unlabeled) or 254 (outside the image) take no part.
 
     Args:
         num_classes: number of classes, 2 to 254; `y_pred` has that many channels.
@@ -26,8 +26,8 @@ class Jaccard(ObjectMetric):
             highest score.
         from_logits: whether `y_pred` holds logits, of which the softmax is compared with `threshold`;
             otherwise probabilities. Without a threshold it makes no difference.
-        per_picture: mean over pictures instead of one pool of all pixels. A `sample_weight` of one number
-            per picture then weighs the pictures in the mean; one per pixel, the pixels within each picture.
+        per_image: mean over images instead of one pool of all pixels. A `sample_weight` of one number
+            per image then weighs the images in the mean; one per pixel, the pixels within each image.
         name: name of the metric in the logs.
         ignore_classes: class ids whose pixels take no part; the object's is not among them.
         dtype: Keras dtype or policy of the metric; counts are kept in float32 whatever it is.
@@ -37,7 +37,7 @@ class Jaccard(ObjectMetric):
 
     Example:
 
-    >>> pooled, averaged = Jaccard(), Jaccard(per_picture=True)
+    >>> pooled, averaged = Jaccard(), Jaccard(per_image=True)
     >>> labels = np.array([[[1, 1, 1, 0]], [[0, 1, 0, 0]]])
     >>> logits = np.eye(2)[[[[1, 1, 1, 0]], [[1, 0, 0, 0]]]]
     >>> pooled.update_state(labels, logits)
@@ -55,7 +55,7 @@ class Jaccard(ObjectMetric):
         object_class=1,
         threshold=None,
         from_logits=True,
-        per_picture=False,
+        per_image=False,
         name="jaccard",
         ignore_classes=(),
         dtype=None,
@@ -69,8 +69,8 @@ class Jaccard(ObjectMetric):
             name=name,
             dtype=dtype,
         )
-        self.per_picture = bool(per_picture)
-        if self.per_picture:
+        self.per_image = bool(per_image)
+        if self.per_image:
             self._sum_and_weight = self.add_variable(
                 (2,), initializer="zeros", dtype="float32", name="sum_and_weight"
             )
@@ -78,23 +78,23 @@ class Jaccard(ObjectMetric):
     def update_state(self, y_true, y_pred, sample_weight=None):
         labels, prediction, weights = self._pixels(y_true, y_pred, sample_weight)
         self._count(labels, prediction, weights)
-        if self.per_picture:
+        if self.per_image:
             true, found = labels == self.object_class, prediction == self.object_class
-            self._add_pictures(true, found, weights, _picture_weight(sample_weight))
+            self._add_images(true, found, weights, _image_weight(sample_weight))
 
     update_state.__doc__ = ObjectMetric.update_state.__doc__
 
-    def _add_pictures(self, true, found, weights, picture_weight):
+    def _add_images(self, true, found, weights, image_weight):
         both = ops.sum(ops.where(ops.logical_and(true, found), weights, 0.0), axis=(1, 2))
         either = ops.sum(ops.where(ops.logical_or(true, found), weights, 0.0), axis=(1, 2))
         occurs = either > 0.0
         scores = both / ops.where(occurs, either, 1.0)
-        counted = ops.where(occurs, picture_weight, 0.0)
+        counted = ops.where(occurs, image_weight, 0.0)
         self._sum_and_weight.assign_add(ops.stack([ops.sum(counted * scores), ops.sum(counted)]))
 
     def result(self):
         """The score of all that was counted so far, a float32 scalar; 0 where nothing was."""
-        if not self.per_picture:
+        if not self.per_image:
             return super().result()
         total, weight = self._sum_and_weight[0], self._sum_and_weight[1]
         return total / ops.where(weight > 0.0, weight, 1.0)
@@ -105,11 +105,11 @@ class Jaccard(ObjectMetric):
         return hits / ops.where(union > 0.0, union, 1.0)
 
     def get_config(self):
-        return {**super().get_config(), "per_picture": self.per_picture}
+        return {**super().get_config(), "per_image": self.per_image}
 
 
-def _picture_weight(sample_weight):
-    """Weight of each picture in the mean: `(batch,)` or one number; 1 where the weights are of pixels."""
+def _image_weight(sample_weight):
+    """Weight of each image in the mean: `(batch,)` or one number; 1 where the weights are of pixels."""
     weight = ops.cast(ops.convert_to_tensor(1.0 if sample_weight is None else sample_weight), "float32")
     if len(weight.shape) > 2:
         return ops.ones((), "float32")

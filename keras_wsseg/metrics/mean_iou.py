@@ -12,7 +12,7 @@ class MeanIoU(ConfusionMetric):
     """Mean intersection over union of the classes, the score of PASCAL VOC and Cityscapes.
 
     Unlike `keras.metrics.MeanIoU` it takes logits or probabilities at any resolution, leaves out the pixels
-    marked 255 (unlabelled) and 254 (outside the image), and tells the score of each class. With N the
+    marked 255 (unlabeled) and 254 (outside the image), and tells the score of each class. With N the
     confusion matrix of all pixels seen since the last reset,
 
         IoU_c = N_cc / (Σ_j N_cj + Σ_i N_ic − N_cc),

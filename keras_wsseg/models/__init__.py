@@ -1,4 +1,4 @@
-"""Segmenters, functional models from pictures to logits, and the model that trains any of them weakly."""
+"""Segmenters, functional models from images to logits, and the model that trains any of them weakly."""
 
 from keras_wsseg.models.at_working_size import at_working_size
 from keras_wsseg.models.copy_weights import copy_weights

@@ -38,18 +38,18 @@ _STEM_OF_STRIDE_4 = ("ConvNeXt",)
 
 
 def application_encoder(name, strides=(4, 16), input_channels=3, weights=None, weight_decay=0.0):
-    """Any fitting network of `keras.applications`, as features of a standardised picture at several strides.
+    """Any fitting network of `keras.applications`, as features of a standardized image at several strides.
 
-    The taps are found by walking the built network: the last output at each stride. Networks that normalise
-    inside themselves are cut behind that point, so that all of them begin at a standardised picture: see
-    `application_preprocessing`. Give it pictures whose sides are multiples of 32: at others the networks
+    The taps are found by walking the built network: the last output at each stride. Networks that normalize
+    inside themselves are cut behind that point, so that all of them begin at a standardized image: see
+    `application_preprocessing`. Give it images whose sides are multiples of 32: at others the networks
     round and pad each in its own way.
 
     Args:
         name: name of a network in `keras.applications`; case, hyphens and underscores do not matter.
-        strides: pixels of the picture to one of the features along each axis, increasing, each one of
+        strides: pixels of the image to one of the features along each axis, increasing, each one of
             `application_strides`.
-        input_channels: channels of the picture.
+        input_channels: channels of the image.
         weights: None for random ones, `"imagenet"`, or the path of a file as `keras.applications` takes it.
         weight_decay: coupled L2 on the convolution kernels: each gradient gains `weight_decay * w`.
 
@@ -129,7 +129,7 @@ def _takes(function, argument):
 
 
 def _behind_preprocessing(network):
-    # `Standardize` does it, for pictures in any range and of any number of channels.
+    # `Standardize` does it, for images in any range and of any number of channels.
     layers = network.layers[1:]
     start = network.input
     while isinstance(layers[0], (keras.layers.Rescaling, keras.layers.Normalization)):

@@ -1,4 +1,4 @@
-"""A segmenter for pictures of any size out of one that was trained at a single size."""
+"""A segmenter for images of any size out of one that was trained at a single size."""
 
 import keras
 
@@ -12,13 +12,13 @@ _RESIZE = "working_size"
 def at_working_size(segmenter, size, name=None):
     """The segmenter with the resizing to its working size, and back, inside the model.
 
-    A network trained on whole pictures resized to 128x128 sees objects at that scale only. Around it, this
-    resizes pictures of any size as `ResizeTo` does and brings the logits back to the picture's size
-    bilinearly, so that a deployed file needs no recipe beside it, and losses and metrics see picture and
-    labels at full size. Pictures of exactly `size` pass unchanged.
+    A network trained on whole images resized to 128x128 sees objects at that scale only. Around it, this
+    resizes images of any size as `ResizeTo` does and brings the logits back to the image's size
+    bilinearly, so that a deployed file needs no recipe beside it, and losses and metrics see image and
+    labels at full size. Images of exactly `size` pass unchanged.
 
     Args:
-        segmenter: a functional `keras.Model` from one picture `(batch, height, width, channels)` to logits
+        segmenter: a functional `keras.Model` from one image `(batch, height, width, channels)` to logits
             `(batch, h, w, classes)`, or the `WeaklySupervisedModel` that trained it. One that has a working
             size already gets this one in its place: so it goes on at a higher resolution.
         size: pixels, one number for a square, or `(height, width)`.
@@ -26,7 +26,7 @@ def at_working_size(segmenter, size, name=None):
 
     Returns:
         A functional `keras.Model` from `(batch, any_height, any_width, channels)` to float32 logits of the
-        picture's size. It shares its weights with `segmenter`: training the one trains the other.
+        image's size. It shares its weights with `segmenter`: training the one trains the other.
 
     Raises:
         TypeError: if `segmenter` is not such a model.
@@ -41,14 +41,14 @@ def at_working_size(segmenter, size, name=None):
     """
     height, width = _parse_size(size)
     segmenter = _without_working_size(segmenter)
-    picture = segmenter.inputs[0].shape
-    if any(fixed not in (None, n) for fixed, n in zip(picture[1:3], (height, width), strict=True)):
+    image = segmenter.inputs[0].shape
+    if any(fixed not in (None, n) for fixed, n in zip(image[1:3], (height, width), strict=True)):
         raise ValueError(
-            f"`size` must be the one that the segmenter takes, {tuple(picture[1:3])}. "
+            f"`size` must be the one that the segmenter takes, {tuple(image[1:3])}. "
             f"Received: size={(height, width)}"
         )
-    # Half precision would overflow at 16-bit pictures before the segmenter normalises them.
-    inputs = keras.Input((None, None, picture[-1]), dtype="float32", name="image")
+    # Half precision would overflow at 16-bit images before the segmenter normalizes them.
+    inputs = keras.Input((None, None, image[-1]), dtype="float32", name="image")
     resized = ResizeTo(height, width, dtype="float32", name=_RESIZE)(inputs)
     logits = ResizeLike(dtype="float32", name=f"{_RESIZE}_undone")(segmenter(resized), inputs)
     return keras.Model(inputs, logits, name=segmenter.name if name is None else name)
@@ -68,7 +68,7 @@ def _without_working_size(model):
     inputs = getattr(segmenter, "inputs", None) if isinstance(segmenter, keras.Model) else None
     if not inputs or len(inputs) != 1 or len(inputs[0].shape) != 4:
         raise TypeError(
-            "`segmenter` must be a functional keras.Model from one picture (batch, height, width, channels). "
+            "`segmenter` must be a functional keras.Model from one image (batch, height, width, channels). "
             f"Received: segmenter={model!r}"
         )
     if any(isinstance(layer, ResizeTo) and layer.name == _RESIZE for layer in segmenter.layers):

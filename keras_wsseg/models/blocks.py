@@ -5,7 +5,7 @@ import keras
 from keras_wsseg.arguments import check_integer, check_number
 
 STRIDES = (2, 4, 8, 16, 32)
-"""Pixels of the picture to one of an encoder's features along each axis, from shallow to deep."""
+"""Pixels of the image to one of an encoder's features along each axis, from shallow to deep."""
 
 
 def coupled_l2(weight_decay):
@@ -53,7 +53,7 @@ def both_sides_conv(x, filters, kernel_size, name, strides=1, dilation=1, regula
 
 
 def conv_bn_relu(x, filters, kernel_size, name, **kwargs):
-    """`conv` without bias, batch normalisation, ReLU."""
+    """`conv` without bias, batch normalization, ReLU."""
     x = conv(x, filters, kernel_size, f"{name}_conv", use_bias=False, **kwargs)
     x = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn")(x)
     return keras.layers.ReLU(name=f"{name}_relu")(x)

@@ -9,7 +9,7 @@ from keras import ops
 def copy_weights(source, target, skip_logits=False):
     """Copies the weights of a trained segmenter into another of the same architecture.
 
-    A net trained on easy pictures is a better start for hard ones than random numbers, and one trained at a
+    A net trained on easy images is a better start for hard ones than random numbers, and one trained at a
     small size goes on at a larger one. Weights go one by one in the order of the layers, whatever these are
     called; whether they are trained, and at which size, makes no difference.
 

@@ -30,11 +30,11 @@ def DeepLabV3Plus(
     weight_decay=0.0,
     name="deeplabv3plus",
 ):
-    """DeepLabV3+ on a ResNet or any fitting network of `keras.applications`, from pictures to logits.
+    """DeepLabV3+ on a ResNet or any fitting network of `keras.applications`, from images to logits.
 
     The segmenter of the gated CRF paper, and the usual choice where pretrained weights are at hand: an
     encoder, atrous spatial pyramid pooling on its last features, and a decoder that sharpens them with those
-    at stride 4. The picture is normalised in the graph as the encoder's weights want it.
+    at stride 4. The image is normalized in the graph as the encoder's weights want it.
 
     Args:
         num_classes: number of classes, at least 1.
@@ -42,12 +42,12 @@ def DeepLabV3Plus(
             pad to "same": any MobileNet, ResNet, EfficientNet, ConvNeXt, DenseNet or VGG.
         weights: None for random ones; for `keras.applications` `"imagenet"` or the path of a file; for the
             ResNets written here the path of a file, see `load_resnet_weights`.
-        input_channels: channels of the pictures. Grey ones, 1, are repeated for the encoder where it was made
-            for colour, so that they go with pretrained weights.
-        value_range: the values of black and white in the pictures as they come.
-        output_stride: 1 for logits of the size of the picture, 4 for a quarter of it, rounded up, which saves
+        input_channels: channels of the images. Gray ones, 1, are repeated for the encoder where it was made
+            for color, so that they go with pretrained weights.
+        value_range: the values of black and white in the images as they come.
+        output_stride: 1 for logits of the size of the image, 4 for a quarter of it, rounded up, which saves
             memory and is where the gated CRF is defined in its paper.
-        encoder_stride: pixels of the picture to one of the encoder's last features, 8, 16 or 32. The ResNets
+        encoder_stride: pixels of the image to one of the encoder's last features, 8, 16 or 32. The ResNets
             written here dilate their last stages below 32; other networks end at their last features of
             that stride.
         atrous_rates: dilations of the 3x3 convolutions of the pyramid, for an `encoder_stride` of 16.

@@ -1,4 +1,4 @@
-"""From a picture as it comes to an encoder's features, for every segmenter that stands on a backbone."""
+"""From an image as it comes to an encoder's features, for every segmenter that stands on a backbone."""
 
 import functools
 
@@ -29,19 +29,19 @@ def encode(
     width=None,
     prefix=None,
 ):
-    """Features of a picture at several strides, normalised as the encoder's weights want it.
+    """Features of an image at several strides, normalized as the encoder's weights want it.
 
     Args:
-        inputs: pictures in `value_range`, a symbolic `(batch, height, width, channels)`. Grey ones are
-            repeated for an encoder that was made for colour.
+        inputs: images in `value_range`, a symbolic `(batch, height, width, channels)`. Gray ones are
+            repeated for an encoder that was made for color.
         backbone: `"resnet18"`, `"resnet34"`, `"resnet38"`, or the name of a network in `keras.applications`.
         strides: increasing, each one of `backbone_strides`.
         weights: None, or what the backbone reads: see `application_encoder`, `resnet_encoder` and
             `resnet38_encoder`.
-        value_range: the values of black and white in the pictures.
+        value_range: the values of black and white in the images.
         weight_decay: coupled L2 on the encoder's convolution kernels.
-        frozen: whether the encoder stays as it is in training; its batch normalisation then infers there too.
-        momentum: that of the encoder's batch normalisation, or None for the network's own.
+        frozen: whether the encoder stays as it is in training; its batch normalization then infers there too.
+        momentum: that of the encoder's batch normalization, or None for the network's own.
         width: channels of the first convolution of `"resnet38"`, the one backbone that is as wide as wanted;
             None for the published 64.
         prefix: put before the names of the layers of a network in `keras.applications`, or None. The paths of
@@ -85,7 +85,7 @@ def encode(
     if channels in (1, 3):
         channels = 3
     else:
-        # The constants of three colours say nothing about other channels.
+        # The constants of three colors say nothing about other channels.
         preprocessing = {}
         if weights is not None:
             raise ValueError(

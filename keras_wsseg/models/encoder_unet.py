@@ -32,13 +32,13 @@ def EncoderUNet(
     encoder_momentum=None,
     name="encoder_unet",
 ):
-    """A U-Net on any fitting network of `keras.applications`, from pictures of any size to logits.
+    """A U-Net on any fitting network of `keras.applications`, from images of any size to logits.
 
     Pretrained features with a light way up: what is trained is the decoder alone where the encoder is frozen,
-    which is how regularised losses without any labelled pixel find objects. Every level of the decoder
+    which is how regularized losses without any labeled pixel find objects. Every level of the decoder
     repeats the pixels of the one below, joins them to the encoder's features of its stride, and convolves
-    twice with batch normalisation and ReLU. Where the encoder has no features, at stride 1 and for ConvNeXt
-    at 2, the picture itself joins, averaged to the stride.
+    twice with batch normalization and ReLU. Where the encoder has no features, at stride 1 and for ConvNeXt
+    at 2, the image itself joins, averaged to the stride.
 
     Args:
         num_classes: number of classes, at least 1.
@@ -46,20 +46,20 @@ def EncoderUNet(
             ResNet, EfficientNet, ConvNeXt, DenseNet or VGG; or `"resnet18"`, `"resnet34"`, `"resnet38"`.
         weights: of the encoder. None for random ones; for `keras.applications` `"imagenet"` or the path of a
             file; for the ResNets written here the path of a file, see `load_resnet_weights`.
-        frozen: whether the encoder, its batch normalisation included, stays as it is in training. None:
+        frozen: whether the encoder, its batch normalization included, stays as it is in training. None:
             frozen where `weights` are given, trained where not. True without `weights` is for an encoder that
             gets its own afterwards, by `copy_weights` or `load_weights`: a random one is of no use.
-        input_channels: channels of the pictures. Grey ones, 1, are repeated for the encoder, so that they go
+        input_channels: channels of the images. Gray ones, 1, are repeated for the encoder, so that they go
             with pretrained weights.
-        value_range: the values of black and white in the pictures as they come.
+        value_range: the values of black and white in the images as they come.
         filters: channels of the decoder at strides 16, 8, 4, 2 and 1; those below `output_stride`, or not
             below the stride of the encoder's last features, have no level to go to.
-        output_stride: pixels of the picture to one of the logits along each axis, 1, 2, 4, 8 or 16; sizes are
+        output_stride: pixels of the image to one of the logits along each axis, 1, 2, 4, 8 or 16; sizes are
             rounded up.
         dropout: rate of dropout on the encoder's last features, in [0, 1).
         weight_decay: coupled L2 on all convolution kernels that are trained, so that each gradient gains
             `weight_decay * w` with any optimizer.
-        encoder_momentum: momentum of the moving averages in the encoder's batch normalisation, in [0, 1).
+        encoder_momentum: momentum of the moving averages in the encoder's batch normalization, in [0, 1).
             None: 0.9 without `weights`, since the 0.99 or 0.999 of `keras.applications` need thousands of
             steps before a network trained from random weights can infer; the network's own with `weights`.
         name: name of the model.
@@ -81,7 +81,7 @@ def EncoderUNet(
 
     Source: Ronneberger, Fischer, Brox 2015, arXiv:1505.04597, on an encoder as in Veksler 2020, "Regularized
     Loss for Weakly Supervised Single Class Semantic Segmentation". Departures: a 1x1 convolution reduces the
-    channels before each way up, and the picture joins the last level.
+    channels before each way up, and the image joins the last level.
     """
     filters = tuple(filters)
     if len(filters) != len(_UP):
@@ -118,7 +118,7 @@ def EncoderUNet(
             break
         if stride >= strides[-1]:
             continue
-        skip = skips[stride] if stride in skips else _picture(inputs, value_range, stride)
+        skip = skips[stride] if stride in skips else _image(inputs, value_range, stride)
         x = conv(x, count, 1, f"up{stride}_reduce", regularizer=regularizer)
         x = UpsampleLike(name=f"up{stride}_upsample")(x, skip)
         x = keras.layers.Concatenate(name=f"up{stride}_concat")([x, skip])
@@ -128,9 +128,9 @@ def EncoderUNet(
     return keras.Model(inputs, logits, name=name)
 
 
-def _picture(inputs, value_range, stride):
+def _image(inputs, value_range, stride):
     # In [-1, 1], whatever the encoder's weights were trained on: some of those want values in the hundreds.
-    x = Standardize(value_range, name=f"picture{stride}")(inputs)
+    x = Standardize(value_range, name=f"image{stride}")(inputs)
     if stride == 1:
         return x
-    return keras.layers.AveragePooling2D(stride, padding="same", name=f"picture{stride}_pool")(x)
+    return keras.layers.AveragePooling2D(stride, padding="same", name=f"image{stride}_pool")(x)

@@ -23,8 +23,8 @@ def free_upsampling(model):
     """Lets a model's bilinear and nearest `UpSampling2D` layers work in every graph while it is active.
 
     In a TensorFlow graph Keras' own bilinear resizing fails at a height or width that is known only at run
-    time: a model that trains on crops then stops at the first validation picture, and at its export. The
-    values are those of `resize_bilinear`, which has the same half-pixel centres; at sizes that are known the
+    time: a model that trains on crops then stops at the first validation image, and at its export. The
+    values are those of `resize_bilinear`, which has the same half-pixel centers; at sizes that are known the
     layers do what they always do.
 
     Nearest layers repeat pixels, behind which TensorFlow no longer knows a height and width that it knew
@@ -52,7 +52,7 @@ def free_upsampling(model):
             raise
         raise FixedSizeNeeded(
             "`segmenter` must consist of layers that work at a size known only at run time, as bilinear and "
-            "nearest UpSampling2D do, or have pictures of one size: give `size` to an export, train and "
+            "nearest UpSampling2D do, or have images of one size: give `size` to an export, train and "
             "validate on crops or with `models.at_working_size`, or compile with run_eagerly=True. "
             f"Received: {_failed(model, error)}"
         ) from error

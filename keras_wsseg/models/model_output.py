@@ -40,7 +40,7 @@ def read_output(model):
 
     Known is what ends in a layer `Softmax`, in an `Activation` or any layer of Keras with an `activation`, or
     in `keras.ops.softmax` or `sigmoid`; also where layers follow that leave it as it is, or that average over
-    neighbours, as cropping and bilinear resizing do. Models inside are looked into. Other activations, a ReLU
+    neighbors, as cropping and bilinear resizing do. Models inside are looked into. Other activations, a ReLU
     for one, are taken as they are: whoever trains them so in Keras has their softmax taken too. A subclassed
     model does not tell, unless it says so by an attribute `yields_probabilities`, as `WeaklySupervisedModel`
     does.

@@ -1,4 +1,4 @@
-"""Notices wrong ranges of pictures, labels that are no class and a softmax too many, in compiled steps."""
+"""Notices wrong ranges of images, labels that are no class and a softmax too many, in compiled steps."""
 
 import math
 
@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_wsseg.arguments import check_value_range
-from keras_wsseg.imaging.labels import OUTSIDE
+from keras_wsseg.imaging.labels import PADDING
 
 # Half precision sums no closer; logits do not come so near to a sum of 1 at every pixel of a batch.
 _SUM_TOLERANCE = 0.01
@@ -46,18 +46,18 @@ class RangeGuard:
         """`(low, high)` of an input, or None where none was declared."""
         return self._bounds.get(name)
 
-    def observe(self, name, picture, labels):
-        """Takes a batch into the extremes, but for what lies outside the picture.
+    def observe(self, name, image, labels):
+        """Takes a batch into the extremes, but for what lies outside the image.
 
         Args:
             name: of the input.
-            picture: `(batch, height, width, channels)`, float32.
+            image: `(batch, height, width, channels)`, float32.
             labels: `(batch, height, width)`, of which 254 is outside.
         """
         if name not in self._names:
             self._names.append(name)
-        inside = (labels != OUTSIDE)[..., None]
-        finite = ops.isfinite(picture)
+        inside = (labels != PADDING)[..., None]
+        finite = ops.isfinite(image)
         found = ops.any(ops.logical_and(inside, ops.logical_not(finite)))
         number = ops.where(found, float(1 + self._names.index(name)), 0.0)
         self._infinite.assign(ops.maximum(self._infinite.value, number))
@@ -65,10 +65,10 @@ class RangeGuard:
             return
         low, high, fraction = self._extremes[name]
         seen = ops.logical_and(inside, finite)
-        low.assign(ops.minimum(low.value, ops.min(ops.where(seen, picture, math.inf))))
-        high.assign(ops.maximum(high.value, ops.max(ops.where(seen, picture, -math.inf))))
-        # Dark pictures of whole numbers also lie within 0 and 1; scaled ones have fractions.
-        off = ops.where(seen, ops.abs(picture - ops.round(picture)), 0.0)
+        low.assign(ops.minimum(low.value, ops.min(ops.where(seen, image, math.inf))))
+        high.assign(ops.maximum(high.value, ops.max(ops.where(seen, image, -math.inf))))
+        # Dark images of whole numbers also lie within 0 and 1; scaled ones have fractions.
+        off = ops.where(seen, ops.abs(image - ops.round(image)), 0.0)
         fraction.assign(ops.maximum(fraction.value, ops.max(off)))
 
     def observe_labels(self, labels, classes):
@@ -77,7 +77,7 @@ class RangeGuard:
         low, high = self._labels
         labels = ops.cast(labels, "float32")
         low.assign(ops.minimum(low.value, ops.min(labels)))
-        high.assign(ops.maximum(high.value, ops.max(ops.where(labels < OUTSIDE, labels, -1.0))))
+        high.assign(ops.maximum(high.value, ops.max(ops.where(labels < PADDING, labels, -1.0))))
 
     def observe_sums(self, logits):
         """Takes predictions that may be probabilities, `(batch, h, w, classes)`, into account."""

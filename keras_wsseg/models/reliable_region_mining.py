@@ -3,7 +3,7 @@ from keras import ops
 
 from keras_wsseg import targets
 from keras_wsseg.arguments import check_number
-from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
+from keras_wsseg.imaging.labels import PADDING, UNLABELED
 from keras_wsseg.layers import ClassActivationMap, ReliableRegions, ResizeLike
 from keras_wsseg.losses import BalancedCrossEntropy, DenseEnergyLoss
 from keras_wsseg.models.blocks import check_at_least, check_one_of, conv, coupled_l2
@@ -11,7 +11,7 @@ from keras_wsseg.models.encoder import encode
 from keras_wsseg.models.free_upsampling import free_upsampling
 from keras_wsseg.models.resnet import BLOCKS
 from keras_wsseg.models.weakly_supervised import WeaklySupervisedModel, labels_and_tags
-from keras_wsseg.ops.backend import mean_pictures
+from keras_wsseg.ops.backend import mean_images
 
 _PUBLISHED_FILTERS = 512
 _DILATED = (*BLOCKS, "resnet38")
@@ -21,9 +21,9 @@ _DILATED = (*BLOCKS, "resnet38")
 class ReliableRegionMining(WeaklySupervisedModel):
     r"""Learns segmentation from tags in one training: mines labels that it is sure of, and learns from those.
 
-    Two branches on one backbone. The first tells which classes a picture holds, and where it looks to tell
+    Two branches on one backbone. The first tells which classes an image holds, and where it looks to tell
     them: its class activation maps, over several scales, with a background made of what no class claims.
-    Where the surest part of the maps and a dense CRF on them agree, a pixel is labelled; all others are not.
+    Where the surest part of the maps and a dense CRF on them agree, a pixel is labeled; all others are not.
     The second branch, the segmenter, learns from these labels at once, in the same step,
 
     `L = L_class + L_ce + L_energy`,
@@ -39,17 +39,17 @@ class ReliableRegionMining(WeaklySupervisedModel):
     Args:
         num_classes: number of classes, the background, class 0, included; at least 2.
         backbone: `"resnet38"` as published, `"resnet18"`, `"resnet34"`, the name of a network in
-            `keras.applications`, or any `keras.Model` from pictures in `value_range` to features
+            `keras.applications`, or any `keras.Model` from images in `value_range` to features
             `(batch, h, w, channels)`, such as the `trunk` of a segmenter.
         weights: of a backbone that is named: None for random ones, or what it reads, see `DeepLabV3Plus`.
-        input_channels: channels of the pictures; those of the backbone where it is a model.
-        value_range: the values of black and white in the pictures as they come.
-        encoder_stride: pixels of the picture to one of the features of a backbone that is named: None for 8
+        input_channels: channels of the images; those of the backbone where it is a model.
+        value_range: the values of black and white in the images as they come.
+        encoder_stride: pixels of the image to one of the features of a backbone that is named: None for 8
             where the ResNets written here dilate, and for 16 with all others.
-        output_stride: 1 for logits of the size of the picture, None for those of the features as they are.
+        output_stride: 1 for logits of the size of the image, None for those of the features as they are.
         filters: channels between the segmenter's two convolutions. None: those of the features, at most 512.
         dilation: of these convolutions.
-        scales: factors of the picture's size at which class activation is read.
+        scales: factors of the image's size at which class activation is read.
         gamma: exponent of the background, greater than 0: the larger, the less background.
         share: of the pixels that the maps give to a class, how many stay, the surest, in (0, 1].
         crf: `layers.MeanFieldCRF` with which the labels must agree, see `ReliableRegions`; None for the
@@ -59,9 +59,9 @@ class ReliableRegionMining(WeaklySupervisedModel):
         name: name of the model.
 
     Attributes:
-        segmenter: from pictures to logits, what is deployed.
-        classifier: from pictures to score maps of the classes but the background; their mean over the
-            picture is the logit of the tag.
+        segmenter: from images to logits, what is deployed.
+        classifier: from images to score maps of the classes but the background; their mean over the
+            image is the logit of the tag.
 
     Raises:
         ValueError: if an argument is out of its range.
@@ -72,17 +72,17 @@ class ReliableRegionMining(WeaklySupervisedModel):
         >>> backbone = trunk(UNet(num_classes=1, filters=(4, 8)))
         >>> model = ReliableRegionMining(num_classes=3, backbone=backbone, crf=False, scales=(1.0,))
         >>> model.compile("sgd")
-        >>> pictures = np.random.default_rng(0).uniform(0, 255, (2, 16, 16, 3)).astype("float32")
+        >>> images = np.random.default_rng(0).uniform(0, 255, (2, 16, 16, 3)).astype("float32")
         >>> tags = np.array([[1, 1, 0], [1, 0, 1]])
-        >>> sorted(model.fit(pictures, tags, verbose=0).history)
+        >>> sorted(model.fit(images, tags, verbose=0).history)
         ['balanced_cross_entropy', 'classification', 'dense_energy', 'loss']
-        >>> model.predict(pictures, verbose=0).shape
+        >>> model.predict(images, verbose=0).shape
         (2, 16, 16, 3)
 
     Source: Zhang, Xiao, Wei, Sun & Huang 2020, "Reliability Does Matter", arXiv:1911.08039. Where it differs
     from the published code, the paper is followed: see `ReliableRegions`. Departures: new layers start from
     He's normal distribution, and the tags are learnt by the sigmoid cross entropy of each class, since
-    several classes share a picture.
+    several classes share an image.
     """
 
     def __init__(
@@ -175,34 +175,34 @@ class ReliableRegionMining(WeaklySupervisedModel):
             logits, scores = self._both(x, training=training)
         return {"segmentation": logits, "scores": scores}
 
-    def mine(self, pictures, tags, labels=None):
-        """The reliable labels of pictures, as the training sees them now.
+    def mine(self, images, tags, labels=None):
+        """The reliable labels of images, as the training sees them now.
 
         Args:
-            pictures: `(batch, height, width, channels)` in `value_range`.
+            images: `(batch, height, width, channels)` in `value_range`.
             tags: `(batch, num_classes)`, 1 for the classes that occur; the background always does.
-            labels: None, or `(batch, height, width)`: 254 where there is no picture; the class where it is
+            labels: None, or `(batch, height, width)`: 254 where there is no image; the class where it is
                 known, which stays; else 255.
 
         Returns:
             Class activation maps `(batch, height, width, num_classes)`, float32 in [0, 1], the background
             first, and labels `(batch, height, width)`, int32: 0 to `num_classes - 1`, 255 where they are not
-            reliable, 254 outside the picture.
+            reliable, 254 outside the image.
         """
         if labels is None:
-            labels = ops.full(ops.shape(pictures)[:3], UNLABELLED, "int32")
+            labels = ops.full(ops.shape(images)[:3], UNLABELED, "int32")
         labels = ops.cast(labels, "int32")
-        inside = ops.cast(labels != OUTSIDE, "float32")
+        inside = ops.cast(labels != PADDING, "float32")
         tags = ops.cast(tags, "float32")
         with free_upsampling(self.classifier):
-            maps = self._maps([pictures, tags, inside])
-        mined = self._regions([maps, pictures, tags, inside])
-        return maps, ops.where(labels == UNLABELLED, mined, labels)
+            maps = self._maps([images, tags, inside])
+        mined = self._regions([maps, images, tags, inside])
+        return maps, ops.where(labels == UNLABELED, mined, labels)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         if y is None or not len(getattr(x, "shape", ())) == 4:
             raise ValueError(
-                "x must be pictures (batch, height, width, channels), and y tags (batch, classes) or labels "
+                "x must be images (batch, height, width, channels), and y tags (batch, classes) or labels "
                 f"beside them. Received: x={type(x).__name__}, y={type(y).__name__}"
             )
         if isinstance(y_pred, dict):
@@ -227,15 +227,15 @@ class ReliableRegionMining(WeaklySupervisedModel):
         return loss + self._aggregate_additional_loss(self.classification_weight * classification)
 
     def _classification(self, scores, tags, sample_weight):
-        """Sigmoid cross entropy of the tags but the background's, its mean over classes and pictures."""
+        """Sigmoid cross entropy of the tags but the background's, its mean over classes and images."""
         mean = ops.mean(scores, axis=(1, 2))
         wanted = ops.cast(tags[:, 1:], mean.dtype)
         loss = ops.mean(ops.binary_crossentropy(wanted, mean, from_logits=True), axis=-1)
         if sample_weight is not None:
             loss = loss * ops.reshape(ops.cast(sample_weight, loss.dtype), (-1,))
         loss = ops.mean(loss)
-        pictures = mean_pictures(scores)
-        self._training_state.metrics[_CLASSIFICATION].update_state(loss, sample_weight=pictures)
+        images = mean_images(scores)
+        self._training_state.metrics[_CLASSIFICATION].update_state(loss, sample_weight=images)
         return loss
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
@@ -273,7 +273,7 @@ _CLASSIFICATION = "classification"
 
 
 def _features(backbone, weights, input_channels, value_range, encoder_stride, weight_decay):
-    """Symbolic picture and its features."""
+    """Symbolic image and its features."""
     if isinstance(backbone, keras.Model):
         if weights is not None or encoder_stride is not None:
             raise ValueError(

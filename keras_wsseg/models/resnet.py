@@ -10,7 +10,7 @@ BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
 
 
 def resnet_encoder(name, strides=(4, 16), input_channels=3, weights=None, weight_decay=0.0):
-    """The convolutional part of a ResNet, from a standardised picture to its features at several strides.
+    """The convolutional part of a ResNet, from a standardized image to its features at several strides.
 
     Layers, padding and names follow torchvision's (`layer1.0.conv1` is called `layer1_0_conv1`), so that
     weights trained there give the same features here. Where the last of `strides` is below 32, the last
@@ -19,9 +19,9 @@ def resnet_encoder(name, strides=(4, 16), input_channels=3, weights=None, weight
 
     Args:
         name: `"resnet18"` or `"resnet34"`.
-        strides: pixels of the picture to one of the features along each axis, increasing, each one of 2, 4,
+        strides: pixels of the image to one of the features along each axis, increasing, each one of 2, 4,
             8, 16 and 32; the last, at least 8, is that of the whole network.
-        input_channels: channels of the picture.
+        input_channels: channels of the image.
         weights: None for random ones (He normal), or the path of a file: see `load_resnet_weights`.
         weight_decay: coupled L2 on the convolution kernels: each gradient gains `weight_decay * w`.
 

@@ -19,20 +19,20 @@ _BOTTLENECKS = ((8, 16, 32, 0.3), (16, 32, 64, 0.5))
 
 
 def resnet38_encoder(strides=(8,), input_channels=3, weights=None, weight_decay=0.0, width=PUBLISHED_WIDTH):
-    """The convolutional part of the wide ResNet-38, from a standardised picture to its features.
+    """The convolutional part of the wide ResNet-38, from a standardized image to its features.
 
     The backbone of AffinityNet and of reliable region mining, made to read class activation maps from: its
     last three stages dilate by 2, 4 and 4, so that the 4096 channels at the end keep stride 8. It has 105
     million weights; a smaller `width` gives a net of the same shape for small trainings.
 
-    Every unit normalises and rectifies before it convolves, `x + conv(relu(bn(conv(relu(bn(x))))))`; where a
+    Every unit normalizes and rectifies before it convolves, `x + conv(relu(bn(conv(relu(bn(x))))))`; where a
     unit changes the stride or the channels, a 1x1 convolution of `relu(bn(x))` stands for the first `x`. The
     units of the last two stages are bottlenecks with dropout of whole channels.
 
     Args:
-        strides: pixels of the picture to one of the features along each axis, increasing, each one of 1, 2,
+        strides: pixels of the image to one of the features along each axis, increasing, each one of 1, 2,
             4 and 8.
-        input_channels: channels of the picture.
+        input_channels: channels of the image.
         weights: None for random ones (He normal), or the path of a file, `.weights.h5` or `.keras`, in which
             Keras saved such an encoder, or a model with its layers.
         weight_decay: coupled L2 on the convolution kernels: each gradient gains `weight_decay * w`.

@@ -6,7 +6,7 @@ _HEAD = "logits"
 
 
 def trunk(segmenter):
-    """All of a segmenter but its last convolution: from pictures to features.
+    """All of a segmenter but its last convolution: from images to features.
 
     The result shares the layers, so that training it trains the segmenter. It serves as `backbone` of
     `ReliableRegionMining`.
@@ -16,7 +16,7 @@ def trunk(segmenter):
             class scores out of features.
 
     Returns:
-        A functional `keras.Model` from the picture to features `(batch, h, w, channels)`.
+        A functional `keras.Model` from the image to features `(batch, h, w, channels)`.
 
     Raises:
         ValueError: if there is no such layer.

@@ -4,10 +4,10 @@ from keras_wsseg.models.encoder_unet import EncoderUNet
 
 
 def UMobileNetV2(num_classes=2, weights=None, frozen=None, name="umobilenetv2", **options):
-    """A U-Net on MobileNetV2, "UMobV2", from pictures of any size to logits.
+    """A U-Net on MobileNetV2, "UMobV2", from images of any size to logits.
 
-    The segmenter with which regularised losses learn one object class from pictures alone, trained on whole
-    pictures of 128x128 and deployed by `at_working_size`: object and background by default.
+    The segmenter with which regularized losses learn one object class from images alone, trained on whole
+    images of 128x128 and deployed by `at_working_size`: object and background by default.
 
     Args:
         num_classes: number of classes, at least 1.

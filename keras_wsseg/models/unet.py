@@ -23,18 +23,18 @@ def UNet(
     weight_decay=0.0,
     name="unet",
 ):
-    """A U-Net that trains from scratch on a CPU, from pictures of any size to logits.
+    """A U-Net that trains from scratch on a CPU, from images of any size to logits.
 
-    Each level is two 3x3 convolutions with batch normalisation and ReLU; max pooling leads down, and a 1x1
-    convolution, repeated pixels and concatenation lead up again. Normalisation of the picture is its first
+    Each level is two 3x3 convolutions with batch normalization and ReLU; max pooling leads down, and a 1x1
+    convolution, repeated pixels and concatenation lead up again. Normalization of the image is its first
     layer.
 
     Args:
         num_classes: number of classes, at least 1.
         filters: channels of each level, from full resolution down; level `k` works at stride `2**k`.
-        input_channels: channels of the pictures, 1 for grey, 3 for colour.
-        value_range: the values of black and white in the pictures as they come.
-        output_stride: pixels of the picture to one of the logits along each axis, 1, 2, 4, … up to the stride
+        input_channels: channels of the images, 1 for gray, 3 for color.
+        value_range: the values of black and white in the images as they come.
+        output_stride: pixels of the image to one of the logits along each axis, 1, 2, 4, … up to the stride
             of the lowest level. Above 1 the way up ends early; sizes are rounded up.
         dropout: rate of dropout on the lowest level, in [0, 1).
         weight_decay: coupled L2 on the convolution kernels, so that each gradient gains `weight_decay * w`
@@ -56,7 +56,7 @@ def UNet(
     [1, 97, 131, 4]
 
     Source: Ronneberger, Fischer, Brox 2015, arXiv:1505.04597. Departures: padding keeps the size, batch
-    normalisation, repeated pixels in place of transposed convolutions.
+    normalization, repeated pixels in place of transposed convolutions.
     """
     filters = tuple(filters)
     if not filters:

@@ -31,23 +31,23 @@ def VGG16Skip(
     """VGG16 without its last pool and dense layers and a decoder on 1x1 skip connections, to logits.
 
     The segmenter of learning from image tags with an adaptive prior: a classifier's features know the tagged
-    classes, the skips give them edges, and a prediction at a quarter of the picture's size is where the
-    neighbourhood loss is cheap. At strides 16, 8, 4 and 2, as far as `output_stride` asks, a 1x1 convolution
+    classes, the skips give them edges, and a prediction at a quarter of the image's size is where the
+    neighborhood loss is cheap. At strides 16, 8, 4 and 2, as far as `output_stride` asks, a 1x1 convolution
     reduces the encoder's last features of that stride, conv5_3, conv4_3, conv3_3 and conv2_2. The way up
     repeats the pixels of the level below, joins them to the reduced features by concatenation, as a U-Net
-    does, and convolves once, 3x3. All of it is batch normalised and rectified, since VGG's features differ in
+    does, and convolves once, 3x3. All of it is batch normalized and rectified, since VGG's features differ in
     size from level to level by two orders.
 
     Args:
         num_classes: number of classes, at least 1.
         weights: of the encoder. None for random ones, `"imagenet"`, or the path of a file as
             `keras.applications.VGG16` without its top takes it.
-        input_channels: channels of the pictures. Grey ones, 1, are repeated for the encoder, so that they go
+        input_channels: channels of the images. Gray ones, 1, are repeated for the encoder, so that they go
             with pretrained weights.
-        value_range: the values of black and white in the pictures as they come.
+        value_range: the values of black and white in the images as they come.
         filters: channels of the decoder at strides 16, 8, 4 and 2; those below `output_stride` have no level
             to go to.
-        output_stride: pixels of the picture to one of the logits along each axis: 4, 2, or 1, where those of
+        output_stride: pixels of the image to one of the logits along each axis: 4, 2, or 1, where those of
             stride 2 are resized bilinearly. Sizes are rounded up.
         dropout: rate of dropout on the encoder's last features, in [0, 1).
         weight_decay: coupled L2 on all convolution kernels, so that each gradient gains `weight_decay * w`
@@ -73,8 +73,8 @@ def VGG16Skip(
 
     Source: the segmenter that Pandey, Dukkipati 2017, arXiv:1705.01262, describe, on Simonyan, Zisserman
     2014, arXiv:1409.1556. How the skips join and the channels of the decoder are choices made here.
-    Departures: the paper normalises batches behind the ReLU and speaks of several convolutions a level; here
-    a level has one, normalised in front of it.
+    Departures: the paper normalizes batches behind the ReLU and speaks of several convolutions a level; here
+    a level has one, normalized in front of it.
     """
     filters = tuple(filters)
     if len(filters) != len(_LEVELS):

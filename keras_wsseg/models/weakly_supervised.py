@@ -2,24 +2,24 @@ import keras
 from keras import ops
 
 from keras_wsseg import predictions, targets
-from keras_wsseg.imaging.labels import UNLABELLED
+from keras_wsseg.imaging.labels import UNLABELED
 from keras_wsseg.losses.loss_sum import LossSum
 from keras_wsseg.losses.segmentation_loss import SegmentationLoss, record_terms
 from keras_wsseg.models.free_upsampling import free_upsampling
 from keras_wsseg.models.model_output import read_output
 from keras_wsseg.models.range_guard import RangeGuard, parse_value_range
 from keras_wsseg.models.segmenter_shape import check_prediction, check_segmenter
-from keras_wsseg.ops.backend import mean_pictures
+from keras_wsseg.ops.backend import mean_images
 
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class WeaklySupervisedModel(keras.Model):
-    """Trains any segmenter with losses that look at the picture as well as at the labels.
+    """Trains any segmenter with losses that look at the image as well as at the labels.
 
-    A Keras loss sees `y_true` and `y_pred` only. This model puts the picture that it was fed beside the
-    labels (`targets.pack`), scaled to [0, 1], so that pipelines yield plain `(picture, labels)` and carry
-    nothing twice; metrics see the plain labels. Where pictures have tags instead, `y` is the tags,
-    `(batch, classes)`, or a dict of `tags` and of `labels` that tell what lies outside the picture.
+    A Keras loss sees `y_true` and `y_pred` only. This model puts the image that it was fed beside the
+    labels (`targets.pack`), scaled to [0, 1], so that pipelines yield plain `(image, labels)` and carry
+    nothing twice; metrics see the plain labels. Where images have tags instead, `y` is the tags,
+    `(batch, classes)`, or a dict of `tags` and of `labels` that tell what lies outside the image.
 
     Each term of the loss shows in the logs, unweighted, under its name. The numbers of losses that callbacks
     anneal are part of the training state, so that they change between steps on every backend, compiled or
@@ -31,15 +31,15 @@ class WeaklySupervisedModel(keras.Model):
     in a subclassed model, the losses' `from_logits` counts, on which they must agree then.
 
     Args:
-        segmenter: any `keras.Model` from picture, `(batch, height, width, channels)`, or a dict of such
+        segmenter: any `keras.Model` from image, `(batch, height, width, channels)`, or a dict of such
             inputs, to logits or probabilities `(batch, h, w, classes)`; one channel is the second of two
-            classes, by its log-odds or its probability. It normalises inside itself.
-        value_range: `(low, high)` of the pictures, scaled to [0, 1] for the guide; for a dict input, one
+            classes, by its log-odds or its probability. It normalizes inside itself.
+        value_range: `(low, high)` of the images, scaled to [0, 1] for the guide; for a dict input, one
             range for `image`, or a dict by input name. An input that is named without a range is taken as is.
         name: name of the model.
 
     Raises:
-        ValueError: at the first step (at the end of the epoch for later ones) if a picture lies outside
+        ValueError: at the first step (at the end of the epoch for later ones) if an image lies outside
             `value_range`, or spans so little of it that it must be in another range, or holds NaN where it is
             not outside the image (254), or a label is no class of the prediction, or what is taken for logits
             sums to 1 as probabilities do; if `segmenter` or `value_range` is not what it should be, or
@@ -52,8 +52,8 @@ class WeaklySupervisedModel(keras.Model):
         >>> net = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(2, 3, padding="same")])
         >>> model = WeaklySupervisedModel(net)
         >>> model.compile("sgd", loss=losses.PartialCrossEntropy() + losses.GatedCRFLoss(radius=1))
-        >>> pictures = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype("float32")
-        >>> history = model.fit(pictures, np.zeros((2, 8, 8)), verbose=0)
+        >>> images = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype("float32")
+        >>> history = model.fit(images, np.zeros((2, 8, 8)), verbose=0)
         >>> sorted(history.history)
         ['gated_crf', 'loss', 'partial_cross_entropy']
 
@@ -65,7 +65,7 @@ class WeaklySupervisedModel(keras.Model):
         if not isinstance(segmenter, keras.Model):
             raise ValueError(f"segmenter must be a keras.Model. Received: {type(segmenter).__name__}")
         check_segmenter(segmenter)
-        # Half precision would overflow at 16-bit pictures before the segmenter normalises them.
+        # Half precision would overflow at 16-bit images before the segmenter normalizes them.
         super().__init__(name=name, autocast=False, **kwargs)
         self.segmenter = segmenter
         _read(segmenter)
@@ -117,12 +117,12 @@ class WeaklySupervisedModel(keras.Model):
         check_prediction(y_pred)
         if y is None:
             raise ValueError(
-                "y must be labels (batch, height, width) or tags (batch, classes) beside the pictures. "
+                "y must be labels (batch, height, width) or tags (batch, classes) beside the images. "
                 "Received: y=None"
             )
         if len(getattr(sample_weight, "shape", ())) > 1 and tuple(sample_weight.shape[1:]) != (1,):
             raise ValueError(
-                "sample_weight must be one number a picture; mark pixels as 255 instead. "
+                "sample_weight must be one number an image; mark pixels as 255 instead. "
                 f"Received: shape {tuple(sample_weight.shape)}"
             )
         # A segmenter that was not built yet at `compile` tells only now.
@@ -136,20 +136,20 @@ class WeaklySupervisedModel(keras.Model):
             packed = targets.pack(labels, ops.stop_gradient(guide), tags)
             self._observe(x, packed[..., 0], y_pred)
             loss = super().compute_loss(x, packed, y_pred, sample_weight, training)
-        pictures = mean_pictures(packed)
+        images = mean_images(packed)
         for term, value in recorded:
             if id(term) in self._training_state.metrics:
-                self._training_state.metrics[id(term)].update_state(value, sample_weight=pictures)
+                self._training_state.metrics[id(term)].update_state(value, sample_weight=images)
         return loss
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         if y is not None:
-            y, _ = labels_and_tags(y, _first_picture(x))
+            y, _ = labels_and_tags(y, _first_image(x))
         with predictions.holding(self.yields_probabilities):
             return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def _guide(self, x):
-        inputs = {name: ops.convert_to_tensor(part) for name, part in _pictures(x).items()}
+        inputs = {name: ops.convert_to_tensor(part) for name, part in _images(x).items()}
         parts, layout = [], {}
         for name, part in inputs.items():
             part = ops.cast(part, "float32")
@@ -162,7 +162,7 @@ class WeaklySupervisedModel(keras.Model):
         return ops.concatenate(parts, axis=-1), layout
 
     def _observe(self, x, labels, y_pred):
-        for name, part in _pictures(x).items():
+        for name, part in _images(x).items():
             self._guard.observe(name, ops.cast(part, "float32"), labels)
         self._guard.observe_labels(labels, max(2, y_pred.shape[-1]))
         if _read(self.segmenter).probabilities is None and self.yields_probabilities is False:
@@ -251,13 +251,13 @@ def _check_from_logits(loss, segmenter):
         )
 
 
-def _pictures(x):
+def _images(x):
     """The inputs of rank 4 by name."""
     inputs = dict(x) if isinstance(x, dict) else {"image": x}
     inputs = {name: part for name, part in inputs.items() if len(getattr(part, "shape", ())) == 4}
     if not inputs:
         raise ValueError(
-            "x must be a picture (batch, height, width, channels), or a dict with at least one. "
+            "x must be an image (batch, height, width, channels), or a dict with at least one. "
             f"Received: {type(x).__name__}"
         )
     if targets.TAGS in inputs:
@@ -267,11 +267,11 @@ def _pictures(x):
     return inputs
 
 
-def _first_picture(x):
-    return next(iter(_pictures(x).values()))
+def _first_image(x):
+    return next(iter(_images(x).values()))
 
 
-def labels_and_tags(y, picture):
+def labels_and_tags(y, image):
     """Label maps, 255 where nothing is known of a pixel, and tags `(batch, classes)` or None."""
     if isinstance(y, dict):
         if not {targets.TAGS} <= set(y) <= {targets.TAGS, "labels"}:
@@ -282,7 +282,7 @@ def labels_and_tags(y, picture):
     if tags is not None:
         tags = ops.convert_to_tensor(tags)
     if labels is None:
-        labels = ops.full(ops.shape(picture)[:3], UNLABELLED, "int32")
+        labels = ops.full(ops.shape(image)[:3], UNLABELED, "int32")
     return ops.convert_to_tensor(labels), tags
 
 

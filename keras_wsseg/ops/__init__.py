@@ -18,7 +18,7 @@ from keras_wsseg.ops.object_priors import (
 from keras_wsseg.ops.partial_cross_entropy import click_frequency_weights, partial_cross_entropy
 from keras_wsseg.ops.reliable_regions import agreeing_labels, confident_labels
 from keras_wsseg.ops.resize import resize_antialiased, resize_area, resize_bilinear
-from keras_wsseg.ops.sparse_crf import neighbour_weights, sparse_crf_energy
+from keras_wsseg.ops.sparse_crf import neighbor_weights, sparse_crf_energy
 
 __all__ = [
     "adaptive_prior",
@@ -34,8 +34,8 @@ __all__ = [
     "gated_crf_energy",
     "local_gaussian_filter",
     "mean_field",
+    "neighbor_weights",
     "neighborhood_distribution",
-    "neighbour_weights",
     "normalized_cut_energy",
     "object_share",
     "partial_cross_entropy",

@@ -1,4 +1,4 @@
-"""How much each class must be favoured so that every class that is there gets its share of a picture."""
+"""How much each class must be favored so that every class that is there gets its share of an image."""
 
 import numpy as np
 from keras import ops
@@ -7,24 +7,24 @@ from keras_wsseg.arguments import check_integer, check_number
 from keras_wsseg.ops.backend import matmul_float32
 from keras_wsseg.ops.prior_search import best, mean_labels, search_prior
 
-# Pictures of more classes than this are searched apart, over all columns, so that the many classes of a data
-# set cost nothing in pictures that hold a few of them.
+# Images of more classes than this are searched apart, over all columns, so that the many classes of a data
+# set cost nothing in images that hold a few of them.
 FEW = 6
 
 
 def adaptive_prior(probabilities, tags, shares=(0.4, 0.2), mask=None, grid=99):
-    r"""The weight of each class of a picture with which every class that is there gets a share of the pixels.
+    r"""The weight of each class of an image with which every class that is there gets a share of the pixels.
 
     It is what makes labels out of tags: a net that knows nothing yet, or calls all pixels background, is
-    corrected just as far as its picture's tags ask for. Per picture, `beta` is the point of
+    corrected just as far as its image's tags ask for. Per image, `beta` is the point of
 
     `min sum_l beta_l log beta_l` subject to `mean_j q_j(l) >= c_l`, `sum_l beta_l = 1`
 
     over the classes `l` that are there, with `q` of `estimated_labels`, and `c` the shares; where the shares
-    of a picture sum to more than 1, they are scaled down to 1. With one object the points of a grid are
+    of an image sum to more than 1, they are scaled down to 1. With one object the points of a grid are
     compared: of those that give both their share the one of least `sum beta log beta`; where none does, the
     one that falls short of the shares least, `sum_l max(c_l - mean_j q_j(l), 0)`. With several objects the
-    same is sought by Newton steps from several starts, on all pictures at once. No `beta` of a class that is
+    same is sought by Newton steps from several starts, on all images at once. No `beta` of a class that is
     there is below the grid's least value, `1 / (grid + 1)`, nor below half of `1 / classes there`, so that
     a net that is certain everywhere moves nothing to infinity.
 
@@ -33,8 +33,8 @@ def adaptive_prior(probabilities, tags, shares=(0.4, 0.2), mask=None, grid=99):
         tags: `(batch, classes)`, 1 for the classes that are there, else 0. The first class, the background,
             always is.
         shares: the least share of the background and of each object, from 0 to 1.
-        mask: `(batch, pixels)`, 1 for the pixels inside the picture, else 0. None: all are.
-        grid: number of points between 0 and 1 for pictures with one object.
+        mask: `(batch, pixels)`, 1 for the pixels inside the image, else 0. None: all are.
+        grid: number of points between 0 and 1 for images with one object.
 
     Returns:
         `(batch, classes)`, float32: `beta`, 0 for classes that are not there. No gradient flows through it.
@@ -97,7 +97,7 @@ def estimated_labels(probabilities, tags, beta):
 
 
 def check_prior(shares, grid):
-    """Says what is wrong with settings that do not depend on the pictures."""
+    """Says what is wrong with settings that do not depend on the images."""
     if not isinstance(shares, (tuple, list)) or len(shares) != 2:
         raise ValueError(
             "`shares` must be two numbers from 0 to 1, of the background and of each object. "
@@ -158,8 +158,8 @@ def _prepared(probabilities, tags, mask):
 
 
 def _on_grid(p, tags, target, weights, grid):
-    """`beta` of pictures with one object."""
-    # One column for all objects: in the pictures in question there is but one.
+    """`beta` of images with one object."""
+    # One column for all objects: in the images in question there is but one.
     split = np.zeros((p.shape[-1], 2), "float32")
     split[0, 0] = split[1:, 1] = 1
     pair = matmul_float32(p, ops.convert_to_tensor(split))
@@ -172,7 +172,7 @@ def _on_grid(p, tags, target, weights, grid):
 
 
 def _for_several(p, tags, target, weights, grid):
-    """`beta` of pictures with at least two objects; nothing is computed where a batch has none."""
+    """`beta` of images with at least two objects; nothing is computed where a batch has none."""
     classes = p.shape[-1]
     count = ops.sum(tags, axis=-1, keepdims=True)
     most = ops.max(count)

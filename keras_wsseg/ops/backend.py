@@ -222,28 +222,28 @@ def sum_over_replicas(values):
 def mean_over_replicas(values):
     """What a loss divides by where its value is the ratio of two sums over the global batch.
 
-    Keras takes the mean over the pictures of a replica, then over the replicas, of which the last batch may
-    give one more pictures than another: each picture shall count the same for all that.
+    Keras takes the mean over the images of a replica, then over the replicas, of which the last batch may
+    give one more images than another: each image shall count the same for all that.
 
     Args:
-        values: `(batch,)`, the pictures of this replica. No gradient flows to them.
+        values: `(batch,)`, the images of this replica. No gradient flows to them.
 
     Returns:
-        Scalar: the sum over all replicas, divided by their number and by this one's number of pictures.
+        Scalar: the sum over all replicas, divided by their number and by this one's number of images.
     """
     values = ops.stop_gradient(values)
     total, replicas = sum_over_replicas([ops.sum(values), ops.ones(())])
     return total / (replicas * ops.sum(ops.ones_like(values)))
 
 
-def mean_pictures(batch):
-    """How many pictures a replica has, on the mean over all: what one batch of a logged mean weighs.
+def mean_images(batch):
+    """How many images a replica has, on the mean over all: what one batch of a logged mean weighs.
 
     Keras weighs its own loss so. A weight without the batch in it would be counted even where a dataset of
     unknown length turns out to be at its end.
 
     Args:
-        batch: tensor with as many rows as this replica has pictures.
+        batch: tensor with as many rows as this replica has images.
 
     Returns:
         Scalar, float32.

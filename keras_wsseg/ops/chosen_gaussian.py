@@ -9,7 +9,7 @@ from keras_wsseg.ops.sampled_mass import sampled_mass
 from keras_wsseg.ops.self_adjoint import self_adjoint
 
 SAMPLES = 32
-"""Pixels of a picture at which the landmarks are put to the test."""
+"""Pixels of an image at which the landmarks are put to the test."""
 
 LARGEST_ERROR = 0.08
 """Of their sums, relative: above it the lattice, which is 4 to 8 % off, comes nearer to the exact ones."""
@@ -19,7 +19,7 @@ class ChosenGaussian:
     """`sum_q exp(-|f_p - f_q|^2 / 2) v_q` by `NystromGaussian` or, where that errs, `PermutohedralLattice`.
 
     When the operator is built, the landmarks' kernel mass `sum_q W_pq` is compared with the exact one at a
-    few random pixels of each picture. If it is off too far (relative L2) in any picture of the batch, the
+    few random pixels of each image. If it is off too far (relative L2) in any image of the batch, the
     lattice serves the whole batch.
 
     Args:

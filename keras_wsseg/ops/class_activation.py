@@ -1,4 +1,4 @@
-"""Class activation maps: where in a picture a classifier finds its reasons."""
+"""Class activation maps: where in an image a classifier finds its reasons."""
 
 from keras import ops
 
@@ -7,13 +7,13 @@ from keras_wsseg.ops.resize import resize_bilinear
 
 
 def class_activation_maps(score_maps, tags, size, gamma=4.0, mask=None):
-    r"""Turns a classifier's scores of every place into maps of the classes that a picture is tagged with.
+    r"""Turns a classifier's scores of every place into maps of the classes that an image is tagged with.
 
-    A net that was taught only what a picture holds shows in them where it holds it. With `s` the scores of a
-    foreground class `c`, brought to the size of the picture,
+    A net that was taught only what an image holds shows in them where it holds it. With `s` the scores of a
+    foreground class `c`, brought to the size of the image,
 
     `A^c = mean over scales of resize(relu(s^c))`,
-    `P^c = A^c / max over the picture of A^c` for the classes of the tags, 0 for the others,
+    `P^c = A^c / max over the image of A^c` for the classes of the tags, 0 for the others,
     `P^0 = (1 - max_c P^c)^gamma` for the background.
 
     A class without a positive score anywhere keeps 0. The maps do not sum to 1 over the classes.
@@ -21,11 +21,11 @@ def class_activation_maps(score_maps, tags, size, gamma=4.0, mask=None):
     Args:
         score_maps: list, one a scale: `(batch, any_height, any_width, classes - 1)`, scores of the foreground
             classes at every place.
-        tags: `(batch, classes)` of 0 and 1: which classes a picture holds. Column 0, the background, is not
+        tags: `(batch, classes)` of 0 and 1: which classes an image holds. Column 0, the background, is not
             looked at.
-        size: `(height, width)` of the picture in pixels, each an integer or an integer scalar tensor.
+        size: `(height, width)` of the image in pixels, each an integer or an integer scalar tensor.
         gamma: how fast the background fades where a class appears, greater than 0.
-        mask: `(batch, height, width)` of 0 and 1, or None: only pixels of 1 are part of the picture. The
+        mask: `(batch, height, width)` of 0 and 1, or None: only pixels of 1 are part of the image. The
             others do not count for the maximum and are background.
 
     Returns:
@@ -43,7 +43,7 @@ def class_activation_maps(score_maps, tags, size, gamma=4.0, mask=None):
     [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]
 
     Source: Zhou et al. 2016, "Learning Deep Features for Discriminative Localization", arXiv:1512.04150; the
-    normalisation, the scales and the background as in Zhang et al. 2020, "Reliability Does Matter",
+    normalization, the scales and the background as in Zhang et al. 2020, "Reliability Does Matter",
     arXiv:1911.08039. Departure: negative scores count as 0 before the maps are resized and added up, of
     which the paper prints nothing.
     """

@@ -9,7 +9,7 @@ _LEAST_DEGREE = 1e-30
 
 
 def dense_crf_energy(probabilities, features, mask=None, method="auto", landmarks=512, seed=0):
-    r"""Energy that is high where pixels that look alike, anywhere in the picture, are labelled differently.
+    r"""Energy that is high where pixels that look alike, anywhere in the image, are labeled differently.
 
     `R_CRF = sum_k S_k^T W (1 - S_k)`, `W_pq = exp(-|f_p - f_q|^2 / 2)` over ordered pairs, `W_pp = 1`
     included. Its gradient, `dR/dS_k = W (1 - 2 S_k)`, comes out of the same pass of the filter.
@@ -125,15 +125,15 @@ def masked_sums(kernel, probabilities, mask):
 
 
 def propose_labels(kernel, probabilities, mask, labels, strength, iterations):
-    r"""The labels towards which alternating direction minimisation (ADM) trains.
+    r"""The labels towards which alternating direction minimization (ADM) trains.
 
     Mean-field steps from the current prediction: `X ~ S exp(2 lambda W X)` on the pixels without a label,
-    normalised per pixel; the others stay clamped to theirs. `lambda` is `strength` divided by the mean of
-    `W 1` over the picture, so that one value serves every resolution. No gradient flows through the labels.
+    normalized per pixel; the others stay clamped to theirs. `lambda` is `strength` divided by the mean of
+    `W 1` over the image, so that one value serves every resolution. No gradient flows through the labels.
 
     Args:
         kernel, probabilities, mask: see `crf_energy`.
-        labels: `(batch, pixels, classes)`: the share of each class in the labelled pixels, 0 in the others.
+        labels: `(batch, pixels, classes)`: the share of each class in the labeled pixels, 0 in the others.
         strength: at least 0; a number or a scalar tensor.
         iterations: how many steps, at least 1.
 
@@ -143,16 +143,16 @@ def propose_labels(kernel, probabilities, mask, labels, strength, iterations):
     Source: Tang et al. 2018, arXiv:1803.09569, section 3, equations 7 to 10.
     """
     fixed = ops.stop_gradient(probabilities)
-    labelled = ops.sum(labels, axis=-1, keepdims=True)
+    labeled = ops.sum(labels, axis=-1, keepdims=True)
     unary = ops.log(ops.maximum(fixed, 1e-30))
-    x = labels + (1.0 - labelled) * fixed
+    x = labels + (1.0 - labeled) * fixed
     gathered, degree = masked_sums(kernel, x, mask)
     mean_degree = ops.sum(degree, axis=(1, 2)) / ops.maximum(ops.sum(mask, axis=(1, 2)), 1.0)
     factor = ops.divide_no_nan(2.0 * strength, mean_degree)[:, None, None]
     for step in range(iterations):
         if step:
             gathered = mask * kernel.apply(mask * x)
-        x = labels + (1.0 - labelled) * ops.softmax(unary + factor * gathered, axis=-1)
+        x = labels + (1.0 - labeled) * ops.softmax(unary + factor * gathered, axis=-1)
     return ops.stop_gradient(x)
 
 

@@ -4,7 +4,7 @@ from keras import ops
 
 
 def dense_energy(kernel, probabilities, gate, mask):
-    r"""Energy that is high where pixels still in doubt are labelled otherwise than those that look like them.
+    r"""Energy that is high where pixels still in doubt are labeled otherwise than those that look like them.
 
     `E = sum_i S_i sum_{j != i} G_ij sum_c P_i(c) (1 - P_j(c))` over the pixels of the mask, with the gate `S`
     of pixel i alone. One pass of the filter over `P`, `1` and `S P` holds its value and its exact gradient,

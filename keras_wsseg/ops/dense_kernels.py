@@ -8,16 +8,16 @@ from keras_wsseg.ops.positions import grid_positions
 
 
 class DenseKernels:
-    """Weighted, normalised sums over all pixels, the counterpart of `WindowedKernels`.
+    """Weighted, normalized sums over all pixels, the counterpart of `WindowedKernels`.
 
     Args:
         features: list, one a kernel: `(batch, height, width, channels)` divided by sigma, or None.
         sigmas_xy: as many numbers in pixels, or None where position does not matter; a pair of them, for rows
             and columns, where pixels are not square.
         weights: as many numbers or scalar tensors.
-        size: `(batch, height, width)` of the pictures, integers or scalar tensors.
+        size: `(batch, height, width)` of the images, integers or scalar tensors.
         normalization: `"symmetric"`, `"row"` or `"none"`.
-        include_self: whether a pixel is its own neighbour.
+        include_self: whether a pixel is its own neighbor.
         **options: of `dense_gaussian_kernel`: method, landmarks, seed and mask.
     """
 

@@ -11,7 +11,7 @@ class ExactGaussian:
     """`sum_q exp(-|f_p - f_q|^2 / 2) v_q` by the definition, a few rows of the matrix at a time.
 
     Time grows with the square of the pixels, memory with the pixels. It is the reference for the
-    approximations, and the fastest of them on small pictures and on accelerators.
+    approximations, and the fastest of them on small images and on accelerators.
 
     Args:
         features: `(batch, pixels, channels)`, already divided by sigma. No gradient flows to them.

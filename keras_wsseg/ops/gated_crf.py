@@ -17,10 +17,10 @@ def gated_crf_energy(
     compatibility=None,
     method="tiles",
 ):
-    r"""Energy that is high where pixels that look alike and lie close together are labelled differently.
+    r"""Energy that is high where pixels that look alike and lie close together are labeled differently.
 
-    Minimised beside a loss on the annotated pixels, it carries their labels to their surroundings and lets
-    the prediction's borders fall on the picture's:
+    Minimized beside a loss on the annotated pixels, it carries their labels to their surroundings and lets
+    the prediction's borders fall on the image's:
 
     `Psi = sum_a sum_{b in window(a), b != a} G_ab K_ab sum_ij mu(i, j) y_a(i) y_b(j)`,
     `G_ab = m_dst(a) m_src(b)`, `K_ab = sum_p w_p exp(-|f_a^(p) - f_b^(p)|^2 / 2)`.
@@ -59,7 +59,7 @@ def gated_crf_energy(
         2.0
 
     Source: Obukhov et al., "Gated CRF Loss for Weakly Supervised Semantic Image Segmentation", 2019,
-    arXiv:1906.04651, equations 3 to 6. Unlike the published code, neighbours beyond the border do not count,
+    arXiv:1906.04651, equations 3 to 6. Unlike the published code, neighbors beyond the border do not count,
     no size must divide another, and no input is changed in place.
     """
     energy, _ = energy_and_mass(
@@ -134,9 +134,9 @@ def _patches_energy(y, features, kernel_weights, radius, source, destination, co
     offsets, classes = (2 * radius + 1) ** 2, y.shape[-1]
     gate = extract_patches(source * ops.ones((batch, height, width, 1), "float32"), 2 * radius + 1)
     kernel = destination * gate * pairwise_kernel(features, kernel_weights, radius)
-    neighbours = extract_patches(y, 2 * radius + 1)
-    neighbours = ops.reshape(neighbours, (batch, height, width, offsets, classes))
-    sums = matmul_float32(kernel[..., None, :], neighbours)[..., 0, :]
+    neighbors = extract_patches(y, 2 * radius + 1)
+    neighbors = ops.reshape(neighbors, (batch, height, width, offsets, classes))
+    sums = matmul_float32(kernel[..., None, :], neighbors)[..., 0, :]
     return ops.sum(y * _pair_up(sums, compatibility), axis=(1, 2, 3)), ops.sum(kernel, axis=(1, 2, 3))
 
 

@@ -9,14 +9,14 @@ METHODS = ("tiles", "patches")
 
 
 def local_gaussian_filter(values, features, radius, kernel_weights=None, method="tiles"):
-    r"""Gathers, at every pixel, its neighbours' values weighted by how alike the two pixels are.
+    r"""Gathers, at every pixel, its neighbors' values weighted by how alike the two pixels are.
 
     The common ground of the gated CRF energy and of windowed mean-field inference:
 
     `out_a = sum_{b in window(a), b != a} K_ab v_b`,
     `K_ab = sum_p w_p exp(-|f_a^(p) - f_b^(p)|^2 / 2)`,
 
-    the window being the `(2 radius + 1)^2` pixels around `a`; neighbours outside the image do not count.
+    the window being the `(2 radius + 1)^2` pixels around `a`; neighbors outside the image do not count.
     `K` is symmetric, so the filter is its own adjoint. No gradient flows to `features` or `kernel_weights`.
 
     Args:
@@ -113,9 +113,9 @@ def _filter_patches(values, features, kernel_weights, radius):
     kernel = pairwise_kernel(features, kernel_weights, radius)
     batch, height, width = ops.shape(values)[:3]
     channels = values.shape[-1]
-    neighbours = backend.extract_patches(values, 2 * radius + 1)
-    neighbours = ops.reshape(neighbours, (batch, height, width, (2 * radius + 1) ** 2, channels))
-    return backend.matmul_float32(kernel[..., None, :], neighbours)[..., 0, :]
+    neighbors = backend.extract_patches(values, 2 * radius + 1)
+    neighbors = ops.reshape(neighbors, (batch, height, width, (2 * radius + 1) ** 2, channels))
+    return backend.matmul_float32(kernel[..., None, :], neighbors)[..., 0, :]
 
 
 def pairwise_kernel(features, kernel_weights, radius):

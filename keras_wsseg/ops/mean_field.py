@@ -26,7 +26,7 @@ def mean_field(
 ):
     r"""Lets pixels that look alike agree on their class: a few steps of mean-field inference.
 
-    It sharpens a prediction along the borders of the picture, without training. Starting at
+    It sharpens a prediction along the borders of the image, without training. Starting at
     `Q_i = softmax(logits_i)`, each step computes
 
     `Q_i(l) ~ exp(-u_i(l) - sum_l' mu(l, l') sum_m w_m sum_{j != i} k_m(i, j) Q_j(l'))`,
@@ -42,7 +42,7 @@ def mean_field(
             a kernel of the position alone. No gradient flows to them.
         sigmas_xy: as many numbers, sigma of the position in pixels, or None where position does not matter.
         kernel_weights: as many numbers or scalar tensors, non-negative; all 1 by default.
-        radius: neighbours are the `(2 radius + 1)^2` pixels around a pixel; None: all pixels of the picture.
+        radius: neighbors are the `(2 radius + 1)^2` pixels around a pixel; None: all pixels of the image.
         compatibility: `(classes, classes)`, the cost of each pair of classes; None: `1 - I` (Potts).
         iterations: steps, at least 1.
         normalization: `"symmetric"`, `"row"` or `"none"`.
@@ -60,12 +60,12 @@ def mean_field(
     Example:
         >>> import numpy as np
         >>> logits = np.array([[2.0, 0.0], [0.0, 0.5], [2.0, 0.0]], "float32").reshape(1, 1, 3, 2)
-        >>> refined = mean_field(logits, [None], [3.0], [4.0], radius=1)  # the middle follows its neighbours
+        >>> refined = mean_field(logits, [None], [3.0], [4.0], radius=1)  # the middle follows its neighbors
         >>> np.array(refined).argmax(-1).tolist()
         [[[0, 0, 0]]]
 
     Source: Krähenbühl & Koltun, "Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials",
-    2011, arXiv:1210.5644, equation 4 and algorithm 1; the symmetric normalisation is that of their published
+    2011, arXiv:1210.5644, equation 4 and algorithm 1; the symmetric normalization is that of their published
     code.
     """
     kernel_weights = [1.0] * len(features) if kernel_weights is None else list(kernel_weights)
@@ -120,7 +120,7 @@ def check_kernels(features, sigmas_xy, kernel_weights):
 
 
 def check_settings(radius, iterations, normalization, include_self, method):
-    """Says what is wrong with settings that do not depend on the pictures."""
+    """Says what is wrong with settings that do not depend on the images."""
     if radius is not None and method != "auto":
         raise ValueError(
             "method must be 'auto' where a radius is given: windowed kernels are exact. "

@@ -1,4 +1,4 @@
-"""What the neighbours of a pixel make of its classes: the distributions of Pandey & Dukkipati 2017."""
+"""What the neighbors of a pixel make of its classes: the distributions of Pandey & Dukkipati 2017."""
 
 from keras import ops
 
@@ -11,10 +11,10 @@ from keras_wsseg.ops.self_adjoint import self_adjoint
 
 KINDS = ("exponentiated", "mean")
 
-# In units of one neighbour that looks just alike. Rounding may leave less than this of a pixel's own share.
+# In units of one neighbor that looks just alike. Rounding may leave less than this of a pixel's own share.
 _LEAST_MASS = 1e-3
 
-# A class that no neighbour has any share of.
+# A class that no neighbor has any share of.
 _LEAST_SHARE = 1e-7
 
 
@@ -32,10 +32,10 @@ def neighborhood_distribution(
     landmarks=512,
     seed=0,
 ):
-    r"""The distribution over the classes that a pixel's neighbours propose for it.
+    r"""The distribution over the classes that a pixel's neighbors propose for it.
 
-    Where neighbours that look alike agree it says what they say, so its divergence from the pixel's own is a
-    loss for pictures without pixel labels. With
+    Where neighbors that look alike agree it says what they say, so its divergence from the pixel's own is a
+    loss for images without pixel labels. With
     `k_ij = sum_m w_m exp(-|Dxy|^2 / 2 sigma_m^2 - |f_i^m - f_j^m|^2 / 2)`,
 
     `"mean"`: `p_i^neighb(l) = sum_{j != i} k_ij p_j(l) / sum_{j != i} k_ij`,
@@ -51,7 +51,7 @@ def neighborhood_distribution(
         sigmas_xy: as many numbers, sigma of the position in pixels of this grid, or None where position does
             not matter; a pair of numbers, for rows and columns, where pixels are not square.
         kernel_weights: as many numbers or scalar tensors, non-negative; all 1 by default.
-        radius: neighbours are the `(2 radius + 1)^2` pixels around a pixel; None: all pixels of the picture.
+        radius: neighbors are the `(2 radius + 1)^2` pixels around a pixel; None: all pixels of the image.
         kind: `"exponentiated"` or `"mean"`.
         sharpness: `s` of the exponentiated kind, at least 0; a number or a scalar tensor.
         normalized: whether the kernel is divided by its sum. Only the exponentiated kind can do without.
@@ -61,7 +61,7 @@ def neighborhood_distribution(
 
     Returns:
         `log p^neighb`, `(batch, height, width, classes)`, float32, and `(batch, height, width)`: 1 for the
-        pixels of the mask that have neighbours, 0 for the others, whose distribution means nothing. Kernels
+        pixels of the mask that have neighbors, 0 for the others, whose distribution means nothing. Kernels
         that add up to less than a thousandth of their weights count as none.
 
     Raises:
@@ -74,7 +74,7 @@ def neighborhood_distribution(
         >>> np.exp(log_neighbors)[0, 0].round(2).tolist()
         [[0.0, 1.0], [0.5, 0.5], [0.0, 1.0]]
 
-    Source: Pandey & Dukkipati 2017, arXiv:1705.01262, the neighbourhood term and proposition 3.1.
+    Source: Pandey & Dukkipati 2017, arXiv:1705.01262, the neighborhood term and proposition 3.1.
     """
     weights = [1.0] * len(features) if kernel_weights is None else list(kernel_weights)
     check_neighborhood(kind, normalized, radius, method, landmarks, seed)
@@ -90,7 +90,7 @@ def neighborhood_distribution(
     # Negative only where an approximation, or rounding, takes more off than a pixel's own share was.
     sums = ops.maximum(sums, 0.0)
     mass = ops.sum(sums, axis=-1)
-    # The kernels' weights add up to what one neighbour counts that looks just alike.
+    # The kernels' weights add up to what one neighbor counts that looks just alike.
     found = ops.logical_and(mask > 0, mass > _LEAST_MASS * sum(weights))
     if normalized:
         sums = sums / ops.where(found, mass, 1.0)[..., None]
@@ -102,7 +102,7 @@ def neighborhood_distribution(
 
 
 def check_neighborhood(kind, normalized, radius, method, landmarks, seed):
-    """Says what is wrong with settings that do not depend on the pictures."""
+    """Says what is wrong with settings that do not depend on the images."""
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {KINDS}. Received: kind={kind!r}")
     if kind == "mean" and not normalized:

@@ -20,9 +20,9 @@ JITTER = 1e-3
 class NystromGaussian:
     r"""`sum_q exp(-|f_p - f_q|^2 / 2) v_q` through landmarks: `K_nm (K_mm + eps I)^-1 K_mn v`.
 
-    Nothing but matrix products and one Cholesky factor a picture; time and memory are linear in the pixels.
+    Nothing but matrix products and one Cholesky factor an image; time and memory are linear in the pixels.
     The operator is symmetric and positive semi-definite. Half of the landmarks start at random pixels and
-    half at pixels that those do not reach, so that rare colours have theirs; k-means then moves them to the
+    half at pixels that those do not reach, so that rare colors have theirs; k-means then moves them to the
     middle of what they stand for (Zhang, Tsang & Kwok 2008, "Improved Nyström low-rank approximation and
     error analysis").
 
@@ -38,11 +38,11 @@ class NystromGaussian:
     def __init__(self, features, landmarks=512, seed=0, mask=None):
         features = ops.cast(ops.stop_gradient(features), "float32")
         features = features - ops.mean(features, axis=1, keepdims=True)
-        centres = choose_landmarks(features, landmarks, seed, mask)
+        centers = choose_landmarks(features, landmarks, seed, mask)
         # What is lost in a product may exceed the jitter, and the factor does not exist then.
-        own = exact_gaussian_matrix(centres, centres)
-        self.factor = ops.cholesky(own + JITTER * ops.eye(centres.shape[1]))
-        self.kernel = gaussian_matrix(features, centres)
+        own = exact_gaussian_matrix(centers, centers)
+        self.factor = ops.cholesky(own + JITTER * ops.eye(centers.shape[1]))
+        self.kernel = gaussian_matrix(features, centers)
 
     def apply(self, values):
         """The sums: `(batch, pixels, channels)` to the same shape, float32, differentiable in `values`."""
@@ -62,7 +62,7 @@ class NystromGaussian:
 
 
 def choose_landmarks(features, count, seed, mask=None):
-    """Centres of k-means over a sample of the pixels.
+    """Centers of k-means over a sample of the pixels.
 
     Args:
         features: `(batch, pixels, channels)`, float32.
@@ -80,18 +80,18 @@ def choose_landmarks(features, count, seed, mask=None):
     if isinstance(pixels, int):
         sampled = min(sampled, pixels)
     sample, _ = sample_pixels(features, sampled, seed, mask)
-    centres = _spread(sample, count, seed)
+    centers = _spread(sample, count, seed)
     firsts = ops.arange(batch, dtype="int32")[:, None] * count
     counted = ops.reshape(ops.pad(sample, [[0, 0], [0, 0], [0, 1]], constant_values=1.0), (-1, size + 1))
     for _ in range(LLOYD_STEPS):
-        reach = backend.matmul_float32(sample, ops.swapaxes(centres, 1, 2))
-        reach = reach - 0.5 * ops.sum(ops.square(centres), axis=-1)[:, None, :]
+        reach = backend.matmul_float32(sample, ops.swapaxes(centers, 1, 2))
+        reach = reach - 0.5 * ops.sum(ops.square(centers), axis=-1)[:, None, :]
         nearest = ops.reshape(firsts + ops.cast(ops.argmax(reach, axis=-1), "int32"), (-1,))
         sums = ops.segment_sum(counted, nearest, num_segments=batch * count)
         sums = ops.reshape(sums, (batch, count, size + 1))
         held = sums[..., size:]
-        centres = ops.where(held > 0, sums[..., :size] / ops.maximum(held, 1.0), centres)
-    return centres
+        centers = ops.where(held > 0, sums[..., :size] / ops.maximum(held, 1.0), centers)
+    return centers
 
 
 def _spread(sample, count, seed):

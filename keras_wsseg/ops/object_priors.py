@@ -1,10 +1,10 @@
-"""What is known of an object that nobody has labelled: how large it may be, and where it tends to lie."""
+"""What is known of an object that nobody has labeled: how large it may be, and where it tends to lie."""
 
 from keras import ops
 
 
 def object_share(x, mask=None):
-    """The mean of the object's probability over each picture.
+    """The mean of the object's probability over each image.
 
     Args:
         x: `(batch, height, width)`, the object's probability.
@@ -39,7 +39,7 @@ def volumetric_energy(share, target=0.5):
 
 
 def smallness_energy(share, least=0.15):
-    """What it costs a picture to have next to no object: `[x_i < least] (x_i - least)^2`.
+    """What it costs an image to have next to no object: `[x_i < least] (x_i - least)^2`.
 
     Args:
         share: `(batch,)`, what `object_share` gives.
@@ -53,13 +53,13 @@ def smallness_energy(share, least=0.15):
     >>> [round(float(e), 4) for e in smallness_energy([0.05, 0.3])]
     [0.01, 0.0]
 
-    Source: Veksler 2020, the volumetric term of a picture.
+    Source: Veksler 2020, the volumetric term of an image.
     """
     return ops.square(ops.relu(least - ops.cast(share, "float32")))
 
 
 def positional_energy(x, border=3, center=3, mask=None):
-    """The object fills the middle of a picture and leaves its border alone.
+    """The object fills the middle of an image and leaves its border alone.
 
     `E = (mean of x over the frame of width border)^2 + (mean of x over the middle center x center - 1)^2`.
 

@@ -8,7 +8,7 @@ from keras_wsseg.ops.resize import resize_bilinear
 
 
 def partial_cross_entropy(log_probabilities, labels, class_weights=None):
-    """Sums of the cross entropy over the annotated pixels of each picture.
+    """Sums of the cross entropy over the annotated pixels of each image.
 
     `sum_a w(y_a) (-log p_a(y_a))` and `sum_a w(y_a)`, over the pixels whose label is a class; any other value
     takes no part. The loss is the ratio of the two sums over a batch.

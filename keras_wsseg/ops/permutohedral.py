@@ -13,7 +13,7 @@ from keras_wsseg.ops.sampled_mass import sampled_mass
 from keras_wsseg.ops.self_adjoint import self_adjoint
 
 SAMPLES = 128
-"""Pixels of a picture whose exact sums set its scale, which leaves the total 0.5 % off (1.5 % at most)."""
+"""Pixels of an image whose exact sums set its scale, which leaves the total 0.5 % off (1.5 % at most)."""
 
 FARTHEST = 1e9
 """Where places end, which must be whole numbers of 32 bits."""
@@ -61,9 +61,9 @@ class PermutohedralLattice:
 
     Source: Adams, Baek & Davis 2010, "Fast High-Dimensional Filtering Using the Permutohedral Lattice",
     sections 3 and 4. Departures: points are written in the basis of the blur's own directions, in which a
-    simplex is found by sorting fractional parts (Freudenthal's triangulation) and neighbours differ by
+    simplex is found by sorting fractional parts (Freudenthal's triangulation) and neighbors differ by
     constants; points are matched by sorting exact keys in place of hashing; the blur is symmetric; the scale,
-    which the published code leaves 40 % off, is fitted to exact sums at a sample of each picture's pixels.
+    which the published code leaves 40 % off, is fitted to exact sums at a sample of each image's pixels.
     """
 
     def __init__(self, features, seed=0, mask=None):
@@ -163,7 +163,7 @@ def _filtered(tensors, values):
 
 
 def _scale(tensors, features, seed, mask):
-    """What brings the sums at a sample of a picture's pixels to their exact ones, `(batch,)`."""
+    """What brings the sums at a sample of an image's pixels to their exact ones, `(batch,)`."""
     batch, pixels = ops.shape(features)[:2]
     ones = ops.ones((batch, pixels), "float32") if mask is None else ops.cast(mask, "float32")
     sample, places = sample_pixels(features, SAMPLES, seed, mask)
@@ -174,7 +174,7 @@ def _scale(tensors, features, seed, mask):
 
 
 def _survey(rows, corners, weights, points, steps):
-    """Neighbours of the lattice's points, and how much of a pixel's share stays within the lattice.
+    """Neighbors of the lattice's points, and how much of a pixel's share stays within the lattice.
 
     Returns:
         Rows ahead and behind, two `(directions, all rows)`, 0 where nothing is there; shares
@@ -209,7 +209,7 @@ def _slice(grid, corners, weights):
 
 
 def _simplices(features):
-    """Each pixel's simplex: keys of its corners, the steps between keys of neighbours, and the weights.
+    """Each pixel's simplex: keys of its corners, the steps between keys of neighbors, and the weights.
 
     In the basis of the directions of the blur the lattice is that of the whole numbers, a cube of it falls
     into simplices by the order of the fractional parts, and the directions are the axes and their negative
@@ -223,7 +223,7 @@ def _simplices(features):
     flat = ops.reshape(features, (-1, channels))
     slant = (math.sqrt(channels + 1) - 1) / channels
     place = math.sqrt(2 / 3) * (flat + slant * ops.sum(flat, axis=1, keepdims=True))
-    # The middle of a picture of one colour falls into the middle of a simplex, where no rounding moves it
+    # The middle of an image of one color falls into the middle of a simplex, where no rounding moves it
     # into another one.
     place = place + np.arange(1, channels + 1, dtype="float32") / (channels + 1)
     place = ops.clip(place, -FARTHEST, FARTHEST)
@@ -231,11 +231,11 @@ def _simplices(features):
     dtype, words = backend.key_words()
     whole = ops.cast(cells, dtype)
     low = ops.min(whole, axis=0)
-    # A corner may lie one beyond its cell and a neighbour one beyond that on either side.
+    # A corner may lie one beyond its cell and a neighbor one beyond that on either side.
     extents = ops.max(whole, axis=0) - low + 4
     extents = [extents[channel] for channel in range(channels)] + [ops.cast(batch, dtype)]
-    picture = ops.repeat(ops.arange(batch, dtype=dtype), pixels)
-    digits = [whole[:, channel] - low[channel] + 1 for channel in range(channels)] + [picture]
+    image = ops.repeat(ops.arange(batch, dtype=dtype), pixels)
+    digits = [whole[:, channel] - low[channel] + 1 for channel in range(channels)] + [image]
     steps = _pack(extents, dtype, words)
     keys = [
         _wrapped(sum(digit * step[word] for digit, step in zip(digits, steps, strict=True)))
@@ -258,9 +258,9 @@ def _simplices(features):
 def _pack(extents, dtype, words):
     """Steps of mixed-radix keys, one list of words a digit, or random ones where not all digits find a place.
 
-    Sums of random multiples hash the digits, and neighbours still differ by constants. That any two of ten
+    Sums of random multiples hash the digits, and neighbors still differ by constants. That any two of ten
     million points get the same key of 60 bits has a chance of 1 in 20 000. Radix keys, though, put points
-    into an order in which neighbours are near, which is what memory wants.
+    into an order in which neighbors are near, which is what memory wants.
     """
     limit = _largest_key(dtype)
     random = np.random.default_rng(0).integers(limit, size=(len(extents), words)) | 1

@@ -1,11 +1,11 @@
-"""A random sample of a picture's pixels, the same on every backend."""
+"""A random sample of an image's pixels, the same on every backend."""
 
 import numpy as np
 from keras import ops
 
 
 def sample_pixels(features, count, seed, mask=None):
-    """Features of random pixels, one in each of `count` stretches of the picture read row by row.
+    """Features of random pixels, one in each of `count` stretches of the image read row by row.
 
     Args:
         features: `(batch, pixels, channels)`.
@@ -32,7 +32,7 @@ def sample_pixels(features, count, seed, mask=None):
         reached = ops.cumsum(ops.reshape(inside, (-1,)))
         found = ops.searchsorted(reached, ops.reshape(wanted, (-1,)), side="right")
         places = ops.reshape(ops.cast(found, "int32"), (batch, count)) - firsts
-        # A picture without any such pixel finds itself beyond its end.
+        # An image without any such pixel finds itself beyond its end.
         places = ops.clip(places, 0, pixels - 1)
     flat = ops.reshape(features, (-1, channels))
     chosen = ops.take(flat, ops.reshape(places + firsts, (-1,)), axis=0)

@@ -1,28 +1,28 @@
-"""Search for the adaptive prior of pictures with several objects, on all pictures of a batch at once."""
+"""Search for the adaptive prior of images with several objects, on all images of a batch at once."""
 
 import numpy as np
 from keras import ops
 
 from keras_wsseg.ops.backend import matmul_float32
 
-# Shares that fall short by less than this count as reached: the mean of float32 numbers over a picture is
+# Shares that fall short by less than this count as reached: the mean of float32 numbers over an image is
 # not known better.
 TOLERANCE = 1e-5
 
 # How many points are tried to begin with, how many chains of steps begin at the best of them, for how many
 # steps, how many of them go on, and up to which step.
 STARTS, CHAINS, FIRST_STEPS, KEPT, STEPS = 128, 8, 44, 4, 64
-# Where the shares of a picture are met but for a little, which they seldom are by then, there are as many
+# Where the shares of an image are met but for a little, which they seldom are by then, there are as many
 # more steps as these at a time: how long the last little takes hangs on how the processor rounds.
 MORE_STEPS, TIMES, LITTLE = 16, 8, 2e-3
-# The first steps look at no more pixels than about these, spread evenly over the picture; the last at all.
+# The first steps look at no more pixels than about these, spread evenly over the image; the last at all.
 FIRST_PIXELS = 1024
 # Dampings of a Newton step that are tried at once, relative to the one that served last.
 DAMPINGS = (10.0 ** np.linspace(-3, 2, 4)).astype("float32")
 
 
 def mean_labels(p, weights, beta):
-    """`mean_j q_j(l)` for several `beta` of each picture, `(batch, count, classes)`, and the denominators."""
+    """`mean_j q_j(l)` for several `beta` of each image, `(batch, count, classes)`, and the denominators."""
     total = matmul_float32(beta, ops.transpose(p, (0, 2, 1)))
     return beta * matmul_float32(weights[:, None] / total, p), total
 
@@ -94,7 +94,7 @@ def _thinned(p, weights):
 
 
 class _Problem:
-    """The pictures of a batch, and several `beta` of each, as `beta = least + (1 - n least) softmax(a)`."""
+    """The images of a batch, and several `beta` of each, as `beta = least + (1 - n least) softmax(a)`."""
 
     def __init__(self, p, weights, tags, target, grid):
         self.p, self.weights = p, weights
@@ -125,7 +125,7 @@ class _Problem:
         return (self.least + self.room * share) * self.tags, share
 
     def beta_and_means(self, points):
-        """`beta`, and the shares of the picture that it gives."""
+        """`beta`, and the shares of the image that it gives."""
         beta, _ = self.beta(points)
         return beta, mean_labels(self.p, self.weights, beta)[0]
 

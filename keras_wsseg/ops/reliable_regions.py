@@ -5,7 +5,7 @@ import fractions
 from keras import ops
 
 from keras_wsseg.arguments import check_number
-from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
+from keras_wsseg.imaging.labels import PADDING, UNLABELED
 
 DIGIT = 256
 """Numbers are ranked by the digits of their bits to this base."""
@@ -15,7 +15,7 @@ def confident_labels(maps, share=0.4, mask=None, tags=None):
     r"""Labels every pixel with its class of largest value, but only the surest pixels of each class.
 
     A net can be trained on its own class activation maps where it is taught by the pixels that the maps are
-    sure of and by no others. Per picture and class `c`, with `P_i` the largest value of pixel `i` and `n_c`
+    sure of and by no others. Per image and class `c`, with `P_i` the largest value of pixel `i` and `n_c`
     the number of pixels where it is that of `c`,
 
     `label_i = c if P_i >= alpha_c else 255`, `alpha_c` the `ceil(share n_c)`-th largest of these `P_i`.
@@ -26,12 +26,12 @@ def confident_labels(maps, share=0.4, mask=None, tags=None):
     Args:
         maps: `(batch, height, width, classes)`, not negative, any float type.
         share: of the pixels that a class has by `argmax`, within (0, 1].
-        mask: `(batch, height, width)` of 0 and 1, or None: only pixels of 1 are part of the picture.
-        tags: `(batch, classes)` of 0 and 1: the classes that a picture holds, no others are given. The
+        mask: `(batch, height, width)` of 0 and 1, or None: only pixels of 1 are part of the image.
+        tags: `(batch, classes)` of 0 and 1: the classes that an image holds, no others are given. The
             background, column 0, always is one of them. None: all classes.
 
     Returns:
-        `(batch, height, width)`, int32: 0 to classes - 1 a class, 255 unlabelled, which a pixel without
+        `(batch, height, width)`, int32: 0 to classes - 1 a class, 255 unlabeled, which a pixel without
         finite values is, 254 outside the mask. The first of several classes with the same value is taken.
 
     Raises:
@@ -65,7 +65,7 @@ def confident_labels(maps, share=0.4, mask=None, tags=None):
         inside = ops.reshape(ops.cast(ops.cast(mask, "float32") > 0.5, "int32"), (batch, height * width))
     thresholds = _thresholds(keys, labels, inside, classes, share)
     kept = ops.logical_and(known, keys >= ops.take_along_axis(thresholds, labels, axis=1))
-    labels = ops.where(inside > 0, ops.where(kept, labels, UNLABELLED), OUTSIDE)
+    labels = ops.where(inside > 0, ops.where(kept, labels, UNLABELED), PADDING)
     return ops.reshape(labels, (batch, height, width))
 
 
@@ -73,7 +73,7 @@ def agreeing_labels(labels, others):
     """Keeps the labels that another source confirms.
 
     Args:
-        labels: integers of any shape: a class, 255 unlabelled, 254 outside the picture.
+        labels: integers of any shape: a class, 255 unlabeled, 254 outside the image.
         others: integers of the same shape.
 
     Returns:
@@ -86,12 +86,12 @@ def agreeing_labels(labels, others):
     [0, 255, 255, 254]
     """
     labels, others = (ops.cast(ops.convert_to_tensor(x), "int32") for x in (labels, others))
-    stays = ops.logical_or(labels == others, labels == OUTSIDE)
-    return ops.where(stays, labels, UNLABELLED)
+    stays = ops.logical_or(labels == others, labels == PADDING)
+    return ops.where(stays, labels, UNLABELED)
 
 
 def present_classes(tags):
-    """`(batch, classes)`, bool: the tags, with the background in every picture."""
+    """`(batch, classes)`, bool: the tags, with the background in every image."""
     tags = ops.cast(tags, "float32") > 0.5
     return ops.concatenate([ops.ones_like(tags[:, :1]), tags[:, 1:]], axis=1)
 

@@ -2,7 +2,7 @@
 
 `keras.ops.image.resize` to a size known only at run time neither traces on TensorFlow nor exports to ONNX,
 and has no area averaging. Both kinds of weight are worked out in integers, so that no position loses digits
-in large pictures.
+in large images.
 """
 
 import operator
@@ -14,7 +14,7 @@ from keras_wsseg.ops.finite import without_infinities
 
 
 def resize_bilinear(images, size):
-    """Bilinear interpolation with half-pixel centres, the convention of `tf.image.resize`.
+    """Bilinear interpolation with half-pixel centers, the convention of `tf.image.resize`.
 
     Brings logits from the segmenter's grid to that of the labels. An output pixel `i` of `H` looks at the
     position `x = (i + 1/2) h / H - 1/2` of `h` input pixels, clamped to `[0, h - 1]`, with weights
@@ -85,7 +85,7 @@ def resize_antialiased(images, size):
 def resize_area(images, size):
     """Area averaging: each output pixel is the mean of what it covers, weighted by the overlap.
 
-    Brings guide pictures and masks to the grid of a loss: nothing aliases, and the mean of a picture stays
+    Brings guide images and masks to the grid of a loss: nothing aliases, and the mean of an image stays
     what it was at any ratio. An output cell `[i h/H, (i+1) h/H]` takes input cell `[j, j+1]` with the length
     of their overlap over `h/H`; rows first, then columns. Upwards this repeats pixels, and mixes two only in
     the cells that lie across an edge.
@@ -128,10 +128,10 @@ def _bilinear_weights(size, new_size):
 
 
 def _antialiased_weights(size, new_size):
-    # In units of 1 / (2 * new_size) pixel all centres, and the half width of the tent, are whole numbers.
-    centre = ops.expand_dims((2 * ops.arange(new_size, dtype="int32") + 1) * size, 1)
+    # In units of 1 / (2 * new_size) pixel all centers, and the half width of the tent, are whole numbers.
+    center = ops.expand_dims((2 * ops.arange(new_size, dtype="int32") + 1) * size, 1)
     source = ops.expand_dims((2 * ops.arange(size, dtype="int32") + 1) * new_size, 0)
-    tent = ops.maximum(2 * ops.maximum(size, new_size) - ops.abs(centre - source), 0)
+    tent = ops.maximum(2 * ops.maximum(size, new_size) - ops.abs(center - source), 0)
     tent = ops.cast(tent, "float32")
     return tent / ops.sum(tent, axis=1, keepdims=True)
 

@@ -1,4 +1,4 @@
-"""Neighbours that look alike shall be labelled alike: the sparse CRF over the grid's edges."""
+"""Neighbors that look alike shall be labeled alike: the sparse CRF over the grid's edges."""
 
 import numbers
 
@@ -7,14 +7,14 @@ from keras import ops
 from keras_wsseg.arguments import check_number
 
 
-def neighbour_weights(guide, sigma):
-    """How alike vertical and horizontal neighbours look.
+def neighbor_weights(guide, sigma):
+    """How alike vertical and horizontal neighbors look.
 
-    `w_pq = exp(-|C_p - C_q|^2 / 2 sigma^2)` for each pair of 4-neighbours.
+    `w_pq = exp(-|C_p - C_q|^2 / 2 sigma^2)` for each pair of 4-neighbors.
 
     Args:
-        guide: `(batch, height, width, channels)`, the picture in [0, 1].
-        sigma: width in colour, a number or scalar tensor above 0.
+        guide: `(batch, height, width, channels)`, the image in [0, 1].
+        sigma: width in color, a number or scalar tensor above 0.
 
     Returns:
         `(batch, height - 1, width)` and `(batch, height, width - 1)`, float32: each pixel with the one below,
@@ -27,7 +27,7 @@ def neighbour_weights(guide, sigma):
 
     >>> import numpy as np
     >>> row = np.array([0.0, 0.0, 1.0], "float32").reshape(1, 1, 3, 1)
-    >>> [round(float(w), 4) for w in ops.ravel(neighbour_weights(row, 0.5)[1])]
+    >>> [round(float(w), 4) for w in ops.ravel(neighbor_weights(row, 0.5)[1])]
     [1.0, 0.1353]
 
     Source: Veksler 2020, "Regularized Loss for Weakly Supervised Single Class Semantic Segmentation", ECCV.
@@ -39,20 +39,20 @@ def neighbour_weights(guide, sigma):
     sigma = ops.cast(sigma, "float32")
     return tuple(
         ops.exp(-0.5 * ops.sum(ops.square((first - second) / sigma), axis=-1))
-        for first, second in _neighbours(guide)
+        for first, second in _neighbors(guide)
     )
 
 
 def sparse_crf_energy(x, guide, sigma, mask=None):
-    r"""The sparse CRF of each picture: what it costs to cut neighbours apart that look alike.
+    r"""The sparse CRF of each image: what it costs to cut neighbors apart that look alike.
 
-    `E = 1/2 sum_direction mean_{(p, q)} w_pq |x_p - x_q|`, each pair of 4-neighbours once, vertical and
+    `E = 1/2 sum_direction mean_{(p, q)} w_pq |x_p - x_q|`, each pair of 4-neighbors once, vertical and
     horizontal pairs averaged by themselves. A direction in which there is no pair does not count.
 
     Args:
         x: `(batch, height, width)`, the object's probability.
-        guide: `(batch, height, width, channels)`, the picture in [0, 1].
-        sigma: width in colour, above 0.
+        guide: `(batch, height, width, channels)`, the image in [0, 1].
+        sigma: width in color, above 0.
         mask: `(batch, height, width)` of 0 and 1, or None: pairs take part where both pixels have 1.
 
     Returns:
@@ -72,7 +72,7 @@ def sparse_crf_energy(x, guide, sigma, mask=None):
     x = ops.cast(x, "float32")
     mask = ops.ones_like(x) if mask is None else ops.cast(mask, "float32")
     total = count = 0.0
-    directions = zip(neighbour_weights(guide, sigma), _neighbours(x), _neighbours(mask), strict=True)
+    directions = zip(neighbor_weights(guide, sigma), _neighbors(x), _neighbors(mask), strict=True)
     for weights, (first, second), (first_mask, second_mask) in directions:
         valid = first_mask * second_mask
         pairs = ops.sum(valid, axis=(1, 2))
@@ -82,6 +82,6 @@ def sparse_crf_energy(x, guide, sigma, mask=None):
     return ops.divide_no_nan(total, count)
 
 
-def _neighbours(values):
+def _neighbors(values):
     """Each pixel and the one below, then each pixel and the one to its right."""
     return (values[:, :-1], values[:, 1:]), (values[:, :, :-1], values[:, :, 1:])

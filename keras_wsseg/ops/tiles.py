@@ -1,4 +1,4 @@
-"""Square tiles with a halo: how windowed kernels become matrix products at any picture size."""
+"""Square tiles with a halo: how windowed kernels become matrix products at any image size."""
 
 import functools
 
@@ -12,14 +12,14 @@ TILE = 8
 
 
 class TileGrid:
-    """Where the tiles of a `height` x `width` picture and their halos lie.
+    """Where the tiles of a `height` x `width` image and their halos lie.
 
     Pixels in *tile order* are `(batch, tiles, TILE * TILE, channels)`, the tiles row by row and the pixels of
-    a tile row by row; the last row and column of tiles may hold places beyond the picture. A halo is a tile
+    a tile row by row; the last row and column of tiles may hold places beyond the image. A halo is a tile
     grown by `radius` on each side.
 
     Args:
-        height, width: size of the picture: integers, or scalar integer tensors inside a graph.
+        height, width: size of the image: integers, or scalar integer tensors inside a graph.
         radius: pixels by which a halo exceeds its tile on each side, at least 1.
     """
 
@@ -39,7 +39,7 @@ class TileGrid:
         return self.rows * self.columns
 
     def to_tiles(self, images):
-        """Puts `(batch, height, width, channels)` into tile order, zero beyond the picture."""
+        """Puts `(batch, height, width, channels)` into tile order, zero beyond the image."""
         channels = images.shape[-1]
         below, right = self.rows * TILE - self.height, self.columns * TILE - self.width
         images = ops.pad(images, [[0, 0], [0, below], [0, right], [0, 0]])
@@ -56,7 +56,7 @@ class TileGrid:
         return tiles[:, : self.height, : self.width]
 
     def with_outside(self, tiles):
-        """Flattens the tiles and adds the row of zeros that the table points at beyond the picture."""
+        """Flattens the tiles and adds the row of zeros that the table points at beyond the image."""
         flat = ops.reshape(tiles, (-1, self.tiles * TILE * TILE, tiles.shape[-1]))
         return ops.pad(flat, [[0, 0], [0, 1], [0, 0]])
 
@@ -85,15 +85,15 @@ def gaussian_kernel(anchors, halos, valid):
     Args:
         anchors: features of the tiles' pixels, `(..., TILE * TILE, channels)`, already divided by sigma.
         halos: features of the halos' pixels, `(..., halo_size, channels)`.
-        valid: `(..., TILE * TILE, 1)`, 1 where the anchor lies in the picture.
+        valid: `(..., TILE * TILE, 1)`, 1 where the anchor lies in the image.
 
     Returns:
         `(..., TILE * TILE, halo_size)`, float32.
     """
     # |f|^2 of absolute positions would eat the exponent's digits at 512 px: the tile's mean is the origin.
     count = ops.maximum(ops.sum(valid, axis=-2, keepdims=True), 1.0)
-    centre = ops.sum(anchors * valid, axis=-2, keepdims=True) / count
-    return gaussian_matrix(anchors - centre, halos - centre)
+    center = ops.sum(anchors * valid, axis=-2, keepdims=True) / count
+    return gaussian_matrix(anchors - center, halos - center)
 
 
 @functools.lru_cache(maxsize=16)

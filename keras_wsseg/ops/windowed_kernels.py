@@ -10,25 +10,25 @@ from keras_wsseg.ops.self_adjoint import self_adjoint
 
 
 class WindowedKernels:
-    """Weighted, normalised sums over the window around each pixel, for values that stay in tile order.
+    """Weighted, normalized sums over the window around each pixel, for values that stay in tile order.
 
     The matrix of all pairs of a tile's pixels and its halo's is computed here, about
     `4 (8 + 2 radius)^2` bytes a pixel, and serves every `apply` and its gradient. There is one matrix for all
-    kernels, or one each where their weights are tensors or their rows are normalised.
+    kernels, or one each where their weights are tensors or their rows are normalized.
 
     Args:
         features: list, one a kernel: `(batch, height, width, channels)` divided by sigma, or None.
         sigmas_xy: as many numbers in pixels, or None where position does not matter within the window.
         weights: as many numbers or scalar tensors.
-        size: `(batch, height, width)` of the pictures, integers or scalar tensors.
+        size: `(batch, height, width)` of the images, integers or scalar tensors.
         radius: pixels, at least 1.
         normalization: `"symmetric"`, `"row"` or `"none"`.
-        include_self: whether a pixel is its own neighbour.
+        include_self: whether a pixel is its own neighbor.
     """
 
     def __init__(self, features, sigmas_xy, weights, size, radius, normalization, include_self):
         self._height, self._width = size[1:]
-        # The grid gets whole tiles only: what lies beyond the picture is told apart here, for the row sums.
+        # The grid gets whole tiles only: what lies beyond the image is told apart here, for the row sums.
         self._rows, self._columns = ((n + tiles.TILE - 1) // tiles.TILE * tiles.TILE - n for n in size[1:])
         self._grid = tiles.TileGrid(self._height + self._rows, self._width + self._columns, radius)
         self._inside = self.arrange(ops.ones(size, "float32")[..., None])
@@ -71,7 +71,7 @@ class WindowedKernels:
     def _normalized(self, matrix, normalization, factor):
         """The matrix, symmetric in any case, and what its product is yet to be divided by."""
         sums = None if normalization == "none" else backend.matmul_float32(matrix, self._halo(self._inside))
-        # Without places beyond the picture, in rows or columns, the filter is its own adjoint.
+        # Without places beyond the image, in rows or columns, the filter is its own adjoint.
         rows, columns = self._inside, self._halo_row(self._inside)
         if normalization == "symmetric":
             rows = rows * ops.divide_no_nan(ops.ones_like(sums), ops.sqrt(sums))
@@ -99,7 +99,7 @@ def spatial_kernel(radius, sigma, include_self):
     Args:
         radius: pixels.
         sigma: pixels, or None where position does not matter within the window.
-        include_self: whether a pixel is its own neighbour.
+        include_self: whether a pixel is its own neighbor.
 
     Returns:
         NumPy float32 `(TILE * TILE, (TILE + 2 * radius) ** 2)`, zero beyond the window.

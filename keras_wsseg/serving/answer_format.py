@@ -7,7 +7,7 @@ import json
 import numpy as np
 from PIL import Image
 
-from keras_wsseg.imaging.label_map import label_picture
+from keras_wsseg.imaging.label_map import label_image
 from keras_wsseg.serving.refusal import Refusal
 
 FIELDS = ("format", "alpha")
@@ -23,10 +23,10 @@ class AnswerFormat:
     """What a client asked for.
 
     Args:
-        name: `"mask"`: PNG of class numbers that shows in the palette's colours; `"overlay"`: PNG of the
-            picture under these colours; `"rgba"`: PNG of the colours alone, to lay over the picture;
+        name: `"mask"`: PNG of class numbers that shows in the palette's colors; `"overlay"`: PNG of the
+            image under these colors; `"rgba"`: PNG of the colors alone, to lay over the image;
             `"probabilities"`: NumPy file, float32 (height, width, classes); `"json"`: pixels of each class.
-        alpha: opacity of the colours of `"overlay"` and `"rgba"`, 0 to 1.
+        alpha: opacity of the colors of `"overlay"` and `"rgba"`, 0 to 1.
 
     Example:
 
@@ -74,25 +74,25 @@ class AnswerFormat:
             )
 
     def check_size(self, size, classes):
-        """Raises a `Refusal`, 413, where the answer for a picture of `size` would be too large."""
+        """Raises a `Refusal`, 413, where the answer for an image of `size` would be too large."""
         needed = 4 * classes * size[0] * size[1]
         if self.name == "probabilities" and needed > MOST_PROBABILITY_BYTES:
             raise Refusal(
                 413,
-                f"Probabilities must have at most {MOST_PROBABILITY_BYTES} bytes: send a smaller picture or "
+                f"Probabilities must have at most {MOST_PROBABILITY_BYTES} bytes: send a smaller image or "
                 f"ask for another format. Received: {needed} bytes for {size[0]}x{size[1]} pixels",
             )
 
-    def segment(self, segmenter, picture):
+    def segment(self, segmenter, image):
         """Runs the segmenter for what this format needs: the probabilities, or else the class map."""
-        return segmenter.probabilities(picture) if self.name == "probabilities" else segmenter(picture)
+        return segmenter.probabilities(image) if self.name == "probabilities" else segmenter(image)
 
-    def encode(self, segmenter, picture, result):
+    def encode(self, segmenter, image, result):
         """Writes the answer.
 
         Args:
             segmenter: `OnnxSegmenter`.
-            picture: array that was segmented.
+            image: array that was segmented.
             result: what `segment` made of it.
 
         Returns:
@@ -105,7 +105,7 @@ class AnswerFormat:
         if self.name == "json":
             return _counts(segmenter, result), "application/json"
         if self.name == "overlay":
-            return _png(Image.fromarray(segmenter.overlay(picture, self.alpha, result)), _FAST), "image/png"
+            return _png(Image.fromarray(segmenter.overlay(image, self.alpha, result)), _FAST), "image/png"
         if self.name == "rgba":
             return _png(Image.fromarray(segmenter.rgba(result, self.alpha))), "image/png"
         return _png(_mask(segmenter, result)), "image/png"
@@ -114,7 +114,7 @@ class AnswerFormat:
 def _mask(segmenter, mask):
     if len(segmenter.palette) > 256:
         return Image.fromarray(mask.astype(np.uint16))
-    return label_picture(mask, segmenter.palette)
+    return label_image(mask, segmenter.palette)
 
 
 def _counts(segmenter, mask):
@@ -127,7 +127,7 @@ def _counts(segmenter, mask):
     return json.dumps(said, ensure_ascii=False).encode()
 
 
-def _png(picture, level=6):
+def _png(image, level=6):
     with io.BytesIO() as file:
-        picture.save(file, format="PNG", compress_level=level)
+        image.save(file, format="PNG", compress_level=level)
         return file.getvalue()

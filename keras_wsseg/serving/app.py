@@ -129,8 +129,8 @@ def _about(service):
         "metadata": dict(segmenter.metadata),
         "provider": segmenter.provider_note,
         "media_types": list(MEDIA_TYPES),
-        "pictures": "grey and colour are brought to the channels, 8 bits scaled to value_range; deeper "
-        "pictures are taken as they are where value_range goes beyond 255",
+        "images": "gray and color are brought to the channels, 8 bits scaled to value_range; deeper "
+        "images are taken as they are where value_range goes beyond 255",
         "formats": [name for name in FORMATS if name != "probabilities" or name in segmenter.outputs],
         "limits": {
             "bytes": limits.max_bytes,

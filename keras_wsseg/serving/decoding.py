@@ -1,9 +1,9 @@
-"""From the bytes of a picture file to an array, with a look at its size before anything is unpacked."""
+"""From the bytes of an image file to an array, with a look at its size before anything is unpacked."""
 
 import io
 
-from keras_wsseg.imaging.decoding import as_channels, check_single, decode, open_picture
-from keras_wsseg.imaging.picture_error import PictureError, UnknownPictureError
+from keras_wsseg.imaging.decoding import as_channels, check_single, decode, open_image
+from keras_wsseg.imaging.image_error import ImageError, UnknownImageError
 from keras_wsseg.imaging.value_fit import fit_values
 from keras_wsseg.serving.refusal import Refusal
 
@@ -25,32 +25,32 @@ def open_upload(data, max_pixels):
         Pillow's image, not decoded.
 
     Raises:
-        Refusal: 413 if the picture is too large, 422 if it is none, more than one, or one of far too many
+        Refusal: 413 if the image is too large, 422 if it is none, more than one, or one of far too many
             scans.
     """
     try:
-        picture = open_picture(io.BytesIO(data), FORMATS)
-        width, height = picture.size
+        image = open_image(io.BytesIO(data), FORMATS)
+        width, height = image.size
         if width * height > max_pixels:
             raise Refusal(
-                413, f"The picture must have at most {max_pixels} pixels. Received: {width}x{height} pixels"
+                413, f"The image must have at most {max_pixels} pixels. Received: {width}x{height} pixels"
             )
-        _check_scans(picture, data)
-        check_single(picture)
-    except UnknownPictureError:
+        _check_scans(image, data)
+        check_single(image)
+    except UnknownImageError:
         kinds = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
-        raise Refusal(422, f"The picture must be a {kinds} file. Received: something else") from None
-    except PictureError as error:
+        raise Refusal(422, f"The image must be a {kinds} file. Received: something else") from None
+    except ImageError as error:
         raise Refusal(422, str(error)) from None
-    return picture
+    return image
 
 
-def decode_upload(picture, channels, value_range):
+def decode_upload(image, channels, value_range):
     """The pixels as the segmenter takes them, by the rule that files follow everywhere.
 
     Args:
-        picture: what `open_upload` returned.
-        channels: 1 or 3, which grey and colour are brought to.
+        image: what `open_upload` returned.
+        channels: 1 or 3, which gray and color are brought to.
         value_range: `(low, high)` of the segmenter.
 
     Returns:
@@ -60,17 +60,17 @@ def decode_upload(picture, channels, value_range):
         Refusal: 422 if the file is damaged, has transparent pixels, or values beyond the range.
     """
     try:
-        with picture:
-            return fit_values(as_channels(decode(picture), channels), value_range)
-    except PictureError as error:
+        with image:
+            return fit_values(as_channels(decode(image), channels), value_range)
+    except ImageError as error:
         raise Refusal(422, str(error)) from None
     except ImportError:
         raise Refusal(
-            422, "The picture must have 8 bits a channel, since this service lacks imagecodecs. Received: 16"
+            422, "The image must have 8 bits a channel, since this service lacks imagecodecs. Received: 16"
         ) from None
 
 
-def _check_scans(picture, data):
+def _check_scans(image, data):
     # What is packed never holds these bytes. The decoder of JPEG in TIFF stops after 100 scans by itself.
-    if picture.format in ("JPEG", "MPO") and (scans := data.count(_SCAN)) > MOST_SCANS:
+    if image.format in ("JPEG", "MPO") and (scans := data.count(_SCAN)) > MOST_SCANS:
         raise Refusal(422, f"A JPEG file must have at most {MOST_SCANS} scans. Received: {scans} scans")

@@ -4,7 +4,7 @@ import dataclasses
 
 from keras_wsseg.arguments import check_integer, check_number
 
-# Pillow refuses pictures of more pixels than this by itself.
+# Pillow refuses images of more pixels than this by itself.
 MOST_PIXELS = 178_956_970
 
 
@@ -13,10 +13,10 @@ class ServiceLimits:
     """The bounds within which a service stays, whatever its clients send.
 
     Args:
-        workers: pictures that are worked on at the same time, at least 1.
-        queue: pictures that may wait for a worker, 0 or more; further ones are refused at once.
+        workers: images that are worked on at the same time, at least 1.
+        queue: images that may wait for a worker, 0 or more; further ones are refused at once.
         max_bytes: size of the largest body that is read.
-        max_pixels: width times height of the largest picture that is decoded.
+        max_pixels: width times height of the largest image that is decoded.
         timeout: seconds from a request's last byte to its answer.
         read_timeout: seconds that a client may take to send a request, and to begin to read its answer.
         grace: seconds that requests in hand are given when the service is told to stop, 0 or more.

@@ -107,13 +107,13 @@ def serve(service, host, port, allow_origins=(), say=print):
     """
     server = Server(service, allow_origins, say)
     _log_in_lines()
-    # Pillow has a word for each flaw in each picture that strangers send.
+    # Pillow has a word for each flaw in each image that strangers send.
     warnings.filterwarnings("ignore", module="PIL")
     with listen(host, port) as listener:
         asyncio.run(server.serve([listener]))
     service.pool.close()
     given_up = f", requests given up: {server.abandoned}" if server.abandoned else ""
-    say(f"Stopped; pictures segmented: {service.metrics.pictures}{given_up}")
+    say(f"Stopped; images segmented: {service.metrics.images}{given_up}")
     return not server.abandoned
 
 

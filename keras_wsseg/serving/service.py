@@ -1,4 +1,4 @@
-"""A segmenter behind its queue: what becomes of a picture that somebody sends."""
+"""A segmenter behind its queue: what becomes of an image that somebody sends."""
 
 import asyncio
 import functools
@@ -71,7 +71,7 @@ class Service:
         self._in_hand.add(task)
         try:
             return await self._answer(request)
-        except asyncio.CancelledError:
+        except asyncio.CanceledError:
             if not self._given_up:
                 raise
             task.uncancel()
@@ -84,7 +84,7 @@ class Service:
             wanted = self._wanted(request, fields)
             work = functools.partial(self._segment, data, wanted, time.perf_counter())
             body, media_type, pixels, timing = await self._while_wanted(work, request)
-        self.metrics.add_picture(pixels)
+        self.metrics.add_image(pixels)
         return Response(body, media_type=media_type, headers={"Server-Timing": timing})
 
     def _wanted(self, request, fields=()):
@@ -118,10 +118,10 @@ class Service:
     def _segment(self, data, wanted, since):
         """Decoding, segmenting and encoding, in a thread."""
         times = [since, time.perf_counter()]
-        picture = open_upload(data, self.limits.max_pixels)
-        width, height = picture.size
+        image = open_upload(data, self.limits.max_pixels)
+        width, height = image.size
         wanted.check_size((width, height), len(self.segmenter.class_names))
-        array = decode_upload(picture, self.segmenter.channels, self.segmenter.value_range)
+        array = decode_upload(image, self.segmenter.channels, self.segmenter.value_range)
         times.append(time.perf_counter())
         try:
             result = wanted.segment(self.segmenter, array)
@@ -129,11 +129,11 @@ class Service:
             body, media_type = wanted.encode(self.segmenter, array, result)
         except ValueError:
             raise Refusal(
-                422, "The picture must fit the segmenter, of which /info tells channels and value_range."
+                422, "The image must fit the segmenter, of which /info tells channels and value_range."
             ) from None
         except Exception as error:
-            _LOG.error("a picture of %dx%d was not segmented: %s", width, height, in_a_line(error))
-            raise Refusal(500, "The picture was not segmented; the log of the service says why.") from None
+            _LOG.error("an image of %dx%d was not segmented: %s", width, height, in_a_line(error))
+            raise Refusal(500, "The image was not segmented; the log of the service says why.") from None
         times.append(time.perf_counter())
         return body, media_type, width * height, _server_timing(times)
 

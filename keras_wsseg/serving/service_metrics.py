@@ -15,7 +15,7 @@ class ServiceMetrics:
 
     >>> from keras_wsseg.serving.worker_pool import WorkerPool
     >>> metrics = ServiceMetrics(WorkerPool(1, 4))
-    >>> metrics.add_picture(pixels=480 * 640)
+    >>> metrics.add_image(pixels=480 * 640)
     >>> b"keras_wsseg_pixels_total 307200.0" in metrics.page()[0]
     True
     """
@@ -32,16 +32,16 @@ class ServiceMetrics:
             buckets=_SECONDS,
             **prefix,
         )
-        self._pictures = counter("pictures", "Pictures segmented", **prefix)
+        self._images = counter("images", "Images segmented", **prefix)
         self._pixels = counter("pixels", "Pixels segmented", **prefix)
         self._refused = counter("refused_bytes", "Bytes of bodies refused for their size", **prefix)
         self._in_flight = gauge("in_flight", "Requests to /predict without their answer", **prefix)
-        waiting = gauge("queue_depth", "Pictures that wait for a worker", **prefix)
+        waiting = gauge("queue_depth", "Images that wait for a worker", **prefix)
         waiting.set_function(lambda: pool.waiting)
-        running = gauge("workers_busy", "Pictures that are worked on", **prefix)
+        running = gauge("workers_busy", "Images that are worked on", **prefix)
         running.set_function(lambda: pool.running)
         self.in_flight = 0
-        self.pictures = 0
+        self.images = 0
 
     def begin(self):
         """A request to /predict came in."""
@@ -58,10 +58,10 @@ class ServiceMetrics:
         """A request was answered."""
         self._requests.labels(path, status).inc()
 
-    def add_picture(self, pixels):
-        """A picture was segmented."""
-        self.pictures += 1
-        self._pictures.inc()
+    def add_image(self, pixels):
+        """An image was segmented."""
+        self.images += 1
+        self._images.inc()
         self._pixels.inc(pixels)
 
     def count_refused(self, count):

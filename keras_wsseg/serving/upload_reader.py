@@ -21,7 +21,7 @@ _WANTED = f"The form must hold one file, and besides {' and '.join(FIELDS)} alon
 
 
 class UploadReader:
-    """Reads one picture out of the body of a request: the body itself, or the one file of a form.
+    """Reads one image out of the body of a request: the body itself, or the one file of a form.
 
     Beside the file a form may have the fields that else stand in the query, `format` and `alpha`.
 
@@ -37,7 +37,7 @@ class UploadReader:
 
     @contextlib.asynccontextmanager
     async def read(self, request):
-        """The bytes of the picture, which count as held while the context is open, and the fields beside it.
+        """The bytes of the image, which count as held while the context is open, and the fields beside it.
 
         Args:
             request: a Starlette `Request` whose body nobody has read.
@@ -64,7 +64,7 @@ class UploadReader:
             except ClientDisconnect:
                 raise Refusal(499, "The client went away while it sent.") from None
             if not data:
-                raise Refusal(400, "The body must be a picture. Received: an empty body")
+                raise Refusal(400, "The body must be an image. Received: an empty body")
             yield data, fields
         finally:
             self.held -= own.count

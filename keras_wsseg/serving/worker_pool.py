@@ -9,7 +9,7 @@ from keras_wsseg.serving.refusal import busy
 class WorkerPool:
     """Runs functions in threads, so that the event loop stays free, and refuses what it has no room for.
 
-    The queue is one of coroutines, not of work handed to the threads: who is cancelled while waiting leaves
+    The queue is one of coroutines, not of work handed to the threads: who is canceled while waiting leaves
     it at once, and a thread that goes on after its request timed out keeps its place until it is done.
 
     Args:
@@ -69,7 +69,7 @@ class WorkerPool:
         work.add_done_callback(self._done)
         try:
             return await asyncio.shield(work)
-        except asyncio.CancelledError:
+        except asyncio.CanceledError:
             if deadline.expired() and not work.done():
                 self._overdue.add(work)
             raise

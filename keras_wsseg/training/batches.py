@@ -12,7 +12,7 @@ class Length:
     Attributes:
         epochs: lines of the log.
         epoch_steps: training steps of each.
-        negative_epoch: first epoch with pictures known not to hold the object; `epochs` where none has.
+        negative_epoch: first epoch with images known not to hold the object; `epochs` where none has.
     """
 
     epochs: int
@@ -26,7 +26,7 @@ class Length:
 
 
 def training_length(config, data):
-    """The `Length` of a training with these settings on these pictures."""
+    """The `Length` of a training with these settings on these images."""
     if config.single_class:
         epochs = config.annealing_epochs + config.normal_epochs
         negative_epochs = config.negative_epochs if data.negatives is not None else 0
@@ -40,15 +40,15 @@ def training_length(config, data):
 def training_batches(config, data, length, done):
     """Endless batches for the epochs behind `done`; those of a later stage follow on those before."""
     common = {"flip": config.flip, "seed": config.seed, "repeat": True}
-    if config.whole_pictures:
+    if config.whole_images:
         common["whole"] = True
     else:
         common["scale"] = (config.scale_low, config.scale_high)
     if not config.single_class:
-        unlabelled = None if data.unlabelled is None else config.unlabelled_batch
-        passed = done * length.epoch_steps // data.steps_per_epoch(config.batch_size, unlabelled)
+        unlabeled = None if data.unlabeled is None else config.unlabeled_batch
+        passed = done * length.epoch_steps // data.steps_per_epoch(config.batch_size, unlabeled)
         return data.train(
-            config.batch_size, config.crop, first_epoch=passed, unlabelled_batch=unlabelled, **common
+            config.batch_size, config.crop, first_epoch=passed, unlabeled_batch=unlabeled, **common
         )
 
     def stage(first, batch_size, negatives):

@@ -24,7 +24,7 @@ _DENSE_LOSSES = {
 
 
 def build_training_data(config):
-    """The training pictures with the annotation that the method learns from.
+    """The training images with the annotation that the method learns from.
 
     Those without annotation are left to the methods whose loss has something to say about them.
     """
@@ -57,14 +57,14 @@ def build_training_data(config):
         config.data,
         annotation=config.label_source,
         split=config.train_split,
-        labelled_share=config.labelled_share,
-        unlabelled_split=config.unlabelled_split,
+        labeled_share=config.labeled_share,
+        unlabeled_split=config.unlabeled_split,
         value_range=config.value_range or None,
         values=parse_values(config.values_of_annotation),
         **simulated,
     )
-    if not config.regularised:
-        data.unlabelled = None
+    if not config.regularized:
+        data.unlabeled = None
     return data
 
 
@@ -82,7 +82,7 @@ def _object_name(config):
 
 
 def build_validation_data(config, like):
-    """The pictures to score on, with dense labels, read the way the training pictures are; None without."""
+    """The images to score on, with dense labels, read the way the training images are; None without."""
     if config.val_split is None:
         return None
     return SegmentationFolder(
@@ -91,7 +91,7 @@ def build_validation_data(config, like):
         split=config.val_split,
         num_classes=like.num_classes,
         class_names=like.class_names,
-        channels="grey" if like.channels == 1 else "rgb",
+        channels="gray" if like.channels == 1 else "rgb",
         value_range=like.value_range,
         values=parse_values(config.values_of_labels),
     )
@@ -138,14 +138,14 @@ def _mining_crf(kind, value_range):
 
 
 def build_segmenter(config, data, started=True):
-    """The untrained segmenter for these pictures and classes; arguments as of `build_model`."""
+    """The untrained segmenter for these images and classes; arguments as of `build_model`."""
     if config.method == "rrm":
         return build_model(config, data, started)[1]
     return _finished(_build_network(config, data), config, started)
 
 
 def _finished(segmenter, config, started):
-    if config.whole_pictures:
+    if config.whole_images:
         segmenter = models.at_working_size(segmenter, config.crop)
     if started and config.start_from is not None:
         start_from(config.start_from, segmenter)
@@ -229,18 +229,18 @@ def build_loss(config):
         return _build_tag_loss(config)
     class_weights = None if config.class_weights == "none" else config.class_weights
     cross_entropy = losses.PartialCrossEntropy(class_weights=class_weights)
-    if not config.regularised:
+    if not config.regularized:
         return cross_entropy, []
-    regularised = build_regularised_loss(config)
+    regularized = build_regularized_loss(config)
     schedule = []
     if config.warm_up_steps or config.ramp_steps:
-        schedule.append(callbacks.WarmUp(regularised, config.warm_up_steps, config.ramp_steps))
-    return cross_entropy + regularised, schedule
+        schedule.append(callbacks.WarmUp(regularized, config.warm_up_steps, config.ramp_steps))
+    return cross_entropy + regularized, schedule
 
 
 def _build_tag_loss(config):
     if config.method == "rrm":
-        terms = [losses.BalancedCrossEntropy(), build_regularised_loss(config)]
+        terms = [losses.BalancedCrossEntropy(), build_regularized_loss(config)]
         late = terms
     else:
         terms = [
@@ -248,7 +248,7 @@ def _build_tag_loss(config):
                 background_share=config.prior_background, object_share=config.prior_object
             )
         ]
-        late = [build_regularised_loss(config)] if config.regularised else []
+        late = [build_regularized_loss(config)] if config.regularized else []
         terms += late
     schedule = []
     if config.warm_up_steps or config.ramp_steps:
@@ -256,7 +256,7 @@ def _build_tag_loss(config):
     return losses.LossSum(terms), schedule
 
 
-def build_regularised_loss(config):
+def build_regularized_loss(config):
     """The term beside the cross entropy, of a method that has one."""
     given = {"weight": config.crf_weight}
     if config.method == "tags-prior":

@@ -1,4 +1,4 @@
-"""Several classes from folders of pictures: a net a class, their masks as labels, one segmenter of all."""
+"""Several classes from folders of images: a net a class, their masks as labels, one segmenter of all."""
 
 import logging
 import pathlib
@@ -11,8 +11,8 @@ from keras_wsseg.annotations import read_label_map, write_label_map
 from keras_wsseg.data import ClassFolders
 from keras_wsseg.data.linking import link_file
 from keras_wsseg.data.listing import files_by_stem, read_lines
-from keras_wsseg.imaging.read_picture import read_picture
-from keras_wsseg.imaging.suffixes import LABEL_SUFFIXES, PICTURE_SUFFIXES
+from keras_wsseg.imaging.read_image import read_image
+from keras_wsseg.imaging.suffixes import IMAGE_SUFFIXES, LABEL_SUFFIXES
 from keras_wsseg.training.build import build_loss, build_segmenter, build_validation_data
 from keras_wsseg.training.config import TrainingConfig
 from keras_wsseg.training.evaluation import check_groups, class_map
@@ -69,16 +69,16 @@ class ClassByClassFolder:
 
 
 def train_class_by_class(nets, final, folder, resume=False, verbose="auto", progress=None, on_stage=None):
-    """Trains a segmenter of several classes from folders of pictures, without a labelled pixel.
+    """Trains a segmenter of several classes from folders of images, without a labeled pixel.
 
-    A net a class learns from the pictures in its folder, with those of the other folders as pictures known
-    not to hold it. Its mask labels the pictures that lie in its folder alone: the object with that class, the
+    A net a class learns from the images in its folder, with those of the other folders as images known
+    not to hold it. Its mask labels the images that lie in its folder alone: the object with that class, the
     rest background. On these labels the segmenter of all classes is trained. What is finished already is not
     done again.
 
     Args:
         nets: `TrainingConfig` of the nets, `method="single-class"`; `data` is the folder that holds
-            `positives/<class>/`, and `negatives/` with pictures that hold none of the classes where there
+            `positives/<class>/`, and `negatives/` with images that hold none of the classes where there
             are any (see `data.ClassFolders`). `positives`, `negatives` and the lists are set here.
         final: `TrainingConfig` of the segmenter, with any method that trains on labels; `data`, `annotation`
             and the lists are set here. It is scored where `data` has images/, labels/ and val.txt; ids in
@@ -87,7 +87,7 @@ def train_class_by_class(nets, final, folder, resume=False, verbose="auto", prog
         folder: path of the folder for everything, see `ClassByClassFolder`.
         resume: go on where an interrupted training in `folder` stopped.
         verbose: as in `model.fit`.
-        progress: wraps iterables of pictures, to show progress.
+        progress: wraps iterables of images, to show progress.
         on_stage: called with a line that says what begins.
 
     Returns:
@@ -105,14 +105,14 @@ def train_class_by_class(nets, final, folder, resume=False, verbose="auto", prog
     nets, final = _settings(run, nets, final, resume)
     say = on_stage or (lambda line: None)
     classes = ClassFolders(nets.data, value_range=nets.value_range or None)
-    labelled = {stem: class_name for class_name, stem, _ in classes.single_class_pictures()}
+    labeled = {stem: class_name for class_name, stem, _ in classes.single_class_images()}
     for name in classes.class_names:
-        if name not in labelled.values():
+        if name not in labeled.values():
             raise ValueError(
-                "every class must have a picture that lies in its folder alone, to learn labels from. "
+                "every class must have an image that lies in its folder alone, to learn labels from. "
                 f"Received: none of {name!r}"
             )
-    validation = _validation_pictures(nets.data, set(labelled))
+    validation = _validation_images(nets.data, set(labeled))
     last = final.replace(
         value_range=final.value_range or nets.value_range,
         data=str(run.dataset.resolve()),
@@ -202,12 +202,12 @@ def _check_parts(final, data, classes, validation):
     build_segmenter(final, like)
 
 
-def _validation_pictures(data, taken):
-    """Picture and label files by name, of those to score on; empty where there are none."""
+def _validation_images(data, taken):
+    """Image and label files by name, of those to score on; empty where there are none."""
     data = pathlib.Path(data)
     if not (data / "val.txt").is_file() or not (data / "labels").is_dir():
         return {}
-    images = files_by_stem(data, "images", PICTURE_SUFFIXES)
+    images = files_by_stem(data, "images", IMAGE_SUFFIXES)
     labels = files_by_stem(data, "labels", LABEL_SUFFIXES)
     found = {}
     for name in read_lines(data / "val.txt"):
@@ -215,7 +215,7 @@ def _validation_pictures(data, taken):
             raise FileNotFoundError(f"{str(data)!r} must have images/{name} and labels/{name}, see val.txt.")
         if name in taken:
             raise ValueError(
-                "Pictures of val.txt must have other names than those in the folders of the classes. "
+                "Images of val.txt must have other names than those in the folders of the classes. "
                 f"Received: {name!r}"
             )
         found[name] = (images[name], labels[name])
@@ -223,7 +223,7 @@ def _validation_pictures(data, taken):
 
 
 def _write_dataset(run, classes, validation, progress):
-    members = classes.single_class_pictures()
+    members = classes.single_class_images()
     for folder in ("images", PSEUDO, *(["labels"] if validation else [])):
         (run.dataset / folder).mkdir(parents=True, exist_ok=True)
     missing = [one for one in members if not (run.dataset / PSEUDO / f"{one[1]}.png").is_file()]
@@ -234,7 +234,7 @@ def _write_dataset(run, classes, validation, progress):
             net = keras.saving.load_model(run.net(class_name).segmenter, compile=False)
             loaded = (class_name, net)
         channels = loaded[1].input_shape[-1]
-        array = read_picture(path, channels, classes.value_range)
+        array = read_image(path, channels, classes.value_range)
         labels = class_map(loaded[1], array) * (1 + classes.class_names.index(class_name))
         write_label_map(run.dataset / PSEUDO / f"{stem}.png", labels)
     for _, _, path in members:

@@ -33,22 +33,22 @@ class CommonSettings:
     train_split: str | None = option(
         DATA,
         "train",
-        "list of the pictures to train on, <name>.txt in the data folder; none: all annotated ones",
+        "list of the images to train on, <name>.txt in the data folder; none: all annotated ones",
     )
     val_split: str | None = option(
-        DATA, "val", "list of the pictures to score on, which have dense labels in labels/; none: no scores"
+        DATA, "val", "list of the images to score on, which have dense labels in labels/; none: no scores"
     )
     value_range: tuple[float, ...] = option(
         DATA,
         (),
-        "lowest and highest value that a picture may have, such as 0,4095 for 12 bits in files of 16; needed "
+        "lowest and highest value that an image may have, such as 0,4095 for 12 bits in files of 16; needed "
         "for floating point; none: what the files' bits can hold",
     )
     values: tuple[str, ...] = option(
         DATA,
         (),
         "what the values in the annotation files mean, where they are not ids: 0=background,255=cell; "
-        "unlabelled and outside are names too",
+        "unlabeled and outside are names too",
     )
     label_values: tuple[str, ...] = option(
         DATA, (), "the same of the files in labels/; none: as values, where the training reads labels/ too"
@@ -62,7 +62,7 @@ class CommonSettings:
     instances: str | None = option(
         DATA,
         None,
-        "sub-folder with a file for each in labels/, numbers of the things in it, 0 unknown: neighbours of "
+        "sub-folder with a file for each in labels/, numbers of the things in it, 0 unknown: neighbors of "
         "one class get a simulated click each; for simulated_clicks",
     )
     scribble_length: float = option(
@@ -71,30 +71,30 @@ class CommonSettings:
         "part of each scribble that is kept, from 1 down to 0, a click; for scribbles, simulated_scribbles",
         least=0,
     )
-    labelled_share: float = option(
+    labeled_share: float = option(
         DATA,
         1.0,
-        "part of the annotated pictures that keep their annotation; the others are trained on without, but "
+        "part of the annotated images that keep their annotation; the others are trained on without, but "
         "not with pce, full and from tags",
         above=0,
     )
-    unlabelled_split: str | None = option(
+    unlabeled_split: str | None = option(
         DATA,
         None,
-        "list of further pictures, <name>.txt, that need no annotation; not with pce, full and from tags",
+        "list of further images, <name>.txt, that need no annotation; not with pce, full and from tags",
     )
-    unlabelled_batch: int | None = option(
+    unlabeled_batch: int | None = option(
         DATA,
         None,
-        "pictures without annotation in each batch; none: half of them where there are any",
+        "images without annotation in each batch; none: half of them where there are any",
         least=0,
     )
     group_by: str | None = option(
-        DATA, None, "regular expression whose first group, in a picture's name, is the volume it belongs to"
+        DATA, None, "regular expression whose first group, in an image's name, is the volume it belongs to"
     )
 
     positives: tuple[str, ...] = option(
-        DATA, ("images",), "single-class: sub-folders of the pictures that hold the object"
+        DATA, ("images",), "single-class: sub-folders of the images that hold the object"
     )
     object_name: str | None = option(
         DATA,
@@ -102,12 +102,12 @@ class CommonSettings:
         "single-class: what the object is called; none: the second line of classes.txt, else object",
     )
     negatives: tuple[str, ...] = option(
-        DATA, (), "single-class: sub-folders of pictures known not to hold it, for a last stage"
+        DATA, (), "single-class: sub-folders of images known not to hold it, for a last stage"
     )
     tags: str = option(
         DATA,
         "tags.csv",
-        "tags-prior, rrm: a .csv file of pictures and their tags; folders: those of the pictures of each "
+        "tags-prior, rrm: a .csv file of images and their tags; folders: those of the images of each "
         "class; or the folder of label maps whose classes are the tags",
     )
 
@@ -143,7 +143,7 @@ class CommonSettings:
     output_stride: int = option(
         SEGMENTER,
         1,
-        "logits at the picture's size, at half or at a quarter of it; of rrm the features alone",
+        "logits at the image's size, at half or at a quarter of it; of rrm the features alone",
         (1, 2, 4),
     )
 
@@ -152,7 +152,7 @@ class CommonSettings:
         "gated-crf",
         "pce: cross entropy of the annotated pixels alone; gated-crf, dense-crf, normalized-cut, kernel-cut, "
         "adm: that and the loss of this name; full: dense labels; single-class: no label, one object; "
-        "tags-prior, rrm: tags of whole pictures alone",
+        "tags-prior, rrm: tags of whole images alone",
         METHODS,
     )
     start_from: str | None = option(
@@ -161,19 +161,17 @@ class CommonSettings:
     steps: int = option(
         TRAINING, 400, "training steps; those of single-class follow from the epochs of its stages", least=1
     )
-    batch_size: int = option(TRAINING, 8, "pictures a step", least=1)
+    batch_size: int = option(TRAINING, 8, "images a step", least=1)
     crop: int = option(TRAINING, 144, "side of the training crops in pixels", least=8)
     whole: bool | None = option(
         TRAINING,
         None,
-        "train on whole pictures, resized to the side of the crops, and let the segmenter resize what it is "
+        "train on whole images, resized to the side of the crops, and let the segmenter resize what it is "
         "given; none: so with tags-prior and rrm, and always with single-class",
     )
-    scale_low: float = option(TRAINING, 0.8, "smallest random scale of a training picture", above=0)
+    scale_low: float = option(TRAINING, 0.8, "smallest random scale of a training image", above=0)
     scale_high: float = option(TRAINING, 1.25, "largest random scale", above=0)
-    flip: bool = option(
-        TRAINING, True, "mirror half of the pictures; not where left and right differ in kind"
-    )
+    flip: bool = option(TRAINING, True, "mirror half of the images; not where left and right differ in kind")
     optimizer: str = option(TRAINING, "adam", "optimizer", ("adam", "sgd"))
     learning_rate: float | None = option(
         TRAINING, None, "learning rate of the first step; none: 0.003, single-class 0.001", above=0
@@ -198,11 +196,11 @@ class CommonSettings:
         OUTPUT,
         None,
         "steps between two lines of the log and two checkpoints: an epoch; none: 50, single-class one pass "
-        "over the pictures",
+        "over the images",
         least=1,
     )
-    picture_every: int = option(OUTPUT, 2, "write pictures every so many lines of the log; 0: never", least=0)
+    image_every: int = option(OUTPUT, 2, "write images every so many lines of the log; 0: never", least=0)
     score_crf: str = option(
         OUTPUT, "none", "score a second time with a CRF behind the segmenter, see evaluate --crf", CRFS
     )
-    tensorboard: bool = option(OUTPUT, False, "write logs and pictures for TensorBoard too")
+    tensorboard: bool = option(OUTPUT, False, "write logs and images for TensorBoard too")

@@ -16,7 +16,7 @@ from keras_wsseg.training.setting import check, check_group_by
 class TrainingConfig(MethodSettings):
     """The settings of a training; each is an option of `keras-wsseg train` of the same name.
 
-    The defaults are meant to be no worse than cross entropy alone on any kind of picture rather than the best
+    The defaults are meant to be no worse than cross entropy alone on any kind of image rather than the best
     on one: docs/defaults.md has the trials, and where that could not be shown.
 
     Raises:
@@ -49,7 +49,7 @@ class TrainingConfig(MethodSettings):
             )
         if not self.filters or min(self.filters) < 1:
             raise ValueError(f"filters must be integers of at least 1. Received: filters={self.filters}")
-        if self.regularised and self.warm_up_steps >= self.steps:
+        if self.regularized and self.warm_up_steps >= self.steps:
             raise ValueError(
                 f"warm_up must be below steps={self.steps}, or the loss of method={self.method!r} never "
                 f"acts. Received: warm_up={self.warm_up}"
@@ -62,8 +62,7 @@ class TrainingConfig(MethodSettings):
         self._check_segmenter()
         if self.score_crf != "none" and self.val_split is None:
             raise ValueError(
-                "score_crf needs pictures to score on. "
-                f"Received: score_crf={self.score_crf!r}, val_split=None"
+                f"score_crf needs images to score on. Received: score_crf={self.score_crf!r}, val_split=None"
             )
         if (self.cut_sigma_xy is None) != (self.cut_sigma_rgb is None):
             raise ValueError(
@@ -98,25 +97,25 @@ class TrainingConfig(MethodSettings):
                 )
         if self.click_size % 2 == 0:
             raise ValueError(f"click_size must be odd. Received: click_size={self.click_size}")
-        for name in ("scribble_length", "labelled_share"):
+        for name in ("scribble_length", "labeled_share"):
             if getattr(self, name) > 1:
                 raise ValueError(f"{name} must be at most 1. Received: {name}={getattr(self, name)!r}")
-        if self.labelled_share == 1 and self.unlabelled_split is None:
-            if self.unlabelled_batch is not None:
+        if self.labeled_share == 1 and self.unlabeled_split is None:
+            if self.unlabeled_batch is not None:
                 raise ValueError(
-                    "unlabelled_batch has an effect beside labelled_share or unlabelled_split only. "
-                    f"Received: unlabelled_batch={self.unlabelled_batch}"
+                    "unlabeled_batch has an effect beside labeled_share or unlabeled_split only. "
+                    f"Received: unlabeled_batch={self.unlabeled_batch}"
                 )
-        elif self.regularised and not self.from_tags:
-            if self.unlabelled_batch is None and self.batch_size == 1:
+        elif self.regularized and not self.from_tags:
+            if self.unlabeled_batch is None and self.batch_size == 1:
                 raise ValueError(
-                    "batch_size must be at least 2 to hold pictures with and without annotation. "
+                    "batch_size must be at least 2 to hold images with and without annotation. "
                     "Received: batch_size=1"
                 )
-            if self.unlabelled_batch is not None and self.unlabelled_batch >= self.batch_size:
+            if self.unlabeled_batch is not None and self.unlabeled_batch >= self.batch_size:
                 raise ValueError(
-                    f"unlabelled_batch must be below batch_size={self.batch_size}. "
-                    f"Received: unlabelled_batch={self.unlabelled_batch}"
+                    f"unlabeled_batch must be below batch_size={self.batch_size}. "
+                    f"Received: unlabeled_batch={self.unlabeled_batch}"
                 )
 
     def _check_stages(self):
@@ -161,29 +160,29 @@ class TrainingConfig(MethodSettings):
 
     @property
     def from_tags(self):
-        """Whether the method learns from tags of whole pictures."""
+        """Whether the method learns from tags of whole images."""
         return self.method in ("tags-prior", "rrm")
 
     @property
     def single_class(self):
-        """Whether the method learns one object from pictures alone."""
+        """Whether the method learns one object from images alone."""
         return self.method == "single-class"
 
     @property
-    def whole_pictures(self):
-        """Whether pictures are resized instead of cropped."""
+    def whole_images(self):
+        """Whether images are resized instead of cropped."""
         return self.single_class or (self.from_tags if self.whole is None else self.whole)
 
     @property
-    def regularised(self):
-        """Whether the method has a loss that warms up and learns from unlabelled pixels too."""
+    def regularized(self):
+        """Whether the method has a loss that warms up and learns from unlabeled pixels too."""
         if self.method == "tags-prior":
             return self.neighborhood != "none"
         return self.method not in ("pce", "full", "single-class")
 
     @property
     def warm_up_steps(self):
-        """First steps without the regularised loss."""
+        """First steps without the regularized loss."""
         return self.steps // 4 if self.warm_up is None else self.warm_up
 
     @property

@@ -1,4 +1,4 @@
-"""Scores of a segmenter on densely labelled pictures."""
+"""Scores of a segmenter on densely labeled images."""
 
 import dataclasses
 
@@ -18,9 +18,9 @@ class Scores:
 
     Attributes:
         mean_iou: mean over classes of the IoU, all pixels pooled.
-        mean_dice: mean over the foreground classes of the Dice score; per volume where pictures were grouped.
+        mean_dice: mean over the foreground classes of the Dice score; per volume where images were grouped.
         iou, dice: the score of each class by name; None where a class does not occur.
-        pictures, groups: how many of them were scored.
+        images, groups: how many of them were scored.
         f_beta: the F measure of each class by name, with β² = 0.3 and all pixels pooled; None where a class
             does not occur. Empty in scores that were written before there was one.
         mean_f_beta: its mean over the foreground classes that occur; None in such scores.
@@ -31,27 +31,27 @@ class Scores:
     mean_dice: float
     iou: dict
     dice: dict
-    pictures: int
+    images: int
     groups: int
     f_beta: dict = dataclasses.field(default_factory=dict)
     mean_f_beta: float | None = None
     refined: "Scores | None" = None
 
 
-def class_map(segmenter, picture):
-    """The class of every pixel of one picture.
+def class_map(segmenter, image):
+    """The class of every pixel of one image.
 
     Args:
-        segmenter: a `keras.Model` from picture to logits or probabilities, or a callable from picture to
+        segmenter: a `keras.Model` from image to logits or probabilities, or a callable from image to
             class map, such as `export.OnnxSegmenter`.
-        picture: `(height, width, channels)`.
+        image: `(height, width, channels)`.
 
     Returns:
         `(height, width)` integer class ids.
     """
     if not isinstance(segmenter, keras.Model):
-        return np.asarray(segmenter(picture))
-    return np.argmax(ops.convert_to_numpy(predicted_logits(segmenter, picture))[0], axis=-1)
+        return np.asarray(segmenter(image))
+    return np.argmax(ops.convert_to_numpy(predicted_logits(segmenter, image))[0], axis=-1)
 
 
 def evaluate(segmenter, data, group_by=None, progress=None):
@@ -60,8 +60,8 @@ def evaluate(segmenter, data, group_by=None, progress=None):
     Args:
         segmenter: see `class_map`.
         data: a `data.SegmentationDataset` with dense labels.
-        group_by: regular expression whose first group, in a picture's name, names the volume it belongs to;
-            without it all pictures are one pool.
+        group_by: regular expression whose first group, in an image's name, names the volume it belongs to;
+            without it all images are one pool.
         progress: wraps the iterable of indices to show progress.
 
     Returns:
@@ -74,8 +74,8 @@ def evaluate(segmenter, data, group_by=None, progress=None):
     confusion, pooled = GroupedConfusion(data.num_classes), GroupedConfusion(data.num_classes)
     indices = range(len(data))
     for index in progress(indices) if progress else indices:
-        picture, labels = data.load(index)
-        prediction = class_map(segmenter, picture).astype("int64")
+        image, labels = data.load(index)
+        prediction = class_map(segmenter, image).astype("int64")
         confusion.update(groups[index], labels, prediction)
         pooled.update("all", labels, prediction)
     names = data.class_names
@@ -84,7 +84,7 @@ def evaluate(segmenter, data, group_by=None, progress=None):
         mean_dice=confusion.mean_dice(),
         iou=_by_name(names, pooled.iou()),
         dice=_by_name(names, confusion.dice()),
-        pictures=len(data),
+        images=len(data),
         groups=len(confusion.groups),
         f_beta=_by_name(names, pooled.f_beta()),
         mean_f_beta=pooled.mean_f_beta(),
@@ -92,11 +92,11 @@ def evaluate(segmenter, data, group_by=None, progress=None):
 
 
 def check_groups(pattern, names):
-    """The group of each picture, or a `ValueError` where `pattern` gives one none.
+    """The group of each image, or a `ValueError` where `pattern` gives one none.
 
     Args:
         pattern: the `group_by` of `evaluate`.
-        names: the pictures' names.
+        names: the images' names.
     """
     if pattern is None:
         return ["all"] * len(names)
@@ -105,7 +105,7 @@ def check_groups(pattern, names):
     for name, one in zip(names, found, strict=True):
         if one is None or one.group(1) is None:
             raise ValueError(
-                f"group_by must match the name of every picture. Received: group_by={pattern!r}, "
+                f"group_by must match the name of every image. Received: group_by={pattern!r}, "
                 f"which does not match {name!r}"
             )
     return [one.group(1) for one in found]

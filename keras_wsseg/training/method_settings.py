@@ -8,7 +8,7 @@ from keras_wsseg.training.setting import option
 # Repeated here since the command line answers --help without loading Keras; a test holds the two together.
 DENSE_METHODS = ("auto", "exact", "nystrom", "permutohedral")
 
-CRF, GATED, DENSE = "regularised loss", "gated-crf alone", "fully connected losses"
+CRF, GATED, DENSE = "regularized loss", "gated-crf alone", "fully connected losses"
 SINGLE = "single-class alone"
 PRIOR, RRM = "tags-prior alone", "rrm alone"
 
@@ -23,17 +23,17 @@ class MethodSettings(CommonSettings):
     sigma_xy: float | None = option(
         CRF,
         None,
-        "width of its kernel in pixels: of the loss's grid for gated-crf, of the full picture for the "
+        "width of its kernel in pixels: of the loss's grid for gated-crf, of the full image for the "
         "others; none: the loss's default",
         above=0,
     )
     sigma_rgb: float | None = option(
         CRF,
         None,
-        "width of its kernel in colour, of a picture in [0, 1]; none: the loss's default",
+        "width of its kernel in color, of an image in [0, 1]; none: the loss's default",
         above=0,
     )
-    loss_scale: float = option(CRF, 0.5, "its grid, relative to that of the logits or picture", above=0)
+    loss_scale: float = option(CRF, 0.5, "its grid, relative to that of the logits or image", above=0)
     warm_up: int | None = option(CRF, None, "first steps, without it; none: a quarter of all", least=0)
     ramp: int | None = option(
         CRF, None, "steps after those, over which its weight rises; none: a quarter of all", least=0
@@ -43,10 +43,10 @@ class MethodSettings(CommonSettings):
     normalization: str = option(
         GATED, "destination", "what divides the energy", ("destination", "kernel_mass")
     )
-    gate_source: bool = option(GATED, True, "pixels outside the picture send no energy")
+    gate_source: bool = option(GATED, True, "pixels outside the image send no energy")
     gate_destination: bool = option(GATED, False, "annotated pixels receive no energy")
     gate_padding: bool = option(
-        GATED, True, "pixels outside the picture receive none either where the source alone is gated"
+        GATED, True, "pixels outside the image receive none either where the source alone is gated"
     )
 
     dense_method: str = option(DENSE, "auto", "how sums over all pixels are formed", DENSE_METHODS)
@@ -57,11 +57,11 @@ class MethodSettings(CommonSettings):
     cut_sigma_xy: float | None = option(
         DENSE,
         None,
-        "kernel-cut: width of the cut's kernel in pixels of the full picture; none: sigma_xy",
+        "kernel-cut: width of the cut's kernel in pixels of the full image; none: sigma_xy",
         above=0,
     )
     cut_sigma_rgb: float | None = option(
-        DENSE, None, "kernel-cut: width of the cut's kernel in colour; none: sigma_rgb", above=0
+        DENSE, None, "kernel-cut: width of the cut's kernel in color; none: sigma_rgb", above=0
     )
     adm_strength: float = option(
         DENSE, 2.0, "adm: how strongly alike pixels pull at one another in its proposals", least=0
@@ -85,7 +85,7 @@ class MethodSettings(CommonSettings):
     small_reduction: str = option(
         SINGLE,
         "sum",
-        "pictures that lost the object: their sum over the batch, or mean",
+        "images that lost the object: their sum over the batch, or mean",
         ("sum", "mean"),
     )
     border: int = option(SINGLE, 3, "pixels at the border that are taken for background", least=1)
@@ -108,13 +108,13 @@ class MethodSettings(CommonSettings):
     )
 
     reliable_share: float = option(
-        RRM, 0.4, "share of each class's pixels that are labelled, the surest", above=0
+        RRM, 0.4, "share of each class's pixels that are labeled, the surest", above=0
     )
     background_gamma: float = option(
         RRM, 4.0, "exponent of the background's map: the larger, the less background", above=0
     )
     cam_scales: tuple[float, ...] = option(
-        RRM, (0.5, 1.0, 1.5, 2.0), "scales of the picture at which class activation is read"
+        RRM, (0.5, 1.0, 1.5, 2.0), "scales of the image at which class activation is read"
     )
     mining_crf: str = option(
         RRM,

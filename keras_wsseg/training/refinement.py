@@ -11,8 +11,8 @@ class RefinedSegmenter:
     """A segmenter followed by mean-field inference, with the face of a segmenter.
 
     Args:
-        segmenter: a `keras.Model` from picture to logits or probabilities, or anything with
-            `.probabilities(picture)`, such as `export.OnnxSegmenter`.
+        segmenter: a `keras.Model` from image to logits or probabilities, or anything with
+            `.probabilities(image)`, such as `export.OnnxSegmenter`.
         crf: a `layers.MeanFieldCRF`.
 
     Example:
@@ -32,25 +32,25 @@ class RefinedSegmenter:
             raise AttributeError(name)
         return getattr(self.segmenter, name)
 
-    def __call__(self, picture):
+    def __call__(self, image):
         """The class of every pixel, `(height, width)` integers."""
-        return np.argmax(self.probabilities(picture), axis=-1)
+        return np.argmax(self.probabilities(image), axis=-1)
 
-    def probabilities(self, picture):
+    def probabilities(self, image):
         """The probability of each class at every pixel, `(height, width, classes)` float32.
 
         Raises:
-            ValueError: if the picture does not lie within the CRF's `value_range`.
+            ValueError: if the image does not lie within the CRF's `value_range`.
         """
         low, high = self.crf.value_range
-        if not (picture.min() >= low and picture.max() <= high):
+        if not (image.min() >= low and image.max() <= high):
             raise ValueError(
-                f"A picture must have values between {low:g} and {high:g}, the value_range of the CRF. "
-                f"Received: values from {picture.min():g} to {picture.max():g}"
+                f"An image must have values between {low:g} and {high:g}, the value_range of the CRF. "
+                f"Received: values from {image.min():g} to {image.max():g}"
             )
         if isinstance(self.segmenter, keras.Model):
-            logits = predicted_logits(self.segmenter, picture)
+            logits = predicted_logits(self.segmenter, image)
         else:
-            logits = np.log(np.maximum(self.segmenter.probabilities(picture), 1e-7))[None]
-        refined = self.crf([logits, np.asarray(picture, "float32")[None]])
+            logits = np.log(np.maximum(self.segmenter.probabilities(image), 1e-7))[None]
+        refined = self.crf([logits, np.asarray(image, "float32")[None]])
         return ops.convert_to_numpy(ops.softmax(refined, axis=-1))[0]

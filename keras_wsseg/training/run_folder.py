@@ -1,4 +1,4 @@
-"""The folder of one training: settings, logs, checkpoints, pictures, the segmenter and its scores."""
+"""The folder of one training: settings, logs, checkpoints, images, the segmenter and its scores."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ class RunFolder:
     classes.txt      the classes' names, one a line
     log.csv          loss, its terms and scores by epoch
     backup/          state of an unfinished training, for --resume
-    pictures/        image, annotation, prediction and uncertainty by epoch; annealing/ of single-class
+    images/        image, annotation, prediction and uncertainty by epoch; annealing/ of single-class
     tensorboard/     where asked for
     segmenter.keras  the trained segmenter
     scores.json      its scores
@@ -39,7 +39,7 @@ class RunFolder:
         self.classes = self.path / "classes.txt"
         self.log = self.path / "log.csv"
         self.backup = self.path / "backup"
-        self.pictures = self.path / "pictures"
+        self.images = self.path / "images"
         self.tensorboard = self.path / "tensorboard"
         self.segmenter = self.path / "segmenter.keras"
         self.scores = self.path / "scores.json"

@@ -132,9 +132,9 @@ def _check_parts(configs):
     sources, segmenters = {}, set()
     for config in configs:
         if config.val_split is None:
-            raise ValueError("A sweep needs pictures to score on. Received: val_split=None")
+            raise ValueError("A sweep needs images to score on. Received: val_split=None")
         build_loss(config)
-        source = (*_settings_of(config, DATA), config.label_source, config.single_class, config.regularised)
+        source = (*_settings_of(config, DATA), config.label_source, config.single_class, config.regularized)
         source += (config.from_tags,)
         source += (config.negative_epochs > 0,)
         if source not in sources:
@@ -143,7 +143,7 @@ def _check_parts(configs):
             check_groups(config.group_by, validation.names)
         data = sources[source]
         segmenter = (*_settings_of(config, SEGMENTER), config.start_from, data.num_classes, data.channels)
-        segmenter += (config.whole_pictures,)
+        segmenter += (config.whole_images,)
         if segmenter not in segmenters:
             segmenters.add(segmenter)
             build_segmenter(config, data)

@@ -25,7 +25,7 @@ def train(config, folder, resume=False, verbose="auto", progress=None):
         folder: path of the run folder (see `RunFolder`).
         resume: go on where an interrupted training in `folder` stopped.
         verbose: as in `model.fit`.
-        progress: wraps the iterable of pictures that are scored, to show progress.
+        progress: wraps the iterable of images that are scored, to show progress.
 
     Returns:
         The `RunFolder`, with `segmenter.keras` and, where there are dense labels to score on, `scores.json`.
@@ -85,16 +85,16 @@ def _callbacks(config, run, data, loss, schedule, append):
     chosen = [Checkpoint(run.backup)]
     chosen += schedule
     if config.single_class or config.from_tags:
-        pictures = [data.load(index)[0] for index in _spread(len(data), 16)]
-        chosen.append(callbacks.CollapseWarning(pictures, class_names=data.class_names))
+        images = [data.load(index)[0] for index in _spread(len(data), 16)]
+        chosen.append(callbacks.CollapseWarning(images, class_names=data.class_names))
     # The log takes its columns from what the callbacks before it have put there.
     chosen.append(keras.callbacks.CSVLogger(run.log, append=append))
     if config.tensorboard:
         chosen.append(keras.callbacks.TensorBoard(run.tensorboard))
-    if config.picture_every:
-        chosen.append(_pictures(config, run, data))
+    if config.image_every:
+        chosen.append(_images(config, run, data))
         if config.single_class and config.annealing_epochs:
-            chosen.append(_annealing_pictures(config, run, data, loss))
+            chosen.append(_annealing_images(config, run, data, loss))
     return chosen
 
 
@@ -104,29 +104,29 @@ def _spread(count, most):
     return range(0, count, step)[:most]
 
 
-def _pictures(config, run, data):
-    """Pictures of training progress: on training pictures, whose weak labels are there to be seen."""
+def _images(config, run, data):
+    """Images of training progress: on training images, whose weak labels are there to be seen."""
     shown = list(_spread(len(data), 4))
     weak = [data.load(index) for index in shown]
     common = {
-        "directory": run.pictures,
+        "directory": run.images,
         "class_names": data.class_names,
-        "every": config.picture_every,
-        "tensorboard": run.tensorboard / "pictures" if config.tensorboard else None,
+        "every": config.image_every,
+        "tensorboard": run.tensorboard / "images" if config.tensorboard else None,
         "value_range": data.value_range,
     }
-    pictures = [picture for picture, _ in weak]
+    images = [image for image, _ in weak]
     if config.from_tags:
-        return callbacks.TagPictures(pictures, data.tags[shown], **common)
-    return callbacks.PredictionPictures(pictures, [labels for _, labels in weak], **common)
+        return callbacks.TagImages(images, data.tags[shown], **common)
+    return callbacks.PredictionImages(images, [labels for _, labels in weak], **common)
 
 
-def _annealing_pictures(config, run, data, loss):
+def _annealing_images(config, run, data, loss):
     """The film of the annealing stage, in some eight columns."""
-    return callbacks.AnnealingPictures(
+    return callbacks.AnnealingImages(
         [data.load(index)[0] for index in _spread(len(data), 4)],
         loss.crf,
-        run.pictures / "annealing",
+        run.images / "annealing",
         epochs=config.annealing_epochs,
         every=max(1, config.annealing_epochs // 7),
         value_range=data.value_range,

@@ -3,18 +3,18 @@
 import numpy as np
 
 from keras_wsseg.arguments import check_integer, check_number
-from keras_wsseg.imaging.labels import UNLABELLED
+from keras_wsseg.imaging.labels import UNLABELED
 from keras_wsseg.imaging.overlay import checked_labels, overlay
-from keras_wsseg.imaging.rgb import rgb_picture
+from keras_wsseg.imaging.rgb import rgb_image
 from keras_wsseg.visualization.contact_sheet import contact_sheet
 from keras_wsseg.visualization.film_strip import film_strip
-from keras_wsseg.visualization.neighbour_weights import neighbour_weights_picture
+from keras_wsseg.visualization.neighbor_weights import neighbor_weights_image
 
 KINDS = ("probability", "mask")
 
 _CAPTIONS = {
-    "probability": "above: weights of neighbours, dark at edges; below: the object's probability, white 1",
-    "mask": "above: weights of neighbours, dark at edges; below: the object in colour",
+    "probability": "above: weights of neighbors, dark at edges; below: the object's probability, white 1",
+    "mask": "above: weights of neighbors, dark at edges; below: the object in color",
 }
 _TOLERANCE = 1e-3
 
@@ -30,23 +30,23 @@ def annealing_sheet(
     value_range=(0, 255),
     cell=160,
 ):
-    """A film of an annealing: for each epoch the weights of the neighbours, and under them the prediction.
+    """A film of an annealing: for each epoch the weights of the neighbors, and under them the prediction.
 
     It shows when a training finds its object: while sigma is small, edges abound and a mask can grow along
     them; when sigma has grown, what is left of them holds the mask in place.
 
     Args:
-        images: list of pictures `(height, width)` or `(height, width, 1 or 3)`, of any sizes.
-        sigmas: the sigma of each epoch, of a picture in [0, 1], above 0.
-        probabilities: for each epoch a list of `(height, width, classes)`, one for each picture.
+        images: list of images `(height, width)` or `(height, width, 1 or 3)`, of any sizes.
+        sigmas: the sigma of each epoch, of an image in [0, 1], above 0.
+        probabilities: for each epoch a list of `(height, width, classes)`, one for each image.
         titles: words above each epoch's column, before its sigma; by default `epoch 1` and so on.
-        truth: list of label maps `(height, width)`, whose object is shown under the picture; where there is
-            None the picture is shown once more.
+        truth: list of label maps `(height, width)`, whose object is shown under the image; where there is
+            None the image is shown once more.
         object_class: class id of the object.
-        kind: `"probability"`, that of the object in grey, or `"mask"`: in colour where the object has the
+        kind: `"probability"`, that of the object in gray, or `"mask"`: in color where the object has the
             highest probability.
         value_range: the values of black and of white in `images`.
-        cell: largest width and height of a picture on the sheet in pixels.
+        cell: largest width and height of an image on the sheet in pixels.
 
     Returns:
         uint8 `(height, width, 3)`.
@@ -92,7 +92,7 @@ def annealing_column(
 
     Args:
         sigma: the sigma of the epoch.
-        probabilities: list of `(height, width, classes)`, one for each picture.
+        probabilities: list of `(height, width, classes)`, one for each image.
         title: words above, before sigma.
         images, object_class, kind, value_range, cell: as of `annealing_sheet`.
 
@@ -114,9 +114,9 @@ def annealing_column(
     _check_length("probabilities", probabilities, images)
     rows = []
     for image, one in zip(images, probabilities, strict=True):
-        rgb = rgb_picture(image, value_range)
+        rgb = rgb_image(image, value_range)
         one = _checked(one, rgb.shape[:2], number)
-        rows.append([neighbour_weights_picture(image, sigma, value_range)])
+        rows.append([neighbor_weights_image(image, sigma, value_range)])
         mask = np.argmax(one, axis=-1) == number
         rows.append([_drawn(rgb, one[..., number], mask, number, kind)])
     return contact_sheet(rows, [f"{title}, sigma {sigma:.3f}"], cell=cell)
@@ -150,8 +150,8 @@ def annealing_film(
         _check_length("truth", truth, images)
     rows = []
     for image, labels in zip(images, truth or [None] * len(images), strict=True):
-        rgb = rgb_picture(image, value_range)
-        # The picture once more keeps the rows of all columns on one line; a blank would look like an object.
+        rgb = rgb_image(image, value_range)
+        # The image once more keeps the rows of all columns on one line; a blank would look like an object.
         below = rgb
         if labels is not None:
             mask = checked_labels(labels, rgb.shape[:2], "truth") == number
@@ -168,16 +168,16 @@ def checked_kind(kind):
     return kind
 
 
-def _drawn(picture, probability, mask, number, kind):
+def _drawn(image, probability, mask, number, kind):
     if kind == "probability":
         return np.rint(255 * probability).astype(np.uint8)
-    return overlay(picture, np.where(mask, number, UNLABELLED))
+    return overlay(image, np.where(mask, number, UNLABELED))
 
 
 def _check_length(name, values, images):
     if len(values) != len(images):
         raise ValueError(
-            f"`{name}` must have an entry for each of the {len(images)} pictures. "
+            f"`{name}` must have an entry for each of the {len(images)} images. "
             f"Received: {len(values)} entries"
         )
 
@@ -186,7 +186,7 @@ def _checked(probabilities, size, number):
     array = np.asarray(probabilities)
     if array.ndim != 3 or array.shape[:2] != tuple(size):
         raise ValueError(
-            f"`probabilities` must have shape (height, width, classes) of the picture, {tuple(size)}. "
+            f"`probabilities` must have shape (height, width, classes) of the image, {tuple(size)}. "
             f"Received: shape={array.shape}"
         )
     if number >= array.shape[-1]:

@@ -1,4 +1,4 @@
-"""Pictures side by side on one sheet, with titles and a legend of the classes."""
+"""Images side by side on one sheet, with titles and a legend of the classes."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -12,31 +12,31 @@ _RIM = (200, 202, 206)
 
 
 def contact_sheet(rows, titles=None, class_names=None, palette=None, caption=None, cell=320):
-    """A grid of pictures on one sheet, with column titles above and a legend of the classes below.
+    """A grid of images on one sheet, with column titles above and a legend of the classes below.
 
-    Every picture is scaled, keeping its shape, until it fills a square of `cell` pixels; small ones are
+    Every image is scaled, keeping its shape, until it fills a square of `cell` pixels; small ones are
     enlarged without smoothing, so that single pixels stay visible.
 
     Args:
-        rows: list of rows, each a list of uint8 pictures `(height, width)` or `(height, width, 3)`, or None
+        rows: list of rows, each a list of uint8 images `(height, width)` or `(height, width, 3)`, or None
             for a place that stays empty.
         titles: a title for each column.
-        class_names: a name for each class; shown beside its colour.
+        class_names: a name for each class; shown beside its color.
         palette: `(classes, 3)` red, green, blue of 0 to 255; `class_palette` by default.
         caption: a line above everything.
-        cell: largest width and height of a picture on the sheet in pixels, at least 32.
+        cell: largest width and height of an image on the sheet in pixels, at least 32.
 
     Returns:
         uint8 `(height, width, 3)`.
 
     Raises:
-        ValueError: if there is no picture, one is no uint8 picture, `titles` and columns differ in number, a
-            class has a name but no colour, or `cell` is too small.
+        ValueError: if there is no image, one is no uint8 image, `titles` and columns differ in number, a
+            class has a name but no color, or `cell` is too small.
 
     Example:
 
-    >>> grey = np.full((10, 20), 128, np.uint8)
-    >>> contact_sheet([[grey, grey], [grey, None]], titles=["image", "prediction"], cell=40).shape[-1]
+    >>> gray = np.full((10, 20), 128, np.uint8)
+    >>> contact_sheet([[gray, gray], [gray, None]], titles=["image", "prediction"], cell=40).shape[-1]
     3
     """
     cell = check_integer("cell", cell, low=32)
@@ -44,18 +44,16 @@ def contact_sheet(rows, titles=None, class_names=None, palette=None, caption=Non
     palette = as_palette(palette)
     if class_names is not None and len(class_names) > len(palette):
         raise ValueError(
-            "`palette` must have a colour for every name of `class_names`. "
-            f"Received: {len(class_names)} names and {len(palette)} colours"
+            "`palette` must have a color for every name of `class_names`. "
+            f"Received: {len(class_names)} names and {len(palette)} colors"
         )
     gap, text = max(4, cell // 40), max(11, cell // 20)
     font = ImageFont.load_default(text)
-    pictures = [
-        [_scaled(p, cell, f"rows[{i}][{j}]") for j, p in enumerate(row)] for i, row in enumerate(rows)
-    ]
-    widths = [max([p.width for p in _column(pictures, j)], default=cell) for j in range(columns)]
+    images = [[_scaled(p, cell, f"rows[{i}][{j}]") for j, p in enumerate(row)] for i, row in enumerate(rows)]
+    widths = [max([p.width for p in _column(images, j)], default=cell) for j in range(columns)]
     if titles is not None:
         widths = [max(w, int(font.getlength(t)) + 1) for w, t in zip(widths, titles, strict=True)]
-    heights = [max([p.height for p in row if p is not None], default=0) for row in pictures]
+    heights = [max([p.height for p in row if p is not None], default=0) for row in images]
     lines = [font.getlength(caption or "")] + [_entry_width(name, font, text) for name in class_names or ()]
     inner = max([sum(widths) + gap * (columns - 1), *(int(n) + 1 for n in lines)])
     legend = _legend_lines(class_names or (), font, text, inner)
@@ -73,12 +71,12 @@ def contact_sheet(rows, titles=None, class_names=None, palette=None, caption=Non
         for left, width, title in zip(lefts, widths, titles, strict=True):
             draw.text((left + width / 2, y), title, INK, font, anchor="ma")
         y += bands[1]
-    for row, height in zip(pictures, heights, strict=True):
-        for left, width, picture in zip(lefts, widths, row, strict=False):
-            if picture is not None:
-                corner = (left + (width - picture.width) // 2, y + (height - picture.height) // 2)
-                sheet.paste(picture, corner)
-                draw.rectangle(_frame(corner, picture.size), outline=_RIM)
+    for row, height in zip(images, heights, strict=True):
+        for left, width, image in zip(lefts, widths, row, strict=False):
+            if image is not None:
+                corner = (left + (width - image.width) // 2, y + (height - image.height) // 2)
+                sheet.paste(image, corner)
+                draw.rectangle(_frame(corner, image.size), outline=_RIM)
         y += height + gap
     for entries in legend:
         for x, number, name in entries:
@@ -110,16 +108,16 @@ def _frame(corner, size):
     return (corner[0] - 1, corner[1] - 1, corner[0] + size[0], corner[1] + size[1])
 
 
-def _column(pictures, j):
-    return [row[j] for row in pictures if j < len(row) and row[j] is not None]
+def _column(images, j):
+    return [row[j] for row in images if j < len(row) and row[j] is not None]
 
 
-def _scaled(picture, cell, name):
-    if picture is None:
+def _scaled(image, cell, name):
+    if image is None:
         return None
-    array = np.asarray(picture)
-    grey_or_colour = array.ndim == 2 or (array.ndim == 3 and array.shape[-1] == 3)
-    if array.dtype != np.uint8 or not grey_or_colour or not array.size:
+    array = np.asarray(image)
+    gray_or_color = array.ndim == 2 or (array.ndim == 3 and array.shape[-1] == 3)
+    if array.dtype != np.uint8 or not gray_or_color or not array.size:
         raise ValueError(
             f"`{name}` must be uint8 of shape (height, width) or (height, width, 3). "
             f"Received: shape={array.shape}, dtype={array.dtype}"
@@ -132,8 +130,8 @@ def _scaled(picture, cell, name):
 
 def _checked_columns(rows, titles):
     columns = max((len(row) for row in rows), default=0)
-    if not any(picture is not None for row in rows for picture in row):
-        raise ValueError(f"`rows` must hold at least one picture. Received: {len(rows)} rows")
+    if not any(image is not None for row in rows for image in row):
+        raise ValueError(f"`rows` must hold at least one image. Received: {len(rows)} rows")
     if titles is not None and len(titles) != columns:
         raise ValueError(
             f"`titles` must have a title for each of the {columns} columns. Received: titles={titles!r}"

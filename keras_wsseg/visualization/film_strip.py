@@ -1,4 +1,4 @@
-"""Pictures joined to a strip."""
+"""Images joined to a strip."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -10,17 +10,17 @@ _MARGIN = 6
 
 
 def film_strip(columns, caption=None):
-    """Pictures side by side at their own size, with a line above, such as one sheet an epoch.
+    """Images side by side at their own size, with a line above, such as one sheet an epoch.
 
     Args:
-        columns: uint8 pictures `(height, width, 3)`, aligned at the top.
+        columns: uint8 images `(height, width, 3)`, aligned at the top.
         caption: a line above everything.
 
     Returns:
         uint8 `(height, width, 3)`.
 
     Raises:
-        ValueError: if there is no picture, or one is no uint8 picture.
+        ValueError: if there is no image, or one is no uint8 image.
 
     Example:
 
@@ -29,11 +29,11 @@ def film_strip(columns, caption=None):
     """
     columns = [np.asarray(column) for column in columns]
     if not columns:
-        raise ValueError("`columns` must hold at least one picture. Received: none")
+        raise ValueError("`columns` must hold at least one image. Received: none")
     for column in columns:
         if column.dtype != np.uint8 or column.ndim != 3 or column.shape[-1] != 3:
             raise ValueError(
-                "`columns` must hold uint8 pictures of shape (height, width, 3). "
+                "`columns` must hold uint8 images of shape (height, width, 3). "
                 f"Received: shape={column.shape}, dtype={column.dtype}"
             )
     font = ImageFont.load_default(_TEXT)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_wsseg.imaging.overlay import overlay
-from keras_wsseg.imaging.rgb import rgb_picture
+from keras_wsseg.imaging.rgb import rgb_image
 from keras_wsseg.visualization.contact_sheet import contact_sheet
 from keras_wsseg.visualization.loss_gradient import (
     as_probabilities,
@@ -15,7 +15,7 @@ from keras_wsseg.visualization.loss_gradient import (
 
 def gradient_sheet(
     loss,
-    picture,
+    image,
     labels,
     prediction,
     classes=None,
@@ -29,19 +29,19 @@ def gradient_sheet(
     caption=None,
     cell=320,
 ):
-    """A sheet of the picture, the prediction over it, and `loss_gradient` of one class a column.
+    """A sheet of the image, the prediction over it, and `loss_gradient` of one class a column.
 
-    The line above says from which gradient on the colours are full: the same for all classes, so that the
+    The line above says from which gradient on the colors are full: the same for all classes, so that the
     columns compare.
 
     Args:
-        loss, picture, labels, prediction, from_logits, value_range, kind, percentile, limit: as of
+        loss, image, labels, prediction, from_logits, value_range, kind, percentile, limit: as of
             `loss_gradient`.
         classes: ids of the classes to show; by default those that are predicted anywhere.
-        class_names: a name for each class; shown above its column and beside its colour.
+        class_names: a name for each class; shown above its column and beside its color.
         palette: `(classes, 3)` red, green, blue of 0 to 255; `class_palette` by default.
         caption: words before the line above everything.
-        cell: largest width and height of a picture on the sheet in pixels.
+        cell: largest width and height of an image on the sheet in pixels.
 
     Returns:
         uint8 `(height, width, 3)`.
@@ -52,12 +52,12 @@ def gradient_sheet(
     Example:
 
     >>> from keras_wsseg import losses
-    >>> picture, p = np.zeros((8, 8), np.uint8), np.full((8, 8, 2), 0.5)
-    >>> gradient_sheet(losses.GatedCRFLoss(), picture, None, p, class_names=["cat", "dog"]).dtype
+    >>> image, p = np.zeros((8, 8), np.uint8), np.full((8, 8, 2), 0.5)
+    >>> gradient_sheet(losses.GatedCRFLoss(), image, None, p, class_names=["cat", "dog"]).dtype
     dtype('uint8')
     """
     values, limit = scaled_gradient(
-        loss, picture, labels, prediction, from_logits, value_range, kind, percentile, limit
+        loss, image, labels, prediction, from_logits, value_range, kind, percentile, limit
     )
     known = range(values.shape[-1])
     if class_names is not None and len(class_names) != len(known):
@@ -70,11 +70,11 @@ def gradient_sheet(
     if not classes or not set(classes) <= set(known):
         raise ValueError(f"`classes` must hold ids from 0 to {len(known) - 1}. Received: classes={classes!r}")
     names = class_names or [f"class {number}" for number in known]
-    shown = rgb_picture(picture, value_range)
+    shown = rgb_image(image, value_range)
     columns = {"image": shown, "prediction": overlay(shown, enlarged(predicted, shown.shape), palette)}
     titles = [*columns, *(names[k] for k in classes)]
-    painted = [paint_gradient(picture, values[..., k], limit, value_range) for k in classes]
-    line = f"red: more of it, yellow: less; full colour at ±{limit:.2g}"
+    painted = [paint_gradient(image, values[..., k], limit, value_range) for k in classes]
+    line = f"red: more of it, yellow: less; full color at ±{limit:.2g}"
     return contact_sheet(
         [[*columns.values(), *painted]],
         titles,

@@ -1,4 +1,4 @@
-"""What a Gaussian kernel sees in a picture."""
+"""What a Gaussian kernel sees in an image."""
 
 import numpy as np
 
@@ -9,18 +9,18 @@ from keras_wsseg.imaging.rgb import checked_image, unit_values
 def kernel_mosaic(image, xy=12.0, rgb=0.1, radius=15, value_range=(0, 255)):
     """Windows of a kernel painted side by side, to choose sigmas by eye before training.
 
-    The picture is laid out in windows of `(2 radius + 1)²` pixels with an anchor a in the middle of each;
+    The image is laid out in windows of `(2 radius + 1)²` pixels with an anchor a in the middle of each;
     every pixel b shows
 
         K(a, b) = exp(−½ |x_a − x_b|² / xy² − ½ |I_a − I_b|² / rgb²),
 
     white for 1, which is the anchor itself. Good sigmas light up the thing that the anchor lies on and stop
-    at its edge. Where the picture ends before a window has its middle, the anchor is its last row or column.
+    at its edge. Where the image ends before a window has its middle, the anchor is its last row or column.
 
     Args:
         image: `(height, width)`, `(height, width, 1)` or `(height, width, 3)`, within `value_range`.
-        xy: sigma of the position in pixels of this picture; None leaves the position out.
-        rgb: sigma of the colour in units of an image in [0, 1]; None leaves the colour out.
+        xy: sigma of the position in pixels of this image; None leaves the position out.
+        rgb: sigma of the color in units of an image in [0, 1]; None leaves the color out.
         radius: half a window's side in pixels, at least 1.
         value_range: the values of black and of white.
 
@@ -37,7 +37,7 @@ def kernel_mosaic(image, xy=12.0, rgb=0.1, radius=15, value_range=(0, 255)):
     [[255, 255, 0]]
 
     Source: Obukhov et al., "Gated CRF Loss for Weakly Supervised Semantic Image Segmentation", 2019, figure 2
-    (xy = 12, rgb = 0.1, radius = 15) and equation 2; their rgb is in units of the standardised image.
+    (xy = 12, rgb = 0.1, radius = 15) and equation 2; their rgb is in units of the standardized image.
     """
     for name, sigma in (("xy", xy), ("rgb", rgb)):
         if sigma is not None:
@@ -45,16 +45,16 @@ def kernel_mosaic(image, xy=12.0, rgb=0.1, radius=15, value_range=(0, 255)):
     if xy is None and rgb is None:
         raise ValueError("`xy` or `rgb` must be given. Received: xy=None, rgb=None")
     side = 2 * check_integer("radius", radius, low=1) + 1
-    colours = unit_values(checked_image(image), value_range)
-    rows, columns = (np.arange(n) for n in colours.shape[:2])
+    colors = unit_values(checked_image(image), value_range)
+    rows, columns = (np.arange(n) for n in colors.shape[:2])
     anchor_rows, anchor_columns = (
         np.minimum(places // side * side + radius, len(places) - 1) for places in (rows, columns)
     )
-    exponent = np.zeros(colours.shape[:2], np.float32)
+    exponent = np.zeros(colors.shape[:2], np.float32)
     if xy is not None:
         exponent += np.square((rows - anchor_rows) / xy)[:, None]
         exponent += np.square((columns - anchor_columns) / xy)[None, :]
     if rgb is not None:
-        difference = colours - colours[anchor_rows[:, None], anchor_columns[None, :]]
+        difference = colors - colors[anchor_rows[:, None], anchor_columns[None, :]]
         exponent += np.sum(np.square(difference / rgb), axis=-1)
     return np.rint(255 * np.exp(-0.5 * exponent)).astype(np.uint8)

@@ -1,11 +1,11 @@
-"""Where a loss wants another prediction, painted over the picture."""
+"""Where a loss wants another prediction, painted over the image."""
 
 import numpy as np
 
 from keras_wsseg.arguments import check_number
-from keras_wsseg.imaging.labels import UNLABELLED
+from keras_wsseg.imaging.labels import UNLABELED
 from keras_wsseg.imaging.overlay import checked_labels
-from keras_wsseg.imaging.rgb import checked_image, rgb_picture, unit_values
+from keras_wsseg.imaging.rgb import checked_image, rgb_image, unit_values
 
 KINDS = ("gradient", "change")
 
@@ -64,7 +64,7 @@ def prediction_gradient(loss, y_true, y_pred):
 
 def loss_gradient(
     loss,
-    picture,
+    image,
     labels,
     prediction,
     class_id=None,
@@ -74,33 +74,33 @@ def loss_gradient(
     percentile=99.0,
     limit=None,
 ):
-    """∂R/∂S_k painted over the picture: red where the loss asks for more of class k, yellow for less.
+    """∂R/∂S_k painted over the image: red where the loss asks for more of class k, yellow for less.
 
-    It shows what a regulariser and its sigmas make of a prediction before anybody trains with them: good ones
+    It shows what a regularizer and its sigmas make of a prediction before anybody trains with them: good ones
     stop at the edges of things, and ask for less between the border of a mask that is too large and the edge
     of the thing, as far as the kernel reaches.
 
-    Negative gradients are red and positive ones yellow, on the dimmed grey picture. Only the differences
+    Negative gradients are red and positive ones yellow, on the dimmed gray image. Only the differences
     between the classes of a pixel have a meaning (see `prediction_gradient`), so what is shown is
 
     - `kind="gradient"`: `g_k = ∂R/∂S_k − mean_j ∂R/∂S_j`, whether or not the prediction agrees already;
     - `kind="change"`: what is left to do, `d_k = ∂R/∂S_k − min_{j≠k} ∂R/∂S_j`, times the probability that
       class k can still gain, `1 − S_k`, where `d_k < 0`, and times that which it can lose, `S_k`, where
-      `d_k > 0`. Pixels that have what the loss asks for are grey.
+      `d_k > 0`. Pixels that have what the loss asks for are gray.
 
     Args:
         loss: a loss of this library or a sum of them.
-        picture: `(height, width)`, `(height, width, 1)` or `(height, width, 3)`, within `value_range`.
-        labels: integers `(height, width)`: classes, 255 unlabelled, 254 outside the image; None: all 255.
-        prediction: `(h, w, classes)`, on the picture's grid or, as logits often are, on a coarser one, on
+        image: `(height, width)`, `(height, width, 1)` or `(height, width, 3)`, within `value_range`.
+        labels: integers `(height, width)`: classes, 255 unlabeled, 254 outside the image; None: all 255.
+        prediction: `(h, w, classes)`, on the image's grid or, as logits often are, on a coarser one, on
             which the loss is then computed and whose pixels show as blocks.
         class_id: k; None: all classes.
         from_logits: whether `prediction` holds logits; probabilities otherwise.
         value_range: the values of black and of white.
         kind: `"gradient"` or `"change"`.
-        percentile: full colour is reached at this percentile of the magnitudes that are not 0, over all
-            classes of the picture, so that they compare; above 0, at most 100.
-        limit: full colour at this gradient instead, to compare pictures or losses.
+        percentile: full color is reached at this percentile of the magnitudes that are not 0, over all
+            classes of the image, so that they compare; above 0, at most 100.
+        limit: full color at this gradient instead, to compare images or losses.
 
     Returns:
         uint8 `(height, width, 3)`; `(classes, height, width, 3)` where `class_id` is None.
@@ -112,26 +112,26 @@ def loss_gradient(
     Example:
 
     >>> from keras_wsseg import losses
-    >>> picture, labels = np.zeros((1, 2), np.uint8), np.array([[1, 255]])
+    >>> image, labels = np.zeros((1, 2), np.uint8), np.array([[1, 255]])
     >>> undecided = np.full((1, 2, 2), 0.5)
-    >>> loss_gradient(losses.PartialCrossEntropy(), picture, labels, undecided, class_id=1).tolist()
+    >>> loss_gradient(losses.PartialCrossEntropy(), image, labels, undecided, class_id=1).tolist()
     [[[235, 40, 45], [0, 0, 0]]]
 
     Source: Tang et al. 2018, arXiv:1803.09569, figure 1; `kind="change"` is not theirs.
     """
     values, limit = scaled_gradient(
-        loss, picture, labels, prediction, from_logits, value_range, kind, percentile, limit
+        loss, image, labels, prediction, from_logits, value_range, kind, percentile, limit
     )
     classes = values.shape[-1]
     if class_id is not None and class_id not in range(classes):
         raise ValueError(f"`class_id` must be 0 to {classes - 1}. Received: class_id={class_id!r}")
     if class_id is None:
-        return np.stack([paint_gradient(picture, values[..., k], limit, value_range) for k in range(classes)])
-    return paint_gradient(picture, values[..., class_id], limit, value_range)
+        return np.stack([paint_gradient(image, values[..., k], limit, value_range) for k in range(classes)])
+    return paint_gradient(image, values[..., class_id], limit, value_range)
 
 
-def scaled_gradient(loss, picture, labels, prediction, from_logits, value_range, kind, percentile, limit):
-    """The numbers behind `loss_gradient`, and the gradient that gets full colour.
+def scaled_gradient(loss, image, labels, prediction, from_logits, value_range, kind, percentile, limit):
+    """The numbers behind `loss_gradient`, and the gradient that gets full color.
 
     Returns:
         `(values, limit)`: float32 `(h, w, classes)` on the prediction's grid, and a float above 0.
@@ -142,12 +142,12 @@ def scaled_gradient(loss, picture, labels, prediction, from_logits, value_range,
     if limit is not None:
         check_number("limit", limit, above=0)
     probabilities = as_probabilities(prediction, from_logits)
-    # Here and not above: a picture of something else shall be drawn without starting Keras.
+    # Here and not above: an image of something else shall be drawn without starting Keras.
     from keras_wsseg import targets
 
-    guide = unit_values(checked_image(picture), value_range)
+    guide = unit_values(checked_image(image), value_range)
     if labels is None:
-        labels = np.full(guide.shape[:2], UNLABELLED)
+        labels = np.full(guide.shape[:2], UNLABELED)
     labels = checked_labels(labels, guide.shape[:2])
     y_true = targets.pack(labels[None].astype(np.float32), guide[None])
     values = prediction_gradient(loss, y_true, probabilities[None])[0]
@@ -159,14 +159,14 @@ def scaled_gradient(loss, picture, labels, prediction, from_logits, value_range,
     return values, float(_percentile(values, percentile) if limit is None else limit)
 
 
-def paint_gradient(picture, values, limit, value_range=(0, 255)):
-    """Numbers `(h, w)` over the dimmed grey picture: full red at −`limit`, full yellow at `limit`."""
-    grey = rgb_picture(picture, value_range).astype(np.float32) @ _LUMA
-    values = enlarged(values, grey.shape) / limit
+def paint_gradient(image, values, limit, value_range=(0, 255)):
+    """Numbers `(h, w)` over the dimmed gray image: full red at −`limit`, full yellow at `limit`."""
+    gray = rgb_image(image, value_range).astype(np.float32) @ _LUMA
+    values = enlarged(values, gray.shape) / limit
     strength = np.minimum(np.abs(values), 1.0)[..., None]
-    colour = np.where(values[..., None] < 0, _MORE, _LESS)
-    dimmed = _BRIGHTNESS * grey[..., None]
-    return np.rint(dimmed + strength * (colour - dimmed)).astype(np.uint8)
+    color = np.where(values[..., None] < 0, _MORE, _LESS)
+    dimmed = _BRIGHTNESS * gray[..., None]
+    return np.rint(dimmed + strength * (color - dimmed)).astype(np.uint8)
 
 
 def enlarged(values, size):
@@ -237,7 +237,7 @@ def _gradient(function, values):
     if backend == "jax":
         import jax
 
-        # Compiled as a whole: one by one the operations of a picture take longer to compile than to run.
+        # Compiled as a whole: one by one the operations of an image take longer to compile than to run.
         return np.asarray(jax.jit(jax.grad(function))(jax.numpy.asarray(values)), np.float32)
     raise RuntimeError(
         f"The gradient of a loss needs Keras on TensorFlow or JAX. Received: KERAS_BACKEND={backend}"

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
+from keras_wsseg.imaging.labels import PADDING, UNLABELED
 from keras_wsseg.imaging.overlay import checked_labels, overlay
-from keras_wsseg.imaging.rgb import rgb_picture
+from keras_wsseg.imaging.rgb import rgb_image
 from keras_wsseg.visualization.contact_sheet import contact_sheet
-from keras_wsseg.visualization.uncertainty import uncertainty_picture
+from keras_wsseg.visualization.uncertainty import uncertainty_image
 
-# Strokes cover a few percent of a picture and clicks hardly anything: both have to be drawn larger than they
-# are, and in full colour, to be found on a sheet.
+# Strokes cover a few percent of an image and clicks hardly anything: both have to be drawn larger than they
+# are, and in full color, to be found on a sheet.
 _STROKES = 0.2
 _CLICKS = 0.005
 
@@ -25,19 +25,19 @@ def prediction_sheet(
     caption=None,
     cell=320,
 ):
-    """A sheet of image, weak label, prediction, uncertainty and truth, one picture a row.
+    """A sheet of image, weak label, prediction, uncertainty and truth, one image a row.
 
     Args:
-        images: list of pictures `(height, width)` or `(height, width, 1 or 3)`, of any sizes.
+        images: list of images `(height, width)` or `(height, width, 1 or 3)`, of any sizes.
         probabilities: list of `(height, width, classes)`, each of its image's size.
         labels: list of weak label maps `(height, width)`, drawn enlarged where they are strokes or clicks;
             an entry may be None, and so may the list, which leaves out the column.
         truth: the same for dense labels.
-        class_names: a name for each class; shown beside its colour.
+        class_names: a name for each class; shown beside its color.
         palette: `(classes, 3)` red, green, blue of 0 to 255; `class_palette` by default.
         value_range: the values of black and of white in `images`.
         caption: a line above everything.
-        cell: largest width and height of a picture on the sheet in pixels.
+        cell: largest width and height of an image on the sheet in pixels.
 
     Returns:
         uint8 `(height, width, 3)`.
@@ -57,7 +57,7 @@ def prediction_sheet(
                 f"`{name}` must have an entry for each of the {len(images)} images. "
                 f"Received: {len(values)} entries"
             )
-    columns = {"image": [rgb_picture(image, value_range) for image in images]}
+    columns = {"image": [rgb_image(image, value_range) for image in images]}
     if labels is not None:
         columns["weak label"] = [
             None if one is None else _weak_overlay(rgb, one, palette)
@@ -67,7 +67,7 @@ def prediction_sheet(
         overlay(rgb, np.argmax(_sized(p, rgb), axis=-1), palette)
         for rgb, p in zip(columns["image"], probabilities, strict=True)
     ]
-    columns["uncertainty"] = [uncertainty_picture(p) for p in probabilities]
+    columns["uncertainty"] = [uncertainty_image(p) for p in probabilities]
     if truth is not None:
         columns["truth"] = [
             None if one is None else overlay(rgb, one, palette)
@@ -78,21 +78,21 @@ def prediction_sheet(
 
 
 def _weak_overlay(rgb, labels, palette):
-    labels = checked_labels(labels, picture.shape[:2], "labels")
-    inside = np.count_nonzero(labels != OUTSIDE)
-    annotated = np.count_nonzero((labels != OUTSIDE) & (labels != UNLABELLED)) / max(1, inside)
+    labels = checked_labels(labels, rgb.shape[:2], "labels")
+    inside = np.count_nonzero(labels != PADDING)
+    annotated = np.count_nonzero((labels != PADDING) & (labels != UNLABELED)) / max(1, inside)
     side = max(labels.shape)
     if annotated < _CLICKS:
-        return overlay(picture, labels, palette, alpha=1.0, enlarge=max(1, side // 100))
+        return overlay(rgb, labels, palette, alpha=1.0, enlarge=max(1, side // 100))
     if annotated < _STROKES:
-        return overlay(picture, labels, palette, alpha=1.0, enlarge=side // 250)
-    return overlay(picture, labels, palette)
+        return overlay(rgb, labels, palette, alpha=1.0, enlarge=side // 250)
+    return overlay(rgb, labels, palette)
 
 
-def _sized(probabilities, picture):
-    if np.ndim(probabilities) != 3 or np.shape(probabilities)[:2] != picture.shape[:2]:
+def _sized(probabilities, image):
+    if np.ndim(probabilities) != 3 or np.shape(probabilities)[:2] != image.shape[:2]:
         raise ValueError(
-            f"`probabilities` must have shape (height, width, classes) of the image, {picture.shape[:2]}. "
+            f"`probabilities` must have shape (height, width, classes) of the image, {image.shape[:2]}. "
             f"Received: shape={np.shape(probabilities)}"
         )
     return probabilities

@@ -4,21 +4,21 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from keras_wsseg.arguments import check_integer
-from keras_wsseg.imaging.labels import OUTSIDE, UNLABELLED
+from keras_wsseg.imaging.labels import PADDING, UNLABELED
 from keras_wsseg.imaging.overlay import checked_labels, overlay
 from keras_wsseg.imaging.palette import as_palette
-from keras_wsseg.imaging.rgb import rgb_picture
+from keras_wsseg.imaging.rgb import rgb_image
 from keras_wsseg.visualization.contact_sheet import INK, PAPER, contact_sheet
 
-# Dark red through orange to pale yellow, which no grey picture under it can be taken for.
+# Dark red through orange to pale yellow, which no gray image under it can be taken for.
 _HEAT = np.array([(90, 0, 20), (190, 20, 30), (245, 90, 20), (255, 190, 40), (255, 250, 170)], np.float32)
 _BRIGHTNESS = 0.6
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _TOLERANCE = 1e-3
 _STRENGTH = 0.8
-# Strong enough to tell the grey of a labelled background from a road that is none.
+# Strong enough to tell the gray of a labeled background from a road that is none.
 _OPACITY = 0.7
-_EXPLANATION = "maps: from 0, grey, through red to 1, yellow;  labels: no colour where a pixel has none"
+_EXPLANATION = "maps: from 0, gray, through red to 1, yellow;  labels: no color where a pixel has none"
 
 
 def tag_sheet(
@@ -34,21 +34,21 @@ def tag_sheet(
     tags=None,
     cell=200,
 ):
-    """A sheet of image, tags, maps of the classes, estimated labels, prediction and truth, a picture a row.
+    """A sheet of image, tags, maps of the classes, estimated labels, prediction and truth, an image a row.
 
     Where a training from tags goes wrong shows here first: a map that lights up the track with the train,
     labels that cover everything or nothing of a class, a prediction that lags behind them.
 
-    A class has a column for its map where one of the pictures has it. Under a map stands its mean over the
-    picture, under the labels how much of the picture has one.
+    A class has a column for its map where one of the images has it. Under a map stands its mean over the
+    image, under the labels how much of the image has one.
 
     Args:
-        images: list of pictures `(height, width)` or `(height, width, 1 or 3)`, of any sizes.
+        images: list of images `(height, width)` or `(height, width, 1 or 3)`, of any sizes.
         maps: list of `(height, width, classes)` within [0, 1], each of its image's size: how much of each
             class a training sees where, such as `layers.ClassActivationMap` or the soft labels of
             `losses.AdaptivePriorLoss`; class 0 is the background.
-        labels: list of label maps `(height, width)` that are made of them: a class, 255 unlabelled, which
-            shows the picture as it is, 254 outside the image.
+        labels: list of label maps `(height, width)` that are made of them: a class, 255 unlabeled, which
+            shows the image as it is, 254 outside the image.
         probabilities: list of `(height, width, classes)`, the prediction.
         truth: list of dense label maps; an entry may be None, and so may the list, which leaves out the
             column.
@@ -56,9 +56,9 @@ def tag_sheet(
         palette: `(classes, 3)` red, green, blue of 0 to 255; `class_palette` by default.
         value_range: the values of black and of white in `images`.
         caption: words before the line above everything.
-        tags: `(pictures, classes)` of 0 and 1: which classes each picture has. The background, column 0,
+        tags: `(images, classes)` of 0 and 1: which classes each image has. The background, column 0,
             always is one of them. None: those whose map is above 0 anywhere.
-        cell: largest width and height of a picture on the sheet in pixels.
+        cell: largest width and height of an image on the sheet in pixels.
 
     Returns:
         uint8 `(height, width, 3)`.
@@ -82,17 +82,17 @@ def tag_sheet(
                 f"`{name}` must have an entry for each of the {len(images)} images. "
                 f"Received: {len(values)} entries"
             )
-    rgb_images = [rgb_picture(image, value_range) for image in images]
+    rgb_images = [rgb_image(image, value_range) for image in images]
     classes = np.shape(maps[0])[-1] if len(maps) and np.ndim(maps[0]) == 3 else 0
     maps = [_checked("maps", one, rgb, classes) for one, rgb in zip(maps, rgb_images, strict=True)]
     present = _seen(maps) if tags is None else checked_tags(tags, len(images), classes)
     names = _names(class_names, classes)
-    colours = as_palette(palette)
+    colors = as_palette(palette)
     sizes = [rgb.shape[:2] for rgb in rgb_images]
     labels = [checked_labels(one, size, "labels") for one, size in zip(labels, sizes, strict=True)]
 
     columns = {"image": rgb_images}
-    notes = {"image": [_tagged(row, names, colours) for row in present]}
+    notes = {"image": [_tagged(row, names, colors) for row in present]}
     for number in np.flatnonzero(present.any(axis=0)):
         title = f"map of {names[number]}"
         columns[title] = [
@@ -104,17 +104,17 @@ def tag_sheet(
             for one, known, row in zip(maps, labels, present, strict=True)
         ]
     columns["estimated labels"] = [
-        overlay(rgb, one, colours, _OPACITY, enlarge=max(one.shape) // 200)
+        overlay(rgb, one, colors, _OPACITY, enlarge=max(one.shape) // 200)
         for rgb, one in zip(rgb_images, labels, strict=True)
     ]
-    notes["estimated labels"] = [[(f"{_mean(one != UNLABELLED, one):.0%} labelled", None)] for one in labels]
+    notes["estimated labels"] = [[(f"{_mean(one != UNLABELED, one):.0%} labeled", None)] for one in labels]
     columns["prediction"] = [
-        overlay(rgb, np.argmax(_checked("probabilities", p, rgb, classes), axis=-1), colours)
+        overlay(rgb, np.argmax(_checked("probabilities", p, rgb, classes), axis=-1), colors)
         for rgb, p in zip(rgb_images, probabilities, strict=True)
     ]
     if truth is not None:
         columns["truth"] = [
-            None if one is None else overlay(rgb, checked_labels(one, size, "truth"), colours)
+            None if one is None else overlay(rgb, checked_labels(one, size, "truth"), colors)
             for rgb, one, size in zip(rgb_images, truth, sizes, strict=True)
         ]
     line = f"{caption};  {_EXPLANATION}" if caption else _EXPLANATION
@@ -123,11 +123,11 @@ def tag_sheet(
 
 
 def checked_tags(tags, count, classes=None):
-    """`tags` as a bool array `(count, classes)` in which every picture has the background.
+    """`tags` as a bool array `(count, classes)` in which every image has the background.
 
     Args:
         tags: `(count, classes)` of 0 and 1.
-        count: number of pictures.
+        count: number of images.
         classes: number of classes; None: any from two on.
 
     Raises:
@@ -141,7 +141,7 @@ def checked_tags(tags, count, classes=None):
     array = np.asarray(tags)
     if array.ndim != 2 or len(array) != count or array.shape[1] < 2 or classes not in (None, array.shape[1]):
         raise ValueError(
-            f"`tags` must be ({count} pictures, {'classes' if classes is None else f'{classes} classes'}), "
+            f"`tags` must be ({count} images, {'classes' if classes is None else f'{classes} classes'}), "
             f"the background included. Received: shape={array.shape}"
         )
     if not np.isin(array, (0, 1)).all():
@@ -158,39 +158,39 @@ def _seen(maps):
 
 
 def _rows(columns, notes, cell):
-    """Rows of a contact sheet: pictures, plates with the notes under them, and space before the next."""
+    """Rows of a contact sheet: images, plates with the notes under them, and space before the next."""
     rows = []
-    for number, pictures in enumerate(zip(*columns, strict=True)):
+    for number, images in enumerate(zip(*columns, strict=True)):
         row = [None if column is None else column[number] for column in notes]
-        rows += [list(pictures), _plates(row, cell), [None] * len(columns)]
+        rows += [list(images), _plates(row, cell), [None] * len(columns)]
     return rows[:-1]
 
 
-def _heat(picture, values):
-    grey = _BRIGHTNESS * (picture.astype(np.float32) @ _LUMA)[..., None]
+def _heat(image, values):
+    gray = _BRIGHTNESS * (image.astype(np.float32) @ _LUMA)[..., None]
     stops = np.linspace(0.0, 1.0, len(_HEAT))
-    colour = np.stack([np.interp(values, stops, _HEAT[:, channel]) for channel in range(3)], axis=-1)
-    # The root makes small values visible; the rest of the picture keeps what is large in its place.
+    color = np.stack([np.interp(values, stops, _HEAT[:, channel]) for channel in range(3)], axis=-1)
+    # The root makes small values visible; the rest of the image keeps what is large in its place.
     strength = _STRENGTH * np.sqrt(values)[..., None]
-    return np.rint(grey + strength * (colour - grey)).astype(np.uint8)
+    return np.rint(gray + strength * (color - gray)).astype(np.uint8)
 
 
 def _mean(values, labels):
-    inside = labels != OUTSIDE
+    inside = labels != PADDING
     return values[inside].mean() if inside.any() else 0.0
 
 
-def _tagged(present, names, colours):
-    """The tags of a picture: names and colours of what is there besides the background."""
-    found = [(names[number], tuple(colours[number].tolist())) for number in np.flatnonzero(present) if number]
+def _tagged(present, names, colors):
+    """The tags of an image: names and colors of what is there besides the background."""
+    found = [(names[number], tuple(colors[number].tolist())) for number in np.flatnonzero(present) if number]
     return found or [(f"{names[0]} alone", None)]
 
 
 def _plates(notes, cell):
-    """Words, some behind a colour, on plates as wide as a cell, so that a contact sheet takes them as is.
+    """Words, some behind a color, on plates as wide as a cell, so that a contact sheet takes them as is.
 
     Args:
-        notes: for each column a list of `(words, colour or None)`, or None.
+        notes: for each column a list of `(words, color or None)`, or None.
         cell: width in pixels.
     """
     text = max(11, cell // 20)
@@ -198,11 +198,11 @@ def _plates(notes, cell):
     drawn, lines = [], 1
     for entries in notes:
         placed, left, number = [], margin, 0
-        for words, colour in entries or ():
-            width = (0 if colour is None else line) + int(font.getlength(words)) + 1
+        for words, color in entries or ():
+            width = (0 if color is None else line) + int(font.getlength(words)) + 1
             if left > margin and left + width > cell - margin:
                 left, number = margin, number + 1
-            placed.append((left, margin // 2 + number * line, words, colour))
+            placed.append((left, margin // 2 + number * line, words, color))
             left += width + margin
         drawn.append(placed)
         lines = max(lines, number + 1)
@@ -214,9 +214,9 @@ def _plates(notes, cell):
 def _plate(placed, size, font, text):
     plate = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(plate)
-    for left, top, words, colour in placed:
-        if colour is not None:
-            draw.rectangle((left, top + 2, left + text - 1, top + text + 1), colour)
+    for left, top, words, color in placed:
+        if color is not None:
+            draw.rectangle((left, top + 2, left + text - 1, top + text + 1), color)
             left += text + text // 2
         draw.text((left, top + text // 2 + 2), words, INK, font, anchor="lm")
     return np.asarray(plate)
@@ -233,12 +233,12 @@ def _names(class_names, classes):
     return list(class_names)
 
 
-def _checked(name, values, picture, classes):
+def _checked(name, values, image, classes):
     array = np.asarray(values, np.float32)
-    if array.ndim != 3 or array.shape[:2] != picture.shape[:2] or array.shape[-1] != classes:
+    if array.ndim != 3 or array.shape[:2] != image.shape[:2] or array.shape[-1] != classes:
         raise ValueError(
             f"`{name}` must have shape (height, width, classes) of the image and its classes, "
-            f"{(*picture.shape[:2], classes)}. Received: shape={array.shape}"
+            f"{(*image.shape[:2], classes)}. Received: shape={array.shape}"
         )
     # The comparison is turned round so that NaN fails it too.
     if not (array.min() >= -_TOLERANCE and array.max() <= 1 + _TOLERANCE):

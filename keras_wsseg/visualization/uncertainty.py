@@ -2,7 +2,7 @@
 
 import numpy as np
 
-# Black through violet and orange to pale yellow: rises evenly in lightness, so it reads in grey print too.
+# Black through violet and orange to pale yellow: rises evenly in lightness, so it reads in gray print too.
 _RAMP = np.array(
     [(0, 0, 4), (50, 10, 94), (120, 28, 109), (187, 55, 84), (237, 105, 37), (251, 180, 26), (252, 255, 164)],
     dtype=np.float32,
@@ -44,8 +44,8 @@ def uncertainty(probabilities):
     return np.clip(entropy / np.float32(np.log(p.shape[-1])), 0.0, 1.0)
 
 
-def uncertainty_picture(probabilities):
-    """Uncertainty as a picture: black is certain, pale yellow is no idea.
+def uncertainty_image(probabilities):
+    """Uncertainty as an image: black is certain, pale yellow is no idea.
 
     Args:
         probabilities: `(height, width, classes)` within [0, 1].
@@ -58,7 +58,7 @@ def uncertainty_picture(probabilities):
 
     Example:
 
-    >>> uncertainty_picture(np.array([[[1.0, 0.0], [0.5, 0.5]]])).tolist()
+    >>> uncertainty_image(np.array([[[1.0, 0.0], [0.5, 0.5]]])).tolist()
     [[[0, 0, 4], [252, 255, 164]]]
     """
     if np.ndim(probabilities) != 3:

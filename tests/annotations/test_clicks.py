@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from keras_wsseg.annotations import (
-    OUTSIDE,
-    UNLABELLED,
+    PADDING,
+    UNLABELED,
     enlarge_clicks,
     read_label_map,
     simulate_clicks,
@@ -16,12 +16,12 @@ def oracle(labels, stuff_classes=(), min_stuff_area=256, instances=None):
     """The rule in loops: flood fill, centroid, and where that is outside the sorted distances."""
     height, width = labels.shape
     instances = np.zeros_like(labels, int) if instances is None else instances
-    clicks = np.full((height, width), UNLABELLED, np.uint8)
-    clicks[labels == OUTSIDE] = OUTSIDE
+    clicks = np.full((height, width), UNLABELED, np.uint8)
+    clicks[labels == PADDING] = PADDING
     seen = np.zeros((height, width), bool)
     for row in range(height):
         for column in range(width):
-            if seen[row, column] or labels[row, column] >= OUTSIDE:
+            if seen[row, column] or labels[row, column] >= PADDING:
                 continue
             class_id, number = labels[row, column], instances[row, column]
             pixels, front = [], [(row, column)]
@@ -53,8 +53,8 @@ def blobs(seed, size=40):
     random = np.random.default_rng(seed)
     labels = np.kron(random.integers(0, 4, (size // 4, size // 4)), np.ones((4, 4), int))
     labels[random.random((size, size)) < 0.1] = 3
-    labels[random.random((size, size)) < 0.03] = UNLABELLED
-    labels[:, -2:] = OUTSIDE
+    labels[random.random((size, size)) < 0.03] = UNLABELED
+    labels[:, -2:] = PADDING
     return labels
 
 
@@ -64,7 +64,7 @@ def test_against_loops(seed):
     assert np.array_equal(simulate_clicks(labels), oracle(labels))
     stuff = simulate_clicks(labels, stuff_classes=(0, 2), min_stuff_area=40)
     assert np.array_equal(stuff, oracle(labels, (0, 2), 40))
-    assert (stuff < OUTSIDE).sum() < (simulate_clicks(labels) < OUTSIDE).sum()
+    assert (stuff < PADDING).sum() < (simulate_clicks(labels) < PADDING).sum()
 
 
 def test_against_loops_with_instances():
@@ -83,16 +83,16 @@ def test_on_a_real_label_map(real_data):
 def test_a_disc_is_clicked_in_its_middle_and_a_ring_near_its_inner_rim():
     rows, columns = np.mgrid[:41, :41] - 20
     distance = np.hypot(rows, columns)
-    disc = np.where(distance < 10, 1, UNLABELLED)
+    disc = np.where(distance < 10, 1, UNLABELED)
     assert np.argwhere(simulate_clicks(disc) == 1).tolist() == [[20, 20]]
-    ring = np.where((distance >= 8) & (distance <= 18), 1, UNLABELLED)
+    ring = np.where((distance >= 8) & (distance <= 18), 1, UNLABELED)
     (click,) = np.argwhere(simulate_clicks(ring) == 1)
     inner = np.sort(distance[ring == 1])
     assert inner[0] + 0.025 * (inner[-1] - inner[0]) <= distance[tuple(click)] < 8.6
 
 
 def test_stuff_at_exactly_the_area_keeps_its_click():
-    labels = np.full((20, 40), UNLABELLED)
+    labels = np.full((20, 40), UNLABELED)
     labels[:16, :16] = 2
     labels[:15, 20:37] = 2
     clicks = simulate_clicks(labels, stuff_classes=(2,))
@@ -100,13 +100,13 @@ def test_stuff_at_exactly_the_area_keeps_its_click():
 
 
 def test_large_clicks_keep_to_free_pixels_of_the_image():
-    labels = np.full((7, 7), UNLABELLED)
-    labels[0, 0], labels[3, 3], labels[3, 4], labels[5, 5] = 1, 2, 3, OUTSIDE
+    labels = np.full((7, 7), UNLABELED)
+    labels[0, 0], labels[3, 3], labels[3, 4], labels[5, 5] = 1, 2, 3, PADDING
     large = enlarge_clicks(labels, 3)
     assert large[:2, :2].tolist() == [[1, 1], [1, 1]]
-    assert large[3, 3] == 2 and large[3, 4] == 3 and large[5, 5] == OUTSIDE
+    assert large[3, 3] == 2 and large[3, 4] == 3 and large[5, 5] == PADDING
     assert large[2, 2:6].tolist() == [2, 2, 2, 3]
-    assert (large < OUTSIDE).sum() == 4 + 9 + 3
+    assert (large < PADDING).sum() == 4 + 9 + 3
     assert np.array_equal(enlarge_clicks(labels, 1), labels)
 
 
@@ -114,15 +114,15 @@ def test_large_clicks_keep_to_free_pixels_of_the_image():
 def test_a_larger_size_changes_no_click_and_nothing_outside(seed):
     labels = blobs(seed)
     small, large = simulate_clicks(labels), simulate_clicks(labels, size=3)
-    annotated = small < OUTSIDE
+    annotated = small < PADDING
     assert np.array_equal(large[annotated], small[annotated])
-    assert np.array_equal(large == OUTSIDE, labels == OUTSIDE)
-    assert (large < OUTSIDE).sum() > 3 * annotated.sum()
+    assert np.array_equal(large == PADDING, labels == PADDING)
+    assert (large < PADDING).sum() > 3 * annotated.sum()
 
 
 def test_nothing_annotated_gives_no_click():
-    labels = np.array([[UNLABELLED, OUTSIDE]], np.uint8)
-    assert simulate_clicks(labels, size=3).tolist() == [[UNLABELLED, OUTSIDE]]
+    labels = np.array([[UNLABELED, PADDING]], np.uint8)
+    assert simulate_clicks(labels, size=3).tolist() == [[UNLABELED, PADDING]]
 
 
 @pytest.mark.parametrize("size", [0, 2, -1, 1.5, True])

@@ -14,7 +14,7 @@ def listed(labels, instances=None):
     return found
 
 
-def test_diagonal_neighbours_belong_together_and_reserved_values_to_nothing():
+def test_diagonal_neighbors_belong_together_and_reserved_values_to_nothing():
     assert listed([[0, 1, 254], [1, 0, 255]]) == [(0, [0, 4]), (1, [1, 3])]
 
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from keras_wsseg.annotations import OUTSIDE, UNLABELLED, grabcut_proposals, read_label_map, simulate_scribbles
+from keras_wsseg.annotations import PADDING, UNLABELED, grabcut_proposals, read_label_map, simulate_scribbles
 
 
 def scene(noise=6):
@@ -15,11 +15,11 @@ def scene(noise=6):
     truth = np.zeros((40, 60), np.uint8)
     truth[8:30, 6:24] = 1
     truth[14:36, 36:52] = 2
-    colours = np.array([(40, 90, 40), (200, 60, 60), (60, 80, 220)])
-    picture = np.clip(colours[truth] + random.normal(0, noise, (*truth.shape, 3)), 0, 255).astype(np.uint8)
-    labels = np.full(truth.shape, UNLABELLED, np.uint8)
+    colors = np.array([(40, 90, 40), (200, 60, 60), (60, 80, 220)])
+    image = np.clip(colors[truth] + random.normal(0, noise, (*truth.shape, 3)), 0, 255).astype(np.uint8)
+    labels = np.full(truth.shape, UNLABELED, np.uint8)
     labels[3, 4:56], labels[18, 9:20], labels[20:32, 44] = 0, 1, 2
-    return picture, labels, truth
+    return image, labels, truth
 
 
 def agreement(proposal, truth):
@@ -27,19 +27,19 @@ def agreement(proposal, truth):
 
 
 def test_strokes_grow_to_the_things():
-    picture, labels, truth = scene()
+    image, labels, truth = scene()
     before = labels.copy()
-    proposal = grabcut_proposals(picture, labels)
+    proposal = grabcut_proposals(image, labels)
     assert proposal.dtype == np.uint8 and proposal.shape == labels.shape
     assert agreement(proposal, truth) > 0.99
     np.testing.assert_array_equal(labels, before)
 
 
-def test_grey_pictures_of_any_range():
-    picture, labels, truth = scene()
-    grey = picture[..., :1].astype(np.float64) / 255
-    proposal = grabcut_proposals(grey, labels, value_range=(0, 1))
-    np.testing.assert_array_equal(proposal, grabcut_proposals(picture[..., 0], labels))
+def test_gray_images_of_any_range():
+    image, labels, truth = scene()
+    gray = image[..., :1].astype(np.float64) / 255
+    proposal = grabcut_proposals(gray, labels, value_range=(0, 1))
+    np.testing.assert_array_equal(proposal, grabcut_proposals(image[..., 0], labels))
     ground, thing = truth != 1, truth == 1
     assert np.mean(proposal[thing] == 1) > 0.99 and np.mean(proposal[ground] != 1) > 0.99
 
@@ -48,82 +48,82 @@ def test_the_same_seed_gives_the_same_proposal_whatever_was_drawn_before():
     import cv2
 
     random = np.random.default_rng(3)
-    picture = random.integers(0, 256, (30, 30, 3), dtype=np.uint8)
-    labels = np.full((30, 30), UNLABELLED, np.uint8)
+    image = random.integers(0, 256, (30, 30, 3), dtype=np.uint8)
+    labels = np.full((30, 30), UNLABELED, np.uint8)
     labels[5, 3:25], labels[22, 3:25] = 0, 1
-    first = grabcut_proposals(picture, labels, seed=4)
+    first = grabcut_proposals(image, labels, seed=4)
     cv2.setRNGSeed(99)
-    np.testing.assert_array_equal(grabcut_proposals(picture, labels, seed=4), first)
-    others = [grabcut_proposals(picture, labels, seed=seed) for seed in range(5, 9)]
+    np.testing.assert_array_equal(grabcut_proposals(image, labels, seed=4), first)
+    others = [grabcut_proposals(image, labels, seed=seed) for seed in range(5, 9)]
     assert any((other != first).any() for other in others)
 
 
-def test_annotated_pixels_keep_a_label_that_their_colour_speaks_against():
-    picture, labels, _ = scene()
+def test_annotated_pixels_keep_a_label_that_their_color_speaks_against():
+    image, labels, _ = scene()
     labels[25, 10], labels[1, 1] = 0, 2
-    proposal = grabcut_proposals(picture, labels)
-    drawn = labels != UNLABELLED
+    proposal = grabcut_proposals(image, labels)
+    drawn = labels != UNLABELED
     np.testing.assert_array_equal(proposal[drawn], labels[drawn])
     assert proposal[25, 14] == 1
 
 
 def test_a_class_without_a_stroke_is_absent():
-    picture, labels, _ = scene()
-    labels[labels == 2] = UNLABELLED
-    assert set(np.unique(grabcut_proposals(picture, labels))) <= {0, 1, UNLABELLED}
+    image, labels, _ = scene()
+    labels[labels == 2] = UNLABELED
+    assert set(np.unique(grabcut_proposals(image, labels))) <= {0, 1, UNLABELED}
 
 
 def test_pixels_that_no_class_claims():
-    picture, labels, truth = scene()
-    labels[labels != 1] = UNLABELLED
-    nothing = grabcut_proposals(picture, labels)
-    assert set(np.unique(nothing)) == {1, UNLABELLED}
-    ground = grabcut_proposals(picture, labels, unclaimed=0)
-    np.testing.assert_array_equal(ground, np.where(nothing == UNLABELLED, 0, nothing))
+    image, labels, truth = scene()
+    labels[labels != 1] = UNLABELED
+    nothing = grabcut_proposals(image, labels)
+    assert set(np.unique(nothing)) == {1, UNLABELED}
+    ground = grabcut_proposals(image, labels, unclaimed=0)
+    np.testing.assert_array_equal(ground, np.where(nothing == UNLABELED, 0, nothing))
     assert np.mean(ground[truth == 0] == 0) > 0.99
 
 
-def test_a_pixel_between_two_strokes_of_one_colour_goes_to_the_nearer():
-    picture = np.full((5, 21, 3), 100, np.uint8)
-    picture[0] = 220
-    labels = np.full((5, 21), UNLABELLED, np.uint8)
+def test_a_pixel_between_two_strokes_of_one_color_goes_to_the_nearer():
+    image = np.full((5, 21, 3), 100, np.uint8)
+    image[0] = 220
+    labels = np.full((5, 21), UNLABELED, np.uint8)
     labels[2, 1], labels[2, 19], labels[0] = 1, 2, 0
-    proposal = grabcut_proposals(picture, labels, unclaimed=0)
+    proposal = grabcut_proposals(image, labels, unclaimed=0)
     assert set(proposal[1:, :8].ravel()) <= {0, 1} and set(proposal[1:, 13:].ravel()) <= {0, 2}
 
 
 def test_pixels_outside_the_image_stay_and_change_nothing():
-    picture, labels, truth = scene()
-    wide = np.pad(labels, ((0, 0), (0, 30)), constant_values=OUTSIDE)
+    image, labels, truth = scene()
+    wide = np.pad(labels, ((0, 0), (0, 30)), constant_values=PADDING)
     proposals = []
     for fill in (0, 255):
-        padded = np.pad(picture, ((0, 0), (0, 30), (0, 0)), constant_values=fill)
+        padded = np.pad(image, ((0, 0), (0, 30), (0, 0)), constant_values=fill)
         proposals.append(grabcut_proposals(padded, wide))
     np.testing.assert_array_equal(*proposals)
-    assert (proposals[0][:, 60:] == OUTSIDE).all() and (proposals[0][:, :60] != OUTSIDE).all()
+    assert (proposals[0][:, 60:] == PADDING).all() and (proposals[0][:, :60] != PADDING).all()
     assert agreement(proposals[0][:, :60], truth) > 0.99
 
 
-@pytest.mark.parametrize("unclaimed", [0, UNLABELLED])
-def test_pictures_with_nothing_to_cut(unclaimed):
-    picture = np.random.default_rng(0).integers(0, 256, (6, 7, 3), dtype=np.uint8)
-    bare = np.full((6, 7), UNLABELLED, np.uint8)
-    bare[0] = OUTSIDE
-    expected = np.where(bare == OUTSIDE, OUTSIDE, unclaimed)
-    np.testing.assert_array_equal(grabcut_proposals(picture, bare, unclaimed=unclaimed), expected)
-    np.testing.assert_array_equal(grabcut_proposals(picture, np.full((6, 7), OUTSIDE)), OUTSIDE)
-    np.testing.assert_array_equal(grabcut_proposals(picture, np.full((6, 7), 3)), 3)
-    np.testing.assert_array_equal(grabcut_proposals(picture[:1, :1], np.full((1, 1), 2)), 2)
-    one = np.full((1, 2), UNLABELLED)
+@pytest.mark.parametrize("unclaimed", [0, UNLABELED])
+def test_images_with_nothing_to_cut(unclaimed):
+    image = np.random.default_rng(0).integers(0, 256, (6, 7, 3), dtype=np.uint8)
+    bare = np.full((6, 7), UNLABELED, np.uint8)
+    bare[0] = PADDING
+    expected = np.where(bare == PADDING, PADDING, unclaimed)
+    np.testing.assert_array_equal(grabcut_proposals(image, bare, unclaimed=unclaimed), expected)
+    np.testing.assert_array_equal(grabcut_proposals(image, np.full((6, 7), PADDING)), PADDING)
+    np.testing.assert_array_equal(grabcut_proposals(image, np.full((6, 7), 3)), 3)
+    np.testing.assert_array_equal(grabcut_proposals(image[:1, :1], np.full((1, 1), 2)), 2)
+    one = np.full((1, 2), UNLABELED)
     one[0, 0] = 1
-    assert grabcut_proposals(picture[:1, :2], one)[0, 0] == 1
+    assert grabcut_proposals(image[:1, :2], one)[0, 0] == 1
 
 
 def test_single_clicks_suffice():
-    picture, _, truth = scene()
-    labels = np.full(truth.shape, UNLABELLED, np.uint8)
+    image, _, truth = scene()
+    labels = np.full(truth.shape, UNLABELED, np.uint8)
     labels[3, 30], labels[18, 15], labels[25, 44] = 0, 1, 2
-    assert agreement(grabcut_proposals(picture, labels), truth) > 0.9
+    assert agreement(grabcut_proposals(image, labels), truth) > 0.9
 
 
 @pytest.mark.parametrize(
@@ -139,10 +139,10 @@ def test_single_clicks_suffice():
             ValueError,
             r"of the labels, \(2, 3\). Received: shape=\(2, 2, 3\)$",
         ),
-        ({"picture": np.zeros((2, 2, 4))}, ValueError, r"`picture` must hold numbers .* shape=\(2, 2, 4\)"),
-        ({"picture": np.zeros((2, 2), bool)}, ValueError, "`picture` must hold numbers .* dtype=bool$"),
-        ({"picture": np.full((2, 2), 300)}, ValueError, r"value_range=\(0, 255\). Received: .* 300 to 300$"),
-        ({"picture": np.full((2, 2), np.nan)}, ValueError, "Received: values from nan to nan$"),
+        ({"image": np.zeros((2, 2, 4))}, ValueError, r"`image` must hold numbers .* shape=\(2, 2, 4\)"),
+        ({"image": np.zeros((2, 2), bool)}, ValueError, "`image` must hold numbers .* dtype=bool$"),
+        ({"image": np.full((2, 2), 300)}, ValueError, r"value_range=\(0, 255\). Received: .* 300 to 300$"),
+        ({"image": np.full((2, 2), np.nan)}, ValueError, "Received: values from nan to nan$"),
         (
             {"value_range": (1, 1)},
             ValueError,
@@ -159,7 +159,7 @@ def test_single_clicks_suffice():
     ],
 )
 def test_bad_arguments(change, error, message):
-    given = {"picture": np.zeros((2, 2, 3), np.uint8), "labels": np.zeros((2, 2), int), **change}
+    given = {"image": np.zeros((2, 2, 3), np.uint8), "labels": np.zeros((2, 2), int), **change}
     with pytest.raises(error, match=message):
         grabcut_proposals(**given)
 
@@ -175,15 +175,15 @@ def test_opencv_is_loaded_late():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_on_a_photograph_colours_know_more_than_the_nearest_stroke(real_data):
+def test_on_a_photograph_colors_know_more_than_the_nearest_stroke(real_data):
     folder, name = real_data / "voc_mini", "2007_001284.png"
-    picture = np.asarray(Image.open(folder / "images" / name).convert("RGB"))[::4, ::4]
+    image = np.asarray(Image.open(folder / "images" / name).convert("RGB"))[::4, ::4]
     truth = read_label_map(folder / "labels" / name)[::4, ::4]
     labels = simulate_scribbles(truth)
-    places = ndimage.distance_transform_edt(labels >= OUTSIDE, return_distances=False, return_indices=True)
-    person, known = truth == 15, truth != UNLABELLED
+    places = ndimage.distance_transform_edt(labels >= PADDING, return_distances=False, return_indices=True)
+    person, known = truth == 15, truth != UNLABELED
     by_grabcut, by_distance = (
         np.sum((found == 15) & person) / np.sum(((found == 15) | person) & known)
-        for found in (grabcut_proposals(picture, labels), labels[tuple(places)])
+        for found in (grabcut_proposals(image, labels), labels[tuple(places)])
     )
     assert by_grabcut > by_distance + 0.1

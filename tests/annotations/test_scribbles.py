@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from keras_wsseg.annotations import OUTSIDE, UNLABELLED, read_label_map, simulate_scribbles
+from keras_wsseg.annotations import PADDING, UNLABELED, read_label_map, simulate_scribbles
 
 
 def scene():
@@ -13,8 +13,8 @@ def scene():
     labels[distance < 16] = 2
     labels[20:60, 85:91] = 3
     labels[5:8, 70:72] = 3
-    labels[70:, :10] = UNLABELLED
-    labels[:, -3:] = OUTSIDE
+    labels[70:, :10] = UNLABELED
+    labels[:, -3:] = PADDING
     return labels
 
 
@@ -27,9 +27,9 @@ def strokes(scribbles, class_id):
 def test_every_drawn_pixel_is_right_and_every_component_has_one_stroke(seed, width):
     labels = scene()
     scribbles = simulate_scribbles(labels, seed=seed, width=width)
-    drawn = scribbles < OUTSIDE
+    drawn = scribbles < PADDING
     assert np.array_equal(scribbles[drawn], labels[drawn])
-    assert np.array_equal(scribbles == OUTSIDE, labels == OUTSIDE)
+    assert np.array_equal(scribbles == PADDING, labels == PADDING)
     assert [strokes(scribbles, class_id) for class_id in range(4)] == [1, 1, 1, 2]
     assert 0.01 * width < drawn.mean() < 0.045 * width
 
@@ -48,16 +48,16 @@ def test_strokes_are_long_thin_and_keep_off_the_border():
 
 def test_length_shortens_down_to_a_single_click():
     labels = scene()
-    areas = [(simulate_scribbles(labels, length=length) < OUTSIDE).sum() for length in (0, 0.25, 0.5, 1)]
+    areas = [(simulate_scribbles(labels, length=length) < PADDING).sum() for length in (0, 0.25, 0.5, 1)]
     assert areas == sorted(areas) and areas[3] > 1.5 * areas[2] > 2 * areas[1] > 2 * areas[0]
     clicks = simulate_scribbles(labels, length=0, width=1)
-    assert (clicks < OUTSIDE).sum() == 5
+    assert (clicks < PADDING).sum() == 5
 
 
 def test_a_shorter_stroke_is_part_of_the_longer_one():
     labels = scene()
     whole, short = simulate_scribbles(labels, seed=3), simulate_scribbles(labels, length=0.4, seed=3)
-    drawn = (short < OUTSIDE) & (labels != 3)
+    drawn = (short < PADDING) & (labels != 3)
     inside = whole[drawn] == short[drawn]
     assert inside.mean() > 0.95
 
@@ -94,9 +94,9 @@ def test_specks_can_be_left_out():
 def test_on_a_real_label_map(real_data):
     labels = read_label_map(real_data / "camvid" / "labels" / "0001TP_006690.png")
     scribbles = simulate_scribbles(labels)
-    drawn = scribbles < OUTSIDE
+    drawn = scribbles < PADDING
     assert np.array_equal(scribbles[drawn], labels[drawn])
-    assert set(np.unique(scribbles[drawn])) == set(np.unique(labels[labels < OUTSIDE]))
+    assert set(np.unique(scribbles[drawn])) == set(np.unique(labels[labels < PADDING]))
     assert 0.01 < drawn.mean() < 0.1
 
 

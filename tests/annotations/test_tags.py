@@ -30,7 +30,7 @@ def file(tmp_path):
         "filename,tag,tag\n  a , person , dog\nb\nc,traffic light;background",
         "name,dog,person,traffic light\na,1,1,0\nb,0,0,0\nc,0,0,1",
         ",dog,person,background,traffic light\na,1.0,1.0,0.0,0.0\nb,0,0,1,0\nc,0,0,0,1\n",
-        "picture,person,traffic light,dog\na,True,False,True\nb,false,false,false\nc,0,1,0\n",
+        "image,person,traffic light,dog\na,True,False,True\nb,false,false,false\nc,0,1,0\n",
     ],
 )
 def test_all_forms_say_the_same(file, text):
@@ -70,7 +70,7 @@ def test_classes_named_by_numbers_are_tags_of_a_list(file):
     )
 
 
-def test_a_background_of_another_name_is_in_every_picture_or_not_told(file):
+def test_a_background_of_another_name_is_in_every_image_or_not_told(file):
     for text in (
         "a,dog\nb,background",
         "a,dog;sky\nb,sky",
@@ -89,11 +89,11 @@ def test_a_background_of_another_name_is_in_every_picture_or_not_told(file):
 @pytest.mark.parametrize(
     ("text", "text_of_error"),
     [
-        ("", r"tags.csv' must have a line for each picture. Received: an empty file"),
+        ("", r"tags.csv' must have a line for each image. Received: an empty file"),
         ("name,tags\n", "Received: a header alone"),
         ("name,dog\n", "Received: a header alone"),
-        ("a,dog\n\na,person", r"must name each picture once. Received: 'a' again in line 3"),
-        ("name,tags\n,dog", r"must name each picture once. Received: '' in line 2"),
+        ("a,dog\n\na,person", r"must name each image once. Received: 'a' again in line 3"),
+        ("name,tags\n,dog", r"must name each image once. Received: '' in line 2"),
         (
             "a,dog\nb,cat",
             r"among the classes background, person, dog, traffic light. Received: 'cat' in line 2",
@@ -113,7 +113,7 @@ def test_a_background_of_another_name_is_in_every_picture_or_not_told(file):
         ),
         (
             "a;dog;person\n",
-            r"must have a comma behind the name of the picture. Received: 'a;dog;person' in line 1",
+            r"must have a comma behind the name of the image. Received: 'a;dog;person' in line 1",
         ),
         ("a,dog\nb\tdog", r"must have a comma .* in line 2"),
         ('a,dog\nb,"dog', r"must be a CSV file. Received: unexpected end of data in line 2"),
@@ -165,7 +165,7 @@ def test_what_is_written_is_read_back(tmp_path):
         ({"a\tb": ()}, ValueError, r"Received: 'a\\tb'"),
         ({"a": ("b\rc",)}, ValueError, r"Received: 'b\\rc' of 'a'"),
         ({"a": ("b\0",)}, ValueError, r"Received: 'b\\x00' of 'a'"),
-        ({"\u00e4": (), "a\u0308": ()}, ValueError, "must name each picture once. Received: '\u00e4' twice"),
+        ({"\u00e4": (), "a\u0308": ()}, ValueError, "must name each image once. Received: '\u00e4' twice"),
     ],
 )
 def test_nothing_is_written_of_wrong_tags(tmp_path, tags, error, text):
@@ -176,8 +176,8 @@ def test_nothing_is_written_of_wrong_tags(tmp_path, tags, error, text):
     assert path.read_text() == "before" and os.listdir(tmp_path) == ["tags.csv"]
 
 
-def test_a_list_of_no_picture_is_not_written(tmp_path):
-    with pytest.raises(ValueError, match=r"`tags` must have at least one picture. Received: tags=\{\}"):
+def test_a_list_of_no_image_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match=r"`tags` must have at least one image. Received: tags=\{\}"):
         write_tags(tmp_path / "tags.csv", {})
     assert os.listdir(tmp_path) == []
 
@@ -215,7 +215,7 @@ def test_tags_of_a_label_map():
     assert found.dtype == np.float32 and found.tolist() == [1, 0, 1, 0, 1]
     assert tags_of_labels(labels, 5, least=3).tolist() == [1, 0, 1, 0, 0]
     assert tags_of_labels(labels, 5, least=4).tolist() == [1, 0, 0, 0, 0]
-    # Three of the ten pixels that lie in the picture.
+    # Three of the ten pixels that lie in the image.
     assert tags_of_labels(labels, 5, least=0.3).tolist() == [1, 0, 1, 0, 0]
     assert tags_of_labels(labels, 5, least=0.31).tolist() == [1, 0, 0, 0, 0]
     assert tags_of_labels(labels, 5, least=1e-9).tolist() == [1, 0, 1, 0, 1]
@@ -248,9 +248,9 @@ def test_arguments_of_derived_tags_are_checked(labels, arguments, text):
 
 
 @pytest.mark.parametrize(
-    "header", ("id,tags", "image,label", "filename,classes", "picture,Labels", "File name,Class name")
+    "header", ("id,tags", "image,label", "filename,classes", "image,Labels", "File name,Class name")
 )
-def test_usual_headers_of_lists_are_no_pictures(tmp_path, header):
+def test_usual_headers_of_lists_are_no_images(tmp_path, header):
     path = tmp_path / "tags.csv"
     path.write_text(f"{header}\na,cat\nb,dog;cat\n")
     assert read_tags(path) == ({"a": ("cat",), "b": ("cat", "dog")}, ("background", "cat", "dog"))
@@ -281,7 +281,7 @@ def test_a_class_may_have_a_comma_or_bar_in_its_name(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "title", ["Image_ID", "img", "file_name", "Picture", "path", "File Name", "filename_id", "#"]
+    "title", ["Image_ID", "img", "file_name", "Image", "path", "File Name", "filename_id", "#"]
 )
 def test_headers_of_other_words(tmp_path, title):
     path = tmp_path / "tags.csv"

@@ -84,13 +84,13 @@ def test_recovery_is_told_once(task, caplog):
     ]
 
 
-def test_share_is_of_all_pixels_of_the_pictures_that_are_taken(task):
+def test_share_is_of_all_pixels_of_the_images_that_are_taken(task):
     images, _ = task
     model = model_for()
     head = model.segmenter.get_layer("head")
     head.kernel.assign(np.array([[[[-1.0, 1.0]] * 3]]))
     bright = np.full((6, 6, 3), 255.0)
-    warning = CollapseWarning([images[0], bright, bright], max_pictures=2)
+    warning = CollapseWarning([images[0], bright, bright], max_images=2)
     warning.set_model(model)
     logs = {}
     warning.on_epoch_end(0, logs)
@@ -117,16 +117,16 @@ def test_each_training_is_told_anew(task, caplog):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"images": []}, ValueError, "`images` must hold at least one picture. Received: 0 pictures$"),
+        ({"images": []}, ValueError, "`images` must hold at least one image. Received: 0 images$"),
         ({"limit": 0}, ValueError, "`limit` must be a number above 0 and of at most 1. Received: limit=0$"),
         ({"limit": 99}, ValueError, "`limit` must be a number above 0 and of at most 1. Received: limit=99$"),
         ({"limit": "all"}, ValueError, "`limit` must be a number .* Received: limit='all'$"),
         (
-            {"max_pictures": 0},
+            {"max_images": 0},
             ValueError,
-            "must be an integer .* Received: max_pictures=0$",
+            "must be an integer .* Received: max_images=0$",
         ),
-        ({"max_pictures": 2.5}, ValueError, "`max_pictures` must be an integer"),
+        ({"max_images": 2.5}, ValueError, "`max_images` must be an integer"),
     ],
 )
 def test_bad_arguments(arguments, error, message):

@@ -10,9 +10,9 @@ EPOCHS = 6
 
 
 def training(**compiled):
-    """Two annealing epochs, two normal ones and two with negative pictures, of a net that stays as it is."""
+    """Two annealing epochs, two normal ones and two with negative images, of a net that stays as it is."""
     rng = np.random.default_rng(0)
-    pictures = rng.uniform(0, 255, (4, 9, 9, 3)).astype("float32")
+    images = rng.uniform(0, 255, (4, 9, 9, 3)).astype("float32")
     labels = np.full((4, 9, 9), 255)
     labels[1] = 0
     net = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(2, 3, padding="same")])
@@ -22,7 +22,7 @@ def training(**compiled):
     model.compile(keras.optimizers.SGD(0.0), loss=loss, **compiled)
     stages = callbacks.SingleClassStages(loss, annealing_epochs=2, normal_epochs=2)
     fitted = model.fit(
-        pictures, labels, batch_size=4, epochs=EPOCHS, shuffle=False, verbose=0, callbacks=[stages]
+        images, labels, batch_size=4, epochs=EPOCHS, shuffle=False, verbose=0, callbacks=[stages]
     )
     return {name: [float(value) for value in values] for name, values in fitted.history.items()}
 
@@ -73,8 +73,8 @@ def test_a_forgetful_optimizer_is_as_a_new_one(kind):
         def on_epoch_begin(self, epoch, logs=None):
             start[epoch] = [keras.ops.convert_to_numpy(variable.value) for variable in optimizer.variables]
 
-    pictures = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype("float32")
-    model.fit(pictures, np.full((2, 8, 8), 255), epochs=2, verbose=0, callbacks=[stages, Watch()])
+    images = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype("float32")
+    model.fit(images, np.full((2, 8, 8), 255), epochs=2, verbose=0, callbacks=[stages, Watch()])
     new = getattr(keras.optimizers, kind)(1e-3)
     new.build(model.trainable_variables)
     assert int(optimizer.iterations) == 1
@@ -104,9 +104,9 @@ def test_the_optimizer_forgets_at_a_new_stage_only_where_asked(reset):
     loss = losses.SingleClassLoss()
     model.compile(keras.optimizers.Adam(1e-3), loss=loss, run_eagerly=True)
     stages = callbacks.SingleClassStages(loss, 2, 1, reset_optimizer=reset)
-    pictures = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype("float32")
+    images = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype("float32")
     labels = np.full((2, 8, 8), 255)
-    model.fit(pictures, labels, batch_size=1, epochs=4, verbose=0, callbacks=[stages, Watch()])
+    model.fit(images, labels, batch_size=1, epochs=4, verbose=0, callbacks=[stages, Watch()])
     assert seen == ([2, 4, 2, 2] if reset else [2, 4, 6, 8])
     assert float(model.optimizer.learning_rate) == pytest.approx(1e-3)
 

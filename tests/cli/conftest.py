@@ -8,7 +8,7 @@ from keras_wsseg.data import synthetic_shapes
 from keras_wsseg.visualization import write_png
 
 TINY = (
-    "--steps 4 --filters 4,8 --batch-size 2 --crop 32 --epoch-steps 2 --warm-up 1 --ramp 1 --picture-every 1"
+    "--steps 4 --filters 4,8 --batch-size 2 --crop 32 --epoch-steps 2 --warm-up 1 --ramp 1 --image-every 1"
 ).split()
 
 
@@ -20,7 +20,7 @@ def tiny():
 
 @pytest.fixture(scope="session")
 def make_folder():
-    """Writes a data folder of six pictures, the last two of them to score on."""
+    """Writes a data folder of six images, the last two of them to score on."""
 
     def make(root, lists=True):
         images, labels, class_names = synthetic_shapes(6, size=32, num_classes=2)

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.usefixtures("eagerly")
 
 @pytest.fixture
 def pets(folder, tmp_path):
-    """Two pictures of each of two classes, and two to score on."""
+    """Two images of each of two classes, and two to score on."""
     root = tmp_path / "pets"
     for index, name in enumerate(("cat", "cat", "dog", "dog")):
         place = root / "positives" / name
@@ -25,7 +25,7 @@ def pets(folder, tmp_path):
 
 TINY = (
     "--filters 4,8 --crop 16 --batch-size 2 --annealing-epochs 1 --normal-epochs 1 --negative-epochs 1 "
-    "--picture-every 0 --final steps=2 --final filters=4,8 --final crop=16 --final picture_every=0"
+    "--image-every 0 --final steps=2 --final filters=4,8 --final crop=16 --final image_every=0"
 ).split()
 
 

@@ -18,7 +18,7 @@ SCORES = {
     "mean_dice": 0.6,
     "iou": {"ground": 0.4, "horse": 0.6, "car": None},
     "dice": {"ground": 0.7, "horse": 0.6, "car": None},
-    "pictures": 2,
+    "images": 2,
     "groups": 1,
     "f_beta": {"ground": 0.81, "horse": 0.72, "car": None},
     "refined": None,

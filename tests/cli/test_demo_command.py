@@ -9,7 +9,7 @@ from keras_wsseg.data import SegmentationFolder
 
 @pytest.fixture
 def short(monkeypatch):
-    """The demo with few pictures and steps."""
+    """The demo with few images and steps."""
     monkeypatch.setattr(demo, "_TRAINING", 4)
     monkeypatch.setattr(demo, "_VALIDATION", 3)
     tiny = {
@@ -36,11 +36,11 @@ def test_demo_goes_the_whole_way_and_makes_room_for_another(short, tmp_path, cap
     assert len(data) == 4 and data.class_names == ("background", "ellipse", "polygon", "ring")
     assert len(SegmentationFolder(out / "data", "labels", split="val")) == 3
     assert sorted(path.name for path in (out / "masks").iterdir()) == [
-        "picture04.png",
-        "picture05.png",
-        "picture06.png",
+        "image04.png",
+        "image05.png",
+        "image06.png",
     ]
-    assert read_label_map(out / "masks" / "picture04.png").max() < 4
+    assert read_label_map(out / "masks" / "image04.png").max() < 4
     sheet = Image.open(out / "comparison.png")
     assert sheet.width > 5 * 288 and sheet.height > 3 * 288
 

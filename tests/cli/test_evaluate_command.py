@@ -27,15 +27,15 @@ def test_table(trained, folder, capsys):
     said = capsys.readouterr().out
     mean = RunFolder(trained).read_scores()["mean_iou"]
     assert "background" in said and f"{100 * mean:.1f}" in said
-    assert "In points of 100; 2 pictures; the mean Dice leaves out the first class." in said
+    assert "In points of 100; 2 images; the mean Dice leaves out the first class." in said
 
 
 def test_splits_and_groups(exported, folder, capsys):
-    assert scores_of(capsys, exported, folder, "--split", "none")["pictures"] == 6
-    assert scores_of(capsys, exported, folder, "--split", "train")["pictures"] == 4
+    assert scores_of(capsys, exported, folder, "--split", "none")["images"] == 6
+    assert scores_of(capsys, exported, folder, "--split", "train")["images"] == 4
     assert scores_of(capsys, exported, folder, "--group-by", r"(p\d)")["groups"] == 2
     assert main(["evaluate", str(exported), str(folder), "--group-by", r"(p\d)"]) == 0
-    assert "2 pictures in 2 groups, Dice per group" in capsys.readouterr().out
+    assert "2 images in 2 groups, Dice per group" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", ("windowed", "dense"))

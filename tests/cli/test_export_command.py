@@ -22,7 +22,7 @@ def test_report_and_next_command(trained, tmp_path, capsys):
     assert main(["export", str(trained / "segmenter.keras"), str(out), "--class-names", "ground, blob"]) == 0
     said = capsys.readouterr().out
     assert "largest difference from Keras" in said and "pixels whose class changes" in said
-    assert said.rstrip().endswith(f"{console.own_command()} predict '{out}' PICTURES --out masks --overlay")
+    assert said.rstrip().endswith(f"{console.own_command()} predict '{out}' IMAGES --out masks --overlay")
     assert OnnxSegmenter(out).class_names == ("ground", "blob")
 
 
@@ -52,7 +52,7 @@ def test_a_model_from_elsewhere(tmp_path):
         (["--crf", "dense"], "--crf must be windowed, as a dense one does not export."),
         (["--crf-xy", "3"], "--crf-xy needs --crf windowed"),
         (["--precision", "int8"], "`calibration` must be a folder"),
-        (["--calibration-pictures", "3"], "--calibration-pictures goes with --calibration DIR."),
+        (["--calibration-images", "3"], "--calibration-images goes with --calibration DIR."),
         (["--outputs", "masks"], "`outputs` must be a list of probabilities or classes"),
         (["--web-runtime", "cdn"], "--web-runtime goes with --web DIR. Received: 'cdn'"),
     ],

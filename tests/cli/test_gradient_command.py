@@ -6,8 +6,8 @@ from PIL import Image
 
 from keras_wsseg.cli.main import main
 from keras_wsseg.cli.segmenters import load_keras_model
-from keras_wsseg.imaging import read_picture
-from keras_wsseg.training.build import build_regularised_loss
+from keras_wsseg.imaging import read_image
+from keras_wsseg.training.build import build_regularized_loss
 from keras_wsseg.training.config import TrainingConfig
 from keras_wsseg.visualization import class_palette, gradient_sheet
 
@@ -25,12 +25,12 @@ def test_the_loss_is_that_of_the_run(trained, folder, tmp_path, capsys):
     assert capsys.readouterr().out.endswith(f"2 of 2 sheets in {tmp_path / 'g'}\n")
     assert sorted(path.name for path in (tmp_path / "g").iterdir()) == ["p0.png", "p1.png"]
     model, names, config = load_keras_model(trained)
-    picture = read_picture(folder / "images" / "p0.png", "rgb")
+    image = read_image(folder / "images" / "p0.png", "rgb")
     expected = gradient_sheet(
-        build_regularised_loss(config),
-        picture,
+        build_regularized_loss(config),
+        image,
         None,
-        model.predict_on_batch(picture[None].astype("float32"))[0],
+        model.predict_on_batch(image[None].astype("float32"))[0],
         class_names=names,
         palette=class_palette(2),
         from_logits=True,
@@ -40,24 +40,24 @@ def test_the_loss_is_that_of_the_run(trained, folder, tmp_path, capsys):
 
 
 def test_another_loss_comes_with_its_defaults(trained, exported, folder, tmp_path):
-    picture = folder / "images" / "p2.png"
+    image = folder / "images" / "p2.png"
     for method in ("gated-crf", "dense-crf"):
         for segmenter in (trained, exported):
             out = tmp_path / method / segmenter.name
-            assert gradient(segmenter, picture, "--loss", method, "--out", out) == 0
+            assert gradient(segmenter, image, "--loss", method, "--out", out) == 0
     assert (tmp_path / "dense-crf" / "first" / "p2.png").is_file()
     sheets = [pixels(tmp_path / method / "first.onnx" / "p2.png") for method in ("gated-crf", "dense-crf")]
     assert sheets[0].shape != sheets[1].shape or (sheets[0] != sheets[1]).any()
 
 
 def test_the_cross_entropy_reads_labels(fails, exported, folder, tmp_path):
-    picture, words = folder / "images" / "p0.png", ["--loss", "pce", "--classes", "0,1"]
-    assert fails("gradient", exported, picture, *words, "--out", tmp_path / "g").startswith(
+    image, words = folder / "images" / "p0.png", ["--loss", "pce", "--classes", "0,1"]
+    assert fails("gradient", exported, image, *words, "--out", tmp_path / "g").startswith(
         "--labels must be given where the loss is the cross entropy"
     )
     assert not (tmp_path / "g").exists()
-    assert gradient(exported, picture, *words, "--labels", folder / "scribbles", "--out", tmp_path / "a") == 0
-    assert gradient(exported, picture, *words, "--labels", folder / "labels", "--out", tmp_path / "b") == 0
+    assert gradient(exported, image, *words, "--labels", folder / "scribbles", "--out", tmp_path / "a") == 0
+    assert gradient(exported, image, *words, "--labels", folder / "labels", "--out", tmp_path / "b") == 0
     assert (pixels(tmp_path / "a" / "p0.png") != pixels(tmp_path / "b" / "p0.png")).any()
 
 
@@ -79,7 +79,7 @@ def test_masks_of_other_values_are_what_they_are_said_to_mean(trained, folder, t
 
 
 def test_options_change_the_sheet(trained, folder, tmp_path):
-    picture = folder / "images" / "p0.png"
+    image = folder / "images" / "p0.png"
     words = {
         "plain": [],
         "kind": ["--kind", "change"],
@@ -90,7 +90,7 @@ def test_options_change_the_sheet(trained, folder, tmp_path):
     sheets = {}
     for name, extra in words.items():
         extra = extra if name == "classes" else [*extra, "--classes", "0,1"]
-        assert gradient(trained, picture, *extra, "--out", tmp_path / name) == 0
+        assert gradient(trained, image, *extra, "--out", tmp_path / name) == 0
         sheets[name] = pixels(tmp_path / name / "p0.png")
     assert sheets["classes"].shape[1] < sheets["plain"].shape[1]
     for name in ("kind", "percentile", "limit"):
@@ -98,8 +98,8 @@ def test_options_change_the_sheet(trained, folder, tmp_path):
         assert not same, name
 
 
-def test_a_bad_picture_stops_no_other(trained, folder, tmp_path, capsys):
-    (tmp_path / "bad.png").write_text("no picture")
+def test_a_bad_image_stops_no_other(trained, folder, tmp_path, capsys):
+    (tmp_path / "bad.png").write_text("no image")
     shutil.copy(folder / "images" / "p0.png", tmp_path / "stray.png")
     images = [tmp_path / "bad.png", tmp_path / "stray.png", folder / "images" / "p1.png"]
     words = ["--labels", folder / "scribbles", "--out", tmp_path / "g"]
@@ -107,7 +107,7 @@ def test_a_bad_picture_stops_no_other(trained, folder, tmp_path, capsys):
     said = capsys.readouterr()
     assert said.out.endswith(f"1 of 3 sheets in {tmp_path / 'g'}\n")
     bad, stray = said.err.splitlines()
-    assert bad.startswith(f"keras-wsseg: not painted: {tmp_path / 'bad.png'}: The picture")
+    assert bad.startswith(f"keras-wsseg: not painted: {tmp_path / 'bad.png'}: The image")
     assert "stray.png: `path` must name a label map" in stray
 
 
@@ -127,7 +127,7 @@ def test_wrong_words_are_told(fails, trained, exported, folder, tmp_path):
         "--loss must be given where the segmenter is no run folder's. Received: none"
     )
     assert fails("gradient", trained, images, "--out", images).startswith(
-        "--out must be another folder than that of the pictures."
+        "--out must be another folder than that of the images."
     )
     assert fails("gradient", trained, images, "--classes", "a", "--out", out) == (
         "--classes must be ids of classes, N,N,... Received: 'a'"
@@ -143,9 +143,9 @@ def test_wrong_words_are_told(fails, trained, exported, folder, tmp_path):
     "method", ["normalized-cut", "kernel-cut", "adm", "single-class", "tags-prior", "rrm"]
 )
 def test_every_method_has_a_gradient(exported, folder, tmp_path, method):
-    picture = folder / "images" / "p3.png"
+    image = folder / "images" / "p3.png"
     assert TrainingConfig(data=".", method=method).method == method
-    assert gradient(exported, picture, "--loss", method, "--out", tmp_path) == 0
+    assert gradient(exported, image, "--loss", method, "--out", tmp_path) == 0
     assert (tmp_path / "p3.png").is_file()
 
 
@@ -154,6 +154,4 @@ def test_a_prior_alone_has_nothing_to_paint(fails, trained, folder, tmp_path):
     config = TrainingConfig.read(run / "config.json").replace(method="tags-prior", neighborhood="none")
     (run / "config.json").write_text(config.to_json())
     text = fails("gradient", run, folder / "images", "--out", tmp_path / "g")
-    assert text.startswith(
-        "the loss must have a neighbourhood term to paint: the prior reads tags, which are"
-    )
+    assert text.startswith("the loss must have a neighborhood term to paint: the prior reads tags, which are")

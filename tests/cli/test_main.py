@@ -39,7 +39,7 @@ def test_every_setting_is_an_option_with_its_default(capsys, command):
         if field.name != "data":
             assert f" --{field.name.replace('_', '-')}" in text
             assert f"{field.metadata['help']} (default: " in text
-    for title in ("data:", "segmenter:", "training:", "regularised loss:", "output:"):
+    for title in ("data:", "segmenter:", "training:", "regularized loss:", "output:"):
         assert title in text
 
 

@@ -34,9 +34,9 @@ def test_masks_are_those_of_the_segmenter(exported, folder, tmp_path, capsys):
 
 
 def test_keras_and_onnx_agree(trained, exported, folder, tmp_path):
-    picture = folder / "images" / "p0.png"
-    assert predict(exported, picture, "--out", tmp_path / "onnx", "--probabilities", "--overlay") == 0
-    assert predict(trained, picture, "--out", tmp_path / "keras", "--probabilities", "--overlay") == 0
+    image = folder / "images" / "p0.png"
+    assert predict(exported, image, "--out", tmp_path / "onnx", "--probabilities", "--overlay") == 0
+    assert predict(trained, image, "--out", tmp_path / "keras", "--probabilities", "--overlay") == 0
     found, expected = (np.load(tmp_path / kind / "probabilities" / "p0.npy") for kind in ("onnx", "keras"))
     assert found.shape == (32, 32, 2) and found.dtype == expected.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-4)
@@ -51,14 +51,14 @@ def test_files_folders_and_patterns_each_once(exported, folder, tmp_path):
     assert sorted(path.stem for path in (tmp_path / "masks").iterdir()) == ["p1", "p2", "p3"]
 
 
-def test_grey_and_large_pictures_are_taken(exported, tmp_path):
-    Image.fromarray(np.full((20, 45), 90, np.uint8)).save(tmp_path / "grey.jpg")
-    assert predict(exported, tmp_path / "grey.jpg", "--out", tmp_path / "masks") == 0
-    assert read_label_map(tmp_path / "masks" / "grey.png").shape == (20, 45)
+def test_gray_and_large_images_are_taken(exported, tmp_path):
+    Image.fromarray(np.full((20, 45), 90, np.uint8)).save(tmp_path / "gray.jpg")
+    assert predict(exported, tmp_path / "gray.jpg", "--out", tmp_path / "masks") == 0
+    assert read_label_map(tmp_path / "masks" / "gray.png").shape == (20, 45)
 
 
-def test_a_bad_picture_stops_no_other(exported, folder, tmp_path, capsys):
-    (tmp_path / "bad.png").write_text("no picture")
+def test_a_bad_image_stops_no_other(exported, folder, tmp_path, capsys):
+    (tmp_path / "bad.png").write_text("no image")
     Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(tmp_path / "deep.png")
     good = folder / "images" / "p0.png"
     capsys.readouterr()
@@ -66,7 +66,7 @@ def test_a_bad_picture_stops_no_other(exported, folder, tmp_path, capsys):
     said = capsys.readouterr()
     assert said.out == f"1 of 3 masks in {tmp_path / 'm'}\n"
     _, bad, deep = said.err.splitlines()
-    assert bad.startswith(f"keras-wsseg: not predicted: {tmp_path / 'bad.png'}: The picture must be")
+    assert bad.startswith(f"keras-wsseg: not predicted: {tmp_path / 'bad.png'}: The image must be")
     assert "must have values from 0 to 255" in deep
     assert [path.name for path in (tmp_path / "m").iterdir()] == ["p0.png"]
 
@@ -80,7 +80,7 @@ def test_a_keras_segmenter_refuses_a_foreign_range(trained, tmp_path, capsys):
 def test_inputs_are_never_overwritten(fails, exported, folder, tmp_path):
     images = folder / "images"
     before = {path: path.read_bytes() for path in images.iterdir()}
-    text = "--out must be another folder than that of the pictures."
+    text = "--out must be another folder than that of the images."
     assert fails("predict", exported, images, "--out", images).startswith(text)
     (tmp_path / "overlay").mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "overlay" / "a.png")
@@ -91,13 +91,13 @@ def test_inputs_are_never_overwritten(fails, exported, folder, tmp_path):
 def test_wrong_words_are_told(fails, exported, folder, tmp_path):
     out = tmp_path / "masks"
     assert fails("predict", exported, "no*.png", "--out", out) == (
-        "INPUT must be a picture, a folder or a pattern. Received: 'no*.png'"
+        "INPUT must be an image, a folder or a pattern. Received: 'no*.png'"
     )
     (tmp_path / "empty").mkdir()
     assert "must hold at least one" in fails("predict", exported, tmp_path / "empty", "--out", out)
     Image.new("RGB", (8, 8)).save(tmp_path / "p0.jpg")
     assert fails("predict", exported, folder / "images", tmp_path / "p0.jpg", "--out", out).startswith(
-        "Pictures must differ in name, since masks are named after them."
+        "Images must differ in name, since masks are named after them."
     )
     assert fails("predict", tmp_path / "no.onnx", folder / "images", "--out", out).startswith(
         "`path` must be"
@@ -137,13 +137,13 @@ def files_in(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def test_all_that_is_wrong_with_pictures_is_listed(exported, folder, tmp_path, capsys):
+def test_all_that_is_wrong_with_images_is_listed(exported, folder, tmp_path, capsys):
     good = (folder / "images" / "p0.png").read_bytes()
     bad = {
         "bomb.png": (png_of_size(30_000), "must be a whole file"),
-        "empty.png": (b"", "must be a picture file"),
+        "empty.png": (b"", "must be an image file"),
         "large.png": (png_of_size(10_000), "truncated"),
-        "text.png": (b"no picture", "must be a picture file"),
+        "text.png": (b"no image", "must be an image file"),
         "truncated.png": (good[: len(good) // 2], "truncated"),
     }
     source = tmp_path / "in"
@@ -165,7 +165,7 @@ def test_all_that_is_wrong_with_pictures_is_listed(exported, folder, tmp_path, c
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-def test_a_picture_that_may_not_be_read_is_listed(exported, folder, tmp_path, capsys):
+def test_a_image_that_may_not_be_read_is_listed(exported, folder, tmp_path, capsys):
     (tmp_path / "a.png").write_bytes((folder / "images" / "p0.png").read_bytes())
     (tmp_path / "a.png").chmod(0)
     assert predict(exported, tmp_path / "a.png", "--out", tmp_path / "m") == 1
@@ -173,7 +173,7 @@ def test_a_picture_that_may_not_be_read_is_listed(exported, folder, tmp_path, ca
 
 
 @pytest.mark.parametrize("mode", ["1", "LA", "P", "RGBA", "CMYK"])
-def test_pictures_of_all_channels_are_brought_to_those_of_the_segmenter(exported, folder, tmp_path, mode):
+def test_images_of_all_channels_are_brought_to_those_of_the_segmenter(exported, folder, tmp_path, mode):
     suffix = ".tif" if mode == "CMYK" else ".png"
     Image.open(folder / "images" / "p0.png").convert(mode).save(tmp_path / f"a{suffix}")
     assert predict(exported, tmp_path / f"a{suffix}", "--out", tmp_path / "m") == 0
@@ -211,7 +211,7 @@ def test_pixels_that_nobody_sees_and_further_pages_are_listed(exported, folder, 
     whole.save(tmp_path / "whole.png")
     assert predict(exported, tmp_path, "--out", tmp_path / "m") == 1
     said = capsys.readouterr().err
-    assert "clear.png: The picture must be opaque" in said and "pages.tif: The picture must be one" in said
+    assert "clear.png: The image must be opaque" in said and "pages.tif: The image must be one" in said
     assert [path.name for path in (tmp_path / "m").iterdir()] == ["whole.png"]
 
 
@@ -237,7 +237,7 @@ def test_bytes_are_brought_to_the_range_of_the_segmenter(folder, tmp_path, name)
 
 @keras.saving.register_keras_serializable("tests.cli")
 class Ranged(keras.layers.Layer):
-    """Says which pictures it takes, and gives them on."""
+    """Says which images it takes, and gives them on."""
 
     value_range = (0, 1)
 
@@ -245,7 +245,7 @@ class Ranged(keras.layers.Layer):
         return x
 
 
-def test_a_mask_lies_on_the_picture_as_it_is_seen(exported, tmp_path):
+def test_a_mask_lies_on_the_image_as_it_is_seen(exported, tmp_path):
     turned = Image.Exif()
     turned[0x0112] = 6
     Image.new("RGB", (40, 24)).save(tmp_path / "a.jpg", exif=turned)
@@ -267,7 +267,7 @@ def test_folders_within_folders_keep_their_names(exported, folder, tmp_path):
         )
 
 
-def test_layers_of_colour_leave_the_background_clear(exported, folder, tmp_path):
+def test_layers_of_color_leave_the_background_clear(exported, folder, tmp_path):
     assert predict(exported, folder / "images" / "p0.png", "--out", tmp_path, "--rgba") == 0
     layer = np.asarray(Image.open(tmp_path / "rgba" / "p0.png"))
     segmenter = OnnxSegmenter(exported)
@@ -301,10 +301,10 @@ def test_a_frame_that_fails_ends_its_film_alone(exported, tmp_path, capsys, monk
     Image.new("RGB", (8, 8)).save(tmp_path / "z.png")
     run = OnnxSegmenter.__call__
 
-    def fail_on_large(self, picture):
-        if picture.shape[0] > 8:
+    def fail_on_large(self, image):
+        if image.shape[0] > 8:
             raise MemoryError("too\nlarge")
-        return run(self, picture)
+        return run(self, image)
 
     monkeypatch.setattr(OnnxSegmenter, "__call__", fail_on_large)
     capsys.readouterr()
@@ -324,14 +324,14 @@ def test_without_a_decoder_a_video_names_the_extra(exported, tmp_path, capsys, m
 
 @pytest.fixture
 def interrupted(exported, folder, tmp_path, monkeypatch, capsys):
-    """A folder of masks whose making was interrupted at the third of six pictures."""
+    """A folder of masks whose making was interrupted at the third of six images."""
     seen = []
 
-    def stop(self, picture):
+    def stop(self, image):
         if len(seen) == 2:
             raise KeyboardInterrupt
-        seen.append(picture)
-        return np.zeros(picture.shape[:2], np.uint8)
+        seen.append(image)
+        return np.zeros(image.shape[:2], np.uint8)
 
     with monkeypatch.context() as patch:
         patch.setattr(OnnxSegmenter, "__call__", stop)
@@ -357,7 +357,7 @@ def test_resume_makes_what_is_missing_alone(exported, folder, interrupted, capsy
     assert capsys.readouterr().out == f"6 of 6 masks in {interrupted}\n"
 
 
-@pytest.mark.parametrize("change", ["no overlay", "newer picture", "newer segmenter", "more asked for"])
+@pytest.mark.parametrize("change", ["no overlay", "newer image", "newer segmenter", "more asked for"])
 def test_resume_makes_anew_what_no_longer_holds(exported, folder, tmp_path, capsys, change):
     source, model, out = tmp_path / "in", tmp_path / "a.onnx", tmp_path / "m"
     source.mkdir()
@@ -369,7 +369,7 @@ def test_resume_makes_anew_what_no_longer_holds(exported, folder, tmp_path, caps
     later = (out / "p1.png").stat().st_mtime_ns + 10**9
     if change == "no overlay":
         (out / "overlay" / "p0.png").unlink()
-    elif change == "newer picture":
+    elif change == "newer image":
         os.utime(source / "p0.png", ns=(later, later))
     elif change == "newer segmenter":
         os.utime(model, ns=(later, later))
@@ -377,7 +377,7 @@ def test_resume_makes_anew_what_no_longer_holds(exported, folder, tmp_path, caps
         words.append("--rgba")
     capsys.readouterr()
     assert predict(*words, "--resume") == 0
-    kept = {"no overlay": ", 1 of them", "newer picture": ", 1 of them"}.get(change, "\n")
+    kept = {"no overlay": ", 1 of them", "newer image": ", 1 of them"}.get(change, "\n")
     assert f"2 of 2 masks in {out}{kept}" in capsys.readouterr().out
 
 

@@ -16,24 +16,24 @@ class Halves:
     value_range = (0, 255)
     channels = 1
 
-    def __call__(self, picture):
-        return (picture[..., 0] > 127).astype(np.uint8)
+    def __call__(self, image):
+        return (image[..., 0] > 127).astype(np.uint8)
 
-    def probabilities(self, picture):
-        bright = np.float32(self(picture))
+    def probabilities(self, image):
+        bright = np.float32(self(image))
         return np.stack([1 - bright, bright], -1)
 
 
 @pytest.fixture
 def sources(tmp_path):
-    """A picture, a video and a video that is none."""
+    """An image, a video and a video that is none."""
     Image.new("RGB", (6, 4), (255, 0, 0)).save(tmp_path / "a.png")
     write_film(tmp_path / "b.mp4", frames=7)
     (tmp_path / "c.mkv").write_text("no film")
     return {tmp_path / name: pathlib.Path("x", name[0]) for name in ("a.png", "b.mp4", "c.mkv")}
 
 
-def test_tasks_are_pictures_and_frames(sources):
+def test_tasks_are_images_and_frames(sources):
     tasks = Tasks(sources, 3, (0, 255), every=3)
     assert len(tasks) == 5
     places = [str(task.place) for task in tasks]
@@ -43,10 +43,10 @@ def test_tasks_are_pictures_and_frames(sources):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_pictures_and_frames_come_in_the_channels_asked_for(sources, channels):
-    picture, first, second, *_ = [task.read() for task in Tasks(sources, channels, (0, 255))]
-    assert picture.shape == (4, 6, channels) and first.shape == (48, 64, channels)
-    assert picture[0, 0].tolist() == ([76] if channels == 1 else [255, 0, 0])
+def test_images_and_frames_come_in_the_channels_asked_for(sources, channels):
+    image, first, second, *_ = [task.read() for task in Tasks(sources, channels, (0, 255))]
+    assert image.shape == (4, 6, channels) and first.shape == (48, 64, channels)
+    assert image[0, 0].tolist() == ([76] if channels == 1 else [255, 0, 0])
     assert abs(second.mean() - brightness(1)) < 7
 
 

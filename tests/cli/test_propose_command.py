@@ -21,7 +21,7 @@ def data(make_folder, tmp_path):
     return make_folder(tmp_path / "shapes")
 
 
-def test_every_annotated_picture_gets_its_proposal(data, capsys):
+def test_every_annotated_image_gets_its_proposal(data, capsys):
     assert propose(data) == 0
     said = capsys.readouterr().out
     folder = SegmentationFolder(data, annotation="scribbles")
@@ -31,7 +31,7 @@ def test_every_annotated_picture_gets_its_proposal(data, capsys):
         found = read_label_map(data / "grabcut" / f"{name}.png")
         np.testing.assert_array_equal(found, grabcut_proposals(*folder.load(index)))
         left.append(np.mean(found == 255))
-    assert f"6 proposals in {data / 'grabcut'}; {100 * np.mean(left):.1f} % of the pixels unlabelled" in said
+    assert f"6 proposals in {data / 'grabcut'}; {100 * np.mean(left):.1f} % of the pixels unlabeled" in said
     assert f"train {data} --annotation grabcut --method pce --out runs/shapes-grabcut" in said
 
 
@@ -71,7 +71,7 @@ def test_nothing_is_overwritten_unasked(fails, data, capsys):
 @pytest.mark.parametrize("name", [".", "images", "labels", "scribbles", "grabcut/../labels"])
 def test_sources_are_never_written_to(fails, data, name):
     before = {path: path.read_bytes() for path in data.rglob("*.png")}
-    text = "--out must be another folder than those of pictures, annotations and dense labels."
+    text = "--out must be another folder than those of images, annotations and dense labels."
     assert fails("propose", data, "--out", name, "--force") == f"{text} Received: {name!r}"
     assert {path: path.read_bytes() for path in data.rglob("*.png")} == before
 
@@ -99,7 +99,7 @@ def test_instances_reach_the_clicks_and_are_not_written_over(data, monkeypatch, 
     monkeypatch.setattr(
         keras_wsseg.annotations,
         "grabcut_proposals",
-        lambda picture, labels, *rest: seen.append((labels < 254).sum()) or labels,
+        lambda image, labels, *rest: seen.append((labels < 254).sum()) or labels,
     )
     for path in (data / "labels").iterdir():
         labels = read_label_map(path)

@@ -18,7 +18,7 @@ from keras_wsseg.training import RefinedSegmenter, RunFolder, TrainingConfig
 from keras_wsseg.training.build import build_training_data
 
 NAMES = ("background", "cat", "dog")
-# No grey of 8 bits makes two classes equally likely.
+# No gray of 8 bits makes two classes equally likely.
 WEIGHTS, OFFSETS = np.array([-4.0, 1.0, 5.0], np.float32), np.array([2.01, 1.0, -1.5], np.float32)
 TAGS = {"p0": ("dog",), "p1": ("cat",), "p2": ("cat", "dog"), "p3": ()}
 HOT = {"p0": [1, 0, 1], "p1": [1, 1, 0], "p2": [1, 1, 1], "p3": [1, 0, 0]}
@@ -31,13 +31,13 @@ def pseudo_label(*argv):
 
 
 def ramp(name):
-    """A ramp of all greys, with noise that is its own."""
+    """A ramp of all grays, with noise that is its own."""
     noise = np.random.default_rng(int(name[1:])).integers(-40, 40, (12, 16))
     return np.clip(np.linspace(0, 255, 12 * 16).reshape(12, 16) + noise, 0, 255).astype(np.uint8)
 
 
 def probabilities(name):
-    """Of the segmenter, restricted to the tags of the picture: float64, written out."""
+    """Of the segmenter, restricted to the tags of the image: float64, written out."""
     odds = np.exp(ramp(name)[..., None] / 255.0 * WEIGHTS.astype(float) + OFFSETS) * HOT[name]
     return odds / odds.sum(-1, keepdims=True)
 
@@ -94,11 +94,11 @@ def test_labels_are_the_likeliest_of_the_tags(finished, data, capsys):
         # A rounding error must not decide the comparison.
         assert np.abs(sure - 0.7).min() > 1e-6
         np.testing.assert_array_equal(labels, np.where(sure < 0.7, 255, expected.argmax(-1)))
-    # The pictures are such that each part of the rule shows.
+    # The images are such that each part of the rule shows.
     assert set(np.unique(found["p0"])) == {0, 2, 255} and set(np.unique(found["p1"])) == {0, 1, 255}
     assert set(np.unique(found["p2"])) == {0, 2, 255} and set(np.unique(found["p3"])) == {0}
     left = 100 * np.mean([labels == 255 for labels in found.values()])
-    assert f"4 of 4 label maps in {data / 'pseudo'}; {left:.1f} % of the pixels unlabelled\n" in said
+    assert f"4 of 4 label maps in {data / 'pseudo'}; {left:.1f} % of the pixels unlabeled\n" in said
     words = f"train {data} --annotation pseudo --method pce --model deeplabv3plus --out runs/pets-pseudo\n"
     assert said.endswith(words) and "classes.txt" not in said and "train.txt" not in said
 
@@ -107,7 +107,7 @@ def test_every_pixel_has_a_label_unless_asked_otherwise(finished, data):
     assert pseudo_label(finished, data) == 0
     for name, labels in labels_in(data / "pseudo").items():
         np.testing.assert_array_equal(labels, probabilities(name).argmax(-1))
-    # Without tags, the picture of a cat would have a dog in it.
+    # Without tags, the image of a cat would have a dog in it.
     assert load_segmenter(finished)(ramp("p1")[..., None]).max() == 2
 
 
@@ -155,12 +155,12 @@ def test_what_lies_outside_stays_outside(finished, data, capsys):
         np.testing.assert_array_equal(labels, np.where(inside, expected, 254))
         left.append((labels == 255)[inside].mean())
     said = capsys.readouterr().out
-    assert f"{100 * np.mean(left):.1f} % of the pixels unlabelled" in said
+    assert f"{100 * np.mean(left):.1f} % of the pixels unlabeled" in said
     names = "background, cat, dog"
     assert f"no classes.txt in {data}: make one of these names, one a line: {names}\n" in said
 
 
-def test_a_run_folder_says_which_tags_and_pictures(make_run, data, capsys):
+def test_a_run_folder_says_which_tags_and_images(make_run, data, capsys):
     os.rename(data / "tags.csv", data / "known.csv")
     (data / "some.txt").write_text("p2\np0\n")
     run = make_run(method="tags-prior", tags="known.csv", train_split="some")
@@ -215,8 +215,8 @@ def test_a_second_training_reads_them(finished, data, tiny, tmp_path):
 
 
 @pytest.fixture
-def sorted_pictures(tmp_path):
-    """The same pictures, each in the folders of its classes."""
+def sorted_images(tmp_path):
+    """The same images, each in the folders of its classes."""
     root = tmp_path / "sorted"
     for name, tags in TAGS.items():
         for folder in tags or ("background",):
@@ -225,10 +225,10 @@ def sorted_pictures(tmp_path):
     return root
 
 
-def test_class_folders_become_a_data_folder(finished, sorted_pictures, tmp_path, capsys):
+def test_class_folders_become_a_data_folder(finished, sorted_images, tmp_path, capsys):
     words = ["--tags", "folders", "--out", "../second", "--confidence", "0.7"]
-    assert pseudo_label(finished, sorted_pictures, *words) == 0
-    out = sorted_pictures / ".." / "second"
+    assert pseudo_label(finished, sorted_images, *words) == 0
+    out = sorted_images / ".." / "second"
     assert f"train {out} --annotation pseudo --method pce" in capsys.readouterr().out
     second = SegmentationFolder(tmp_path / "second", annotation="pseudo")
     assert second.names == tuple(TAGS) and second.class_names == NAMES
@@ -237,29 +237,29 @@ def test_class_folders_become_a_data_folder(finished, sorted_pictures, tmp_path,
         np.testing.assert_array_equal(image[..., 0], ramp(name))
         expected = probabilities(name)
         np.testing.assert_array_equal(labels, np.where(expected.max(-1) < 0.7, 255, expected.argmax(-1)))
-    assert pseudo_label(finished, sorted_pictures, *words, "--force") == 0
+    assert pseudo_label(finished, sorted_images, *words, "--force") == 0
 
 
-def test_class_folders_are_found_in_either_form_of_their_letters(make_run, sorted_pictures):
-    (sorted_pictures / "cat").rename(sorted_pictures / "ka\u0308tzchen")
-    (sorted_pictures / "classes.txt").write_text("background\nk\u00e4tzchen\ndog\n")
-    (sorted_pictures / "__MACOSX").mkdir()
+def test_class_folders_are_found_in_either_form_of_their_letters(make_run, sorted_images):
+    (sorted_images / "cat").rename(sorted_images / "ka\u0308tzchen")
+    (sorted_images / "classes.txt").write_text("background\nk\u00e4tzchen\ndog\n")
+    (sorted_images / "__MACOSX").mkdir()
     run = make_run(("background", "ka\u0308tzchen", "dog"))
-    assert pseudo_label(run, sorted_pictures, "--tags", "folders", "--out", "../second") == 0
-    second = SegmentationFolder(sorted_pictures / ".." / "second", annotation="pseudo")
+    assert pseudo_label(run, sorted_images, "--tags", "folders", "--out", "../second") == 0
+    second = SegmentationFolder(sorted_images / ".." / "second", annotation="pseudo")
     assert second.names == tuple(TAGS) and second.class_names == ("background", "k\u00e4tzchen", "dog")
 
 
-def test_class_folders_are_not_written_into(fails, finished, sorted_pictures):
-    for out in ("pseudo", "cat/deeper", str(sorted_pictures / "pseudo")):
-        assert fails("pseudo-label", finished, sorted_pictures, "--tags", "folders", "--out", out) == (
+def test_class_folders_are_not_written_into(fails, finished, sorted_images):
+    for out in ("pseudo", "cat/deeper", str(sorted_images / "pseudo")):
+        assert fails("pseudo-label", finished, sorted_images, "--tags", "folders", "--out", out) == (
             "--out must lie outside of a DATA in which each folder is a class, as ../NAME or an absolute "
             f"path does. Received: {out!r}"
         )
-    assert sorted(path.name for path in sorted_pictures.iterdir()) == ["background", "cat", "dog"]
+    assert sorted(path.name for path in sorted_images.iterdir()) == ["background", "cat", "dog"]
 
 
-def test_a_picture_need_not_show_every_class(finished, data, fails):
+def test_a_image_need_not_show_every_class(finished, data, fails):
     (data / "classes.txt").unlink()
     write_tags(data / "tags.csv", {"p0": ("dog",), "p3": ()})
     assert pseudo_label(finished, data) == 0
@@ -285,15 +285,15 @@ def test_classes_must_be_those_of_the_segmenter(fails, finished, net, data, tmp_
 
 
 @pytest.mark.parametrize("tags", ["tags.csv", "masks", "folders"])
-def test_a_bad_picture_stops_no_other(finished, data, sorted_pictures, tags, tmp_path, capsys):
+def test_a_bad_image_stops_no_other(finished, data, sorted_images, tags, tmp_path, capsys):
     (data / "masks").mkdir()
     for name, present in HOT.items():
         mask = np.resize(np.flatnonzero(present), (12, 16))
         write_label_map(data / "masks" / f"{name}.png", mask)
-    root = sorted_pictures if tags == "folders" else data
+    root = sorted_images if tags == "folders" else data
     folders = {"p0": "dog", "p3": "background"} if tags == "folders" else dict.fromkeys(TAGS, "images")
     bad, deep = (root / folders[name] / f"{name}.png" for name in ("p0", "p3"))
-    bad.write_text("no picture")
+    bad.write_text("no image")
     Image.fromarray(np.full((12, 16), 40_000, np.uint16)).save(deep)
     out = tmp_path / "out"
     assert pseudo_label(finished, root, "--tags", tags, "--out", out) == 1
@@ -302,11 +302,11 @@ def test_a_bad_picture_stops_no_other(finished, data, sorted_pictures, tags, tmp
     assert f"2 of 4 label maps in {maps};" in said.out and "Next, train on them:" in said.out
     assert list(labels_in(maps)) == ["p1", "p2"]
     first, second = said.err.splitlines()
-    assert first.startswith(f"keras-wsseg: not labelled: {bad}: The picture '{bad}' must be ")
-    assert second.startswith(f"keras-wsseg: not labelled: {deep}: ") and "to 40000" in second
+    assert first.startswith(f"keras-wsseg: not labeled: {bad}: The image '{bad}' must be ")
+    assert second.startswith(f"keras-wsseg: not labeled: {deep}: ") and "to 40000" in second
 
 
-def test_a_failing_segmenter_is_told_of_each_picture(finished, data, monkeypatch, capsys):
+def test_a_failing_segmenter_is_told_of_each_image(finished, data, monkeypatch, capsys):
     load = TagFolder.load
 
     def failing(self, index):
@@ -320,9 +320,9 @@ def test_a_failing_segmenter_is_told_of_each_picture(finished, data, monkeypatch
     said = capsys.readouterr()
     assert "3 of 4 label maps in" in said.out
     # A training reads every name of its list.
-    assert "\ntrain.txt names pictures without label map: take them out of it before you train.\n" in said.out
+    assert "\ntrain.txt names images without label map: take them out of it before you train.\n" in said.out
     path = data / "images" / "p1.png"
-    assert said.err == f"keras-wsseg: not labelled: {path}: not enough memory\n"
+    assert said.err == f"keras-wsseg: not labeled: {path}: not enough memory\n"
 
 
 def test_nothing_is_overwritten_unasked(fails, finished, data):
@@ -340,7 +340,7 @@ def test_nothing_is_overwritten_unasked(fails, finished, data):
 
 @pytest.mark.parametrize("out", [".", "images", "labels", "masks", "pseudo/../images"])
 def test_sources_are_never_written_to(fails, finished, data, out):
-    text = "--out must be another folder than those of pictures, annotations and dense labels."
+    text = "--out must be another folder than those of images, annotations and dense labels."
     said = fails("pseudo-label", finished, data, "--tags", "masks", "--out", out, "--force")
     assert said == f"{text} Received: {out!r}"
 
@@ -360,6 +360,6 @@ def test_wrong_words_are_told(fails, finished, data, tmp_path):
     (data / "file").touch()
     assert "--out must be a folder." in fails(*run, "--out", "file")
     for path in (data / "images").iterdir():
-        path.write_text("no picture")
-    assert fails(*run).startswith("None of the 4 pictures can be labelled, the first since: The picture '")
+        path.write_text("no image")
+    assert fails(*run).startswith("None of the 4 images can be labeled, the first since: The image '")
     assert not (data / "pseudo").exists()

@@ -7,12 +7,12 @@ from keras_wsseg.cli.segmenters import load_segmenter
 
 @pytest.mark.parametrize("name", ENDINGS)
 def test_a_brought_model_says_what_keras_says(name, tmp_path):
-    model, picture = brought(name), np.random.default_rng(0).uniform(0, 255, (9, 7, 3))
+    model, image = brought(name), np.random.default_rng(0).uniform(0, 255, (9, 7, 3))
     model.save(tmp_path / "a.keras")
-    expected = keras_says(model, picture[None].astype("float32"))[0]
+    expected = keras_says(model, image[None].astype("float32"))[0]
     segmenter = load_segmenter(tmp_path / "a.keras")
     assert len(segmenter.class_names) == expected.shape[-1]
-    np.testing.assert_allclose(segmenter.probabilities(picture), expected, atol=1e-5)
-    np.testing.assert_array_equal(segmenter(picture), expected.argmax(-1))
-    weights = np.exp(segmenter.logits(picture))
+    np.testing.assert_allclose(segmenter.probabilities(image), expected, atol=1e-5)
+    np.testing.assert_array_equal(segmenter(image), expected.argmax(-1))
+    weights = np.exp(segmenter.logits(image))
     np.testing.assert_allclose(weights / weights.sum(-1, keepdims=True), expected, atol=1e-5)

@@ -15,7 +15,7 @@ from keras_wsseg.export import OnnxSegmenter
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    """An ONNX file that takes a moment for a picture."""
+    """An ONNX file that takes a moment for an image."""
     return write_segmenter(tmp_path_factory.mktemp("serve") / "a b.onnx", depth=6)
 
 
@@ -61,22 +61,22 @@ def start():
 def test_all_that_is_in_flight_is_answered_when_it_is_told_to_stop(served, start):
     server = start(served, "--workers", 1, "--threads", 1, "--queue", 20)
     assert server.first_line.startswith("Serving a b.onnx on http://127.0.0.1:")
-    pictures = [noise(400, 400, seed=k) for k in range(8)]
-    sent = [encoded(picture) for picture in pictures]
+    images = [noise(400, 400, seed=k) for k in range(8)]
+    sent = [encoded(image) for image in images]
     with concurrent.futures.ThreadPoolExecutor(8) as clients:
         answers = [clients.submit(ask, server.port, "POST", "/predict", body) for body in sent]
-        wait_until(lambda: server.metric("keras_wsseg_in_flight", "keras_wsseg_pictures_total") == 8)
+        wait_until(lambda: server.metric("keras_wsseg_in_flight", "keras_wsseg_images_total") == 8)
         in_flight = server.metric("keras_wsseg_in_flight")
         server.process.terminate()
         status, out, said = server.end()
         answers = [answer.result() for answer in answers]
     assert in_flight >= 2
     assert (status, said) == (0, "")
-    assert out.splitlines()[-1] == "Stopped; pictures segmented: 8"
+    assert out.splitlines()[-1] == "Stopped; images segmented: 8"
     segmenter = OnnxSegmenter(served)
-    for picture, (code, _, body) in zip(pictures, answers, strict=True):
+    for image, (code, _, body) in zip(images, answers, strict=True):
         assert code == 200
-        np.testing.assert_array_equal(decoded(body), segmenter(picture))
+        np.testing.assert_array_equal(decoded(body), segmenter(image))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to send")
@@ -97,7 +97,7 @@ def test_what_is_not_done_in_time_is_given_up_and_told(served, start):
     for one in asking:
         one.join(PATIENCE)
     assert (status, said) == (1, "")
-    assert out.splitlines()[-1] == "Stopped; pictures segmented: 0, requests given up: 2"
+    assert out.splitlines()[-1] == "Stopped; images segmented: 0, requests given up: 2"
     for answer in answers:
         check_refused(answer, 503, "The service is stopping.")
 
@@ -194,9 +194,9 @@ def test_how_it_runs_is_checked_by_the_segmenter(served, fails, options, text):
     assert fails("serve", served, *options).startswith(text)
 
 
-def test_segmenters_of_other_than_grey_and_rgb_pictures_are_refused(tmp_path, fails):
+def test_segmenters_of_other_than_gray_and_rgb_images_are_refused(tmp_path, fails):
     path = write_segmenter(tmp_path / "five.onnx", channels=5)
-    assert fails("serve", path) == "The segmenter must take grey or RGB pictures. Received: 5 channels"
+    assert fails("serve", path) == "The segmenter must take gray or RGB images. Received: 5 channels"
 
 
 def test_missing_packages_are_named_with_their_extra(served, fails, monkeypatch):

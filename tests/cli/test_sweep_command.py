@@ -11,7 +11,7 @@ pytestmark = pytest.mark.usefixtures("eagerly")
 
 def test_a_sweep_writes_its_table_and_goes_on_from_there(folder, tmp_path, tiny, capsys):
     out = tmp_path / "sweep"
-    command = ["sweep", str(folder), "--out", str(out), *tiny, "--picture-every", "0", "--method", "pce"]
+    command = ["sweep", str(folder), "--out", str(out), *tiny, "--image-every", "0", "--method", "pce"]
     assert main([*command, "--vary", "learning_rate=0.01"]) == 0
     said = capsys.readouterr().out
     assert "[1/1] learning_rate=0.01, seed=0: " in said and "(found)" not in said
@@ -97,7 +97,7 @@ def test_values_take_the_types_of_their_settings():
         (["--vary", "seed=1,2"], "--vary must leave the seed to --seeds and --seed. Received: seed"),
         (["--vary", "radius=3", "--seeds", "0"], "--seeds must be at least 1. Received: 0"),
         (["--vary", "radius=3", "--score", "iou"], "argument --score: invalid choice: 'iou'"),
-        (["--vary", "val_split=none"], "A sweep needs pictures to score on. Received: val_split=None"),
+        (["--vary", "val_split=none"], "A sweep needs images to score on. Received: val_split=None"),
         (["--vary", "annotation=scribbles,clicks"], ""),
     ],
 )

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_wsseg.callbacks import PredictionPictures
+from keras_wsseg.callbacks import PredictionImages
 from keras_wsseg.cli import console
 from keras_wsseg.cli.main import main
 from keras_wsseg.training import RunFolder, TrainingConfig
@@ -20,19 +20,19 @@ def test_a_training_leaves_a_run_folder(trained, folder):
     config = TrainingConfig.read(run.config)
     assert config.data == str(folder) and config.filters == (4, 8) and config.steps == 4
     assert (config.val_split, config.train_split, config.method) == ("val", "train", "gated-crf")
-    assert [path.name for path in sorted(run.pictures.iterdir())] == ["epoch_0001.png", "epoch_0002.png"]
+    assert [path.name for path in sorted(run.images.iterdir())] == ["epoch_0001.png", "epoch_0002.png"]
 
 
 def test_every_kind_of_option_arrives(folder, tmp_path, tiny, capsys):
     options = ["--no-gate-source", "--gate-destination", "--method", "full", "--class-weights", "batch"]
-    options += ["--val-split", "none", "--learning-rate", "0.01", "--picture-every", "0"]
+    options += ["--val-split", "none", "--learning-rate", "0.01", "--image-every", "0"]
     assert main(["train", str(folder), "--out", str(tmp_path / "run"), *tiny, *options]) == 0
     config = TrainingConfig.read(tmp_path / "run" / "config.json")
     assert (config.gate_source, config.gate_destination, config.tensorboard) == (False, True, False)
     assert (config.method, config.class_weights, config.val_split) == ("full", "batch", None)
     assert config.learning_rate == 0.01
     said = capsys.readouterr().out
-    assert "IoU" not in said and "Pictures" not in said
+    assert "IoU" not in said and "Images" not in said
 
 
 def test_afterwards_it_shows_scores_and_what_to_type_next(trained, folder, capsys):
@@ -55,7 +55,7 @@ def test_ctrl_c_says_how_to_go_on(folder, tmp_path, tiny, monkeypatch, fails, ca
 
     out = tmp_path / "my run"
     with monkeypatch.context() as patch:
-        patch.setattr(PredictionPictures, "on_epoch_end", interrupt)
+        patch.setattr(PredictionImages, "on_epoch_end", interrupt)
         status = main(["train", str(folder), "--out", str(out), *tiny])
     assert status == 130
     assert capsys.readouterr().err == (
@@ -90,7 +90,7 @@ def test_without_lists_and_labels_it_trains_without_scores(make_folder, tmp_path
     assert main(["train", str(data), "--out", str(tmp_path / "run"), *tiny, "--method", "pce"]) == 0
     said = capsys.readouterr().out
     assert f"There is no val.txt in {data}: training without scores." in said
-    assert f"There is no train.txt in {data}: training on every annotated picture." in said
+    assert f"There is no train.txt in {data}: training on every annotated image." in said
     run = RunFolder(tmp_path / "run")
     assert run.finished and run.read_scores() is None
     assert json.loads(run.config.read_text())["val_split"] is None
@@ -133,7 +133,7 @@ def test_wrong_files_are_told(fails, tmp_path, broken):
     assert "p0.png" in fails("train", broken, "--out", out)
     (broken / "classes.txt").unlink()
     (broken / "images" / "p0.png").write_bytes(b"\x89PNG and then nothing")
-    assert "p0.png' must be a picture file" in fails("train", broken, "--out", out)
+    assert "p0.png' must be an image file" in fails("train", broken, "--out", out)
     assert not out.exists()
 
 
@@ -169,7 +169,7 @@ def test_resuming_keeps_to_the_data(fails, trained, make_folder, tmp_path):
     )
 
 
-def test_a_single_class_needs_pictures_alone(folder, tmp_path, tiny, capsys, fails):
+def test_a_single_class_needs_images_alone(folder, tmp_path, tiny, capsys, fails):
     """Annealed at one resolution, then from those weights at another; no label is read in training."""
     data = tmp_path / "data"
     shutil.copytree(folder, data)
@@ -178,7 +178,7 @@ def test_a_single_class_needs_pictures_alone(folder, tmp_path, tiny, capsys, fai
     first = [*common, "--out", str(tmp_path / "first"), "--annealing-epochs", "2", "--crop", "16"]
     assert main(["train", str(data), *first]) == 0
     run = RunFolder(tmp_path / "first")
-    assert run.finished and (run.pictures / "annealing" / "annealing.png").is_file()
+    assert run.finished and (run.images / "annealing" / "annealing.png").is_file()
     with open(run.log) as file:
         rows = list(csv.DictReader(file))
     assert [float(row["sparse_crf_weight"]) for row in rows] == [1, 1, 100]

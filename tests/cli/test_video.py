@@ -95,7 +95,7 @@ def test_any_name_will_do(tmp_path):
         assert read(film)[0] == [0, 1]
 
 
-def test_a_sound_file_has_no_pictures(tmp_path):
+def test_a_sound_file_has_no_images(tmp_path):
     import av
 
     with av.open(str(tmp_path / "sound.mkv"), "w") as container:
@@ -105,7 +105,7 @@ def test_a_sound_file_has_no_pictures(tmp_path):
         sound.sample_rate = 8000
         container.mux(stream.encode(sound))
         container.mux(stream.encode())
-    assert "must hold pictures. Received: no such stream" in read(tmp_path / "sound.mkv")[2]
+    assert "must hold images. Received: no such stream" in read(tmp_path / "sound.mkv")[2]
 
 
 def test_a_missing_decoder_names_its_extra(tmp_path, monkeypatch):
@@ -118,7 +118,7 @@ def test_a_missing_decoder_names_its_extra(tmp_path, monkeypatch):
 def test_frames_are_turned_as_a_phone_was_held():
     frame = np.arange(18).reshape(2, 3, 3)
     assert upright(frame, 0) is frame and upright(frame, 360) is frame and upright(frame, 45) is frame
-    # Held upright, a phone says -90: the stored picture is to be turned clockwise.
+    # Held upright, a phone says -90: the stored image is to be turned clockwise.
     turned = upright(frame, -90)
     assert turned.shape == (3, 2, 3) and turned.flags.c_contiguous
     np.testing.assert_array_equal(turned[0], frame[::-1, 0])

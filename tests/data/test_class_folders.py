@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_wsseg.annotations import UNLABELLED
+from keras_wsseg.annotations import UNLABELED
 from keras_wsseg.data import ClassFolders, SingleClassFolder
 
 
@@ -13,7 +13,7 @@ def flat(path, value, size=(6, 8)):
 
 @pytest.fixture
 def root(tmp_path):
-    """Cats a and b, dogs b and c, an emu d, and two pictures of nothing."""
+    """Cats a and b, dogs b and c, an emu d, and two images of nothing."""
     for place, value in (("cat/a", 1), ("cat/b", 2), ("dog/b", 2), ("dog/c", 3), ("emu/d", 4)):
         flat(tmp_path / "positives" / f"{place}.png", value)
     (tmp_path / "positives" / ".hidden").mkdir()
@@ -22,7 +22,7 @@ def root(tmp_path):
     return tmp_path
 
 
-def test_the_pictures_of_a_class_against_all_others(root):
+def test_the_images_of_a_class_against_all_others(root):
     folders = ClassFolders(root)
     assert folders.class_names == ("cat", "dog", "emu")
     assert (folders.channels, folders.dtype, folders.value_range) == (1, np.uint8, (0, 255))
@@ -32,21 +32,21 @@ def test_the_pictures_of_a_class_against_all_others(root):
         assert isinstance(folder, SingleClassFolder) and folder.class_names == ("background", name)
         assert folder.names == tuple(positives) and folder.negatives.names == tuple(negatives)
     cats = folders.of_class("cat")
-    for pictures, values, label in ((cats, [1, 2], UNLABELLED), (cats.negatives, [3, 4, 8, 9], 0)):
+    for images, values, label in ((cats, [1, 2], UNLABELED), (cats.negatives, [3, 4, 8, 9], 0)):
         for index, value in enumerate(values):
-            image, labels = pictures.load(index)
+            image, labels = images.load(index)
             assert (image == value).all() and (labels == label).all()
 
 
 def test_batches_of_a_class(root):
     images, labels = next(iter(ClassFolders(root).of_class("dog").train(4, 4, whole=True, negative_batch=2)))
-    assert labels.numpy()[:, 0, 0].tolist() == [UNLABELLED, 0, UNLABELLED, 0]
+    assert labels.numpy()[:, 0, 0].tolist() == [UNLABELED, 0, UNLABELED, 0]
     values = images.numpy()[:, 0, 0, 0].round().astype(int)
     assert set(values[::2]) == {2, 3} and set(values[1::2]) <= {1, 4, 8, 9}
 
 
-def test_pictures_of_a_single_class(root):
-    found = ClassFolders(root).single_class_pictures()
+def test_images_of_a_single_class(root):
+    found = ClassFolders(root).single_class_images()
     assert [(name, stem) for name, stem, _ in found] == [("cat", "a"), ("dog", "c"), ("emu", "d")]
     assert [path for *_, path in found] == [
         root / "positives" / place for place in ("cat/a.png", "dog/c.png", "emu/d.png")
@@ -58,7 +58,7 @@ def test_a_list_orders_the_classes(root):
         (root / "classes.txt").write_text(f"{head}emu\ncat\ndog\n")
         folders = ClassFolders(root)
         assert folders.class_names == ("emu", "cat", "dog")
-        assert [name for name, *_ in folders.single_class_pictures()] == ["emu", "cat", "dog"]
+        assert [name for name, *_ in folders.single_class_images()] == ["emu", "cat", "dog"]
     for lines, told in (
         ("cat\ndog", "cat, dog"),
         ("cat\ndog\nemu\nfox", "cat, dog, emu, fox"),
@@ -90,7 +90,7 @@ def test_one_class_without_negatives(root):
     assert ClassFolders(root, negatives=()).of_class("cat").negatives is None
 
 
-def test_a_picture_of_a_class_is_no_negative_of_it(root):
+def test_a_image_of_a_class_is_no_negative_of_it(root):
     flat(root / "negatives" / "a.png", 1)
     folders = ClassFolders(root)
     assert folders.of_class("cat").negatives.names == tuple("cdxy")
@@ -101,7 +101,7 @@ def test_every_class_has_the_channels_of_all(root):
     Image.fromarray(np.full((6, 8, 3), 5, np.uint8)).save(root / "negatives" / "x.png")
     folders = ClassFolders(root)
     assert folders.channels == 3 and folders.of_class("emu").load(0)[0].shape == (6, 8, 3)
-    assert ClassFolders(root, channels="grey").of_class("emu").channels == 1
+    assert ClassFolders(root, channels="gray").of_class("emu").channels == 1
 
 
 def test_wrong_folders_are_told(root):
@@ -127,8 +127,8 @@ def test_wrong_files_are_told(root):
         ValueError, match=r"Received: '.*cat.b.png' of 8x6 and '.*dog.b.png' of 9x6, whose pixels"
     ):
         ClassFolders(root)
-    (root / "positives" / "dog" / "b.png").write_bytes(b"no picture")
-    with pytest.raises(ValueError, match=r"The picture '.*dog.b.png' must be a picture file"):
+    (root / "positives" / "dog" / "b.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"The image '.*dog.b.png' must be an image file"):
         ClassFolders(root)
 
 

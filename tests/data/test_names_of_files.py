@@ -7,14 +7,14 @@ import pytest
 from PIL import Image
 
 from keras_wsseg.annotations import multi_hot, read_tags, write_tags
-from keras_wsseg.cli.pictures import check_out, find_pictures
+from keras_wsseg.cli.images import check_out, find_images
 from keras_wsseg.data import ClassFolders, SegmentationFolder, SingleClassFolder, TagFolder
 
 COMPOSED = "\u00c4pfel"
 APART = unicodedata.normalize("NFD", COMPOSED)
 
 
-def picture(path, most=200):
+def image(path, most=200):
     path.parent.mkdir(exist_ok=True, parents=True)
     Image.fromarray(np.random.default_rng(0).integers(0, most, (6, 8)).astype(np.uint8)).save(path)
 
@@ -22,14 +22,14 @@ def picture(path, most=200):
 @pytest.fixture
 def root(tmp_path):
     assert COMPOSED != APART
-    picture(tmp_path / "images" / f"{APART}.png")
-    picture(tmp_path / "scribbles" / f"{COMPOSED}.png", most=2)
+    image(tmp_path / "images" / f"{APART}.png")
+    image(tmp_path / "scribbles" / f"{COMPOSED}.png", most=2)
     return tmp_path
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 @pytest.mark.parametrize("form", [COMPOSED, APART])
-def test_lists_and_annotations_find_their_picture(root, form, encoding):
+def test_lists_and_annotations_find_their_image(root, form, encoding):
     (root / "train.txt").write_text(f"{form}\n", encoding=encoding)
     folder = SegmentationFolder(root, split="train")
     assert folder.names == (COMPOSED,) and folder.load(0)[1].max() == 1
@@ -43,12 +43,12 @@ def test_classes_are_compared_in_one_form(root, form):
     other = APART if form == COMPOSED else COMPOSED
     folder = SegmentationFolder(root, values={0: "background", 1: other})
     assert folder.class_names == ("background", COMPOSED)
-    picture(root / "labels" / f"{APART}.png", most=2)
+    image(root / "labels" / f"{APART}.png", most=2)
     SegmentationFolder(root, "simulated_clicks", stuff_classes=[other])
 
 
 @pytest.mark.parametrize("form", [COMPOSED, APART])
-def test_tags_find_their_picture_and_class(root, form):
+def test_tags_find_their_image_and_class(root, form):
     write_tags(root / "tags.csv", {form: (form,)})
     (root / "classes.txt").write_text(f"background\n{APART}\n")
     folder = TagFolder(root)
@@ -57,7 +57,7 @@ def test_tags_find_their_picture_and_class(root, form):
 
 def test_folders_of_classes_have_the_names_of_the_list(tmp_path):
     for name in (f"positives/{APART}/a.png", "positives/dog/b.png"):
-        picture(tmp_path / name)
+        image(tmp_path / name)
     (tmp_path / "classes.txt").write_text(f"dog\n{COMPOSED}\n")
     folders = ClassFolders(tmp_path)
     assert folders.class_names == ("dog", COMPOSED)
@@ -68,17 +68,17 @@ def test_folders_of_classes_have_the_names_of_the_list(tmp_path):
 
 
 def test_two_forms_of_one_name_are_two_files_of_it(root):
-    picture(root / "images" / f"{COMPOSED}.png")
+    image(root / "images" / f"{COMPOSED}.png")
     with pytest.raises(ValueError, match="must have one file of each name"):
         SegmentationFolder(root)
 
 
 def test_masks_are_named_in_one_form(root):
-    found = find_pictures([str(root / "images")])
+    found = find_images([str(root / "images")])
     assert [str(place) for place in found.values()] == [COMPOSED]
-    picture(root / "images" / f"{COMPOSED}.jpg")
-    with pytest.raises(ValueError, match="Pictures must differ in name"):
-        check_out(root / "out", find_pictures([str(root / "images")]), "masks")
+    image(root / "images" / f"{COMPOSED}.jpg")
+    with pytest.raises(ValueError, match="Images must differ in name"):
+        check_out(root / "out", find_images([str(root / "images")]), "masks")
 
 
 def test_droppings_of_systems_are_passed_over(root):
@@ -89,8 +89,8 @@ def test_droppings_of_systems_are_passed_over(root):
 
 
 def test_lossy_label_maps_are_named(root):
-    picture(root / "images" / "b.png")
-    picture(root / "scribbles" / "b.jpg")
+    image(root / "images" / "b.png")
+    image(root / "scribbles" / "b.jpg")
     with pytest.raises(ValueError, match=r"since JPEG and WebP alter ids. Received: b.jpg"):
         SegmentationFolder(root)
 
@@ -98,8 +98,8 @@ def test_lossy_label_maps_are_named(root):
 @pytest.mark.parametrize("form", [COMPOSED, APART])
 def test_folders_and_lists_are_found_by_their_name(tmp_path, form):
     for name in (f"{APART}/{APART}/a.png", "images/a.png", f"{APART}/dog/b.png"):
-        picture(tmp_path / name)
-    picture(tmp_path / f"{APART}s" / "a.png", most=2)
+        image(tmp_path / name)
+    image(tmp_path / f"{APART}s" / "a.png", most=2)
     (tmp_path / f"{APART}.txt").write_text("a\n")
     assert SingleClassFolder(tmp_path, f"{form}/{form}", f"{form}/dog").names == ("a",)
     assert SegmentationFolder(tmp_path, f"{form}s", split=form).names == ("a",)
@@ -114,14 +114,14 @@ def test_classes_named_in_python_are_compared_in_one_form(root, form):
     assert read_tags(root / "tags.csv", ("background", other))[0] == {COMPOSED: (COMPOSED,)}
     assert multi_hot([form], ("background", other)).tolist() == [1, 1]
     assert TagFolder(root, class_names=("background", other)).class_names == ("background", COMPOSED)
-    picture(root / "labels" / f"{APART}.png", most=2)
+    image(root / "labels" / f"{APART}.png", most=2)
     named = {"class_names": ("background", form), "stuff_classes": [other]}
     assert SegmentationFolder(root, "simulated_clicks", **named).class_names == ("background", COMPOSED)
 
 
 def test_two_forms_of_one_class_are_refused(tmp_path):
     for name in (APART, COMPOSED, "dog"):
-        picture(tmp_path / "positives" / name / "a.png")
+        image(tmp_path / "positives" / name / "a.png")
     with pytest.raises(
         ValueError, match=f"one folder for each class. Received: two of the name '{COMPOSED}'"
     ):
@@ -133,6 +133,6 @@ def test_two_forms_of_one_class_are_refused(tmp_path):
 @pytest.mark.parametrize("name", ["__MACOSX", "@eaDir", ".git"])
 def test_folders_of_systems_are_no_classes(tmp_path, name):
     for folder in ("cat", "dog", name):
-        picture(tmp_path / "positives" / folder / f"{folder}.png")
+        image(tmp_path / "positives" / folder / f"{folder}.png")
     assert ClassFolders(tmp_path).class_names == ("cat", "dog")
     assert TagFolder(tmp_path / "positives", "folders").class_names == ("background", "cat", "dog")

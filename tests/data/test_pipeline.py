@@ -3,14 +3,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_wsseg.annotations import OUTSIDE, UNLABELLED
+from keras_wsseg.annotations import PADDING, UNLABELED
 from keras_wsseg.data import SegmentationArrays
 from keras_wsseg.data.pipeline import augment
 from keras_wsseg.data.train_settings import TrainSettings
 
 
 def coordinates(count=5, height=20, width=26):
-    """Pictures whose values tell where they come from: row, column and number."""
+    """Images whose values tell where they come from: row, column and number."""
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     images = [np.stack([rows, columns, np.full_like(rows, i)], axis=-1) for i in range(count)]
     labels = [(rows.astype(int) // 5) * 4 + columns.astype(int) // 7 for _ in range(count)]
@@ -26,7 +26,7 @@ def every(dataset):
 def test_image_and_labels_move_together(scale):
     source = coordinates()
     images, labels = every(source.train(5, (16, 12), scale=scale))
-    inside = labels != OUTSIDE
+    inside = labels != PADDING
     row, column = images[..., 0], images[..., 1]
     # Away from the edges of the label cells, the image itself says which label is right.
     clear = inside & (np.abs((row + 0.5) % 5 - 2.5) < 1.4) & (np.abs((column + 0.5) % 7 - 3.5) < 2.4)
@@ -36,15 +36,15 @@ def test_image_and_labels_move_together(scale):
     assert (images[~inside] == 50).all()
 
 
-def test_outside_is_exactly_what_lies_beyond_the_picture():
+def test_outside_is_exactly_what_lies_beyond_the_image():
     source = coordinates(1, 10, 12)
     images, labels = every(source.train(1, 32, scale=(1, 1), flip=False, seed=4))
-    rows, columns = np.nonzero(labels[0] != OUTSIDE)
+    rows, columns = np.nonzero(labels[0] != PADDING)
     assert (np.ptp(rows) + 1, np.ptp(columns) + 1, len(rows)) == (10, 12, 120)
     window = images[0, rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     np.testing.assert_allclose(window, source.load(0)[0], atol=1e-4)
     images, labels = every(source.train(1, 10, scale=(1, 1)))
-    assert not (labels == OUTSIDE).any()
+    assert not (labels == PADDING).any()
 
 
 def test_scale_crop_and_flip_vary_over_their_range():
@@ -63,30 +63,30 @@ def test_scale_crop_and_flip_vary_over_their_range():
 
 @pytest.mark.parametrize("low", [0.25, 0.5, 0.8])
 def test_no_click_is_lost(low):
-    labels = np.full((1, 33, 41), UNLABELLED)
+    labels = np.full((1, 33, 41), UNLABELED)
     labels[0, 2::8, 3::9] = np.arange(20).reshape(4, 5)
     source = SegmentationArrays(np.zeros((1, 33, 41), np.uint8), labels, num_classes=20)
     _, found = every(source.train(60, 64, scale=(low, 1.0)))
     assert all(set(range(20)) <= set(np.unique(one).tolist()) for one in found)
 
 
-def test_whole_pictures_fill_the_batch_whatever_their_shape():
+def test_whole_images_fill_the_batch_whatever_their_shape():
     images = [np.full(size, value, np.uint8) for size, value in (((9, 31), 10), ((40, 5), 90))]
     for image in images:
         image[:, image.shape[1] // 2 :] += 100
     labels = [np.where(image >= 100, 1, 0) for image in images]
-    labels[0][0] = OUTSIDE
+    labels[0][0] = PADDING
     source = SegmentationArrays(images, labels)
     batch, found = every(source.train(2, (12, 10), whole=True, flip=False, shuffle=False))
     assert batch.shape == (2, 12, 10, 1) and found.shape == (2, 12, 10)
-    assert (found[0, 0] == OUTSIDE).all() and not (found[0, 2:] == OUTSIDE).any()
-    assert not (found[1] == OUTSIDE).any()
+    assert (found[0, 0] == PADDING).all() and not (found[0, 2:] == PADDING).any()
+    assert not (found[1] == PADDING).any()
     for shown, label, value in zip(batch, found, (10, 90), strict=True):
         assert (label[2:, :4] == 0).all() and (label[2:, 6:] == 1).all()
         np.testing.assert_allclose(shown[:, [0, -1], 0], np.tile([value, value + 100], (12, 1)), rtol=1e-6)
 
 
-def test_whole_pictures_flip_and_change_colour_alone():
+def test_whole_images_flip_and_change_color_alone():
     images, labels = every(coordinates(1).train(60, (20, 26), whole=True, seed=3))
     plain, straight = coordinates(1).load(0)[0], coordinates(1).load(0)[1]
     mirrored = images[:, 0, 0, 1] > images[:, 0, -1, 1]
@@ -98,12 +98,12 @@ def test_whole_pictures_flip_and_change_colour_alone():
     assert np.array_equal(images, again)
     straight, _ = every(coordinates(1).train(9, (20, 26), whole=True, flip=False))
     assert (straight == straight[0]).all()
-    coloured, same = every(coordinates(1).train(60, (20, 26), whole=True, seed=3, color_jitter=0.4))
-    assert np.array_equal(labels, same) and coloured.mean(axis=(1, 2, 3)).std() > 3
-    assert coloured.min() >= 0 and coloured.max() <= 100
+    colored, same = every(coordinates(1).train(60, (20, 26), whole=True, seed=3, color_jitter=0.4))
+    assert np.array_equal(labels, same) and colored.mean(axis=(1, 2, 3)).std() > 3
+    assert colored.min() >= 0 and colored.max() <= 100
 
 
-def test_whole_pictures_are_antialiased_and_stay_in_their_range():
+def test_whole_images_are_antialiased_and_stay_in_their_range():
     fine = np.zeros((64, 64), np.uint8)
     fine[::2] = 255
     source = SegmentationArrays([fine, np.full((64, 64), 255, np.uint8)], np.zeros((2, 64, 64), int))
@@ -114,13 +114,13 @@ def test_whole_pictures_are_antialiased_and_stay_in_their_range():
 
 @pytest.mark.parametrize("ratio", [0.2, 0.7, 1.5])
 @pytest.mark.parametrize("other", [0.3, 1.0, 2.0])
-def test_no_click_is_lost_in_whole_pictures(ratio, other):
-    labels = np.full((1, 41, 50), UNLABELLED)
+def test_no_click_is_lost_in_whole_images(ratio, other):
+    labels = np.full((1, 41, 50), UNLABELED)
     labels[0, 3::8, 3::9] = np.arange(30).reshape(5, 6)
     source = SegmentationArrays(np.zeros((1, 41, 50), np.uint8), labels, num_classes=30)
     for size in (int(41 * ratio), int(50 * other)), (int(41 * other), int(50 * ratio)):
         _, found = every(source.train(2, size, whole=True, seed=1))
-        assert all(set(range(30)) | {UNLABELLED} == set(np.unique(one).tolist()) for one in found)
+        assert all(set(range(30)) | {UNLABELED} == set(np.unique(one).tolist()) for one in found)
 
 
 def test_the_seed_repeats_the_sequence_and_epochs_differ():
@@ -137,7 +137,7 @@ def test_the_seed_repeats_the_sequence_and_epochs_differ():
     assert np.array_equal(later[0][0], one[2][0])
 
 
-def test_an_epoch_shows_every_picture_in_full_batches():
+def test_an_epoch_shows_every_image_in_full_batches():
     dataset = coordinates(7).train(3, (20, 26), scale=(1, 1))
     assert dataset.cardinality() == 3
     assert dataset.element_spec[0].shape == (3, 20, 26, 3) and dataset.element_spec[1].shape == (3, 20, 26)
@@ -162,7 +162,7 @@ def test_repeat_never_ends_and_repeats_by_seed():
     assert not np.array_equal(every(dataset.take(4))[0], images)
 
 
-def test_decoded_pictures_are_kept_only_where_asked_for():
+def test_decoded_images_are_kept_only_where_asked_for():
     source = coordinates(3)
     loaded = []
     original = source.load
@@ -175,13 +175,13 @@ def test_decoded_pictures_are_kept_only_where_asked_for():
     assert sorted(loaded) == [0, 0, 1, 1, 2, 2]
 
 
-def test_colours_change_within_the_range_and_not_outside():
+def test_colors_change_within_the_range_and_not_outside():
     images = np.random.default_rng(0).integers(0, 256, (1, 12, 12, 3)).astype(np.uint8)
     source = SegmentationArrays(images, np.zeros((1, 12, 12), int), num_classes=1)
     plain, labels = every(source.train(30, 16, scale=(1, 1), seed=2))
     changed, same = every(source.train(30, 16, scale=(1, 1), seed=2, color_jitter=0.3))
     assert np.array_equal(labels, same)
-    outside = labels == OUTSIDE
+    outside = labels == PADDING
     assert (changed[outside] == 127.5).all() and outside.any()
     assert changed.min() >= 0 and changed.max() <= 255
     means = np.array([image[~out].mean() for image, out in zip(changed, outside, strict=True)])
@@ -212,7 +212,7 @@ def test_integer_types_keep_their_values(dtype, top):
     np.testing.assert_array_equal(next(iter(source.validation()))[0], np.full((1, 6, 6, 1), top))
 
 
-def test_validation_gives_whole_pictures_padded_to_the_largest():
+def test_validation_gives_whole_images_padded_to_the_largest():
     sizes = [(4, 9), (7, 5), (3, 3)]
     images = [np.full(size, 200, np.uint8) for size in sizes]
     labels = [np.full(size, i) for i, size in enumerate(sizes)]
@@ -222,12 +222,12 @@ def test_validation_gives_whole_pictures_padded_to_the_largest():
     for index, (height, width) in enumerate(sizes):
         image, label = (array.numpy()[index % 2] for array in batches[index // 2])
         assert (label[:height, :width] == index).all() and (image[:height, :width] == 200).all()
-        assert (label == OUTSIDE).sum() == label.size - height * width
-        assert (image[label == OUTSIDE] == 127.5).all()
+        assert (label == PADDING).sum() == label.size - height * width
+        assert (image[label == PADDING] == 127.5).all()
     padded = [tuple(label.shape) for _, label in source.validation(1, pad_to_multiple=4)]
     assert padded == [(1, 4, 12), (1, 8, 8), (1, 4, 4)]
     image, label = next(iter(source.validation(1, pad_to_multiple=4)))
-    assert (label.numpy() == OUTSIDE).sum() == 12 and (image.numpy()[label.numpy() == OUTSIDE] == 127.5).all()
+    assert (label.numpy() == PADDING).sum() == 12 and (image.numpy()[label.numpy() == PADDING] == 127.5).all()
     assert source.validation(2).cardinality() == 2
 
 
@@ -238,7 +238,7 @@ def test_a_model_is_fitted_and_learns_the_ground():
     source = SegmentationArrays(images, labels)
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(2, 1)])
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=OUTSIDE)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=PADDING)
     model.compile(keras.optimizers.Adam(0.3), loss)
     history = model.fit(
         source.train(3, 12, scale=(1, 1)),

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_wsseg.annotations import OUTSIDE, UNLABELLED
+from keras_wsseg.annotations import PADDING, UNLABELED
 from keras_wsseg.data.resampling import cover_index, cut_image, cut_labels, resize_labels, source_index
 
 
@@ -28,20 +28,20 @@ def inside_oracle(scaled, offset, window, flip):
 
 
 def labels_oracle(labels, scaled, offset, window, flip):
-    """Every annotated pixel thrown forward, then the pixel under the centre where that has a class."""
+    """Every annotated pixel thrown forward, then the pixel under the center where that has a class."""
     height, width = labels.shape
     whole = np.full(scaled, -1)
     for y in range(height):
         for x in range(width):
-            if labels[y, x] < OUTSIDE:
+            if labels[y, x] < PADDING:
                 place = int((y + 0.5) * scaled[0] / height), int((x + 0.5) * scaled[1] / width)
                 whole[place] = max(whole[place], labels[y, x])
     for t in range(scaled[0]):
         for u in range(scaled[1]):
             nearest = labels[int((t + 0.5) * height / scaled[0]), int((u + 0.5) * width / scaled[1])]
-            if nearest < OUTSIDE or whole[t, u] < 0:
+            if nearest < PADDING or whole[t, u] < 0:
                 whole[t, u] = nearest
-    result = np.full(window, OUTSIDE)
+    result = np.full(window, PADDING)
     for i in range(window[0]):
         for j in range(window[1]):
             if 0 <= i + offset[0] < scaled[0] and 0 <= j + offset[1] < scaled[1]:
@@ -55,8 +55,8 @@ def labels_oracle(labels, scaled, offset, window, flip):
 def test_labels_against_loops(scaled, density, flip):
     random = np.random.default_rng(0)
     labels = random.integers(0, 5, (16, 20))
-    labels[random.random(labels.shape) >= density] = UNLABELLED
-    labels[3:5, :4] = OUTSIDE
+    labels[random.random(labels.shape) >= density] = UNLABELED
+    labels[3:5, :4] = PADDING
     for offset, window in [((0, 0), scaled), ((3, 2), (5, 4)), ((-2, -3), (30, 44)), ((4, -1), (6, 9))]:
         expected = labels_oracle(labels, scaled, offset, window, flip)
         assert np.array_equal(cut(labels, scaled, offset, window, 2, flip), expected)
@@ -68,8 +68,8 @@ def test_labels_against_loops(scaled, density, flip):
 def test_whole_labels_follow_the_rule_of_the_windows(scaled, density, flip):
     random = np.random.default_rng(0)
     labels = random.integers(0, 5, (16, 20))
-    labels[random.random(labels.shape) >= density] = UNLABELLED
-    labels[3:5, :4] = OUTSIDE
+    labels[random.random(labels.shape) >= density] = UNLABELED
+    labels[3:5, :4] = PADDING
     found = resize_labels(tf.constant(labels, tf.uint8), scaled, tf.constant(flip)).numpy()
     assert np.array_equal(found, cut(labels, scaled, (0, 0), scaled, 20, flip))
 
@@ -78,19 +78,19 @@ def test_whole_labels_follow_the_rule_of_the_windows(scaled, density, flip):
 def test_no_click_is_lost_on_a_smaller_grid(scaled):
     fast = tf.function(lambda labels: cut_labels(labels, scaled, (0, 0), scaled, 2, tf.constant(False))[0])
     for position in range(16 * 20):
-        labels = np.full((16, 20), UNLABELLED, np.uint8)
+        labels = np.full((16, 20), UNLABELED, np.uint8)
         labels[divmod(position, 20)] = 7
         assert (fast(tf.constant(labels)).numpy() == 7).sum() == 1, divmod(position, 20)
 
 
 def test_a_click_beside_a_hole_is_not_lost():
-    labels = np.full((4, 4), OUTSIDE)
+    labels = np.full((4, 4), PADDING)
     labels[2, 2] = 1
     assert (cut(labels, (2, 2), (0, 0), (2, 2), 2) == 1).sum() == 1
 
 
 @pytest.mark.parametrize("scaled", [(5, 7), (8, 10), (16, 20), (31, 33)])
-def test_dense_labels_are_the_nearest_neighbour(scaled):
+def test_dense_labels_are_the_nearest_neighbor(scaled):
     labels = np.random.default_rng(0).integers(0, 200, (16, 20))
     rows = np.floor((np.arange(scaled[0]) + 0.5) * 16 / scaled[0]).astype(int)
     columns = np.floor((np.arange(scaled[1]) + 0.5) * 20 / scaled[1]).astype(int)
@@ -109,7 +109,7 @@ def test_covers_hold_every_source_pixel_once_it_falls_in(size, scaled):
 
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize(("scaled", "offset"), [((10, 12), (0, 0)), ((14, 30), (3, -2)), ((5, 7), (-1, -1))])
-def test_image_is_bilinear_at_pixel_centres(scaled, offset, flip):
+def test_image_is_bilinear_at_pixel_centers(scaled, offset, flip):
     window = (9, 8)
     image = np.random.default_rng(0).random((10, 12, 2)).astype(np.float32)
     result = cut_image(

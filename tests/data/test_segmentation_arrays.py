@@ -22,7 +22,7 @@ def test_what_is_not_said_follows_from_the_arrays():
     [
         ([], [], {}, "Received: 0 images and 0 label maps"),
         (IMAGES, LABELS[:1], {}, "Received: 2 images and 1 label maps"),
-        (IMAGES, LABELS, {"names": ["a"]}, "name all 2 pictures. Received: 1 names"),
+        (IMAGES, LABELS, {"names": ["a"]}, "name all 2 images. Received: 1 names"),
         (IMAGES[:, 0, 0], LABELS, {}, r"image '0' must have shape .* Received: shape \(3,\)"),
         (
             [IMAGES[0], IMAGES[1, ..., :1]],
@@ -97,19 +97,19 @@ def test_tags_stand_for_labels_or_beside_them():
     ("arguments", "text"),
     [
         ({}, "`labels` must be given where `tags` are not. Received: labels=None"),
-        ({"tags": [[1, 0]]}, r"\(pictures, classes\), \(2, 2\). Received: tags.shape=\(1, 2\)"),
+        ({"tags": [[1, 0]]}, r"\(images, classes\), \(2, 2\). Received: tags.shape=\(1, 2\)"),
         ({"tags": [[1, 0]] * 2, "num_classes": 3}, r"\(2, 3\). Received: tags.shape=\(2, 2\)"),
         ({"tags": [1, 0], "num_classes": 2}, r"Received: tags.shape=\(2,\)"),
         (
             {"tags": [[1, 0], [0, 1]]},
-            r"1 in column 0, since every picture has background. Received: \[0, 1\] of '1'",
+            r"1 in column 0, since every image has background. Received: \[0, 1\] of '1'",
         ),
         ({"tags": [[1, 0.5], [1, 1]]}, r"Received: \[1.0, 0.5\] of '0'"),
         (
             {"tags": [[1, 0], [1, 1]], "negatives": IMAGES},
-            "`negatives` must be None beside `tags`, .* Received: 2 pictures in `negatives`",
+            "`negatives` must be None beside `tags`, .* Received: 2 images in `negatives`",
         ),
-        ({"tags": [[1, 0], [1, 1]], "unlabelled": IMAGES[:1]}, "`unlabelled` must be None beside `tags`"),
+        ({"tags": [[1, 0], [1, 1]], "unlabeled": IMAGES[:1]}, "`unlabeled` must be None beside `tags`"),
     ],
 )
 def test_tags_are_checked(arguments, text):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_wsseg.annotations import OUTSIDE, UNLABELLED, shorten_scribbles, simulate_clicks, write_label_map
+from keras_wsseg.annotations import PADDING, UNLABELED, shorten_scribbles, simulate_clicks, write_label_map
 from keras_wsseg.data import SegmentationFolder
 
 CLASSES = ("ground", "thing", "other")
@@ -17,7 +17,7 @@ def write_image(path, array):
 
 @pytest.fixture
 def root(tmp_path):
-    """Three colour pictures with scribbles, dense labels and lists."""
+    """Three color images with scribbles, dense labels and lists."""
     random = np.random.default_rng(0)
     for index, name in enumerate("abc"):
         write_image(
@@ -25,7 +25,7 @@ def root(tmp_path):
         )
         labels = np.zeros((24, 30), np.uint8)
         labels[4:20, 6:22] = 1 + index % 2
-        scribbles = np.where(random.random((24, 30)) < 0.1, labels, UNLABELLED).astype(np.uint8)
+        scribbles = np.where(random.random((24, 30)) < 0.1, labels, UNLABELED).astype(np.uint8)
         for folder, array in (("labels", labels), ("scribbles", scribbles)):
             (tmp_path / folder).mkdir(exist_ok=True)
             write_label_map(tmp_path / folder / f"{name}.png", array)
@@ -34,7 +34,7 @@ def root(tmp_path):
     return tmp_path
 
 
-def test_pictures_are_paired_by_name(root):
+def test_images_are_paired_by_name(root):
     folder = SegmentationFolder(root)
     assert folder.names == ("a", "b", "c") and len(folder) == 3
     assert (folder.num_classes, folder.class_names) == (3, CLASSES)
@@ -56,26 +56,26 @@ def test_lists_may_have_the_extension(root):
     assert SegmentationFolder(root, split="train").names == ("c", "a")
     assert SegmentationFolder(root, names=["b.png"]).names == ("b",)
     (root / "more.txt").write_text("b.png\n")
-    assert SegmentationFolder(root, split="train", unlabelled_split="more").unlabelled.names == ("b",)
+    assert SegmentationFolder(root, split="train", unlabeled_split="more").unlabeled.names == ("b",)
     (root / "more.txt").write_text("a.png\n")
-    with pytest.raises(ValueError, match="not among the annotated pictures. Received: 'a'"):
-        SegmentationFolder(root, split="train", unlabelled_split="more")
+    with pytest.raises(ValueError, match="not among the annotated images. Received: 'a'"):
+        SegmentationFolder(root, split="train", unlabeled_split="more")
     for name in ("a.txt", "d.png"):
         with pytest.raises(FileNotFoundError, match=f"Received: '{name}', which has none"):
             SegmentationFolder(root, names=[name])
-    with pytest.raises(ValueError, match="must name each picture once. Received: 'a' twice"):
+    with pytest.raises(ValueError, match="must name each image once. Received: 'a' twice"):
         SegmentationFolder(root, names=["a", "a.png"])
     for folder in ("images", "scribbles"):
         (root / folder / "b.png").rename(root / folder / "a.png.png")
     assert SegmentationFolder(root, names=["a.png", "a"]).names == ("a.png", "a")
 
 
-def test_without_a_list_pictures_without_annotation_are_left_out(root):
+def test_without_a_list_images_without_annotation_are_left_out(root):
     (root / "scribbles" / "b.png").unlink()
     assert SegmentationFolder(root).names == ("a", "c")
 
 
-def test_any_folder_name_and_grey_label_files(root):
+def test_any_folder_name_and_gray_label_files(root):
     (root / "labels").rename(root / "drawn by me")
     write_image(root / "drawn by me" / "a.png", np.full((24, 30), 2, np.uint8))
     assert (SegmentationFolder(root, "drawn by me").load(0)[1] == 2).all()
@@ -88,12 +88,12 @@ def test_class_count_from_names_argument_and_ids(root):
     assert SegmentationFolder(root).num_classes == 3
 
 
-def test_ignored_ids_become_unlabelled(root):
+def test_ignored_ids_become_unlabeled(root):
     plain, without = (
         SegmentationFolder(root, "labels"),
         SegmentationFolder(root, "labels", ignore_values=(1,)),
     )
-    assert np.array_equal(without.load(0)[1] == UNLABELLED, plain.load(0)[1] == 1)
+    assert np.array_equal(without.load(0)[1] == UNLABELED, plain.load(0)[1] == 1)
     (root / "classes.txt").write_text("ground\nthing")
     assert SegmentationFolder(root, "labels", ignore_values=[2]).num_classes == 2
 
@@ -126,7 +126,7 @@ def test_instances_take_touching_things_apart(root, dtype):
     assert np.array_equal(labels == 0, plain == 0)
 
 
-def test_pictures_of_a_list_keep_their_instances(root):
+def test_images_of_a_list_keep_their_instances(root):
     two_things_each(root)
     write_image(root / "instances" / "a.png", np.zeros((24, 30), np.uint8))
     folder = SegmentationFolder(root, "simulated_clicks", split="train", instances="instances")
@@ -149,7 +149,7 @@ def test_instances_that_do_not_fit_are_told_before_the_first_step(root):
         opened()
     assert len(opened(names=["a"])) == 1
     write_image(root / "instances" / "b.png", np.zeros((24, 29), np.uint8))
-    with pytest.raises(ValueError, match=r"map .*b\.png' must be as large as its picture, 30x24\. .*: 29x24"):
+    with pytest.raises(ValueError, match=r"map .*b\.png' must be as large as its image, 30x24\. .*: 29x24"):
         opened()
     write_image(root / "instances" / "b.png", np.zeros((24, 30, 3), np.uint8))
     with pytest.raises(ValueError, match=r"The instance map .*b\.png' must have one channel"):
@@ -159,7 +159,7 @@ def test_instances_that_do_not_fit_are_told_before_the_first_step(root):
 def test_simulated_scribbles_belong_to_the_name(root):
     folder = SegmentationFolder(root, "simulated_scribbles", seed=3)
     labels = folder.load(2)[1]
-    drawn = labels < OUTSIDE
+    drawn = labels < PADDING
     assert 0.01 < drawn.mean() < 0.35
     assert np.array_equal(labels[drawn], SegmentationFolder(root, "labels").load(2)[1][drawn])
     assert np.array_equal(
@@ -167,7 +167,7 @@ def test_simulated_scribbles_belong_to_the_name(root):
     )
     other = SegmentationFolder(root, "simulated_scribbles", seed=4).load(2)[1]
     short = SegmentationFolder(root, "simulated_scribbles", seed=3, scribble_length=0.2, scribble_width=1)
-    assert not np.array_equal(other, labels) and (short.load(2)[1] < OUTSIDE).sum() < 0.3 * drawn.sum()
+    assert not np.array_equal(other, labels) and (short.load(2)[1] < PADDING).sum() < 0.3 * drawn.sum()
 
 
 def test_drawn_scribbles_are_shortened_by_name(root):
@@ -186,18 +186,18 @@ def test_drawn_scribbles_are_shortened_by_name(root):
 
 def test_clicks_from_files_are_enlarged(root):
     (root / "clicks").mkdir()
-    clicks = np.full((24, 30), UNLABELLED, np.uint8)
+    clicks = np.full((24, 30), UNLABELED, np.uint8)
     clicks[9, 9], clicks[20, 20] = 1, 0
     write_label_map(root / "clicks" / "a.png", clicks)
     assert (SegmentationFolder(root, "clicks").load(0)[1] == 1).sum() == 1
     assert (SegmentationFolder(root, "clicks", click_size=5).load(0)[1] == 1).sum() == 25
 
 
-def test_grey_and_colour(root):
+def test_gray_and_color(root):
     write_image(root / "images" / "a.png", np.full((24, 30), 9, np.uint8))
     mixed = SegmentationFolder(root)
     assert mixed.channels == 3 and (mixed.load(0)[0] == 9).all() and mixed.load(0)[0].shape == (24, 30, 3)
-    assert SegmentationFolder(root, names="a b".split(), channels="grey").load(1)[0].shape == (24, 30, 1)
+    assert SegmentationFolder(root, names="a b".split(), channels="gray").load(1)[0].shape == (24, 30, 1)
     alone = SegmentationFolder(root, names=["a"])
     assert alone.channels == 1 and alone.load(0)[0].shape == (24, 30, 1)
     assert SegmentationFolder(root, names=["a"], channels="rgb").load(0)[0].shape == (24, 30, 3)
@@ -265,9 +265,7 @@ def test_missing_files_are_named(root):
     with pytest.raises(FileNotFoundError, match=r"`names` .*scribbles'. Received: 'b', which has none"):
         SegmentationFolder(root, names=["a", "b"])
     (root / "images" / "c.png").unlink()
-    with pytest.raises(
-        FileNotFoundError, match=r"annotation '.*c.png' must have a picture .* Received: none"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"annotation '.*c.png' must have an image .* Received: none"):
         SegmentationFolder(root)
 
 
@@ -280,25 +278,25 @@ def test_two_files_of_one_name(root):
 def test_damaged_files_are_named(root):
     whole = (root / "images" / "b.png").read_bytes()
     (root / "images" / "b.png").write_bytes(whole[:200])
-    with pytest.raises(ValueError, match=r"The picture '.*images.b.png' must be a whole file. Received: "):
+    with pytest.raises(ValueError, match=r"The image '.*images.b.png' must be a whole file. Received: "):
         SegmentationFolder(root)
     (root / "images" / "b.png").write_bytes(whole)
     (root / "scribbles" / "c.png").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"label map '.*scribbles.c.png' must be a picture file. Received: "):
+    with pytest.raises(ValueError, match=r"label map '.*scribbles.c.png' must be an image file. Received: "):
         SegmentationFolder(root)
 
 
 def test_size_mismatch_is_named(root):
     write_label_map(root / "scribbles" / "b.png", np.zeros((24, 31), np.uint8))
     with pytest.raises(
-        ValueError, match=r"scribbles.b.png' must be as large as its picture, 30x24. Received: 31x24"
+        ValueError, match=r"scribbles.b.png' must be as large as its image, 30x24. Received: 31x24"
     ):
         SegmentationFolder(root)
 
 
 def test_ids_out_of_range_are_named(root):
     labels = np.zeros((24, 30), np.uint8)
-    labels[0, :4] = 3, 253, OUTSIDE, UNLABELLED
+    labels[0, :4] = 3, 253, PADDING, UNLABELED
     write_label_map(root / "labels" / "c.png", labels)
     with pytest.raises(
         ValueError, match=r"labels.c.png' must hold class ids 0 to 2, 254 or 255. Received: 3, 253"
@@ -307,14 +305,14 @@ def test_ids_out_of_range_are_named(root):
     assert SegmentationFolder(root, "labels", ignore_values=(3, 253)).num_classes == 3
 
 
-def test_colours_instead_of_ids_are_named(root):
+def test_colors_instead_of_ids_are_named(root):
     write_image(root / "labels" / "a.png", np.zeros((24, 30, 3), np.uint8))
     with pytest.raises(ValueError, match=r"labels.a.png' must have one channel .* Received: mode 'RGB'"):
         SegmentationFolder(root, "labels")
 
 
 def test_nothing_annotated(root):
-    write_label_map(root / "scribbles" / "a.png", np.full((24, 30), UNLABELLED))
+    write_label_map(root / "scribbles" / "a.png", np.full((24, 30), UNLABELED))
     with pytest.raises(ValueError, match=r"1 files of '.*scribbles'. Received: only 254 and 255"):
         SegmentationFolder(root, names=["a"])
 
@@ -322,7 +320,7 @@ def test_nothing_annotated(root):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"channels": "RGB"}, r"`channels` must be None, \"grey\" or \"rgb\". Received: channels='RGB'"),
+        ({"channels": "RGB"}, r"`channels` must be None, \"gray\" or \"rgb\". Received: channels='RGB'"),
         ({"num_classes": 4}, r"lines of '.*classes.txt', 3. Received: num_classes=4"),
         ({"num_classes": 4, "class_names": "ab"}, r"must name all 4 classes. Received: 2 names"),
         ({"class_names": ["a", "b", "a"]}, r"`class_names` must be different names. Received: 'a' twice"),
@@ -350,15 +348,15 @@ def test_nothing_annotated(root):
         ({"scribble_width": 1}, r"`scribble_width` has .* Received: annotation='scribbles'"),
         (
             {"seed": 1},
-            r"`seed` has an effect on simulated_scribbles and beside `scribble_length` or `labelled_share` "
+            r"`seed` has an effect on simulated_scribbles and beside `scribble_length` or `labeled_share` "
             r"only. Received: seed=1, annotation='scribbles'",
         ),
         (
-            {"labelled_share": 0},
-            r"`labelled_share` must be a number above 0 and of at most 1. Received: labelled_share=0",
+            {"labeled_share": 0},
+            r"`labeled_share` must be a number above 0 and of at most 1. Received: labeled_share=0",
         ),
-        ({"labelled_share": "1"}, r"`labelled_share` must be a number .* Received: labelled_share='1'"),
-        ({"labelled_share": 1.5}, r"Received: labelled_share=1.5"),
+        ({"labeled_share": "1"}, r"`labeled_share` must be a number .* Received: labeled_share='1'"),
+        ({"labeled_share": 1.5}, r"Received: labeled_share=1.5"),
         ({"stuff_classes": (0,)}, r"`stuff_classes` has an effect on simulated_clicks only"),
         ({"instances": "instances"}, r"`instances` has an effect on simulated_clicks only"),
         ({"annotation": "simulated_clicks", "click_size": 2}, r"positive odd integer. Received: size=2"),
@@ -378,8 +376,8 @@ def test_hand_drawn_scribbles(real_data):
     image, labels = next(iter(folder.train(8, 144)))
     assert image.shape == (8, 144, 144, 1) and image.numpy().max() <= 255
     values, counts = np.unique(labels, return_counts=True)
-    assert set(values.tolist()) <= {0, 1, 2, 3, OUTSIDE, UNLABELLED}
-    assert 0.002 < counts[values < OUTSIDE].sum() / labels.numpy().size < 0.2
+    assert set(values.tolist()) <= {0, 1, 2, 3, PADDING, UNLABELED}
+    assert 0.002 < counts[values < PADDING].sum() / labels.numpy().size < 0.2
 
 
 def test_street_scenes_with_simulated_clicks(real_data):
@@ -389,18 +387,18 @@ def test_street_scenes_with_simulated_clicks(real_data):
     assert (folder.num_classes, folder.channels) == (11, 3)
     image, labels = next(iter(folder.validation()))
     assert image.shape == (1, 264, 352, 3)
-    assert 0.001 < (labels.numpy() < OUTSIDE).mean() < 0.02
+    assert 0.001 < (labels.numpy() < PADDING).mean() < 0.02
 
 
 def test_palette_labels_of_mixed_sizes(real_data):
     folder = SegmentationFolder(real_data / "voc_mini", "labels", num_classes=21)
     assert len(folder) == 7
     images, labels = next(iter(folder.validation(7)))
-    assert images.shape[1:3] == labels.shape[1:3] and (labels.numpy() == OUTSIDE).any()
+    assert images.shape[1:3] == labels.shape[1:3] and (labels.numpy() == PADDING).any()
 
 
 def masks_of(root, values, dtype=np.uint8):
-    """A folder of two pictures with masks whose halves have the two values."""
+    """A folder of two images with masks whose halves have the two values."""
     for name in "ab":
         mask = np.full((24, 30), values[0], dtype)
         mask[5:20, 8:25] = values[1]
@@ -432,7 +430,7 @@ def test_values_of_masks_are_given_a_meaning(root, dtype, white):
     swapped = SegmentationFolder(root, "masks", values={0: "ground", white: "cell"})
     assert np.array_equal(swapped.load(0)[1], 1 - mask)
     outside = SegmentationFolder(root, "masks", values={0: "ground", white: "outside"})
-    assert set(np.unique(outside.load(0)[1])) == {1, OUTSIDE}
+    assert set(np.unique(outside.load(0)[1])) == {1, PADDING}
     with pytest.raises(ValueError, match=r"must name classes, cell, ground, .* Received: 'dog'"):
         SegmentationFolder(root, "masks", values={0: "ground", white: "dog"})
     with pytest.raises(ValueError, match=rf"a.png' must hold no other values than 0, .* Received: {white}"):
@@ -467,18 +465,18 @@ def test_values_to_ignore_are_those_of_the_files(root, border):
     values = {0: "ground", 255: "cell"}
     for named in (values, {**values, border: "outside"}):
         labels = SegmentationFolder(root, "masks", values=named, ignore_values=border).load(0)[1]
-        assert (labels[:3] == UNLABELLED).all() and set(np.unique(labels[3:])) == {0, 1}
+        assert (labels[:3] == UNLABELED).all() and set(np.unique(labels[3:])) == {0, 1}
     # No class 1, into which `values` translates, but a value that no file has.
     kept = SegmentationFolder(root, "masks", values={**values, border: "outside"}, ignore_values=1)
-    assert set(np.unique(kept.load(0)[1])) == {0, 1, OUTSIDE}
+    assert set(np.unique(kept.load(0)[1])) == {0, 1, PADDING}
 
 
-def test_one_class_among_unlabelled_pixels_is_refused_beside_values(root):
+def test_one_class_among_unlabeled_pixels_is_refused_beside_values(root):
     masks_of(root, (0, 255))
     with pytest.raises(
         ValueError, match=r"two classes must be annotated in the 2 .*masks'. Received: 0 on .* of the pixels$"
     ):
-        SegmentationFolder(root, "masks", values={0: "ground", 255: "unlabelled"})
+        SegmentationFolder(root, "masks", values={0: "ground", 255: "unlabeled"})
     masks_of(root, (0, 0))
     assert not SegmentationFolder(root, "masks", values={0: "ground", 255: "thing"}).load(0)[1].any()
 

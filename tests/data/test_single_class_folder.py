@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_wsseg.annotations import UNLABELLED
+from keras_wsseg.annotations import UNLABELED
 from keras_wsseg.data import SegmentationArrays, SingleClassFolder
 from keras_wsseg.losses import PartialCrossEntropy
 from keras_wsseg.models import WeaklySupervisedModel
@@ -16,7 +16,7 @@ def flat(path, value, size=(12, 16)):
 
 @pytest.fixture
 def root(tmp_path):
-    """Seven pictures with the object and five without, each of one grey; one of them lies in both folders."""
+    """Seven images with the object and five without, each of one gray; one of them lies in both folders."""
     for index in range(7):
         flat(tmp_path / "horses" / f"h{index}.png", 10 * index)
     for index in range(5):
@@ -27,7 +27,7 @@ def root(tmp_path):
 
 
 def shown(images):
-    """The grey of each picture of a batch, which tells which one it is."""
+    """The gray of each image of a batch, which tells which one it is."""
     return np.round(images.numpy()[:, 0, 0, 0] / 10).astype(int)
 
 
@@ -38,14 +38,14 @@ def batches(dataset, steps=None):
     return [np.stack(kind) for kind in zip(*arrays, strict=True)]
 
 
-def test_positives_are_unlabelled_and_negatives_background(root):
+def test_positives_are_unlabeled_and_negatives_background(root):
     folder = SingleClassFolder(root, "horses", negatives="streets", object_name="horse")
     assert (folder.num_classes, folder.class_names) == (2, ("background", "horse"))
-    assert folder.names == tuple(f"h{index}" for index in range(7)) and folder.unlabelled is None
+    assert folder.names == tuple(f"h{index}" for index in range(7)) and folder.unlabeled is None
     assert (folder.channels, folder.dtype, folder.value_range) == (1, np.uint8, (0, 255))
     image, labels = folder.load(2)
     assert (image == 20).all() and image.shape == (12, 16, 1)
-    assert labels.dtype == np.uint8 and labels.shape == (12, 16) and (labels == UNLABELLED).all()
+    assert labels.dtype == np.uint8 and labels.shape == (12, 16) and (labels == UNLABELED).all()
     image, labels = folder.negatives.load(1)
     assert (image == 110).all() and labels.shape == (12, 16) and (labels == 0).all()
     assert folder.negatives.class_names == folder.class_names
@@ -88,7 +88,7 @@ def test_negatives_join_in_only_where_asked_for(root):
     folder = SingleClassFolder(root, "horses", negatives="streets")
     assert folder.steps_per_epoch(4) == 2 and folder.steps_per_epoch(4, negative_batch=2) == 4
     for images, labels in folder.train(4, 8, whole=True):
-        assert (labels.numpy() == UNLABELLED).all() and shown(images).max() < 7
+        assert (labels.numpy() == UNLABELED).all() and shown(images).max() < 7
 
 
 @pytest.mark.parametrize(("batch", "negative", "expected"), [(4, 2, "0101"), (4, 1, "0010"), (5, 3, "10101")])
@@ -99,7 +99,7 @@ def test_negatives_are_spread_over_the_batch(root, batch, negative, expected):
     for images, labels in dataset:
         assert "".join(str(int(number >= 10)) for number in shown(images)) == expected
         kinds = [set(np.unique(one).tolist()) for one in labels.numpy()]
-        assert kinds == [{0} if kind == "1" else {UNLABELLED} for kind in expected]
+        assert kinds == [{0} if kind == "1" else {UNLABELED} for kind in expected]
 
 
 def test_each_kind_is_shown_once_before_any_is_shown_again(root):
@@ -146,26 +146,26 @@ def test_the_positives_of_a_seed_do_not_change_with_other_negatives(root):
     assert not np.array_equal(found[0], found[1])
 
 
-def test_unlabelled_and_negative_pictures_beside_each_other():
+def test_unlabeled_and_negative_images_beside_each_other():
     arrays = SegmentationArrays(
         np.full((6, 8, 8, 1), 50, np.uint8),
         np.ones((6, 8, 8), int),
-        unlabelled=[np.full((8, 8), 100, np.uint8)],
+        unlabeled=[np.full((8, 8), 100, np.uint8)],
     )
     arrays.negatives = SegmentationArrays(
         np.full((2, 8, 8, 1), 150, np.uint8), np.ones((2, 8, 8), int), num_classes=2
     )
     assert arrays.steps_per_epoch(6) == 2 and arrays.steps_per_epoch(6, negative_batch=2) == 6
-    images, labels = next(iter(arrays.train(6, 8, whole=True, unlabelled_batch=2, negative_batch=2)))
+    images, labels = next(iter(arrays.train(6, 8, whole=True, unlabeled_batch=2, negative_batch=2)))
     kinds = images.numpy()[:, 0, 0, 0].tolist()
     assert kinds == [50, 100, 150, 50, 100, 150]
     # Whatever the negatives' own labels say, they hold nothing but background.
-    assert labels.numpy()[:, 0, 0].tolist() == [1, UNLABELLED, 0, 1, UNLABELLED, 0]
+    assert labels.numpy()[:, 0, 0].tolist() == [1, UNLABELED, 0, 1, UNLABELED, 0]
     with pytest.raises(ValueError, match=r"an integer from 0 to 1. Received: neg"):
-        arrays.train(4, 8, unlabelled_batch=2, negative_batch=2)
+        arrays.train(4, 8, unlabeled_batch=2, negative_batch=2)
     arrays.negatives = SegmentationArrays(np.zeros((1, 8, 8, 3), np.uint8), np.zeros((1, 8, 8), int))
     with pytest.raises(
-        ValueError, match=r"`negatives` must hold pictures of the same channels .*, 1. Received: 3"
+        ValueError, match=r"`negatives` must hold images of the same channels .*, 1. Received: 3"
     ):
         arrays.train(4, 8, negative_batch=1)
 
@@ -177,7 +177,7 @@ def test_wrong_batches_are_told(root):
         (
             plain,
             2,
-            r"`negative_batch` needs pictures without object, in `negatives`. Received: negative_batch=2",
+            r"`negative_batch` needs images without object, in `negatives`. Received: negative_batch=2",
         ),
         (
             mixed,
@@ -196,7 +196,7 @@ def test_wrong_batches_are_told(root):
 def test_all_files_are_read_before_training(root):
     whole = (root / "streets" / "s2.png").read_bytes()
     (root / "streets" / "s2.png").write_bytes(whole[:40])
-    with pytest.raises(ValueError, match=r"The picture '.*s2.png' must be a picture file. Received: "):
+    with pytest.raises(ValueError, match=r"The image '.*s2.png' must be an image file. Received: "):
         SingleClassFolder(root, "horses", negatives="streets")
     assert len(SingleClassFolder(root, "horses")) == 7
     (root / "streets" / "s2.png").write_bytes(whole)
@@ -207,17 +207,17 @@ def test_all_files_are_read_before_training(root):
     assert scaled.dtype == np.float32 and scaled.load(0)[0].max() <= 50
 
 
-def test_colour_of_one_picture_makes_all_colour(root):
+def test_color_of_one_image_makes_all_color(root):
     Image.fromarray(np.full((12, 16, 3), 7, np.uint8)).save(root / "streets" / "s2.png")
     folder = SingleClassFolder(root, "horses", negatives="streets")
     assert folder.channels == folder.negatives.channels == 3
     assert folder.load(0)[0].shape == folder.negatives.load(0)[0].shape == (12, 16, 3)
-    assert SingleClassFolder(root, "horses", negatives="streets", channels="grey").channels == 1
+    assert SingleClassFolder(root, "horses", negatives="streets", channels="gray").channels == 1
 
 
-def test_files_of_one_name_must_be_one_picture(root):
+def test_files_of_one_name_must_be_one_image(root):
     flat(root / "streets" / "h3.png", 30, (12, 15))
-    # A negative must not have the name of another picture, whether that one is trained on or not.
+    # A negative must not have the name of another image, whether that one is trained on or not.
     for names in (None, ["h0"]):
         with pytest.raises(
             ValueError,
@@ -250,7 +250,7 @@ def test_files_of_one_name_must_be_one_picture(root):
         (
             {"negatives": "/no/where"},
             FileNotFoundError,
-            r"A folder of pictures must be there. Received: '/no/where'",
+            r"A folder of images must be there. Received: '/no/where'",
         ),
         ({"negatives": "horses"}, ValueError, r"not among the positives. Received: negatives='horses'"),
         (
@@ -262,7 +262,7 @@ def test_files_of_one_name_must_be_one_picture(root):
         ({"split": "train", "names": ["h1"]}, ValueError, r"must not both be given"),
         ({"object_name": "background"}, ValueError, r"of the background. Received: object_name='background'"),
         ({"object_name": ""}, ValueError, r"Received: object_name=''"),
-        ({"channels": 3}, ValueError, r'`channels` must be None, "grey" or "rgb". Received: channels=3'),
+        ({"channels": 3}, ValueError, r'`channels` must be None, "gray" or "rgb". Received: channels=3'),
         ({"value_range": 1}, ValueError, r"two finite numbers, .* Received: value_range=1"),
     ],
 )
@@ -288,20 +288,20 @@ def test_horses_without_a_label(real_data):
     folder = SingleClassFolder(real_data / "horses", split="train", object_name="horse")
     assert (len(folder), folder.channels, folder.num_classes) == (255, 3, 2)
     images, labels = next(iter(folder.train(8, 64, whole=True, cache=False)))
-    assert images.shape == (8, 64, 64, 3) and (labels.numpy() == UNLABELLED).all()
+    assert images.shape == (8, 64, 64, 3) and (labels.numpy() == UNLABELED).all()
     assert images.numpy().std() > 20
 
 
-def test_numbered_pictures_of_two_kinds_are_not_taken_for_one(tmp_path):
+def test_numbered_images_of_two_kinds_are_not_taken_for_one(tmp_path):
     for index in range(2):
         flat(tmp_path / "horses" / f"{index}.png", 10 * index)
         flat(tmp_path / "streets" / f"{index}.png", 100 + 10 * index)
     (tmp_path / "train.txt").write_text("0\n")
     for split in (None, "train"):
-        with pytest.raises(ValueError, match="Files of one name in several folders must be the same picture"):
+        with pytest.raises(ValueError, match="Files of one name in several folders must be the same image"):
             SingleClassFolder(tmp_path, "horses", negatives="streets", split=split)
 
 
-def test_a_picture_is_named_once(root):
-    with pytest.raises(ValueError, match="`names` must name each picture once. Received: 'h1' twice"):
+def test_a_image_is_named_once(root):
+    with pytest.raises(ValueError, match="`names` must name each image once. Received: 'h1' twice"):
         SingleClassFolder(root, "horses", names=("h1", "h0", "h1"))

@@ -6,7 +6,7 @@ from keras_wsseg.annotations import tags_of_labels
 from keras_wsseg.data import synthetic_object, synthetic_shapes, synthetic_tags
 
 
-def test_pictures_labels_and_names():
+def test_images_labels_and_names():
     images, labels, names = synthetic_shapes(12)
     assert images.shape == (12, 96, 96, 3) and images.dtype == np.uint8
     assert labels.shape == (12, 96, 96) and labels.dtype == np.uint8
@@ -30,7 +30,7 @@ def test_rings_have_holes_and_the_others_none():
         assert (sum(holes) > 100) == holes_expected
 
 
-def test_colour_tells_something_but_not_all():
+def test_color_tells_something_but_not_all():
     images, labels, _ = synthetic_shapes(20)
     means = np.stack([images[labels == class_id].mean(axis=0) for class_id in range(4)])
     nearest = np.linalg.norm(images[..., None, :] - means, axis=-1).argmin(axis=-1)
@@ -82,7 +82,7 @@ def test_tags_say_what_the_labels_show():
     assert np.unique(tags, axis=0, return_counts=True)[1].tolist() == [10, 10, 10, 10]
     share = np.array([[(one == class_id).mean() for class_id in (1, 2)] for one in labels])
     assert (share[tags[:, 1:] > 0] > 0.14).all() and share.max() < 0.35
-    # In pictures of both, the square does not hide the disc.
+    # In images of both, the square does not hide the disc.
     assert share[3::4].min() > 0.14
     assert len(np.unique(images.reshape(40, -1), axis=0)) == 40
     again, *_ = synthetic_tags(6, size=48)
@@ -91,7 +91,7 @@ def test_tags_say_what_the_labels_show():
     )
 
 
-def test_colour_alone_does_not_solve_the_tagged_pictures():
+def test_color_alone_does_not_solve_the_tagged_images():
     images, labels, _, _ = synthetic_tags(40, size=48)
     means = np.stack([images[labels == class_id].mean(axis=0) for class_id in range(3)])
     nearest = np.linalg.norm(images[..., None, :] - means, axis=-1).argmin(axis=-1)
@@ -108,6 +108,6 @@ def test_colour_alone_does_not_solve_the_tagged_pictures():
         ({"count": 1, "size": 31}, "`size` must be an integer of at least 32. Received: size=31"),
     ],
 )
-def test_arguments_of_tagged_pictures_are_checked(arguments, text):
+def test_arguments_of_tagged_images_are_checked(arguments, text):
     with pytest.raises(ValueError, match=text):
         synthetic_tags(**arguments)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_wsseg.annotations import OUTSIDE, UNLABELLED, read_label_map, tags_of_labels, write_tags
+from keras_wsseg.annotations import PADDING, UNLABELED, read_label_map, tags_of_labels, write_tags
 from keras_wsseg.data import TagFolder
 
 
@@ -14,7 +14,7 @@ def flat(path, value, size=(12, 16)):
 
 def label_map(path, values, size=(12, 16)):
     """A map of 255 that begins with the values, one pixel each."""
-    labels = np.full(size, UNLABELLED, np.uint8)
+    labels = np.full(size, UNLABELED, np.uint8)
     labels.ravel()[: len(values)] = values
     path.parent.mkdir(exist_ok=True)
     Image.fromarray(labels).save(path)
@@ -26,7 +26,7 @@ ROWS = {"p0": [1, 0, 1], "p1": [1, 1, 1], "p2": [1, 0, 0], "p3": [1, 1, 0], "p4"
 
 @pytest.fixture
 def root(tmp_path):
-    """The same five pictures, each of one grey, with tags in all three ways, and one without tags."""
+    """The same five images, each of one gray, with tags in all three ways, and one without tags."""
     ids = {"cat": 1, "dog": 2}
     for index, (name, tags) in enumerate(TAGS.items()):
         flat(tmp_path / "images" / f"{name}.png", 10 * index)
@@ -56,10 +56,10 @@ def test_every_source_gives_the_same_tags(root, kind):
     assert folder.names == tuple(TAGS) and folder.class_names == ("background", "cat", "dog")
     assert folder.tags.dtype == np.float32 and folder.tags.tolist() == list(ROWS.values())
     assert (folder.channels, folder.dtype, folder.value_range) == (1, np.uint8, (0, 255))
-    assert folder.unlabelled is None and folder.negatives is None
+    assert folder.unlabeled is None and folder.negatives is None
     image, labels = folder.load(3)
     assert (image == 30).all() and image.shape == (12, 16, 1)
-    assert labels.dtype == np.uint8 and labels.shape == (12, 16) and (labels == UNLABELLED).all()
+    assert labels.dtype == np.uint8 and labels.shape == (12, 16) and (labels == UNLABELED).all()
     chosen = opened(root, kind, names=["p4", "p0"], class_names=("background", "cat", "dog"))
     assert chosen.names == ("p4", "p0") and chosen.tags.tolist() == [ROWS["p4"], ROWS["p0"]]
 
@@ -103,19 +103,19 @@ def test_names_in_the_file_may_have_their_extension(root):
     folder = TagFolder(root)
     assert folder.names == ("p0", "p1", "v1.2") and folder.tags[:, 2].tolist() == [0, 1, 0]
     (root / "tags.csv").write_text("p1.png,dog\np1\n")
-    with pytest.raises(ValueError, match=r"tags.csv' must name each picture once. Received: 'p1' twice"):
+    with pytest.raises(ValueError, match=r"tags.csv' must name each image once. Received: 'p1' twice"):
         TagFolder(root)
 
 
-def test_a_header_of_unknown_words_is_no_picture(root):
+def test_a_header_of_unknown_words_is_no_image(root):
     (root / "tags.csv").write_text("Datei,Inhalt\np0,dog\np1,cat\n")
     for chosen in ({}, {"names": ("p0", "p1")}):
-        with pytest.raises(ValueError, match=r"must begin with a picture, or .* Received: 'Datei', of which"):
+        with pytest.raises(ValueError, match=r"must begin with an image, or .* Received: 'Datei', of which"):
             TagFolder(root, **chosen)
 
 
 @pytest.mark.parametrize("classes", [None, ("background", "cat", "dog", "zebra")])
-def test_tags_of_pictures_elsewhere_may_stand_first(root, classes):
+def test_tags_of_images_elsewhere_may_stand_first(root, classes):
     header = "name,tags\n" if classes is None else ""
     (root / "tags.csv").write_text(f"{header}z,zebra\np0,dog\np1,cat\n")
     folder = TagFolder(root, names=("p0", "p1"), class_names=classes)
@@ -141,14 +141,14 @@ def test_folders_without_a_background_and_beside_others(root, tmp_path_factory):
 
 def test_specks_of_a_label_map_need_no_tag(root):
     label_map(root / "labels" / "p0.png", [1] * 2 + [2] * 50)
-    label_map(root / "labels" / "p2.png", [1] * 5 + [OUTSIDE] * 100)
+    label_map(root / "labels" / "p2.png", [1] * 5 + [PADDING] * 100)
     assert TagFolder(root, "labels").tags[[0, 2]].tolist() == [[1, 1, 1], [1, 1, 0]]
     assert TagFolder(root, "labels", least=3).tags[[0, 2]].tolist() == [[1, 0, 1], [1, 1, 0]]
-    # 5 of 92 pixels are in the picture.
+    # 5 of 92 pixels are in the image.
     assert TagFolder(root, "labels", least=0.05).tags[[0, 2]].tolist() == [[1, 0, 1], [1, 1, 0]]
     assert TagFolder(root, "labels", least=0.06).tags[[0, 2]].tolist() == [[1, 0, 1], [1, 0, 0]]
     _, labels = TagFolder(root, "labels").load(2)
-    assert (labels == OUTSIDE).sum() == 100 and (labels == UNLABELLED).sum() == 92
+    assert (labels == PADDING).sum() == 100 and (labels == UNLABELED).sum() == 92
 
 
 def test_masks_of_other_values_are_what_they_are_said_to_mean(root):
@@ -164,7 +164,7 @@ def test_masks_of_other_values_are_what_they_are_said_to_mean(root):
         Image.fromarray(labels).save(path)
     folder = TagFolder(root, "labels", values=names)
     assert folder.class_names == ("background", "cat", "dog") and folder.tags.shape == (5, 3)
-    assert (folder.load(0)[1] == UNLABELLED).all()
+    assert (folder.load(0)[1] == UNLABELED).all()
     with pytest.raises(ValueError, match=r"`values` has an effect on label maps only\. Received: values="):
         TagFolder(root, values=names)
 
@@ -191,16 +191,16 @@ def test_batches_carry_tags_beside_labels(root):
     assert known["labels"].shape == (2, 10, 8) and known["labels"].dtype == "uint8"
     assert dataset.cardinality() == 3
     images, tags, labels = every(dataset)
-    assert tags.tolist() == [*ROWS.values(), ROWS["p0"]] and (labels == UNLABELLED).all()
+    assert tags.tolist() == [*ROWS.values(), ROWS["p0"]] and (labels == UNLABELED).all()
     assert np.round(images[:, 0, 0, 0]).tolist() == [0, 10, 20, 30, 40, 0]
 
 
-def test_labels_tell_where_a_crop_leaves_the_picture(root):
+def test_labels_tell_where_a_crop_leaves_the_image(root):
     images, tags, labels = every(TagFolder(root).train(5, 24, scale=(1, 1)))
-    assert set(np.unique(labels).tolist()) == {OUTSIDE, UNLABELLED}
-    assert ((labels == UNLABELLED).sum(axis=(1, 2)) == 12 * 16).all()
+    assert set(np.unique(labels).tolist()) == {PADDING, UNLABELED}
+    assert ((labels == UNLABELED).sum(axis=(1, 2)) == 12 * 16).all()
     for image, tag, label in zip(images, tags, labels, strict=True):
-        number = round(float(image[label == UNLABELLED].mean()) / 10)
+        number = round(float(image[label == UNLABELED].mean()) / 10)
         assert tag.tolist() == ROWS[f"p{number}"]
 
 
@@ -232,8 +232,8 @@ def test_validation_has_tags_too(root):
     image, known = batches[0]
     labels = known["labels"].numpy()
     assert image.shape == (2, 16, 16, 1) and labels.shape == (2, 16, 16)
-    assert [(one == UNLABELLED).sum() for one in labels] == [12 * 16, 14 * 10]
-    assert (labels[1, 14:] == OUTSIDE).all() and (image.numpy()[labels == OUTSIDE] == 127.5).all()
+    assert [(one == UNLABELED).sum() for one in labels] == [12 * 16, 14 * 10]
+    assert (labels[1, 14:] == PADDING).all() and (image.numpy()[labels == PADDING] == 127.5).all()
 
 
 def test_a_classifier_is_fitted(root):
@@ -285,7 +285,7 @@ def test_a_classifier_is_fitted(root):
             "tags.csv",
             {"names": ["p2"]},
             ValueError,
-            "tag beside the background. Received: none among 1 pictures",
+            "tag beside the background. Received: none among 1 images",
         ),
         ("tags.csv", {"class_names": ("background", "cat")}, ValueError, "Received: 'dog' in line 2"),
         (
@@ -332,7 +332,7 @@ def test_a_classifier_is_fitted(root):
             "tags.csv",
             {"channels": 3},
             ValueError,
-            '`channels` must be None, "grey" or "rgb". Received: channels=3',
+            '`channels` must be None, "gray" or "rgb". Received: channels=3',
         ),
     ],
 )
@@ -354,19 +354,19 @@ def test_wrong_files_are_told(root):
         TagFolder(root, "labels")
     flat(root / "sorted" / "cat" / "p1.png", 11)
     with pytest.raises(
-        ValueError, match=r"one name in several folders must be the same picture. .*cat.p1.png'"
+        ValueError, match=r"one name in several folders must be the same image. .*cat.p1.png'"
     ):
         TagFolder(root / "sorted", "folders")
     (root / "images" / "p0.png").write_bytes(b"none")
-    with pytest.raises(ValueError, match=r"The picture '.*p0.png' must be a picture file"):
+    with pytest.raises(ValueError, match=r"The image '.*p0.png' must be an image file"):
         TagFolder(root, "labels")
 
 
-def test_pictures_of_further_kinds_have_no_place_beside_tags(root):
+def test_images_of_further_kinds_have_no_place_beside_tags(root):
     folder = TagFolder(root)
-    with pytest.raises(ValueError, match="`negative_batch` needs pictures without object"):
+    with pytest.raises(ValueError, match="`negative_batch` needs images without object"):
         folder.train(4, 8, negative_batch=2)
-    for name in ("unlabelled", "negatives"):
+    for name in ("unlabeled", "negatives"):
         folder = TagFolder(root)
         setattr(folder, name, TagFolder(root))
         for call in (
@@ -374,7 +374,7 @@ def test_pictures_of_further_kinds_have_no_place_beside_tags(root):
             lambda folder=folder: folder.steps_per_epoch(4),
         ):
             with pytest.raises(
-                ValueError, match=f"`{name}` must be None beside `tags`, .* Received: 5 pictures"
+                ValueError, match=f"`{name}` must be None beside `tags`, .* Received: 5 images"
             ):
                 call()
 

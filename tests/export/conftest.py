@@ -9,7 +9,7 @@ from keras_wsseg.export import to_onnx
 
 def build_segmenter(channels=3, classes=4, stride=4, size=(None, None), batch=None, head_dtype=None):
     """Two convolutions from [0, 255] to logits on a grid `stride` times coarser."""
-    image = keras.Input((*size, channels), batch_size=batch, name="picture")
+    image = keras.Input((*size, channels), batch_size=batch, name="image")
     x = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(image)
     x = keras.layers.Conv2D(6, 3, strides=stride, padding="same", activation="relu")(x)
     x = keras.layers.BatchNormalization()(x)
@@ -44,8 +44,8 @@ def onnx_file(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def grey_onnx_file(tmp_path_factory):
-    """A grey segmenter with one logit at full resolution."""
-    path = tmp_path_factory.mktemp("onnx") / "grey.onnx"
+def gray_onnx_file(tmp_path_factory):
+    """A gray segmenter with one logit at full resolution."""
+    path = tmp_path_factory.mktemp("onnx") / "gray.onnx"
     to_onnx(build_segmenter(channels=1, classes=1, stride=1), path)
     return path

@@ -39,7 +39,7 @@ def test_augmentation_is_the_mean_over_the_views(tiny_segmenter, flip, scales, s
     assert np.abs(found - plain).max() > 0.01
 
 
-def test_a_mirrored_picture_gives_the_mirrored_answer(tiny_segmenter):
+def test_a_mirrored_image_gives_the_mirrored_answer(tiny_segmenter):
     deployment = Deployment(tiny_segmenter(stride=4), True, None, True)
     forth = np.asarray(deployment.logits(made_image(16, 20)))
     back = np.asarray(deployment.logits(made_image(16, 20)[:, :, ::-1].copy()))

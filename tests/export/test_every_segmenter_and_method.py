@@ -8,7 +8,7 @@ from keras_wsseg import layers, models
 from keras_wsseg.annotations import simulate_scribbles, write_label_map
 from keras_wsseg.data import synthetic_shapes
 from keras_wsseg.export import OnnxSegmenter, to_onnx
-from keras_wsseg.export.check_pictures import made_picture
+from keras_wsseg.export.check_images import made_image
 from keras_wsseg.kernels import GaussianKernel
 from keras_wsseg.models.application import application_name
 from keras_wsseg.models.encoder import encode
@@ -61,11 +61,11 @@ NO_SEGMENTERS = {"WeaklySupervisedModel", "copy_weights", "trunk"}
 
 
 def made_images(channels=3, size=(48, 48), count=4, seed=3):
-    return made_picture(np.random.default_rng(seed), (count, *size, channels), (0, 255))
+    return made_image(np.random.default_rng(seed), (count, *size, channels), (0, 255))
 
 
 def settled(segmenter, largest=10):
-    """With the statistics of pictures in its normalisation and logits of up to ten, as after a training."""
+    """With the statistics of images in its normalization and logits of up to ten, as after a training."""
     for layer in segmenter._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.0
@@ -79,12 +79,12 @@ def settled(segmenter, largest=10):
     return segmenter
 
 
-def expected(segmenter, picture):
+def expected(segmenter, image):
     """From the definition, with the interpolation of `tf.image.resize`, and none of the library's code."""
     import tensorflow as tf
 
-    logits = tf.cast(segmenter(picture, training=False), tf.float32)
-    logits = tf.image.resize(logits, picture.shape[1:3], method="bilinear")
+    logits = tf.cast(segmenter(image, training=False), tf.float32)
+    logits = tf.image.resize(logits, image.shape[1:3], method="bilinear")
     if logits.shape[-1] == 1:
         logits = tf.concat([tf.zeros_like(logits), logits], -1)
     return tf.nn.softmax(logits).numpy()
@@ -93,11 +93,11 @@ def expected(segmenter, picture):
 def check(segmenter, path, channels=3):
     found = OnnxSegmenter(path)
     for size in UNSEEN:
-        picture = made_images(channels, size, count=2, seed=sum(size))
-        want = expected(segmenter, picture)
-        assert len(np.unique(want.argmax(-1))) > 1, "a picture of one class proves nothing about class maps"
-        np.testing.assert_allclose(found.probabilities(picture), want, atol=1e-4)
-        assert (found(picture) == want.argmax(-1)).mean() >= 0.999
+        image = made_images(channels, size, count=2, seed=sum(size))
+        want = expected(segmenter, image)
+        assert len(np.unique(want.argmax(-1))) > 1, "an image of one class proves nothing about class maps"
+        np.testing.assert_allclose(found.probabilities(image), want, atol=1e-4)
+        assert (found(image) == want.argmax(-1)).mean() >= 0.999
 
 
 def test_the_matrix_is_whole():
@@ -138,7 +138,7 @@ def test_every_backbone(name, tmp_path):
     keras.utils.set_random_seed(0)
     image = keras.Input((None, None, 3))
     (x,) = encode(image, name, (BACKBONES[name],), width=8 if name == "resnet38" else None)
-    # Other pictures than those it was settled on have logits several times as large.
+    # Other images than those it was settled on have logits several times as large.
     segmenter = settled(keras.Model(image, keras.layers.Conv2D(CLASSES, 1)(x)), largest=3)
     report = to_onnx(segmenter, tmp_path / "a.onnx")
     assert report.max_difference <= 1e-4 and report.equal_classes >= 0.999
@@ -156,17 +156,17 @@ def test_segmenters_with_a_crf_behind_it(name, tmp_path):
     to_onnx(segmenter, tmp_path / "a.onnx", refine=crf)
     found = OnnxSegmenter(tmp_path / "a.onnx")
     for size in UNSEEN:
-        picture = made_images(size=size, count=1, seed=sum(size))
-        logits = tf.image.resize(segmenter(picture, training=False), size, method="bilinear")
-        refined = keras.ops.convert_to_numpy(keras.ops.softmax(crf([logits, picture])))
+        image = made_images(size=size, count=1, seed=sum(size))
+        logits = tf.image.resize(segmenter(image, training=False), size, method="bilinear")
+        refined = keras.ops.convert_to_numpy(keras.ops.softmax(crf([logits, image])))
         assert np.abs(refined - tf.nn.softmax(logits)).max() > 0.01
-        np.testing.assert_allclose(found.probabilities(picture), refined, atol=1e-4)
-        assert (found(picture) == refined.argmax(-1)).mean() >= 0.999
+        np.testing.assert_allclose(found.probabilities(image), refined, atol=1e-4)
+        assert (found(image) == refined.argmax(-1)).mean() >= 0.999
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Six drawn pictures with scribbles, dense labels and, by them, tags."""
+    """Six drawn images with scribbles, dense labels and, by them, tags."""
     root = tmp_path_factory.mktemp("drawn")
     images, labels, names = synthetic_shapes(6, size=32, num_classes=2)
     for kind in ("images", "scribbles", "labels"):
@@ -196,7 +196,7 @@ def test_every_method(method, folder, tmp_path):
         "batch_size": 2,
         "crop": 32,
         "epoch_steps": 3,
-        "picture_every": 0,
+        "image_every": 0,
         "val_split": None,
         "method": method,
     }

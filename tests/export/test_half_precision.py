@@ -42,8 +42,8 @@ def test_weights_take_half_the_room(tmp_path):
     assert full.max_difference < half.max_difference < 0.01
 
 
-def test_pictures_beyond_half_precision_keep_their_digits(tmp_path):
-    """65535 has no float16: the normalisation must come before the cast."""
+def test_images_beyond_half_precision_keep_their_digits(tmp_path):
+    """65535 has no float16: the normalization must come before the cast."""
     import keras
 
     image = keras.Input((None, None, 1))

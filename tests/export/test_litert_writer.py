@@ -30,10 +30,10 @@ SEGMENTERS = {
 NO_SEGMENTERS = {"WeaklySupervisedModel", "copy_weights", "trunk"}
 
 
-def run(path, picture):
+def run(path, image):
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
-    outputs = Interpreter(str(path)).get_signature_runner("serving_default")(image=picture)
+    outputs = Interpreter(str(path)).get_signature_runner("serving_default")(image=image)
     return outputs["probabilities"], outputs["classes"]
 
 
@@ -41,9 +41,9 @@ def noise(*shape, seed=0):
     return np.random.default_rng(seed).integers(0, 256, shape).astype("float32")
 
 
-def upsampled(segmenter, picture):
+def upsampled(segmenter, image):
     """From the definition, with the interpolation of `tf.image.resize`, and none of the library's code."""
-    return tf.image.resize(segmenter(picture, training=False), picture.shape[1:3], method="bilinear")
+    return tf.image.resize(segmenter(image, training=False), image.shape[1:3], method="bilinear")
 
 
 def test_the_matrix_is_whole():
@@ -59,10 +59,10 @@ def test_every_segmenter_converts_at_one_size(name, refined, tmp_path):
     crf = layers.MeanFieldCRF(radius=1, iterations=1, kernels=CRF_KERNELS) if refined else None
     report = to_litert(segmenter, tmp_path / "a.tflite", size=(37, 61), refine=crf)
     assert report.max_difference <= 1e-4 and report.equal_classes >= 0.999
-    picture = noise(3, 37, 61, 3)
-    logits = upsampled(segmenter, picture)
-    expected = keras.ops.softmax(crf([logits, picture]) if refined else logits).numpy()
-    found, classes = run(tmp_path / "a.tflite", picture)
+    image = noise(3, 37, 61, 3)
+    logits = upsampled(segmenter, image)
+    expected = keras.ops.softmax(crf([logits, image]) if refined else logits).numpy()
+    found, classes = run(tmp_path / "a.tflite", image)
     np.testing.assert_allclose(found, expected, atol=1e-4)
     assert (classes == expected.argmax(-1)).mean() >= 0.999
 
@@ -72,19 +72,19 @@ def test_file_says_what_keras_says_at_sizes_not_seen_in_export(tiny_segmenter, t
     segmenter = tiny_segmenter(stride=stride)
     to_litert(segmenter, tmp_path / "a.tflite", check_sizes=[(16, 20)])
     for height, width in [(33, 57), (5, 3), (1, 130)]:
-        picture = noise(2, height, width, 3)
-        probabilities, classes = run(tmp_path / "a.tflite", picture)
-        expected = tf.nn.softmax(upsampled(segmenter, picture)).numpy()
+        image = noise(2, height, width, 3)
+        probabilities, classes = run(tmp_path / "a.tflite", image)
+        expected = tf.nn.softmax(upsampled(segmenter, image)).numpy()
         np.testing.assert_allclose(probabilities, expected, atol=1e-4)
-        assert expected.argmax(-1).std() > 0, "a picture of one class proves nothing about the class map"
+        assert expected.argmax(-1).std() > 0, "an image of one class proves nothing about the class map"
         assert (classes == expected.argmax(-1)).mean() >= 0.999
 
 
 @pytest.mark.parametrize("name", ENDINGS)
 def test_a_last_activation_is_not_taken_twice(name, tmp_path):
-    segmenter, picture = brought(name, upsampling="bilinear"), noise(2, 20, 18, 3)
+    segmenter, image = brought(name, upsampling="bilinear"), noise(2, 20, 18, 3)
     to_litert(segmenter, tmp_path / "a.tflite")
-    assert_said(*run(tmp_path / "a.tflite", picture), keras_says(segmenter, picture))
+    assert_said(*run(tmp_path / "a.tflite", image), keras_says(segmenter, image))
 
 
 def test_a_decoder_of_nearest_upsampling_converts_at_one_size(tmp_path):
@@ -116,14 +116,14 @@ def test_uint8_and_every_view_are_inside(tiny_segmenter, tmp_path):
     segmenter = tiny_segmenter()
     tta = {"flip": True, "scales": (0.5, 1)}
     to_litert(segmenter, tmp_path / "a.tflite", size=(20, 32), input="uint8", tta=tta)
-    picture = noise(2, 20, 32, 3)
+    image = noise(2, 20, 32, 3)
     views = []
     for size in [(10, 16), (20, 32)]:
-        scaled = tf.image.resize(picture, size, method="bilinear")
+        scaled = tf.image.resize(image, size, method="bilinear")
         for step in (1, -1):
             logits = segmenter(scaled[:, :, ::step], training=False)[:, :, ::step]
             views.append(tf.nn.softmax(tf.image.resize(logits, (20, 32), method="bilinear")))
-    found = run(tmp_path / "a.tflite", picture.astype("uint8"))[0]
+    found = run(tmp_path / "a.tflite", image.astype("uint8"))[0]
     np.testing.assert_allclose(found, sum(views) / 4, atol=1e-4)
 
 

@@ -29,10 +29,10 @@ def test_a_dilated_convolution_is_one_operation(tmp_path, padding, rate, side):
         if node.op_type == "Conv" and attribute.name == "dilations"
     ]
     assert (rate if isinstance(rate, tuple) else (rate, rate)) in rates
-    picture = np.random.default_rng(0).uniform(0, 255, (1, 23, 31, 3)).astype("float32")
-    logits = keras.ops.image.resize(segmenter(picture), (23, 31))
+    image = np.random.default_rng(0).uniform(0, 255, (1, 23, 31, 3)).astype("float32")
+    logits = keras.ops.image.resize(segmenter(image), (23, 31))
     expected = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
-    np.testing.assert_allclose(OnnxSegmenter(tmp_path / "a.onnx").probabilities(picture), expected, atol=1e-4)
+    np.testing.assert_allclose(OnnxSegmenter(tmp_path / "a.onnx").probabilities(image), expected, atol=1e-4)
 
 
 def test_the_model_is_as_before_afterwards():

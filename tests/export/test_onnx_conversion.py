@@ -11,7 +11,7 @@ from keras import layers, ops
 from keras_wsseg.export import OnnxSegmenter, to_onnx
 from keras_wsseg.export.onnx_conversion import converted
 
-ANY_SIZE = tf.TensorSpec((None, None, None, 8), "float32", "picture")
+ANY_SIZE = tf.TensorSpec((None, None, None, 8), "float32", "image")
 
 
 def features(seed=0):
@@ -22,10 +22,10 @@ def features(seed=0):
 
 
 def check(parts, opset=15):
-    """Converts functions of one picture, by name, and compares the output of each."""
+    """Converts functions of one image, by name, and compares the output of each."""
 
-    def outputs(picture):
-        return tuple(part(picture) for part in parts.values())
+    def outputs(image):
+        return tuple(part(image) for part in parts.values())
 
     expected = outputs(tf.constant(features()))
     model = converted(outputs, ANY_SIZE, opset)

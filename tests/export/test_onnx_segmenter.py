@@ -22,8 +22,8 @@ def segmenter(onnx_file):
 
 
 @pytest.fixture(scope="module")
-def grey_segmenter(grey_onnx_file):
-    return OnnxSegmenter(grey_onnx_file)
+def gray_segmenter(gray_onnx_file):
+    return OnnxSegmenter(gray_onnx_file)
 
 
 def made_image(*shape, seed=0):
@@ -79,46 +79,46 @@ def test_attributes_describe_the_file(segmenter):
     assert "4 classes" in repr(segmenter)
 
 
-def test_grey_pictures_with_and_without_channel_axis(grey_segmenter, tmp_path):
+def test_gray_images_with_and_without_channel_axis(gray_segmenter, tmp_path):
     image = made_image(12, 15)
-    mask = grey_segmenter(image)
+    mask = gray_segmenter(image)
     assert mask.shape == (12, 15) and set(np.unique(mask)) == {0, 1}
-    np.testing.assert_array_equal(grey_segmenter(image[..., None]), mask)
-    np.testing.assert_array_equal(grey_segmenter(image[None, ..., None]), mask[None])
-    Image.fromarray(image).save(tmp_path / "grey.png")
-    np.testing.assert_array_equal(grey_segmenter(tmp_path / "grey.png"), mask)
-    assert grey_segmenter.overlay(image).shape == (12, 15, 3)
+    np.testing.assert_array_equal(gray_segmenter(image[..., None]), mask)
+    np.testing.assert_array_equal(gray_segmenter(image[None, ..., None]), mask[None])
+    Image.fromarray(image).save(tmp_path / "gray.png")
+    np.testing.assert_array_equal(gray_segmenter(tmp_path / "gray.png"), mask)
+    assert gray_segmenter.overlay(image).shape == (12, 15, 3)
 
 
-def test_grey_and_rgb_are_never_taken_for_each_other(segmenter, grey_segmenter, tmp_path):
+def test_gray_and_rgb_are_never_taken_for_each_other(segmenter, gray_segmenter, tmp_path):
     for image in (made_image(8, 8), made_image(8, 8, 1)):
-        with pytest.raises(ValueError, match=r"must be RGB \(3 channels\) .* Received: grey \(1 channel\)"):
+        with pytest.raises(ValueError, match=r"must be RGB \(3 channels\) .* Received: gray \(1 channel\)"):
             segmenter(image)
-    with pytest.raises(ValueError, match=r"must be grey \(1 channel\) .* Received: RGB \(3 channels\)"):
-        grey_segmenter(made_image(8, 8, 3))
+    with pytest.raises(ValueError, match=r"must be gray \(1 channel\) .* Received: RGB \(3 channels\)"):
+        gray_segmenter(made_image(8, 8, 3))
     with pytest.raises(ValueError, match=r"Received: of 4 channels, shape=\(8, 8, 4\)"):
         segmenter(made_image(8, 8, 4))
 
 
-def test_files_are_brought_to_the_channels_of_the_segmenter(segmenter, grey_segmenter, tmp_path):
-    grey, colour = made_image(8, 8), made_image(8, 8, 3)
-    Image.fromarray(grey).save(tmp_path / "grey.png")
-    Image.fromarray(colour).save(tmp_path / "colour.png")
-    thrice = np.repeat(grey[..., None], 3, -1)
-    np.testing.assert_array_equal(segmenter(tmp_path / "grey.png"), segmenter(thrice))
+def test_files_are_brought_to_the_channels_of_the_segmenter(segmenter, gray_segmenter, tmp_path):
+    gray, color = made_image(8, 8), made_image(8, 8, 3)
+    Image.fromarray(gray).save(tmp_path / "gray.png")
+    Image.fromarray(color).save(tmp_path / "color.png")
+    thrice = np.repeat(gray[..., None], 3, -1)
+    np.testing.assert_array_equal(segmenter(tmp_path / "gray.png"), segmenter(thrice))
     np.testing.assert_array_equal(
-        segmenter.overlay(tmp_path / "grey.png"), segmenter.overlay(thrice, mask=segmenter(thrice))
+        segmenter.overlay(tmp_path / "gray.png"), segmenter.overlay(thrice, mask=segmenter(thrice))
     )
-    luma = np.asarray(Image.fromarray(colour).convert("L"))
-    np.testing.assert_array_equal(grey_segmenter(tmp_path / "colour.png"), grey_segmenter(luma))
+    luma = np.asarray(Image.fromarray(color).convert("L"))
+    np.testing.assert_array_equal(gray_segmenter(tmp_path / "color.png"), gray_segmenter(luma))
 
 
-def test_picture_files_of_other_modes(segmenter, grey_segmenter, tmp_path):
-    colours = made_image(10, 10, 3)
-    opaque = np.dstack([colours, np.full((10, 10), 255, "uint8")])
+def test_image_files_of_other_modes(segmenter, gray_segmenter, tmp_path):
+    colors = made_image(10, 10, 3)
+    opaque = np.dstack([colors, np.full((10, 10), 255, "uint8")])
     Image.fromarray(opaque).save(tmp_path / "rgba.png")
-    np.testing.assert_array_equal(segmenter(tmp_path / "rgba.png"), segmenter(colours))
-    indexed = Image.fromarray(colours).quantize(16)
+    np.testing.assert_array_equal(segmenter(tmp_path / "rgba.png"), segmenter(colors))
+    indexed = Image.fromarray(colors).quantize(16)
     indexed.save(tmp_path / "indexed.png")
     np.testing.assert_array_equal(
         segmenter(tmp_path / "indexed.png"), segmenter(np.asarray(indexed.convert("RGB")))
@@ -129,11 +129,11 @@ def test_picture_files_of_other_modes(segmenter, grey_segmenter, tmp_path):
         segmenter(tmp_path / "glass.png")
     Image.fromarray(np.full((10, 10), 40_000, "uint16")).save(tmp_path / "deep.png")
     with pytest.raises(ValueError, match="Received: values from 40000 to 40000"):
-        grey_segmenter(tmp_path / "deep.png")
+        gray_segmenter(tmp_path / "deep.png")
     bits = np.eye(10, dtype=bool)
     Image.fromarray(bits).save(tmp_path / "bits.png")
     np.testing.assert_array_equal(
-        grey_segmenter(tmp_path / "bits.png"), grey_segmenter(bits.astype("uint8") * 255)
+        gray_segmenter(tmp_path / "bits.png"), gray_segmenter(bits.astype("uint8") * 255)
     )
 
 
@@ -149,17 +149,17 @@ def test_picture_files_of_other_modes(segmenter, grey_segmenter, tmp_path):
         (None, TypeError, "array of real numbers. Received: dtype=object"),
         ([[1, 2]], TypeError, "Received: a list in a list"),
         ("nowhere.png", FileNotFoundError, r"must be an existing file\. Received: 'nowhere.png'"),
-        (__file__, ValueError, r"must be a picture file\. Received: "),
+        (__file__, ValueError, r"must be an image file\. Received: "),
     ],
 )
-def test_bad_pictures_are_one_sentence(segmenter, image, kind, words):
+def test_bad_images_are_one_sentence(segmenter, image, kind, words):
     for method in (segmenter, segmenter.probabilities):
         with pytest.raises(kind, match=words) as caught:
             method(image)
         assert "\n" not in str(caught.value)
 
 
-def test_a_picture_scaled_by_mistake_is_warned_of(segmenter):
+def test_a_image_scaled_by_mistake_is_warned_of(segmenter):
     with pytest.warns(UserWarning, match=r"was it scaled to \[0, 1\]"):
         segmenter(made_image(6, 6, 3) / 255.0)
     with warnings.catch_warnings():
@@ -168,7 +168,7 @@ def test_a_picture_scaled_by_mistake_is_warned_of(segmenter):
         segmenter(np.zeros((6, 6, 3)))
 
 
-def test_a_file_of_fixed_size_takes_every_picture(tiny_segmenter, tmp_path):
+def test_a_file_of_fixed_size_takes_every_image(tiny_segmenter, tmp_path):
     to_onnx(tiny_segmenter(size=(16, 24), batch=2), tmp_path / "a.onnx")
     segmenter = OnnxSegmenter(tmp_path / "a.onnx")
     batch = made_image(3, 16, 24, 3)
@@ -183,7 +183,7 @@ def test_a_file_of_fixed_size_takes_every_picture(tiny_segmenter, tmp_path):
         strict(made_image(16, 25, 3))
 
 
-def test_overlay_mixes_picture_and_palette(segmenter):
+def test_overlay_mixes_image_and_palette(segmenter):
     image = made_image(18, 14, 3)
     mask = segmenter(image)
     np.testing.assert_array_equal(segmenter.overlay(image, alpha=0), image)
@@ -198,7 +198,7 @@ def test_overlay_mixes_picture_and_palette(segmenter):
     np.testing.assert_array_equal(segmenter.overlay([image], mask=[mask])[0], half)
 
 
-def test_overlay_scales_the_picture_by_its_range(tiny_segmenter, tmp_path):
+def test_overlay_scales_the_image_by_its_range(tiny_segmenter, tmp_path):
     to_onnx(tiny_segmenter(), tmp_path / "a.onnx", value_range=(-1, 1), check_sizes=[(8, 8)])
     segmenter = OnnxSegmenter(tmp_path / "a.onnx")
     image = made_image(6, 6, 3)
@@ -213,14 +213,14 @@ def test_bad_overlays_are_refused(segmenter, tiny_segmenter, tmp_path):
         segmenter.overlay(image, mask=np.zeros((3, 6), int))
     with pytest.raises(ValueError, match=r"classes below 4\. Received: 255 to 255"):
         segmenter.overlay(image, mask=np.full((6, 6), 255))
-    with pytest.raises(ValueError, match=r"one for each of 1 pictures\. Received: 2"):
+    with pytest.raises(ValueError, match=r"one for each of 1 images\. Received: 2"):
         segmenter.overlay([image], mask=[None, None])
     to_onnx(tiny_segmenter(channels=2), tmp_path / "a.onnx", check_sizes=[(8, 8)])
-    with pytest.raises(ValueError, match=r"grey or RGB pictures\. Received: a segmenter of 2 channels"):
+    with pytest.raises(ValueError, match=r"gray or RGB images\. Received: a segmenter of 2 channels"):
         OnnxSegmenter(tmp_path / "a.onnx").overlay(made_image(6, 6, 2))
 
 
-def test_layer_of_colours_hides_the_background(tmp_path):
+def test_layer_of_colors_hides_the_background(tmp_path):
     segmenter = OnnxSegmenter(write_segmenter(tmp_path / "a.onnx"))
     mask = np.array([[0, 1, 2], [3, 254, 255]])
     layer = segmenter.rgba(mask)
@@ -270,7 +270,7 @@ def test_uint8_files_take_whole_numbers(tmp_path):
         segmenter(image / 2)
 
 
-def test_large_pictures_are_cut_and_keep_their_size(segmenter, tmp_path):
+def test_large_images_are_cut_and_keep_their_size(segmenter, tmp_path):
     image = made_image(1100, 2004, 3)
     mask = segmenter(image)
     assert mask.shape == (1100, 2004)
@@ -284,15 +284,15 @@ def test_large_pictures_are_cut_and_keep_their_size(segmenter, tmp_path):
         OnnxSegmenter(segmenter.path, overlap=999)
 
 
-def test_saved_mask_holds_numbers_and_shows_colours(segmenter, tmp_path):
+def test_saved_mask_holds_numbers_and_shows_colors(segmenter, tmp_path):
     mask = np.array([[0, 1, 2], [3, 254, 255]])
     segmenter.save_mask(tmp_path / "mask.png", mask)
     with Image.open(tmp_path / "mask.png") as read:
         assert read.mode == "P"
         np.testing.assert_array_equal(np.asarray(read), mask)
-        colours = np.asarray(read.convert("RGB"))
-    np.testing.assert_array_equal(colours[0], segmenter.palette[:3])
-    assert colours[1].tolist() == [[0, 0, 200], *voc_palette()[[254, 255]].tolist()]
+        colors = np.asarray(read.convert("RGB"))
+    np.testing.assert_array_equal(colors[0], segmenter.palette[:3])
+    assert colors[1].tolist() == [[0, 0, 200], *voc_palette()[[254, 255]].tolist()]
     assert [path.name for path in tmp_path.iterdir()] == ["mask.png"]
 
 
@@ -382,7 +382,7 @@ for call in (lambda: segmenter({__file__!r}), lambda: segmenter.save_mask("a.png
 """
     done = run_without(["PIL", "keras", "tensorflow", "onnx", "scipy"], code, onnx_file)
     assert done.returncode == 0, done.stderr
-    assert "Picture files need Pillow" in done.stdout
+    assert "Image files need Pillow" in done.stdout
     assert "Writing a label map needs Pillow" in done.stdout
 
 

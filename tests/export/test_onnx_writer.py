@@ -11,22 +11,22 @@ from brought_models import ENDINGS, assert_said, brought, keras_says
 import keras_wsseg
 from keras_wsseg import WeaklySupervisedModel, layers, losses
 from keras_wsseg.export import ExportReport, OnnxSegmenter, parity, to_onnx
-from keras_wsseg.export.check_pictures import made_picture
+from keras_wsseg.export.check_images import made_image
 
 
-def run(path, picture):
+def run(path, image):
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return session.run(["probabilities", "classes"], {"image": picture.astype("float32")})
+    return session.run(["probabilities", "classes"], {"image": image.astype("float32")})
 
 
 def noise(*shape, seed=0):
     return np.random.default_rng(seed).uniform(0, 255, shape).astype("float32")
 
 
-def upsampled_probabilities(segmenter, picture):
+def upsampled_probabilities(segmenter, image):
     """From the definition, with the interpolation of Keras, and none of the library's code."""
-    logits = segmenter(picture, training=False)
-    logits = keras.ops.image.resize(logits, picture.shape[1:3], interpolation="bilinear")
+    logits = segmenter(image, training=False)
+    logits = keras.ops.image.resize(logits, image.shape[1:3], interpolation="bilinear")
     return keras.ops.convert_to_numpy(keras.ops.softmax(logits))
 
 
@@ -42,13 +42,13 @@ def strided(request, tiny_segmenter, tmp_path_factory):
 @pytest.mark.parametrize("height,width", [(33, 57), (5, 3), (1, 130)])
 def test_file_says_what_keras_says_at_sizes_not_seen_in_export(strided, height, width):
     segmenter, path = strided
-    picture = noise(2, height, width, 3)
-    probabilities, classes = run(path, picture)
-    expected = upsampled_probabilities(segmenter, picture)
+    image = noise(2, height, width, 3)
+    probabilities, classes = run(path, image)
+    expected = upsampled_probabilities(segmenter, image)
     assert probabilities.shape == (2, height, width, 4)
     np.testing.assert_allclose(probabilities, expected, atol=1e-4)
-    np.testing.assert_allclose(OnnxSegmenter(path).probabilities(picture), expected, atol=1e-4)
-    assert expected.argmax(-1).std() > 0, "a picture of one class proves nothing about the class map"
+    np.testing.assert_allclose(OnnxSegmenter(path).probabilities(image), expected, atol=1e-4)
+    assert expected.argmax(-1).std() > 0, "an image of one class proves nothing about the class map"
     clear = np.sort(expected, -1)[..., -1] - np.sort(expected, -1)[..., -2] > 1e-3
     np.testing.assert_array_equal(classes[clear], expected.argmax(-1)[clear])
 
@@ -118,9 +118,9 @@ def test_metadata_makes_the_file_complete(onnx_file):
 def test_one_logit_becomes_two_classes(tiny_segmenter, tmp_path):
     segmenter = tiny_segmenter(channels=1, classes=1, stride=1)
     to_onnx(segmenter, tmp_path / "a.onnx")
-    picture = noise(1, 21, 18, 1)
-    probabilities, classes = run(tmp_path / "a.onnx", picture)
-    second = 1 / (1 + np.exp(-np.asarray(segmenter(picture))[..., 0]))
+    image = noise(1, 21, 18, 1)
+    probabilities, classes = run(tmp_path / "a.onnx", image)
+    second = 1 / (1 + np.exp(-np.asarray(segmenter(image))[..., 0]))
     assert 0.1 < (second > 0.5).mean() < 0.9
     np.testing.assert_allclose(probabilities, np.stack([1 - second, second], -1), atol=1e-5)
     np.testing.assert_array_equal(classes, second > 0.5)
@@ -130,20 +130,20 @@ def test_one_logit_becomes_two_classes(tiny_segmenter, tmp_path):
 def test_a_last_activation_is_not_taken_twice(name, tmp_path):
     segmenter = brought(name)
     to_onnx(WeaklySupervisedModel(segmenter), tmp_path / "a.onnx")
-    picture = noise(2, 21, 18, 3)
-    expected = keras_says(segmenter, picture)
-    assert_said(*run(tmp_path / "a.onnx", picture), expected)
-    found = OnnxSegmenter(tmp_path / "a.onnx", providers=["cpu"]).probabilities(picture)
+    image = noise(2, 21, 18, 3)
+    expected = keras_says(segmenter, image)
+    assert_said(*run(tmp_path / "a.onnx", image), expected)
+    found = OnnxSegmenter(tmp_path / "a.onnx", providers=["cpu"]).probabilities(image)
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_probabilities_are_averaged_and_refined_as_such(tmp_path):
-    segmenter, picture = brought("softmax"), noise(1, 20, 18, 3)
+    segmenter, image = brought("softmax"), noise(1, 20, 18, 3)
     crf = layers.MeanFieldCRF(radius=1, iterations=1)
     to_onnx(segmenter, tmp_path / "a.onnx", tta={"flip": True}, refine=crf)
-    views = [keras_says(segmenter, picture), keras_says(segmenter, picture[:, :, ::-1])[:, :, ::-1]]
-    expected = keras.ops.softmax(crf([np.log(np.mean(views, 0) + 1e-30), picture])).numpy()
-    np.testing.assert_allclose(run(tmp_path / "a.onnx", picture)[0], expected, atol=1e-4)
+    views = [keras_says(segmenter, image), keras_says(segmenter, image[:, :, ::-1])[:, :, ::-1]]
+    expected = keras.ops.softmax(crf([np.log(np.mean(views, 0) + 1e-30), image])).numpy()
+    np.testing.assert_allclose(run(tmp_path / "a.onnx", image)[0], expected, atol=1e-4)
 
 
 class Subclassed(keras.Model):
@@ -162,13 +162,13 @@ class SaysSo(Subclassed):
 
 
 def test_what_layers_do_not_tell_is_seen_in_the_numbers_or_said(tmp_path):
-    picture = noise(1, 21, 18, 3)
+    image = noise(1, 21, 18, 3)
     by_losses = WeaklySupervisedModel(Subclassed("sigmoid"))
     by_losses.compile("sgd", loss=losses.PartialCrossEntropy(from_logits=False))
     for model in (Subclassed("softmax"), SaysSo("sigmoid"), by_losses):
-        expected = keras_says(getattr(model, "segmenter", model), picture)
+        expected = keras_says(getattr(model, "segmenter", model), image)
         to_onnx(model, tmp_path / "a.onnx")
-        assert_said(*run(tmp_path / "a.onnx", picture), expected)
+        assert_said(*run(tmp_path / "a.onnx", image), expected)
 
 
 def test_an_ending_that_is_no_class_a_pixel_is_refused(tmp_path):
@@ -179,11 +179,11 @@ def test_an_ending_that_is_no_class_a_pixel_is_refused(tmp_path):
     assert not (tmp_path / "a.onnx").exists()
 
 
-def test_bilinear_upsampling_is_converted_for_pictures_of_any_size(tmp_path):
+def test_bilinear_upsampling_is_converted_for_images_of_any_size(tmp_path):
     segmenter = brought("softmax", upsampling="bilinear")
     to_onnx(segmenter, tmp_path / "a.onnx")
-    picture = noise(1, 22, 38, 3)
-    assert_said(*run(tmp_path / "a.onnx", picture), keras_says(segmenter, picture))
+    image = noise(1, 22, 38, 3)
+    assert_said(*run(tmp_path / "a.onnx", image), keras_says(segmenter, image))
     assert "call" not in vars(segmenter.get_layer("up"))
 
 
@@ -193,8 +193,8 @@ def test_other_upsampling_names_the_argument_size(tmp_path):
     with pytest.raises(ValueError, match=text):
         to_onnx(segmenter, tmp_path / "a.onnx")
     to_onnx(segmenter, tmp_path / "a.onnx", size=(22, 38))
-    picture = noise(1, 22, 38, 3)
-    assert_said(*run(tmp_path / "a.onnx", picture), keras_says(segmenter, picture))
+    image = noise(1, 22, 38, 3)
+    assert_said(*run(tmp_path / "a.onnx", image), keras_says(segmenter, image))
 
 
 def test_many_classes_need_more_than_a_byte(tmp_path):
@@ -237,9 +237,9 @@ def test_training_model_is_exported_by_its_segmenter(tiny_segmenter, tmp_path):
     properties = {item.key: item.value for item in onnx.load(tmp_path / "a.onnx").metadata_props}
     assert properties["value_range"] == "[0.0, 200.0]"
     assert properties["method"] == "partial_cross_entropy"
-    picture = noise(1, 17, 19, 3)
+    image = noise(1, 17, 19, 3)
     np.testing.assert_allclose(
-        run(tmp_path / "a.onnx", picture)[0], upsampled_probabilities(segmenter, picture), atol=1e-4
+        run(tmp_path / "a.onnx", image)[0], upsampled_probabilities(segmenter, image), atol=1e-4
     )
 
 
@@ -267,7 +267,7 @@ def test_subclassed_model_is_exported_at_any_size_once_it_was_called(tmp_path):
             return self.head(x / 255.0)
 
     net = Net()
-    with pytest.raises(ValueError, match=r"call it once on a picture\. Received: segmenter=net"):
+    with pytest.raises(ValueError, match=r"call it once on an image\. Received: segmenter=net"):
         to_onnx(net, tmp_path / "a.onnx")
     net(noise(1, 8, 8, 3))
     to_onnx(net, tmp_path / "a.onnx")
@@ -392,14 +392,14 @@ def test_bad_paths_and_models_are_refused(tiny_segmenter, tmp_path):
     with pytest.raises(TypeError, match=r"`segmenter` must be a keras\.Model .* of type str"):
         to_onnx("segmenter.keras", tmp_path / "a.onnx")
     vector = keras.Sequential([keras.Input((5,)), keras.layers.Dense(2)])
-    with pytest.raises(ValueError, match="must take one picture"):
+    with pytest.raises(ValueError, match="must take one image"):
         to_onnx(vector, tmp_path / "a.onnx")
     image = keras.Input((8, 8, 3))
     with pytest.raises(ValueError, match="must give logits"):
         to_onnx(keras.Model(image, keras.layers.Flatten()(image)), tmp_path / "a.onnx")
     with pytest.raises(ValueError, match="must give logits"):
         to_onnx(keras.Model(image, [image, image]), tmp_path / "a.onnx")
-    with pytest.raises(ValueError, match="must take one picture"):
+    with pytest.raises(ValueError, match="must take one image"):
         to_onnx(keras.Model([image, keras.Input((8, 8, 3))], image), tmp_path / "a.onnx")
     assert list(tmp_path.iterdir()) == []
 
@@ -409,7 +409,7 @@ def test_a_size_the_model_cannot_take_is_named(tmp_path):
     half = keras.layers.Conv2D(3, 3, strides=2, padding="same")(image)
     skip = keras.layers.Add()([keras.layers.UpSampling2D(2)(half), image])
     segmenter = keras.Model(image, skip)
-    with pytest.raises(ValueError, match=r"fails on a picture of 67 x 93 pixels; .* `check_sizes`"):
+    with pytest.raises(ValueError, match=r"fails on an image of 67 x 93 pixels; .* `check_sizes`"):
         to_onnx(segmenter, tmp_path / "a.onnx")
     assert to_onnx(segmenter, tmp_path / "a.onnx", check_sizes=[(8, 6), (4, 4)]).sizes == ((8, 6), (4, 4))
 
@@ -444,16 +444,16 @@ def test_only_the_outputs_asked_for_are_in_the_file(tiny_segmenter, onnx_file, t
     assert [value.name for value in model.graph.output] == list(names)
     kinds = {node.op_type for node in model.graph.node}
     assert ("ArgMax" in kinds, "Exp" in kinds) == ("classes" in names, "probabilities" in names)
-    picture = noise(1, 17, 30, 3)
+    image = noise(1, 17, 30, 3)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    whole = dict(zip(("probabilities", "classes"), run(onnx_file, picture), strict=True))
-    for name, found in zip(names, session.run(None, {"image": picture}), strict=True):
+    whole = dict(zip(("probabilities", "classes"), run(onnx_file, image), strict=True))
+    for name, found in zip(names, session.run(None, {"image": image}), strict=True):
         np.testing.assert_allclose(found, whole[name], atol=0 if name == "classes" else 1e-6)
 
 
 @pytest.mark.parametrize("settings", [{"check_sizes": [(64, 64)]}, {"precision": "int8"}])
 def test_sizes_that_strides_divide_do_not_hide_that_logits_are_resized(tmp_path, settings):
-    """Down by 4 and up by 4 is the picture's size only where 4 divides it."""
+    """Down by 4 and up by 4 is the image's size only where 4 divides it."""
     keras.utils.set_random_seed(0)
     image = keras.Input((None, None, 3))
     x = keras.layers.Rescaling(1 / 127.5, offset=-1)(image)
@@ -488,10 +488,10 @@ def test_bytes_as_they_are(tiny_segmenter, tmp_path):
     properties = {item.key: item.value for item in model.metadata_props}
     assert properties["input"] == "uint8" and "as uint8" in properties["preprocessing"]
     assert properties["precision"] == "float32"
-    picture = noise(2, 19, 21, 3).astype("uint8")
+    image = noise(2, 19, 21, 3).astype("uint8")
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    (found,) = session.run(["probabilities"], {"image": picture})
-    want = upsampled_probabilities(tiny_segmenter(), picture.astype("float32"))
+    (found,) = session.run(["probabilities"], {"image": image})
+    want = upsampled_probabilities(tiny_segmenter(), image.astype("float32"))
     np.testing.assert_allclose(found, want, atol=1e-4)
 
 
@@ -533,19 +533,19 @@ def test_all_of_it_in_one_file(tiny_segmenter, tmp_path):
         metadata={"method": "gated CRF"},
     )
     assert report.max_difference < 1e-4
-    picture = made_picture(np.random.default_rng(2), (1, 37, 43, 3), (0, 255), "uint8").astype("float32")
+    image = made_image(np.random.default_rng(2), (1, 37, 43, 3), (0, 255), "uint8").astype("float32")
     views = []
     for scale in (0.5, 1):
         for step in (1, -1):
-            small = keras.ops.image.resize(picture, (int(37 * scale + 0.5), int(43 * scale + 0.5)))[
+            small = keras.ops.image.resize(image, (int(37 * scale + 0.5), int(43 * scale + 0.5)))[
                 :, :, ::step
             ]
             logits = segmenter(small)[:, :, ::step]
             views.append(keras.ops.softmax(keras.ops.image.resize(logits, (37, 43))))
     mean = keras.ops.log(sum(views) / 4)
-    want = np.asarray(crf([mean, picture])).argmax(-1)
+    want = np.asarray(crf([mean, image])).argmax(-1)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    (found,) = session.run(None, {"image": picture.astype("uint8")})
+    (found,) = session.run(None, {"image": image.astype("uint8")})
     assert len(np.unique(want)) > 1 and (found == want).mean() >= 0.999
     properties = {item.key: item.value for item in onnx.load(path).metadata_props}
     assert properties["tta"] == "mean probability at scales 0.5, 1, each mirrored too"
@@ -633,7 +633,7 @@ def test_a_good_export_is_silent(tiny_segmenter, tmp_path, capfd):
     assert heard.out == "" and heard.err == ""
 
 
-def test_an_optimisation_that_fails_is_left_out(tiny_segmenter, tmp_path, monkeypatch, capfd):
+def test_an_optimization_that_fails_is_left_out(tiny_segmenter, tmp_path, monkeypatch, capfd):
     def fail(self, graph):
         raise RuntimeError("broken")
 

@@ -27,14 +27,14 @@ def test_which_of_two_equal_classes_is_named_is_chance():
 
 
 def test_calls_of_a_crf_are_counted_and_the_stages_compared(tiny_segmenter):
-    picture = np.random.default_rng(0).uniform(0, 255, (1, 9, 11, 3)).astype("float32")
+    image = np.random.default_rng(0).uniform(0, 255, (1, 9, 11, 3)).astype("float32")
     plain = Deployment(tiny_segmenter(stride=1), flip=True)
-    assert parity.run_keras(plain, [picture, picture]).crf_calls == 0
+    assert parity.run_keras(plain, [image, image]).crf_calls == 0
     refined = Deployment(plain.segmenter, refine=MeanFieldCRF(radius=1))
-    reference = parity.run_keras(refined, [picture, picture])
+    reference = parity.run_keras(refined, [image, image])
     assert reference.crf_calls == 1
-    before = np.asarray(plain.segmenter(picture))
-    behind = np.asarray(refined.logits(picture))
+    before = np.asarray(plain.segmenter(image))
+    behind = np.asarray(refined.logits(image))
     right = [
         (probabilities, probabilities.argmax(-1), before, behind) for probabilities in reference.probabilities
     ]

@@ -35,7 +35,7 @@ def files(tmp_path_factory):
 
 @pytest.mark.parametrize("size", [(300, 404), (290, 170), (128, 160)])
 @pytest.mark.parametrize("dtype", ["float32", "uint8"])
-def test_windows_give_what_the_whole_picture_gives(files, size, dtype):
+def test_windows_give_what_the_whole_image_gives(files, size, dtype):
     path, image = files[BOTH, dtype], made_image(*size, 3)
     whole = OnnxSegmenter(path, window=None)
     windowed = OnnxSegmenter(path, window=128)
@@ -51,7 +51,7 @@ def test_windows_give_what_the_whole_picture_gives(files, size, dtype):
 
 @pytest.mark.parametrize("stride", [2, 8])
 @pytest.mark.parametrize("size", [(301, 403), (143, 289), (200, 129)])
-def test_odd_sizes_are_sampled_where_the_whole_picture_is(tmp_path, size, stride):
+def test_odd_sizes_are_sampled_where_the_whole_image_is(tmp_path, size, stride):
     """A strided `same` convolution begins further outside the less the stride divides the size."""
     path = write_segmenter(tmp_path / "a.onnx", stride=stride, stretch=False)
     image = made_image(*size, 3)
@@ -85,7 +85,7 @@ def test_many_classes_need_more_than_bytes(tmp_path):
     np.testing.assert_array_equal(classes, segmenter.probabilities(image).argmax(axis=-1))
 
 
-def test_a_smaller_picture_is_mirrored_to_a_fixed_size(tmp_path):
+def test_a_smaller_image_is_mirrored_to_a_fixed_size(tmp_path):
     free = OnnxSegmenter(write_segmenter(tmp_path / "free.onnx"))
     fixed = OnnxSegmenter(write_segmenter(tmp_path / "fixed.onnx", size=("batch", 40, 48)))
     image = made_image(30, 48, 3)
@@ -97,11 +97,11 @@ def test_a_smaller_picture_is_mirrored_to_a_fixed_size(tmp_path):
 def session(classes, outputs):
     """One that says class 1 everywhere, with what it says counted by `tracemalloc`."""
 
-    def run(output, pictures):
-        assert pictures.shape[1:3] == (128, 128)
+    def run(output, images):
+        assert images.shape[1:3] == (128, 128)
         if output == "classes":
-            return np.ones(pictures.shape[:3], "uint8")
-        result = np.zeros((*pictures.shape[:3], classes), "float32")
+            return np.ones(images.shape[:3], "uint8")
+        result = np.zeros((*images.shape[:3], classes), "float32")
         result[..., 1] = 1
         return result
 
@@ -110,18 +110,18 @@ def session(classes, outputs):
 
 
 @pytest.mark.parametrize("outputs", [BOTH, ("classes",), ("probabilities",)])
-def test_classes_of_a_large_picture_need_the_memory_of_a_window(outputs):
-    pictures = np.zeros((1, 2048, 1024, 1), "uint8")
+def test_classes_of_a_large_image_need_the_memory_of_a_window(outputs):
+    images = np.zeros((1, 2048, 1024, 1), "uint8")
     tracemalloc.start()
-    classes = run_classes(session(16, outputs), Windows(128, 32), pictures)
+    classes = run_classes(session(16, outputs), Windows(128, 32), images)
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (classes == 1).all()
     assert most < 16e6, "all probabilities would be 134 MB"
 
 
-def test_probabilities_of_a_large_picture_add_up():
-    pictures = np.zeros((2, 256, 320, 1), "uint8")
-    result = run_probabilities(session(3, BOTH), Windows(128, 64), pictures)
+def test_probabilities_of_a_large_image_add_up():
+    images = np.zeros((2, 256, 320, 1), "uint8")
+    result = run_probabilities(session(3, BOTH), Windows(128, 64), images)
     assert result.shape == (2, 256, 320, 3)
     np.testing.assert_allclose(result[..., 1], 1, atol=1e-6)

@@ -5,11 +5,11 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from keras_wsseg.export import OnnxSegmenter, to_onnx
-from keras_wsseg.export.check_pictures import made_picture
+from keras_wsseg.export.check_images import made_image
 
 
-def pictures(count=6, size=(32, 40)):
-    return made_picture(np.random.default_rng(5), (count, *size, 3), (0, 255))
+def images(count=6, size=(32, 40)):
+    return made_image(np.random.default_rng(5), (count, *size, 3), (0, 255))
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def segmenter():
 
 def test_weights_are_int8_by_channel_and_the_head_is_not(segmenter, tmp_path):
     full = to_onnx(segmenter, tmp_path / "full.onnx")
-    report = to_onnx(segmenter, tmp_path / "a.onnx", precision="int8", calibration=pictures())
+    report = to_onnx(segmenter, tmp_path / "a.onnx", precision="int8", calibration=images())
     assert report.precision == "int8" and report.sizes == ((32, 40),)
     assert report.file_size < 0.75 * full.file_size
     assert 0 < report.mean_difference < 0.02 and report.equal_classes > 0.95
@@ -35,30 +35,30 @@ def test_weights_are_int8_by_channel_and_the_head_is_not(segmenter, tmp_path):
     assert [tuple(one.dims) for one in kernels] == [(32, 3, 3, 3), (32, 32, 3, 3)]
     scales = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
     assert all(scales[one.name.replace("quantized", "scale")].shape == (32,) for one in kernels)
-    dequantised = {
+    dequantized = {
         name for node in model.graph.node if node.op_type == "DequantizeLinear" for name in node.output
     }
     for node in model.graph.node:
         if node.op_type in ("MatMul", "Exp", "ReduceSum", "Mul", "Div", "ArgMax"):
-            assert not dequantised.intersection(node.input), node
+            assert not dequantized.intersection(node.input), node
     assert OnnxSegmenter(tmp_path / "a.onnx").metadata["precision"] == "int8"
 
 
-def test_the_ranges_are_those_of_the_pictures(segmenter, tmp_path):
-    """Calibrated on dark pictures alone, bright ones lie outside all ranges."""
-    to_onnx(segmenter, tmp_path / "good.onnx", precision="int8", calibration=pictures())
+def test_the_ranges_are_those_of_the_images(segmenter, tmp_path):
+    """Calibrated on dark images alone, bright ones lie outside all ranges."""
+    to_onnx(segmenter, tmp_path / "good.onnx", precision="int8", calibration=images())
     limits = {"mean_tolerance": 1.0, "min_equal_classes": 0.0}
-    to_onnx(segmenter, tmp_path / "dark.onnx", precision="int8", calibration=pictures() // 50, **limits)
-    truth = np.asarray(keras.ops.softmax(segmenter(pictures())))
+    to_onnx(segmenter, tmp_path / "dark.onnx", precision="int8", calibration=images() // 50, **limits)
+    truth = np.asarray(keras.ops.softmax(segmenter(images())))
     errors = []
     for name in ("good.onnx", "dark.onnx"):
-        found = OnnxSegmenter(tmp_path / name).probabilities(pictures())[:, ::2, ::2]
+        found = OnnxSegmenter(tmp_path / name).probabilities(images())[:, ::2, ::2]
         errors.append(np.abs(found - truth).mean())
     assert errors[1] > 2 * errors[0]
 
 
 def test_bytes_in_and_a_fixed_size(segmenter, tmp_path):
-    calibration = list(pictures().astype("uint8"))
+    calibration = list(images().astype("uint8"))
     report = to_onnx(
         segmenter,
         tmp_path / "a.onnx",
@@ -72,14 +72,14 @@ def test_bytes_in_and_a_fixed_size(segmenter, tmp_path):
 
 def test_a_file_further_off_than_allowed_is_not_left(segmenter, tmp_path):
     with pytest.raises(ValueError, match=r"ONNX Runtime in int8 as in Keras to within mean_tolerance=1e-06"):
-        to_onnx(segmenter, tmp_path / "a.onnx", precision="int8", calibration=pictures(), mean_tolerance=1e-6)
+        to_onnx(segmenter, tmp_path / "a.onnx", precision="int8", calibration=images(), mean_tolerance=1e-6)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_lone_layer_is_refused(tmp_path):
     image = keras.Input((None, None, 3))
     lone = keras.Model(image, keras.layers.Conv2D(2, 1)(keras.layers.Rescaling(1 / 255)(image)))
-    for precision, calibration in (("int8", pictures()), ("float16", None)):
+    for precision, calibration in (("int8", images()), ("float16", None)):
         with pytest.raises(
             ValueError, match=f'`precision="{precision}"` needs .* weights before its last layer'
         ):

@@ -19,9 +19,9 @@ def crf(**options):
 
 
 def photograph(height=33, width=47):
-    from keras_wsseg.export.check_pictures import made_picture
+    from keras_wsseg.export.check_images import made_image
 
-    return made_picture(np.random.default_rng(1), (1, height, width, 3), (0, 255))
+    return made_image(np.random.default_rng(1), (1, height, width, 3), (0, 255))
 
 
 @pytest.mark.parametrize("compatibility", ["potts", "trainable"])

@@ -12,9 +12,9 @@ from keras_wsseg.kernels import GaussianKernel
 from keras_wsseg.layers import MeanFieldCRF
 
 
-def run(path, picture):
+def run(path, image):
     serve = tf.saved_model.load(str(path)).signatures["serving_default"]
-    outputs = {name: value.numpy() for name, value in serve(image=tf.constant(picture)).items()}
+    outputs = {name: value.numpy() for name, value in serve(image=tf.constant(image)).items()}
     return outputs["probabilities"], outputs["classes"]
 
 
@@ -22,9 +22,9 @@ def noise(*shape, seed=0):
     return np.random.default_rng(seed).integers(0, 256, shape).astype("float32")
 
 
-def upsampled(segmenter, picture):
+def upsampled(segmenter, image):
     """From the definition, with the interpolation of `tf.image.resize`, and none of the library's code."""
-    return tf.image.resize(segmenter(picture, training=False), picture.shape[1:3], method="bilinear")
+    return tf.image.resize(segmenter(image, training=False), image.shape[1:3], method="bilinear")
 
 
 def tree(folder):
@@ -36,19 +36,19 @@ def test_folder_says_what_keras_says_at_sizes_not_seen_in_export(tiny_segmenter,
     segmenter = tiny_segmenter(stride=stride)
     to_saved_model(segmenter, tmp_path / "saved", check_sizes=[(16, 20)])
     for height, width in [(33, 57), (5, 3), (1, 130)]:
-        picture = noise(2, height, width, 3)
-        probabilities, classes = run(tmp_path / "saved", picture)
-        expected = tf.nn.softmax(upsampled(segmenter, picture)).numpy()
+        image = noise(2, height, width, 3)
+        probabilities, classes = run(tmp_path / "saved", image)
+        expected = tf.nn.softmax(upsampled(segmenter, image)).numpy()
         np.testing.assert_allclose(probabilities, expected, atol=1e-4)
-        assert expected.argmax(-1).std() > 0, "a picture of one class proves nothing about the class map"
+        assert expected.argmax(-1).std() > 0, "an image of one class proves nothing about the class map"
         assert (classes == expected.argmax(-1)).mean() >= 0.999
 
 
 @pytest.mark.parametrize("name", ENDINGS)
 def test_a_last_activation_is_not_taken_twice(name, tmp_path):
-    segmenter, picture = brought(name, upsampling="bilinear"), noise(2, 20, 18, 3)
+    segmenter, image = brought(name, upsampling="bilinear"), noise(2, 20, 18, 3)
     to_saved_model(segmenter, tmp_path / "saved")
-    assert_said(*run(tmp_path / "saved", picture), keras_says(segmenter, picture))
+    assert_said(*run(tmp_path / "saved", image), keras_says(segmenter, image))
 
 
 def test_signatures_have_the_names_that_callers_use(tiny_segmenter, tmp_path):
@@ -82,12 +82,12 @@ def test_crf_and_mirrored_view_are_inside(tiny_segmenter, tmp_path):
     segmenter = tiny_segmenter()
     crf = MeanFieldCRF(radius=2, iterations=2, kernels=[GaussianKernel(weight=1, xy=2, rgb=0.2)])
     to_saved_model(segmenter, tmp_path / "saved", refine=crf, tta={"flip": True})
-    picture = noise(2, 19, 31, 3)
-    mirrored = upsampled(segmenter, picture[:, :, ::-1])[:, :, ::-1]
-    mean = (tf.nn.softmax(upsampled(segmenter, picture)) + tf.nn.softmax(mirrored)) / 2
-    expected = keras.ops.softmax(crf([tf.math.log(mean), picture])).numpy()
+    image = noise(2, 19, 31, 3)
+    mirrored = upsampled(segmenter, image[:, :, ::-1])[:, :, ::-1]
+    mean = (tf.nn.softmax(upsampled(segmenter, image)) + tf.nn.softmax(mirrored)) / 2
+    expected = keras.ops.softmax(crf([tf.math.log(mean), image])).numpy()
     assert np.abs(expected - mean).max() > 0.01
-    np.testing.assert_allclose(run(tmp_path / "saved", picture)[0], expected, atol=1e-4)
+    np.testing.assert_allclose(run(tmp_path / "saved", image)[0], expected, atol=1e-4)
     about = json.loads((tmp_path / "saved" / "assets.extra" / "segmenter.json").read_text())
     assert "mirrored" in about["tta"] and "5x5 window" in about["refine"]
 
@@ -148,8 +148,8 @@ class OnlyEager(keras.Model):
         super().__init__()
         self.head = keras.layers.Conv2D(3, 1)
 
-    def call(self, picture):
-        return self.head(tf.constant(picture.numpy()))
+    def call(self, image):
+        return self.head(tf.constant(image.numpy()))
 
 
 def test_a_segmenter_that_cannot_be_traced_is_one_sentence(tmp_path):

@@ -9,9 +9,9 @@ import pytest
 
 from keras_wsseg.export import tensorflow_process
 from keras_wsseg.export.deployment import Deployment, GraphForm
-from keras_wsseg.export.source import PictureShape
+from keras_wsseg.export.source import ImageShape
 
-FORM = GraphForm(PictureShape(None, None, None, 3))
+FORM = GraphForm(ImageShape(None, None, None, 3))
 
 
 def save_with_a_layer_that_is_gone(path):

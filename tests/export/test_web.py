@@ -10,10 +10,10 @@ import threading
 
 import numpy as np
 import pytest
+from image_kinds import KINDS, SEVERAL, TRANSPARENT, refusal
 from onnx import helper
-from picture_kinds import KINDS, SEVERAL, TRANSPARENT, refusal
 from PIL import Image, ImageCms
-from web_cases import smooth_picture, write_segmenter
+from web_cases import smooth_image, write_segmenter
 
 from keras_wsseg.export import OnnxSegmenter, to_onnx, to_web
 from keras_wsseg.export.web_runtime import CDN, FILES, find_runtime
@@ -28,8 +28,8 @@ FLAGS = (
     "--disable-component-update --disable-sync"
 )
 SEEN = """() => {
-    const { width, height } = document.getElementById("picture");
-    const image = document.getElementById("picture").getContext("2d").getImageData(0, 0, width, height);
+    const { width, height } = document.getElementById("image");
+    const image = document.getElementById("image").getContext("2d").getImageData(0, 0, width, height);
     return { size: [height, width], rgba: Array.from(image.data) };
 }"""
 DONE = "#save-mask:enabled, #error:not([hidden])"
@@ -105,7 +105,7 @@ def show(browser, web_runtime, tmp_path):
 
 @pytest.fixture(scope="module")
 def page(browser, web_runtime, tmp_path_factory):
-    """One page for many pictures: to open another costs a second."""
+    """One page for many images: to open another costs a second."""
     folder = tmp_path_factory.mktemp("page")
     path = write_segmenter(folder / "segmenter.onnx")
     to_web(path, folder / "page", runtime=web_runtime)
@@ -134,13 +134,13 @@ def opened(browser, folder, isolated=False, before=None):
         yield page
 
 
-def save(path, picture, **options):
-    Image.fromarray(picture).save(path, **options)
+def save(path, image, **options):
+    Image.fromarray(image).save(path, **options)
     return path
 
 
 def segment(page, path):
-    """Chooses a picture; returns class map and probabilities, or None, as flat arrays."""
+    """Chooses an image; returns class map and probabilities, or None, as flat arrays."""
     page.set_input_files("#file", path)
     page.locator(DONE).first.wait_for()
     assert page.locator("#error").is_hidden(), page.inner_text("#error")
@@ -159,8 +159,8 @@ FORMS = {
     "uint8": {"input": "uint8"},
     "classes alone": {"outputs": ("classes",), "input": "uint8"},
     "probabilities alone": {"outputs": ("probabilities",)},
-    "grey": {"channels": 1, "outputs": ("classes", "probabilities")},
-    "grey uint8": {"channels": 1, "input": "uint8", "outputs": ("probabilities",)},
+    "gray": {"channels": 1, "outputs": ("classes", "probabilities")},
+    "gray uint8": {"channels": 1, "input": "uint8", "outputs": ("probabilities",)},
     "unit range": {"value_range": (0.0, 1.0)},
     "signed range": {"value_range": (-1.0, 1.0)},
     "many classes": {"classes": 300, "outputs": ("classes",)},
@@ -171,11 +171,11 @@ FORMS = {
 def test_masks_are_those_of_python(show, tmp_path, form):
     path = write_segmenter(tmp_path / "segmenter.onnx", **form)
     segmenter = OnnxSegmenter(path)
-    picture = smooth_picture(37, 53, segmenter.channels)
+    image = smooth_image(37, 53, segmenter.channels)
     page = show(path)
-    classes, probabilities = segment(page, save(tmp_path / "picture.png", picture))
+    classes, probabilities = segment(page, save(tmp_path / "image.png", image))
     low, high = segmenter.value_range
-    values = picture if (low, high) == (0, 255) else picture / np.float32(255) * (high - low) + low
+    values = image if (low, high) == (0, 255) else image / np.float32(255) * (high - low) + low
     assert len(np.unique(classes)) > 1
     assert np.mean(classes == segmenter(values).ravel()) >= 0.999
     assert (probabilities is None) == ("probabilities" not in form.get("outputs", "probabilities"))
@@ -198,25 +198,25 @@ def test_file_with_all_that_comes_behind_the_network(show, tiny_segmenter, tmp_p
 
 
 def check_probabilities(page, path, folder):
-    picture = smooth_picture(61, 45)
-    classes, probabilities = segment(page, save(folder / "picture.png", picture))
+    image = smooth_image(61, 45)
+    classes, probabilities = segment(page, save(folder / "image.png", image))
     segmenter = OnnxSegmenter(path)
-    assert np.mean(classes == segmenter(picture).ravel()) >= 0.999
-    np.testing.assert_allclose(probabilities, segmenter.probabilities(picture).ravel(), atol=1e-4)
+    assert np.mean(classes == segmenter(image).ravel()) >= 0.999
+    np.testing.assert_allclose(probabilities, segmenter.probabilities(image).ravel(), atol=1e-4)
 
 
 def test_pixels_are_those_that_pillow_reads(page, tmp_path):
-    """Colour profiles and indexed colours, which browsers and Pillow may read in their own ways."""
-    picture = smooth_picture(30, 40)
+    """Color profiles and indexed colors, which browsers and Pillow may read in their own ways."""
+    image = smooth_image(30, 40)
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    # Red shows as green: whoever applies this profile sees other colours.
+    # Red shows as green: whoever applies this profile sees other colors.
     profile = profile.replace(b"rXYZ", b"....").replace(b"gXYZ", b"rXYZ").replace(b"....", b"gXYZ")
-    indexed = Image.fromarray(picture).quantize(16)
+    indexed = Image.fromarray(image).quantize(16)
     indexed.save(tmp_path / "indexed.png")
     files = [
-        (save(tmp_path / "profile.png", picture, icc_profile=profile), picture),
+        (save(tmp_path / "profile.png", image, icc_profile=profile), image),
         (tmp_path / "indexed.png", np.asarray(indexed.convert("RGB"))),
-        (save(tmp_path / "grey.png", picture[..., 0]), np.dstack([picture[..., 0]] * 3)),
+        (save(tmp_path / "gray.png", image[..., 0]), np.dstack([image[..., 0]] * 3)),
     ]
     for file, seen in files:
         classes, _ = segment(page, file)
@@ -226,17 +226,17 @@ def test_pixels_are_those_that_pillow_reads(page, tmp_path):
 
 PYTHON = "OnnxSegmenter in Python and keras-wsseg predict"
 DEEP = f"has 16 bits a channel, which browsers cut to 8; {PYTHON} read it"
-INKS = f"has four inks (CMYK), which browsers mix by colour management; {PYTHON} read it"
-OTHER_KIND = f"is not a PNG, JPEG, WebP, GIF or BMP picture; {PYTHON} read more kinds"
-UNREADABLE = "is not a picture that this browser can read"
+INKS = f"has four inks (CMYK), which browsers mix by color management; {PYTHON} read it"
+OTHER_KIND = f"is not a PNG, JPEG, WebP, GIF or BMP image; {PYTHON} read more kinds"
+UNREADABLE = "is not an image that this browser can read"
 GLASS = "has transparent pixels: paste it onto a background first"
-REFUSED = {TRANSPARENT: GLASS, SEVERAL: "holds several pictures, and must hold one"}
-# What the page refuses of all that the rule for picture files knows, since browsers do not give it exactly.
+REFUSED = {TRANSPARENT: GLASS, SEVERAL: "holds several images, and must hold one"}
+# What the page refuses of all that the rule for image files knows, since browsers do not give it exactly.
 NOT_IN_BROWSERS = {"more than 8 bits": DEEP, "CMYK": INKS, "no format of browsers": OTHER_KIND}
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_picture_files_of_every_kind(page, tmp_path, kind):
+def test_image_files_of_every_kind(page, tmp_path, kind):
     path = tmp_path / kind.file_name
     kind.write(path)
     why = refusal(kind, "page")
@@ -253,7 +253,7 @@ def test_picture_files_of_every_kind(page, tmp_path, kind):
     assert page.locator("#notes").is_hidden()
 
 
-def test_a_transparent_pixel_is_found_in_a_picture_that_is_scaled_down(show, tmp_path):
+def test_a_transparent_pixel_is_found_in_a_image_that_is_scaled_down(show, tmp_path):
     glass = np.full((130, 200, 4), 255, "uint8")
     glass[-1, -1, 3] = 254
     page = show(write_segmenter(tmp_path / "segmenter.onnx"), max_pixels=100)
@@ -263,24 +263,24 @@ def test_a_transparent_pixel_is_found_in_a_picture_that_is_scaled_down(show, tmp
     segment(page, save(tmp_path / "opaque.png", glass))
 
 
-def test_colours_become_grey_as_in_pillow(show, tmp_path):
-    grey = write_segmenter(tmp_path / "grey.onnx", channels=1)
-    picture = smooth_picture(20, 30)
-    page = show(grey)
-    _, probabilities = segment(page, save(tmp_path / "picture.png", picture))
-    assert "the colours were turned into grey" in page.inner_text("#notes")
-    seen = np.asarray(Image.fromarray(picture).convert("L"))
-    np.testing.assert_allclose(probabilities, OnnxSegmenter(grey).probabilities(seen).ravel(), atol=1e-6)
+def test_colors_become_gray_as_in_pillow(show, tmp_path):
+    gray = write_segmenter(tmp_path / "gray.onnx", channels=1)
+    image = smooth_image(20, 30)
+    page = show(gray)
+    _, probabilities = segment(page, save(tmp_path / "image.png", image))
+    assert "the colors were turned into gray" in page.inner_text("#notes")
+    seen = np.asarray(Image.fromarray(image).convert("L"))
+    np.testing.assert_allclose(probabilities, OnnxSegmenter(gray).probabilities(seen).ravel(), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["phone.png", "phone.webp"])
 def test_masks_and_overlays_stand_upright(page, tmp_path, name):
     exif = Image.Exif()
     exif[0x0112] = 6
-    picture = Image.fromarray(smooth_picture(24, 32))
-    picture.save(tmp_path / name, exif=exif, lossless=True)
+    image = Image.fromarray(smooth_image(24, 32))
+    image.save(tmp_path / name, exif=exif, lossless=True)
     classes, _ = segment(page, tmp_path / name)
-    seen = np.asarray(picture.rotate(-90, expand=True))
+    seen = np.asarray(image.rotate(-90, expand=True))
     np.testing.assert_array_equal(classes.reshape(32, 24), page.segmenter(seen))
     page.fill("#opacity", "30")
     overlay = np.asarray(saved(page, "#save-overlay").convert("RGB")).astype(int)
@@ -306,29 +306,29 @@ def test_file_of_fixed_size_runs_in_the_windows_of_python(show, tmp_path, form, 
     nodes = [
         helper.make_node("Constant", [], ["sides"], value_ints=[1, 2]),
         helper.make_node("ReduceMean", ["float", "sides"], ["mean"]),
-        helper.make_node("Sub", ["float", "mean"], ["centred"]),
+        helper.make_node("Sub", ["float", "mean"], ["centered"]),
     ]
     path = write_segmenter(
         tmp_path / "segmenter.onnx", **{"height": 32, "width": 48, "batch": 1, "nodes": nodes, **form}
     )
     segmenter = OnnxSegmenter(path)
-    picture = smooth_picture(*size, segmenter.channels)
+    image = smooth_image(*size, segmenter.channels)
     page = show(path)
-    classes, probabilities = segment(page, save(tmp_path / "picture.png", picture))
-    assert np.mean(classes == segmenter(picture).ravel()) >= 0.999
+    classes, probabilities = segment(page, save(tmp_path / "image.png", image))
+    assert np.mean(classes == segmenter(image).ravel()) >= 0.999
     if probabilities is not None:
-        np.testing.assert_allclose(probabilities, segmenter.probabilities(picture).ravel(), atol=1e-4)
+        np.testing.assert_allclose(probabilities, segmenter.probabilities(image).ravel(), atol=1e-4)
     assert page.locator("#notes").is_hidden()
     assert page.complaints == []
 
 
 @pytest.mark.parametrize("form", [{}, {"height": 16, "width": 12}], ids=["any size", "fixed"])
-def test_scaled_pictures_give_masks_of_full_size(show, tmp_path, form):
+def test_scaled_images_give_masks_of_full_size(show, tmp_path, form):
     path = write_segmenter(tmp_path / "segmenter.onnx", **form)
     page = show(path, max_pixels=400)
-    picture = np.zeros((37, 60, 3), "uint8")
-    picture[:, 30:] = 255
-    classes, _ = segment(page, save(tmp_path / "picture.png", picture))
+    image = np.zeros((37, 60, 3), "uint8")
+    image[:, 30:] = 255
+    classes, _ = segment(page, save(tmp_path / "image.png", image))
     assert page.inner_text("#notes").startswith("Scaled from 60 × 37 to 25 × 15 pixels")
     width, height = 25, 15
     mask = saved(page, "#save-mask")
@@ -347,37 +347,37 @@ def saved(page, button):
     with page.expect_download() as download:
         page.click(button)
     with open(download.value.path(), "rb") as file:
-        picture = Image.open(io.BytesIO(file.read()))
-    picture.info["name"] = download.value.suggested_filename
-    return picture
+        image = Image.open(io.BytesIO(file.read()))
+    image.info["name"] = download.value.suggested_filename
+    return image
 
 
 def test_saved_mask_and_overlay_are_those_of_python(show, tmp_path):
     path = write_segmenter(tmp_path / "segmenter.onnx")
-    picture = smooth_picture(33, 47)
+    image = smooth_image(33, 47)
     segmenter = OnnxSegmenter(path)
     page = show(path)
-    segment(page, save(tmp_path / "größe 1.png", picture))
+    segment(page, save(tmp_path / "größe 1.png", image))
     mask = saved(page, "#save-mask")
-    segmenter.save_mask(tmp_path / "mask.png", segmenter(picture))
+    segmenter.save_mask(tmp_path / "mask.png", segmenter(image))
     with Image.open(tmp_path / "mask.png") as expected:
         np.testing.assert_array_equal(np.asarray(mask), np.asarray(expected))
-        colours = 3 * len(segmenter.palette)
-        assert mask.getpalette()[:colours] == expected.getpalette()[:colours]
+        colors = 3 * len(segmenter.palette)
+        assert mask.getpalette()[:colors] == expected.getpalette()[:colors]
     assert mask.mode == "P" and mask.info["name"] == "größe 1_mask.png"
     page.fill("#opacity", "30")
     overlay = saved(page, "#save-overlay")
     assert overlay.info["name"] == "größe 1_overlay.png"
-    expected = segmenter.overlay(picture, alpha=0.3).astype(int)
+    expected = segmenter.overlay(image, alpha=0.3).astype(int)
     assert np.abs(np.asarray(overlay.convert("RGB")).astype(int) - expected).max() <= 2
 
 
 def test_masks_of_many_classes_keep_their_numbers(show, tmp_path):
     path = write_segmenter(tmp_path / "segmenter.onnx", classes=300, outputs=("classes",))
-    picture = smooth_picture(40, 60)
+    image = smooth_image(40, 60)
     page = show(path)
-    segment(page, save(tmp_path / "picture.png", picture))
-    expected = OnnxSegmenter(path)(picture)
+    segment(page, save(tmp_path / "image.png", image))
+    expected = OnnxSegmenter(path)(image)
     assert expected.max() > 255
     np.testing.assert_array_equal(np.asarray(saved(page, "#save-mask")), expected)
 
@@ -385,9 +385,9 @@ def test_masks_of_many_classes_keep_their_numbers(show, tmp_path):
 def test_legend_tells_shares_and_hides_classes(show, tmp_path):
     names = ["road", "<b>sky</b>", "tree", "never"]
     path = write_segmenter(tmp_path / "segmenter.onnx", names=names)
-    picture = smooth_picture(40, 60)
+    image = smooth_image(40, 60)
     page = show(path)
-    classes, _ = segment(page, save(tmp_path / "picture.png", picture))
+    classes, _ = segment(page, save(tmp_path / "image.png", image))
     counts = np.bincount(classes, minlength=4)
     order = [number for number in np.argsort(-counts, kind="stable") if counts[number]]
     assert page.locator("#classes .name").all_inner_texts() == [names[number] for number in order]
@@ -410,20 +410,20 @@ def test_legend_tells_shares_and_hides_classes(show, tmp_path):
 
 
 def test_pointer_tells_class_and_probability(page, tmp_path):
-    picture = smooth_picture(40, 60)
-    segment(page, save(tmp_path / "picture.png", picture))
+    image = smooth_image(40, 60)
+    segment(page, save(tmp_path / "image.png", image))
     box = page.locator("#mask").bounding_box()
     page.mouse.move(box["x"] + box["width"] * 20.5 / 60, box["y"] + box["height"] * 10.5 / 40)
-    number = page.segmenter(picture)[10, 20]
-    best = page.segmenter.probabilities(picture)[10, 20].max()
+    number = page.segmenter(image)[10, 20]
+    best = page.segmenter.probabilities(image)[10, 20].max()
     assert page.inner_text("#pointer") == f"class {number}, probability {best:.1%}".replace("%", " %")
 
 
-def test_files_that_are_no_pictures(show, tmp_path):
-    good = save(tmp_path / "good.png", smooth_picture(20, 30))
+def test_files_that_are_no_images(show, tmp_path):
+    good = save(tmp_path / "good.png", smooth_image(20, 30))
     page = show(write_segmenter(tmp_path / "segmenter.onnx", classes=20))
     for name, data, reason in [
-        ("notes.txt", b"no picture", OTHER_KIND),
+        ("notes.txt", b"no image", OTHER_KIND),
         ("empty.png", b"", OTHER_KIND),
         ("cut.png", good.read_bytes()[:60], UNREADABLE),
         ("frameless.jpg", b"\xff\xd8\xff\xe0\0\4  ", UNREADABLE),
@@ -442,25 +442,25 @@ def test_files_that_are_no_pictures(show, tmp_path):
 
 
 @pytest.mark.parametrize("target", ["drop", "paste"])
-def test_dropped_and_pasted_pictures(page, tmp_path, target):
-    segment(page, save(tmp_path / "other.png", smooth_picture(10, 10, seed=1)))
-    picture = smooth_picture(20, 30)
-    good = save(tmp_path / "good.png", picture)
+def test_dropped_and_pasted_images(page, tmp_path, target):
+    segment(page, save(tmp_path / "other.png", smooth_image(10, 10, seed=1)))
+    image = smooth_image(20, 30)
+    good = save(tmp_path / "good.png", image)
     page.evaluate(DROP, ["good.png", list(good.read_bytes()), target])
     page.locator(DONE).first.wait_for()
-    np.testing.assert_array_equal(page.evaluate(RESULT)["classes"], page.segmenter(picture).ravel())
+    np.testing.assert_array_equal(page.evaluate(RESULT)["classes"], page.segmenter(image).ravel())
 
 
 def test_dropping_a_text_is_answered(show, tmp_path):
     page = show(write_segmenter(tmp_path / "segmenter.onnx"))
     page.get_by_text("Ready:").wait_for()
     page.evaluate(DROP, ["", None, "drop"])
-    assert complaint(page) == "Only files can be dropped: save the picture first."
+    assert complaint(page) == "Only files can be dropped: save the image first."
 
 
-def test_newest_picture_wins(show, tmp_path):
+def test_newest_image_wins(show, tmp_path):
     path = write_segmenter(tmp_path / "segmenter.onnx", classes=20)
-    first, last = smooth_picture(1000, 1500), smooth_picture(20, 30, seed=1)
+    first, last = smooth_image(1000, 1500), smooth_image(20, 30, seed=1)
     page = show(path, max_pixels=2_000_000)
     page.evaluate(
         """() => {
@@ -477,24 +477,24 @@ def test_newest_picture_wins(show, tmp_path):
     assert not any(text.startswith("1500 × 1000 pixels in") for text in page.evaluate("told"))
 
 
-def test_a_picture_that_fails_leaves_the_page_working(show, tmp_path):
+def test_a_image_that_fails_leaves_the_page_working(show, tmp_path):
     nodes = [
         helper.make_node("Constant", [], ["eight"], value_ints=[1, 8, 8, 3]),
         helper.make_node("Reshape", ["float", "eight"], ["eight_by_eight"]),
     ]
     path = write_segmenter(tmp_path / "segmenter.onnx", nodes=nodes)
-    picture = smooth_picture(8, 8)
+    image = smooth_image(8, 8)
     page = show(path)
-    page.set_input_files("#file", save(tmp_path / "large.png", smooth_picture(20, 30)))
+    page.set_input_files("#file", save(tmp_path / "large.png", smooth_image(20, 30)))
     said = complaint(page)
-    assert said.startswith("The segmenter failed on this picture of 30 × 20 pixels: ") and "ERROR" not in said
+    assert said.startswith("The segmenter failed on this image of 30 × 20 pixels: ") and "ERROR" not in said
     assert said.endswith(".") and not said.endswith("..")
-    classes, _ = segment(page, save(tmp_path / "good.png", picture))
-    np.testing.assert_array_equal(classes, OnnxSegmenter(path)(picture).ravel())
+    classes, _ = segment(page, save(tmp_path / "good.png", image))
+    np.testing.assert_array_equal(classes, OnnxSegmenter(path)(image).ravel())
 
 
-def test_a_picture_that_takes_too_much_memory(show, tmp_path):
-    # 1431 copies of a picture of 500 x 500: just below the 4 GB that WebAssembly can name.
+def test_a_image_that_takes_too_much_memory(show, tmp_path):
+    # 1431 copies of an image of 500 x 500: just below the 4 GB that WebAssembly can name.
     nodes = [
         helper.make_node("Constant", [], ["times"], value_ints=[1, 1, 1, 1431]),
         helper.make_node("Constant", [], ["first"], value_ints=[0]),
@@ -505,26 +505,26 @@ def test_a_picture_that_takes_too_much_memory(show, tmp_path):
     ]
     path = write_segmenter(tmp_path / "segmenter.onnx", nodes=nodes)
     page = show(path)
-    page.set_input_files("#file", save(tmp_path / "large.png", smooth_picture(500, 500)))
+    page.set_input_files("#file", save(tmp_path / "large.png", smooth_image(500, 500)))
     assert complaint(page) == (
-        "The segmenter failed on this picture of 500 × 500 pixels: it takes more memory than the browser has."
+        "The segmenter failed on this image of 500 × 500 pixels: it takes more memory than the browser has."
     )
     page.select_option("#limit", label="0.1 megapixels")
     page.get_by_text("316 × 316 pixels in").wait_for()
     assert page.locator("#error").is_hidden()
 
 
-def test_stop_gives_up_a_picture(show, tmp_path):
+def test_stop_gives_up_a_image(show, tmp_path):
     path = write_segmenter(tmp_path / "segmenter.onnx", classes=20)
-    picture = smooth_picture(20, 30)
+    image = smooth_image(20, 30)
     page = show(path, max_pixels=8_000_000)
-    page.set_input_files("#file", save(tmp_path / "large.png", smooth_picture(2000, 3000)))
+    page.set_input_files("#file", save(tmp_path / "large.png", smooth_image(2000, 3000)))
     page.locator("#stop:not([hidden])").focus()
     page.keyboard.press("Enter")
     assert page.inner_text("#status") == "Stopped."
     assert page.evaluate("document.activeElement.id") == "file"
-    classes, _ = segment(page, save(tmp_path / "good.png", picture))
-    np.testing.assert_array_equal(classes, OnnxSegmenter(path)(picture).ravel())
+    classes, _ = segment(page, save(tmp_path / "good.png", image))
+    np.testing.assert_array_equal(classes, OnnxSegmenter(path)(image).ravel())
     assert page.complaints == []
 
 
@@ -533,28 +533,28 @@ def test_nothing_is_asked_of_other_servers(show, tmp_path):
     page = show(path)
     page.get_by_text("Ready:").wait_for()
     page.context.set_offline(True)
-    segment(page, save(tmp_path / "picture.png", smooth_picture(20, 30)))
+    segment(page, save(tmp_path / "image.png", smooth_image(20, 30)))
     assert page.asked and all(url.startswith((page.base, "data:", "blob:")) for url in page.asked)
     assert "1 thread." in page.inner_text("#status")
 
 
 def test_threads_where_the_server_isolates_the_page(show, tmp_path):
     path = write_segmenter(tmp_path / "segmenter.onnx")
-    picture = smooth_picture(20, 30)
+    image = smooth_image(20, 30)
     page = show(path, isolated=True)
-    classes, _ = segment(page, save(tmp_path / "picture.png", picture))
+    classes, _ = segment(page, save(tmp_path / "image.png", image))
     cores = page.evaluate("Math.min(navigator.hardwareConcurrency, 8)")
     assert ("1 thread." if cores == 1 else f"{cores} threads.") in page.inner_text("#status")
-    np.testing.assert_array_equal(classes, OnnxSegmenter(path)(picture).ravel())
+    np.testing.assert_array_equal(classes, OnnxSegmenter(path)(image).ravel())
 
 
 @pytest.mark.parametrize("isolated", [False, True])
 def test_runtime_from_a_public_server(show, web_runtime, tmp_path, isolated):
     path = write_segmenter(tmp_path / "segmenter.onnx")
-    picture = smooth_picture(20, 30)
+    image = smooth_image(20, 30)
     page = show(path, isolated, runtime="cdn", before=lambda page: stand_in_for_cdn(page, web_runtime))
-    classes, _ = segment(page, save(tmp_path / "picture.png", picture))
-    np.testing.assert_array_equal(classes, OnnxSegmenter(path)(picture).ravel())
+    classes, _ = segment(page, save(tmp_path / "image.png", image))
+    np.testing.assert_array_equal(classes, OnnxSegmenter(path)(image).ravel())
     assert {url for url in page.asked if url.startswith("https:")} == {f"{CDN}/{name}" for name in FILES}
 
 
@@ -608,7 +608,7 @@ def test_page_describes_the_segmenter_and_fits_narrow_screens(show, tmp_path):
     path = write_segmenter(tmp_path / "segmenter.onnx", names=names, input="uint8", extra={"tta": "flip"})
     page = show(path, title="Streets & <i>roads</i>")
     page.set_viewport_size({"width": 320, "height": 600})
-    segment(page, save(tmp_path / "picture.png", smooth_picture(20, 90)))
+    segment(page, save(tmp_path / "image.png", smooth_image(20, 90)))
     assert page.title() == page.inner_text("#title") == "Streets & <i>roads</i>"
     page.get_by_text("About this segmenter").click()
     about = page.inner_text("#about").split()
@@ -616,12 +616,12 @@ def test_page_describes_the_segmenter_and_fits_narrow_screens(show, tmp_path):
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
 
 
-def test_a_picture_chosen_before_the_page_is_ready(show, tmp_path):
+def test_a_image_chosen_before_the_page_is_ready(show, tmp_path):
     path = write_segmenter(tmp_path / "segmenter.onnx")
-    picture = smooth_picture(20, 30)
+    image = smooth_image(20, 30)
     held = []
     page = show(path, before=lambda page: page.route("**/segmenter.json", lambda route: held.append(route)))
-    page.set_input_files("#file", save(tmp_path / "picture.png", picture))
+    page.set_input_files("#file", save(tmp_path / "image.png", image))
     held[0].continue_()
     page.locator(DONE).first.wait_for()
-    np.testing.assert_array_equal(page.evaluate(RESULT)["classes"], OnnxSegmenter(path)(picture).ravel())
+    np.testing.assert_array_equal(page.evaluate(RESULT)["classes"], OnnxSegmenter(path)(image).ravel())

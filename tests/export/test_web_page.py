@@ -34,7 +34,7 @@ def contents(folder):
 
 
 ASSETS = {
-    "header.js", "index.html", "page.css", "page.js", "legend.js", "orientation.js", "picture.js", "png.js",
+    "header.js", "index.html", "page.css", "page.js", "legend.js", "orientation.js", "image.js", "png.js",
     "segmenter.js", "windows.js", "worker.js", "onnxruntime/LICENSE",
 }  # fmt: skip
 MADE = {"segmenter.onnx", "segmenter.json"}
@@ -164,9 +164,9 @@ def test_files_that_are_no_segmenter_for_a_browser(runtime, tmp_path):
     (tmp_path / "text.onnx").write_text("no segmenter")
     refuse(tmp_path / "text.onnx", ValueError, "`path` must be a whole ONNX file.* Received: .*text.onnx")
     deep = write_segmenter(tmp_path / "deep.onnx", channels=4)
-    refuse(deep, ValueError, "grey or RGB pictures.* Received: .*deep.onnx' for 4 channels")
+    refuse(deep, ValueError, "gray or RGB images.* Received: .*deep.onnx' for 4 channels")
     batch = write_segmenter(tmp_path / "batch.onnx", batch=2)
-    refuse(batch, ValueError, "one picture at a time. Received: .*batch.onnx' for batches of 2")
+    refuse(batch, ValueError, "one image at a time. Received: .*batch.onnx' for batches of 2")
     good = write_segmenter(tmp_path / "good.onnx")
     for limit in (0, 1.5, "many"):
         refuse(good, ValueError, f"`max_pixels` .* Received: max_pixels={limit!r}", max_pixels=limit)

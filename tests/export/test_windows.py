@@ -9,13 +9,13 @@ SIZES = [129, 160, 161, 300, 333, 512, 999, 1000, 1403]
 
 
 def reader(whole, rows, columns):
-    """Windows that say what the picture holds there."""
+    """Windows that say what the image holds there."""
     return lambda top, left: whole[top : top + rows.length, left : left + columns.length].copy()
 
 
 @pytest.mark.parametrize("window,overlap", [(128, None), (128, 0), (128, 64), (200, 30), (257, 128)])
 @pytest.mark.parametrize("size", SIZES)
-def test_windows_lie_on_the_grid_and_end_with_the_picture(size, window, overlap):
+def test_windows_lie_on_the_grid_and_end_with_the_image(size, window, overlap):
     windows = Windows(window, overlap)
     axis, _ = windows.cut(size, 50)
     if size <= window:
@@ -94,7 +94,7 @@ def test_memory_does_not_grow_with_the_height():
     assert peak(8192) < 1.2 * peak(512)
 
 
-def test_only_pictures_too_large_for_one_run_are_cut_by_themselves():
+def test_only_images_too_large_for_one_run_are_cut_by_themselves():
     def lengths(*size, **arguments):
         return tuple(axis.length for axis in Windows(**arguments).cut(*size))
 

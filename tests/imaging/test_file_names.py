@@ -4,11 +4,11 @@ import unicodedata
 import pytest
 
 from keras_wsseg.imaging.file_names import (
+    image_name,
     is_hidden,
     normal_name,
-    picture_name,
     spelled_on_disk,
-    without_picture_suffix,
+    without_image_suffix,
 )
 
 COMPOSED = "\u00c4pfel"
@@ -17,15 +17,15 @@ APART = unicodedata.normalize("NFD", COMPOSED)
 
 def test_two_forms_are_one_name():
     assert normal_name(APART) == normal_name(COMPOSED) == COMPOSED != APART
-    assert picture_name(f"a.b/{APART}.v1.png") == f"{COMPOSED}.v1"
+    assert image_name(f"a.b/{APART}.v1.png") == f"{COMPOSED}.v1"
 
 
 @pytest.mark.parametrize(
     ("name", "stem"),
     [("a.JPEG", "a"), ("a.npy", "a"), ("v1.2", "v1.2"), (".png", ".png"), ("a.txt", "a.txt")],
 )
-def test_only_suffixes_of_pictures_are_taken_off(name, stem):
-    assert without_picture_suffix(name) == stem
+def test_only_suffixes_of_images_are_taken_off(name, stem):
+    assert without_image_suffix(name) == stem
 
 
 @pytest.mark.parametrize("name", ["._a.png", ".DS_Store", "__MACOSX", "@eaDir"])

@@ -2,11 +2,11 @@ import os
 
 import numpy as np
 import pytest
-from picture_writers import NO_ARRAYS, png, tiff
+from image_writers import NO_ARRAYS, png, tiff
 from PIL import Image
 
 from keras_wsseg.imaging import check_label_map, read_label_map, voc_palette, write_label_map
-from keras_wsseg.imaging.label_map import label_picture, read_instance_map, read_label_file
+from keras_wsseg.imaging.label_map import label_image, read_instance_map, read_label_file
 
 
 def test_every_id_survives_a_round_trip(tmp_path):
@@ -33,7 +33,7 @@ def test_a_short_palette_and_ids_above_it(tmp_path):
         ("1", np.array([[0, 1], [1, 0]], bool)),
     ],
 )
-def test_grey_sixteen_bit_and_binary_files_hold_ids(tmp_path, mode, array):
+def test_gray_sixteen_bit_and_binary_files_hold_ids(tmp_path, mode, array):
     image = Image.fromarray(array)
     assert image.mode == mode
     image.save(tmp_path / "a.png")
@@ -51,7 +51,7 @@ def test_instances_are_numbers_of_any_depth(tmp_path):
     assert np.array_equal(read_instance_map(tmp_path / "a.npy"), numbers)
     with pytest.raises(FileNotFoundError, match=r"`path` must name an instance map\. Received: .*b\.png"):
         read_instance_map(tmp_path / "b.png")
-    (tmp_path / "b.png").write_text("no picture")
+    (tmp_path / "b.png").write_text("no image")
     with pytest.raises(ValueError, match=r"The instance map .*b\.png' must be "):
         read_instance_map(tmp_path / "b.png")
 
@@ -75,11 +75,11 @@ def test_files_that_are_no_label_maps_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"Received: path='.*none.png'"):
         read_label_map(tmp_path / "none.png")
     (tmp_path / "text.png").write_text("hello")
-    with pytest.raises(ValueError, match=r"text.png' must be a picture file. Received: "):
+    with pytest.raises(ValueError, match=r"text.png' must be an image file. Received: "):
         read_label_map(tmp_path / "text.png")
-    Image.new("RGB", (2, 2)).save(tmp_path / "colour.png")
-    with pytest.raises(ValueError, match=r"colour.png' must have one channel .* Received: mode 'RGB'"):
-        read_label_map(tmp_path / "colour.png")
+    Image.new("RGB", (2, 2)).save(tmp_path / "color.png")
+    with pytest.raises(ValueError, match=r"color.png' must have one channel .* Received: mode 'RGB'"):
+        read_label_map(tmp_path / "color.png")
     Image.new("L", (2, 2)).save(tmp_path / "lossy.png", format="JPEG")
     with pytest.raises(ValueError, match=r"lossy.png' must be lossless.* Received: JPEG"):
         read_label_map(tmp_path / "lossy.png")
@@ -126,12 +126,12 @@ def test_arguments_of_writing(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_every_file_shows_the_reserved_ids_in_one_colour(tmp_path):
+def test_every_file_shows_the_reserved_ids_in_one_color(tmp_path):
     for palette in (None, [[10, 20, 30], [200, 0, 0]]):
-        picture = label_picture(np.array([[0, 1, 254, 255]]), palette)
-        assert picture.mode == "P" and np.asarray(picture).tolist() == [[0, 1, 254, 255]]
-        assert len(picture.getpalette()) == 3 * 256
-        shown = np.asarray(picture.convert("RGB"))[0].tolist()
+        image = label_image(np.array([[0, 1, 254, 255]]), palette)
+        assert image.mode == "P" and np.asarray(image).tolist() == [[0, 1, 254, 255]]
+        assert len(image.getpalette()) == 3 * 256
+        shown = np.asarray(image.convert("RGB"))[0].tolist()
         assert shown == [*(palette or [[0, 0, 0], [128, 0, 0]]), voc_palette()[254].tolist(), [224, 224, 192]]
 
 
@@ -147,7 +147,7 @@ def test_a_label_map_is_turned_by_its_own_tag(tmp_path, orientation, name):
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4])
-def test_grey_of_few_bits_holds_ids_as_they_are(tmp_path, bits):
+def test_gray_of_few_bits_holds_ids_as_they_are(tmp_path, bits):
     labels = np.arange(2**bits).reshape(2, -1)
     png(labels[..., None], bits, 0)(tmp_path / "a.png")
     read, found = read_label_file(tmp_path / "a.png")

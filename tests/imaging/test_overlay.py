@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_wsseg.imaging import overlay
-from keras_wsseg.imaging.overlay import colour_layer
+from keras_wsseg.imaging.overlay import color_layer
 
 PALETTE = [[0, 0, 0], [200, 100, 0], [0, 0, 250]]
 
@@ -23,7 +23,7 @@ def test_outside_is_darkened_and_hatched():
     assert (painted == 110).mean() == pytest.approx(1 / 8)
 
 
-def test_sixteen_bit_picture_and_labels_with_a_channel():
+def test_sixteen_bit_image_and_labels_with_a_channel():
     painted = overlay(np.full((2, 2, 1), 65535, np.uint16), np.full((2, 2, 1), 255), value_range=(0, 65535))
     assert (painted == 255).all() and painted.shape == (2, 2, 3)
 
@@ -54,7 +54,7 @@ def test_enlarging_stops_at_other_classes_the_outside_and_the_border():
         ({"labels": np.zeros((2, 2))}, TypeError, "`labels` must hold integers. Received: dtype=float64$"),
         ({"labels": np.zeros((3, 2), int)}, ValueError, r"image, \(2, 2\). Received: shape=\(3, 2\)$"),
         ({"labels": np.full((2, 2), 256)}, ValueError, "ids from 0 to 255. Received: ids from 256 to 256$"),
-        ({"labels": np.full((2, 2), 3)}, ValueError, "`palette` must have .* class 3 and 3 colours$"),
+        ({"labels": np.full((2, 2), 3)}, ValueError, "`palette` must have .* class 3 and 3 colors$"),
         ({"alpha": 1.5}, ValueError, r"`alpha` must be a number from 0 to 1. Received: alpha=1.5$"),
         ({"enlarge": -1}, ValueError, r"`enlarge` must be an integer of at least 0. Received: enlarge=-1$"),
         ({"enlarge": 1.5}, ValueError, r"`enlarge` must be an integer of at least 0. Received: enlarge=1.5$"),
@@ -66,18 +66,18 @@ def test_bad_input(change, error, message):
         overlay(**{**arguments, **change})
 
 
-COLOURS = np.array([[10, 20, 30], [200, 0, 0], [0, 0, 201]], "uint8")
+COLORS = np.array([[10, 20, 30], [200, 0, 0], [0, 0, 201]], "uint8")
 MASK = np.array([[0, 1, 2], [2, 1, 0], [1, 1, 1]])
 
 
 @pytest.mark.parametrize("band", [1, 2, 256])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_colours_are_mixed_with_the_picture(monkeypatch, band, channels):
+def test_colors_are_mixed_with_the_image(monkeypatch, band, channels):
     monkeypatch.setattr(sys.modules["keras_wsseg.imaging.overlay"], "_BAND", band)
     painted = np.random.default_rng(0).uniform(-1, 1, (3, 3, channels))
-    painted = overlay(painted, MASK, COLOURS, 0.25, (-1, 1))
+    painted = overlay(painted, MASK, COLORS, 0.25, (-1, 1))
     assert painted.dtype == np.uint8 and painted.shape == (3, 3, 3)
-    np.testing.assert_allclose(painted, 0.75 * (painted + 1) * 127.5 + 0.25 * COLOURS[MASK], atol=0.51)
+    np.testing.assert_allclose(painted, 0.75 * (painted + 1) * 127.5 + 0.25 * COLORS[MASK], atol=0.51)
 
 
 def test_a_palette_of_all_bytes_paints_what_is_else_reserved():
@@ -96,7 +96,7 @@ def test_a_layer_shows_classes_and_hides_the_rest(monkeypatch, band, dtype):
     mask[2, 0], mask[2, 1] = 255, 3
     if dtype != "uint8":
         mask[2, 2] = -1
-    layer = colour_layer(mask, COLOURS, 0.5, [2])
+    layer = color_layer(mask, COLORS, 0.5, [2])
     assert layer.dtype == np.uint8 and layer.shape == (3, 3, 4)
     assert layer[0].tolist() == [[10, 20, 30, 128], [200, 0, 0, 128], [0, 0, 0, 0]]
     hidden = layer[2] if dtype != "uint8" else layer[2, :2]
@@ -105,5 +105,5 @@ def test_a_layer_shows_classes_and_hides_the_rest(monkeypatch, band, dtype):
 
 def test_a_palette_of_all_bytes_hides_nothing():
     palette = np.arange(768, dtype="uint32").astype("uint8").reshape(256, 3)
-    layer = colour_layer(np.array([[255, 0]], "uint8"), palette, 1, [])
+    layer = color_layer(np.array([[255, 0]], "uint8"), palette, 1, [])
     assert layer[0, 0].tolist() == [*palette[255].tolist(), 255]

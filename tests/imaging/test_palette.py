@@ -5,21 +5,21 @@ from keras_wsseg.imaging import class_palette
 from keras_wsseg.imaging.palette import as_palette
 
 
-def test_colours_are_distinct_and_stable():
-    colours = class_palette(254)
-    assert colours.shape == (254, 3) and colours.dtype == np.uint8
-    assert len(np.unique(colours, axis=0)) == 254
-    np.testing.assert_array_equal(class_palette(30), colours[:30])
+def test_colors_are_distinct_and_stable():
+    colors = class_palette(254)
+    assert colors.shape == (254, 3) and colors.dtype == np.uint8
+    assert len(np.unique(colors, axis=0)) == 254
+    np.testing.assert_array_equal(class_palette(30), colors[:30])
 
 
-def test_first_colours_are_far_apart():
-    colours = class_palette(12).astype(int)
-    distance = np.abs(colours[:, None] - colours[None]).sum(-1) + 1000 * np.eye(12, dtype=int)
+def test_first_colors_are_far_apart():
+    colors = class_palette(12).astype(int)
+    distance = np.abs(colors[:, None] - colors[None]).sum(-1) + 1000 * np.eye(12, dtype=int)
     assert distance.min() >= 100
 
 
 @pytest.mark.parametrize("count", [0, 255])
-def test_number_of_colours(count):
+def test_number_of_colors(count):
     with pytest.raises(ValueError, match=f"integer from 1 to 254. Received: num_classes={count}$"):
         class_palette(count)
 

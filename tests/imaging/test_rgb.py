@@ -1,32 +1,32 @@
 import numpy as np
 import pytest
 
-from keras_wsseg.imaging import rgb_picture
+from keras_wsseg.imaging import rgb_image
 
 
-def test_eight_bit_colour_stays_and_is_a_copy():
+def test_eight_bit_color_stays_and_is_a_copy():
     image = np.random.default_rng(0).integers(0, 256, (3, 4, 3), dtype=np.uint8)
-    painted = rgb_picture(image)
+    painted = rgb_image(image)
     np.testing.assert_array_equal(painted, image)
     painted[:] = 0
     assert image.any()
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (2, 3, 1)])
-def test_sixteen_bit_grey(shape):
+def test_sixteen_bit_gray(shape):
     image = np.array([0, 65535, 32768, 257, 0, 0], np.uint16).reshape(shape)
-    painted = rgb_picture(image, value_range=(0, 65535))
+    painted = rgb_image(image, value_range=(0, 65535))
     assert painted.shape == (2, 3, 3) and painted.dtype == np.uint8
     assert painted[..., 0].ravel().tolist() == [0, 255, 128, 1, 0, 0]
     assert (painted == painted[..., :1]).all()
 
 
 def test_floats_in_a_signed_range():
-    assert rgb_picture(np.array([[-1.0, 0.0, 1.0]]), (-1, 1))[0, :, 0].tolist() == [0, 128, 255]
+    assert rgb_image(np.array([[-1.0, 0.0, 1.0]]), (-1, 1))[0, :, 0].tolist() == [0, 128, 255]
 
 
 def test_rounding_past_the_range_is_clipped():
-    assert rgb_picture(np.array([[1.0004, -0.0004]]), (0, 1))[0, :, 0].tolist() == [255, 0]
+    assert rgb_image(np.array([[1.0004, -0.0004]]), (0, 1))[0, :, 0].tolist() == [255, 0]
 
 
 @pytest.mark.parametrize(
@@ -46,4 +46,4 @@ def test_rounding_past_the_range_is_clipped():
 )
 def test_bad_input(image, value_range, message):
     with pytest.raises(ValueError, match=message):
-        rgb_picture(image, value_range)
+        rgb_image(image, value_range)

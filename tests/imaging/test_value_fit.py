@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_wsseg.imaging.picture_error import PictureError
+from keras_wsseg.imaging.image_error import ImageError
 from keras_wsseg.imaging.value_fit import fit_values
 
 
@@ -27,7 +27,7 @@ def test_eight_bits_are_scaled_to_the_range(value_range, expected):
         ([-2.1179, 2.64], "float32", (-2.1179, 2.64)),
     ],
 )
-def test_deeper_pictures_are_taken_as_they_are(values, dtype, value_range):
+def test_deeper_images_are_taken_as_they_are(values, dtype, value_range):
     array = np.array([values], dtype)
     assert fit_values(array, value_range) is array
 
@@ -44,5 +44,5 @@ def test_deeper_pictures_are_taken_as_they_are(values, dtype, value_range):
     ],
 )
 def test_values_that_no_scale_brings_there_are_refused(values, dtype, value_range, text):
-    with pytest.raises(PictureError, match=text):
+    with pytest.raises(ImageError, match=text):
         fit_values(np.array([values], dtype), value_range)

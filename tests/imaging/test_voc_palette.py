@@ -4,7 +4,7 @@ import pytest
 from keras_wsseg.imaging import voc_palette
 
 
-def test_first_and_last_colours_of_the_voc_palette():
+def test_first_and_last_colors_of_the_voc_palette():
     palette = voc_palette()
     assert palette.dtype == np.uint8 and palette.shape == (256, 3)
     known = {
@@ -16,15 +16,15 @@ def test_first_and_last_colours_of_the_voc_palette():
         20: (0, 64, 128),
         255: (224, 224, 192),
     }
-    for number, colour in known.items():
-        assert tuple(palette[number].tolist()) == colour
+    for number, color in known.items():
+        assert tuple(palette[number].tolist()) == color
 
 
-def test_all_colours_differ():
+def test_all_colors_differ():
     assert len(np.unique(voc_palette(), axis=0)) == 256
 
 
 @pytest.mark.parametrize("n", [0, 257, 2.5, True])
-def test_number_of_colours_is_checked(n):
+def test_number_of_colors_is_checked(n):
     with pytest.raises(ValueError, match=rf"integer from 1 to 256. Received: n={n}"):
         voc_palette(n)

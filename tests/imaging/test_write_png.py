@@ -7,10 +7,10 @@ from keras_wsseg.imaging import write_png
 
 @pytest.mark.parametrize("shape", [(4, 5), (4, 5, 3), (4, 5, 4)])
 def test_round_trip_into_a_new_folder(tmp_path, shape):
-    picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     path = tmp_path / "new" / "a.png"
-    write_png(path, picture)
-    np.testing.assert_array_equal(np.asarray(Image.open(path)), picture)
+    write_png(path, image)
+    np.testing.assert_array_equal(np.asarray(Image.open(path)), image)
     assert [p.name for p in path.parent.iterdir()] == ["a.png"]
 
 
@@ -31,7 +31,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
 
 
-@pytest.mark.parametrize("picture", [np.zeros((2, 2)), np.zeros((2, 2, 2), np.uint8), np.zeros(3, np.uint8)])
-def test_bad_picture(tmp_path, picture):
-    with pytest.raises(ValueError, match=r"`picture` must be uint8 of shape .* Received: shape="):
-        write_png(tmp_path / "a.png", picture)
+@pytest.mark.parametrize("image", [np.zeros((2, 2)), np.zeros((2, 2, 2), np.uint8), np.zeros(3, np.uint8)])
+def test_bad_image(tmp_path, image):
+    with pytest.raises(ValueError, match=r"`image` must be uint8 of shape .* Received: shape="):
+        write_png(tmp_path / "a.png", image)

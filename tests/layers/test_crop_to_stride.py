@@ -1,4 +1,4 @@
-"""The cut to the features of the picture itself."""
+"""The cut to the features of the image itself."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from keras_wsseg.layers import CropToStride
 
 
 @pytest.mark.parametrize("height,width", [(33, 41), (32, 1), (31, 64)])
-def test_keeps_the_features_whose_cell_touches_the_picture(height, width):
+def test_keeps_the_features_whose_cell_touches_the_image(height, width):
     features = np.arange(16 * 16, dtype="float32").reshape(1, 16, 16, 1)
     layer = CropToStride(4)
     reference = np.zeros((1, height, width, 3), "float32")

@@ -17,7 +17,7 @@ TAGS = np.array([[1, 1, 0, 1], [1, 0, 1, 1]], "float32")
 
 
 def example(size=(7, 10), classes=4, seed=0):
-    """Soft maps and a picture of patches of colour."""
+    """Soft maps and an image of patches of color."""
     rng = np.random.default_rng(seed)
     height, width = size
 
@@ -30,7 +30,7 @@ def example(size=(7, 10), classes=4, seed=0):
     return maps.astype("float32"), (255 * patches(3)).astype("float32")
 
 
-def expected(maps, picture, share, radius, iterations, inside=None):
+def expected(maps, image, share, radius, iterations, inside=None):
     """Classes that are not tagged are left out of the arrays; those outside have a class of their own."""
     out = []
     for i, present in enumerate(TAGS > 0):
@@ -40,7 +40,7 @@ def expected(maps, picture, share, radius, iterations, inside=None):
         if mask is not None:
             logits = np.concatenate([logits, np.full((*mask.shape, 1), -1e4)], axis=-1)
             logits[~mask] = [-1e4] * len(known) + [0]
-        features = [None, picture[i].astype("float64") / 255 / 0.2]
+        features = [None, image[i].astype("float64") / 255 / 0.2]
         with np.errstate(divide="ignore"):
             refined = oracles.mean_field(
                 logits, features, [2, 5], [1, 4], radius, None, iterations, "symmetric", radius is None
@@ -54,61 +54,61 @@ def expected(maps, picture, share, radius, iterations, inside=None):
 @pytest.mark.parametrize("from_logits", (False, True))
 @pytest.mark.parametrize("radius", (None, 3))
 def test_matches_the_loops(radius, from_logits):
-    maps, picture = example()
+    maps, image = example()
     inside = np.ones(maps.shape[:3], "float32")
     inside[:, 4:, :3] = inside[1, :, 8:] = 0
     crf = MeanFieldCRF(radius, KERNELS, iterations=4, from_logits=from_logits)
     for share in (0.4, 1.0):
         layer = ReliableRegions(share, crf)
-        out = np.array(layer([maps, picture, TAGS]))
-        want = expected(maps, picture, share, radius, 4)
+        out = np.array(layer([maps, image, TAGS]))
+        want = expected(maps, image, share, radius, 4)
         np.testing.assert_array_equal(out, want)
         sure = np.array(confident_labels(maps, share, tags=TAGS))
         assert (want == 255).sum() > (sure == 255).sum()
         np.testing.assert_array_equal(
-            layer([maps, picture, TAGS, inside]), expected(maps, picture, share, radius, 4, inside)
+            layer([maps, image, TAGS, inside]), expected(maps, image, share, radius, 4, inside)
         )
 
 
 def test_classes_that_are_not_tagged_never_appear():
-    maps, picture = example()
+    maps, image = example()
     maps[0, ..., 2] = maps[1, ..., 1] = 2.0
     for crf in (False, MeanFieldCRF(2, KERNELS)):
-        out = np.array(ReliableRegions(1.0, crf)([maps, picture, TAGS]))
+        out = np.array(ReliableRegions(1.0, crf)([maps, image, TAGS]))
         assert 2 not in out[0] and 1 not in out[1]
         assert {0, 1, 3} <= set(out[0].ravel())
-        only = np.array(ReliableRegions(1.0, crf)([maps, picture, 0 * TAGS]))
+        only = np.array(ReliableRegions(1.0, crf)([maps, image, 0 * TAGS]))
         np.testing.assert_array_equal(only, 0)
 
 
 def test_without_a_crf_the_sure_pixels_are_the_labels():
-    maps, picture = example()
-    out = ReliableRegions(0.3, crf=False)([maps, picture, TAGS])
+    maps, image = example()
+    out = ReliableRegions(0.3, crf=False)([maps, image, TAGS])
     np.testing.assert_array_equal(out, confident_labels(maps, 0.3, tags=TAGS))
 
 
 def test_pixels_outside_have_no_say():
-    """Without normalisation a picture with padding has the labels of the picture cut to its pixels."""
-    maps, picture = example((9, 14))
+    """Without normalization an image with padding has the labels of the image cut to its pixels."""
+    maps, image = example((9, 14))
     crf = MeanFieldCRF(3, [GaussianKernel(weight=0.3, xy=3)], iterations=5, normalization="none")
     layer = ReliableRegions(0.8, crf)
     inside = np.zeros(maps.shape[:3])
     inside[:, :7, :9] = 1
-    alone = np.array(layer([maps[:, :7, :9], picture[:, :7, :9], TAGS]))
-    out = np.array(layer([maps, picture, TAGS, inside]))
+    alone = np.array(layer([maps[:, :7, :9], image[:, :7, :9], TAGS]))
+    out = np.array(layer([maps, image, TAGS, inside]))
     np.testing.assert_array_equal(out[:, :7, :9], alone)
     assert (out[:, 7:] == 254).all() and (out[:, :, 9:] == 254).all()
-    counted = np.array(layer([maps, picture, TAGS]))
+    counted = np.array(layer([maps, image, TAGS]))
     assert (counted[:, :7, :9] != alone).any()
-    nothing = np.array(layer([maps, picture, TAGS, 0 * inside]))
+    nothing = np.array(layer([maps, image, TAGS, 0 * inside]))
     np.testing.assert_array_equal(nothing, 254)
 
 
 def test_the_published_crf():
     """A round map on a square thing: the labels leave the corners of the map's error out."""
-    picture = np.full((1, 24, 24, 3), 40, "float32")
-    picture[:, 6:18, 6:18] = 210
-    thing = picture[..., 0] > 100
+    image = np.full((1, 24, 24, 3), 40, "float32")
+    image[:, 6:18, 6:18] = 210
+    thing = image[..., 0] > 100
     rows, columns = np.mgrid[:24, :24]
     blob = np.exp(-((rows - 8) ** 2 + (columns - 8) ** 2) / (2 * 6.0**2))[None]
     maps = np.stack([(1 - blob) ** 4, blob], -1).astype("float32")
@@ -117,34 +117,34 @@ def test_the_published_crf():
     assert [kernel.get_config() for kernel in layer.crf.kernels] == [
         kernel.get_config() for kernel in MeanFieldCRF().kernels
     ]
-    out = np.array(layer([maps, picture, np.ones((1, 2))]))
-    labelled = out != 255
+    out = np.array(layer([maps, image, np.ones((1, 2))]))
+    labeled = out != 255
     wrong_maps = np.mean((maps.argmax(-1) == 1) != thing)
     assert wrong_maps > 0.1
-    assert 0.5 < labelled.mean() < 1
-    assert np.mean((out == 1)[labelled] != thing[labelled]) < 0.3 * wrong_maps
+    assert 0.5 < labeled.mean() < 1
+    assert np.mean((out == 1)[labeled] != thing[labeled]) < 0.3 * wrong_maps
 
 
 @pytest.mark.parametrize("xla", (False, True))
 def test_sizes_that_are_known_at_run_time_only(xla):
     layer = ReliableRegions(0.4, MeanFieldCRF(2, KERNELS, iterations=2))
 
-    def run(maps, picture, inside):
-        return layer([maps, picture, TAGS, inside])
+    def run(maps, image, inside):
+        return layer([maps, image, TAGS, inside])
 
     signature = [tf.TensorSpec([2, None, None, 4]), tf.TensorSpec([2, None, None, 3])]
     signature.append(tf.TensorSpec([2, None, None]))
     dynamic = tf.function(run, jit_compile=xla, input_signature=signature)
     for size in ((9, 5), (1, 1)):
-        maps, picture = (tf.constant(x) for x in example(size))
+        maps, image = (tf.constant(x) for x in example(size))
         inside = tf.cast(maps[..., 0] < 0.7, "float32")
-        np.testing.assert_array_equal(dynamic(maps, picture, inside), run(maps, picture, inside))
+        np.testing.assert_array_equal(dynamic(maps, image, inside), run(maps, image, inside))
 
 
 @pytest.mark.any_backend
 def test_maps_and_labels_in_every_way():
-    picture = example()[1]
-    inside = np.ones(picture.shape[:3], "float32")
+    image = example()[1]
+    inside = np.ones(image.shape[:3], "float32")
     inside[:, 5:, 4:] = 0
     inputs = keras.Input((None, None, 3))
     conv = keras.layers.Conv2D(3, 1, use_bias=False)
@@ -152,29 +152,29 @@ def test_maps_and_labels_in_every_way():
     conv.set_weights([np.random.default_rng(3).normal(size=(1, 1, 3, 3))])
     regions = [ReliableRegions(0.4, MeanFieldCRF(radius, KERNELS)) for radius in (3, None)]
 
-    def run(picture, tags, inside):
-        maps = cam([picture, tags, inside])
-        return [maps, *(layer([maps, picture, tags, inside]) for layer in regions)]
+    def run(image, tags, inside):
+        maps = cam([image, tags, inside])
+        return [maps, *(layer([maps, image, tags, inside]) for layer in regions)]
 
     for run_so in ways.compiled(run, *ways.QUICK_WAYS):
-        maps, *labels = (np.asarray(x) for x in run_so(picture, TAGS, inside))
+        maps, *labels = (np.asarray(x) for x in run_so(image, TAGS, inside))
         # As found eagerly on TensorFlow.
         np.testing.assert_allclose(
             ways.fingerprint(maps), [11.25662, 0.007419888, -0.5410431, 0.6390424], atol=1e-5
         )
         for found, radius in zip(labels, (3, None), strict=True):
             assert (found != 255).any()
-            want = expected(maps, picture, 0.4, radius, regions[0].crf.iterations, inside)
+            want = expected(maps, image, 0.4, radius, regions[0].crf.iterations, inside)
             np.testing.assert_array_equal(found, want)
 
 
 def test_half_precision_policy():
-    maps, picture = example()
+    maps, image = example()
     crf = {"radius": 2, "kernels": KERNELS}
-    want = ReliableRegions(0.4, MeanFieldCRF(**crf))([maps, picture, TAGS])
+    want = ReliableRegions(0.4, MeanFieldCRF(**crf))([maps, image, TAGS])
     for policy in ("mixed_float16", "float16"):
         layer = ReliableRegions(0.4, MeanFieldCRF(**crf, dtype=policy), dtype=policy)
-        out = layer([maps, picture, TAGS])
+        out = layer([maps, image, TAGS])
         assert out.dtype == "int32"
         np.testing.assert_array_equal(out, want)
     assert ReliableRegions(dtype="float16").crf.compute_dtype == "float32"
@@ -229,11 +229,11 @@ class SelfTaught(keras.Model):
 
 def test_fit_on_labels_mined_in_the_step():
     keras.utils.set_random_seed(0)
-    picture = example((12, 12))[1]
+    image = example((12, 12))[1]
     tags = np.array([[1, 1, 1], [1, 0, 1]], "float32")
     model = SelfTaught()
     model.compile(keras.optimizers.Adam(0.05), jit_compile=True)
-    losses = model.fit(picture, tags, epochs=15, batch_size=2, verbose=0).history["loss"]
+    losses = model.fit(image, tags, epochs=15, batch_size=2, verbose=0).history["loss"]
     assert np.isfinite(losses).all() and losses[-1] < 0.8 * losses[0]
 
 
@@ -254,11 +254,11 @@ def test_saved_model(tmp_path):
     ("settings", "error", "text"),
     [
         ({"share": 0.0}, ValueError, r"`share` must be a number above 0 .* Received: share=0.0"),
-        ({"crf": True}, TypeError, "its serialised config, None or False. Received: crf=True"),
+        ({"crf": True}, TypeError, "its serialized config, None or False. Received: crf=True"),
         (
             {"crf": keras.layers.ReLU()},
             TypeError,
-            "its serialised config, None or False. Received: crf=<ReLU",
+            "its serialized config, None or False. Received: crf=<ReLU",
         ),
         (
             {"crf": MeanFieldCRF(2, compatibility="trainable")},
@@ -274,15 +274,15 @@ def test_bad_arguments(settings, error, text):
 
 
 def test_inputs_that_do_not_fit():
-    maps, picture = example()
-    text = r"\[maps, picture, tags\] or \[maps, picture, tags, inside\]. Received: shape="
+    maps, image = example()
+    text = r"\[maps, image, tags\] or \[maps, image, tags, inside\]. Received: shape="
     with pytest.raises(ValueError, match=text):
-        ReliableRegions()([maps, picture])
+        ReliableRegions()([maps, image])
     with pytest.raises(ValueError, match=r"tags must have the shape \(2, 4\) .* Received: shape \(2, 3\)"):
-        ReliableRegions()([maps, picture, TAGS[:, :3]])
+        ReliableRegions()([maps, image, TAGS[:, :3]])
     with pytest.raises(ValueError, match=r"\(2, 7, 10\). Received: shape \(2, 6, 10, 3\)"):
-        ReliableRegions()([maps, picture[:, :6], TAGS])
+        ReliableRegions()([maps, image[:, :6], TAGS])
     with pytest.raises(
         ValueError, match=r"mask must have the shape \(2, 7, 10\) .* Received: shape \(2, 7\)"
     ):
-        ReliableRegions()([maps, picture, TAGS, np.ones((2, 7), "float32")])
+        ReliableRegions()([maps, image, TAGS, np.ones((2, 7), "float32")])

@@ -9,7 +9,7 @@ from keras_wsseg import WeaklySupervisedModel, losses, targets
 
 
 def batch(size=(6, 8), classes=3, seed=0):
-    """Label maps of pictures with one object, logits, and the classes that are there."""
+    """Label maps of images with one object, logits, and the classes that are there."""
     rng = np.random.default_rng(seed)
     labels = np.full((3, *size), 255)
     labels[0, 0, 0] = labels[2, 1, 1] = 2
@@ -21,7 +21,7 @@ def batch(size=(6, 8), classes=3, seed=0):
 
 
 def estimates(logits, here, inside, shares=(0.4, 0.2), grid=99):
-    """q of each picture."""
+    """q of each image."""
     q = np.zeros(logits.shape)
     for i in range(len(q)):
         p = oracles.softmax(logits[i].reshape(-1, logits.shape[-1]).astype("float64"))[:, here[i]]
@@ -35,7 +35,7 @@ def estimates(logits, here, inside, shares=(0.4, 0.2), grid=99):
 
 
 def value(q, logits, inside):
-    """-mean_j sum_l q_j(l) log p_j(l) of each picture, as loops."""
+    """-mean_j sum_l q_j(l) log p_j(l) of each image, as loops."""
     found = []
     for i in range(len(q)):
         total = 0.0
@@ -128,7 +128,7 @@ def test_gradient_is_that_of_frozen_labels():
     assert np.abs(oracles.numeric_gradient(thawed, logits.astype("float64")) - want).max() > 1e-2
 
 
-def test_pictures_wholly_outside_take_no_part():
+def test_images_wholly_outside_take_no_part():
     labels, logits, _ = batch()
     want = float(losses.AdaptivePriorLoss()(labels, logits))
     more = np.concatenate([labels, np.full_like(labels[:2], 254)])
@@ -179,12 +179,12 @@ def test_training_from_tags(policy, tmp_path):
     """Bright patches are class 1 and dark ones class 2: the tags tell which is there, not where."""
     rng = np.random.default_rng(0)
     tags = np.eye(3)[[1, 2] * 4] + np.eye(3)[0]
-    pictures = np.full((8, 12, 12, 3), 120.0) + rng.normal(size=(8, 12, 12, 3)) * 5
+    images = np.full((8, 12, 12, 3), 120.0) + rng.normal(size=(8, 12, 12, 3)) * 5
     truth = np.zeros((8, 12, 12), "int64")
     for i in range(8):
         row, column = rng.integers(0, 6, 2)
         truth[i, row : row + 6, column : column + 6] = 1 + i % 2
-        pictures[i, row : row + 6, column : column + 6] += 100 if i % 2 == 0 else -100
+        images[i, row : row + 6, column : column + 6] += 100 if i % 2 == 0 else -100
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
@@ -195,12 +195,12 @@ def test_training_from_tags(policy, tmp_path):
         net = keras.Model(image, keras.layers.Conv2D(3, 1, dtype="float32")(x))
         model = WeaklySupervisedModel(net)
         model.compile(keras.optimizers.Adam(0.03), loss=losses.AdaptivePriorLoss())
-        pictures = pictures.clip(0, 255).astype("float32")
-        history = model.fit(pictures, tags, batch_size=8, epochs=60, verbose=0).history
+        images = images.clip(0, 255).astype("float32")
+        history = model.fit(images, tags, batch_size=8, epochs=60, verbose=0).history
     finally:
         keras.config.set_dtype_policy(before)
     assert np.isfinite(history["loss"]).all() and history["loss"][-1] < 0.7 * history["loss"][0]
-    agreement = np.mean(model.predict(pictures, verbose=0).argmax(-1) == truth)
+    agreement = np.mean(model.predict(images, verbose=0).argmax(-1) == truth)
     # Background everywhere would agree in 0.75.
     assert agreement > 0.85
     model.save(tmp_path / "model.keras")

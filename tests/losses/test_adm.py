@@ -8,7 +8,7 @@ from keras_wsseg import losses, targets
 
 
 def by_hand(labels, guide, logits, proposed_from, xy, rgb, strength, iterations):
-    """Mean cross entropy towards the proposals over the unlabelled pixels inside."""
+    """Mean cross entropy towards the proposals over the unlabeled pixels inside."""
     y, fixed = (oracles.softmax(x.astype("float64")) for x in (logits, proposed_from))
     total = count = 0
     for s, current, one, (w, kept) in zip(y, fixed, labels, affinities(labels, guide, xy, rgb), strict=True):
@@ -39,15 +39,15 @@ def test_no_gradient_flows_through_the_proposals():
     np.testing.assert_allclose(tape.gradient(value, x), want, rtol=1e-3, atol=1e-6)
 
 
-def test_a_cell_is_labelled_where_one_of_its_pixels_is():
+def test_a_cell_is_labeled_where_one_of_its_pixels_is():
     labels = np.full((1, 4, 4), 255)
     labels[0, 0, 1], labels[0, 3, 3] = 1, 0
-    known, labelled = losses.ADMLoss(scale=0.5)._known(tf.constant(labels), 2, 2, 2)
+    known, labeled = losses.ADMLoss(scale=0.5)._known(tf.constant(labels), 2, 2, 2)
     np.testing.assert_allclose(known[0], [[0, 1], [0, 0], [0, 0], [1, 0]], atol=1e-6)
-    assert labelled[0].numpy().tolist() == [1, 0, 0, 1]
+    assert labeled[0].numpy().tolist() == [1, 0, 0, 1]
 
 
-def test_fully_labelled_pictures_leave_nothing_to_propose():
+def test_fully_labeled_images_leave_nothing_to_propose():
     labels, guide, logits = batch()
     assert float(losses.ADMLoss()(targets.pack(np.zeros_like(labels), guide), logits)) == 0
 
@@ -59,7 +59,7 @@ def test_iterations_must_be_a_number_of_steps(iterations):
 
 
 @pytest.mark.parametrize("size", [(9, 13), (3, 7)])
-def test_without_an_unlabelled_cell_nothing_is_left_of_rounding(size):
+def test_without_an_unlabeled_cell_nothing_is_left_of_rounding(size):
     """The shares of a cell's classes add up to 1 but for the last digit, and a ratio of such is anything."""
     rng = np.random.default_rng(0)
     for _ in range(5):

@@ -77,7 +77,7 @@ def test_coarse_logits_are_brought_to_the_labels():
     np.testing.assert_allclose(dynamic(tf.constant(labels, tf.float32), coarse), want, rtol=1e-5)
 
 
-def test_shares_of_pictures_and_sample_weight():
+def test_shares_of_images_and_sample_weight():
     labels, logits = batch()
     value = float(losses.BalancedCrossEntropy()(labels, logits))
     each = np.array(losses.BalancedCrossEntropy(reduction="none")(labels, logits))

@@ -12,7 +12,7 @@ WIDTHS = {"sigma_rgb": 0.4, "sigma_xy": 3.0}
 
 
 def by_hand(labels, guide, probabilities, scale=1, gates=None):
-    """Energy and kernel mass of each picture, with `scale` cells a pixel and the gates given, if any."""
+    """Energy and kernel mass of each image, with `scale` cells a pixel and the gates given, if any."""
     cell = int(1 / scale)
     _, height, width, classes = probabilities.shape
     blocks = (len(labels), height // cell, cell, width // cell, cell)
@@ -45,7 +45,7 @@ def test_value_is_the_energy_over_the_kernel_mass_of_the_batch(scale):
     np.testing.assert_allclose(raw(packed, logits), 0.5 * energy, rtol=1e-4)
 
 
-def test_coarse_predictions_come_to_the_picture():
+def test_coarse_predictions_come_to_the_image():
     labels, guide, _ = batch((8, 6))
     coarse = np.random.default_rng(1).normal(size=(2, 4, 3, 3)).astype("float32")
     energy, mass = by_hand(labels, guide, oracles.softmax(tf.image.resize(coarse, (8, 6)).numpy()), 0.5)
@@ -101,7 +101,7 @@ def test_gradient_is_the_exact_one_and_not_the_one_sided_one():
     assert np.linalg.norm(one_sided - found) > 0.1 * np.linalg.norm(found)
 
 
-def test_sure_labelled_pixels_receive_nothing_and_still_give():
+def test_sure_labeled_pixels_receive_nothing_and_still_give():
     guide = np.zeros((1, 1, 2, 3), "float32")
     logits = np.array([[40.0, 0.0], [0.0, 1.0]], "float32").reshape(1, 1, 2, 2)
     labels = np.array([[[0, 255]]])
@@ -112,7 +112,7 @@ def test_sure_labelled_pixels_receive_nothing_and_still_give():
     slope = tape.gradient(value, x)[0, 0].numpy()
     # The pixel in doubt is drawn to class 0; the sure one stays, its softmax being flat.
     assert slope[1, 0] < -1e-2 and np.abs(slope[0]).max() < 1e-6
-    # Unlabelled pixels all have their gate open: the energy is that of the dense CRF without its diagonal.
+    # Unlabeled pixels all have their gate open: the energy is that of the dense CRF without its diagonal.
     both = losses.DenseEnergyLoss(weight=1.0, scale=1.0, sigma_xy=9)
     p = oracles.softmax(logits[0, 0].astype("float64"))
     want = sum(p[i, c] * (1 - p[1 - i, c]) for i in range(2) for c in range(2)) / 2
@@ -203,22 +203,22 @@ def test_config_round_trip():
 
 def test_fit_save_and_load(tmp_path):
     rng = np.random.default_rng(0)
-    pictures = rng.uniform(0, 255, (4, 16, 16, 3)).astype("float32")
-    labels = np.where(rng.random((4, 16, 16)) < 0.1, (pictures[..., 0] > 128).astype(int), 255)
+    images = rng.uniform(0, 255, (4, 16, 16, 3)).astype("float32")
+    labels = np.where(rng.random((4, 16, 16)) < 0.1, (images[..., 0] > 128).astype(int), 255)
     net = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Rescaling(1 / 255)])
     net.add(keras.layers.Conv2D(2, 3, strides=2, padding="same"))
     loss = losses.DenseEnergyLoss(landmarks=32)
     model = WeaklySupervisedModel(net)
     model.compile("adam", loss=losses.BalancedCrossEntropy() + loss, jit_compile=True)
     warm_up = callbacks.WarmUp(loss, steps=1)
-    history = model.fit(pictures, labels, batch_size=2, epochs=2, callbacks=[warm_up], verbose=0).history
+    history = model.fit(images, labels, batch_size=2, epochs=2, callbacks=[warm_up], verbose=0).history
     assert {"loss", "balanced_cross_entropy", "dense_energy"} <= set(history)
     assert np.isfinite([*history.values()]).all() and history["dense_energy"][0] > 0
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     assert again.loss.get_config() == model.loss.get_config()
     again.run_eagerly = True
-    again.fit(pictures, labels, batch_size=2, epochs=1, verbose=0)
+    again.fit(images, labels, batch_size=2, epochs=1, verbose=0)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_bad_arguments(arguments, text):
         losses.DenseEnergyLoss(**arguments)
 
 
-def test_labels_without_a_picture_say_how_to_get_it():
+def test_labels_without_a_image_say_how_to_get_it():
     labels, _, logits = batch()
-    with pytest.raises(ValueError, match="so y_true must carry the picture: train with .* labels only"):
+    with pytest.raises(ValueError, match="so y_true must carry the image: train with .* labels only"):
         losses.DenseEnergyLoss()(labels, logits)

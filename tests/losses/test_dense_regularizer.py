@@ -24,8 +24,8 @@ def doubled(x):
 
 
 @pytest.mark.parametrize("kind", FOUR)
-def test_half_the_grid_sees_the_same_picture(kind):
-    """Each pixel made four, the loss at half the grid is that of the small picture: sigma_xy scales along."""
+def test_half_the_grid_sees_the_same_image(kind):
+    """Each pixel made four, the loss at half the grid is that of the small image: sigma_xy scales along."""
     labels, guide, logits = batch()
     small = kind(scale=1.0, sigma_rgb=0.3, sigma_xy=5.0)(targets.pack(labels, guide), logits)
     large = kind(scale=0.5, sigma_rgb=0.3, sigma_xy=10.0)(
@@ -35,7 +35,7 @@ def test_half_the_grid_sees_the_same_picture(kind):
 
 
 @pytest.mark.parametrize("kind", FOUR)
-def test_coarse_predictions_come_to_the_picture(kind):
+def test_coarse_predictions_come_to_the_image(kind):
     labels, guide, _ = batch()
     packed = targets.pack(labels, guide)
     coarse = np.random.default_rng(1).normal(size=(2, 6, 4, 3)).astype("float32")
@@ -114,8 +114,8 @@ def test_config_round_trip(kind):
 def test_fit_save_and_load(kind, tmp_path):
     """Warmed up and annealed by callbacks, the first of the four by XLA; a saved model goes on training."""
     rng = np.random.default_rng(0)
-    pictures = rng.uniform(0, 255, (4, 16, 16, 3)).astype("float32")
-    labels = np.where(rng.random((4, 16, 16)) < 0.1, (pictures[..., 0] > 128).astype(int), 255)
+    images = rng.uniform(0, 255, (4, 16, 16, 3)).astype("float32")
+    labels = np.where(rng.random((4, 16, 16)) < 0.1, (images[..., 0] > 128).astype(int), 255)
     net = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Rescaling(1 / 255)])
     net.add(keras.layers.Conv2D(2, 3, padding="same"))
     loss = kind(weight=0.5, scale=0.5, landmarks=32)
@@ -126,7 +126,7 @@ def test_fit_save_and_load(kind, tmp_path):
         callbacks.WarmUp(loss, steps=1),
         callbacks.Annealing(loss, "sigma_rgb", lambda epoch: 0.1 + 0.1 * epoch),
     ]
-    history = model.fit(pictures, labels, batch_size=2, epochs=2, callbacks=steps, verbose=0).history
+    history = model.fit(images, labels, batch_size=2, epochs=2, callbacks=steps, verbose=0).history
     annealed = f"{loss.name}_sigma_rgb"
     assert set(history) == {"loss", "partial_cross_entropy", loss.name, annealed}
     assert history[annealed] == pytest.approx([0.1, 0.2])
@@ -135,7 +135,7 @@ def test_fit_save_and_load(kind, tmp_path):
     again = keras.saving.load_model(tmp_path / "model.keras")
     assert again.loss.get_config() == model.loss.get_config()
     again.run_eagerly = True
-    again.fit(pictures, labels, batch_size=2, epochs=1, verbose=0)
+    again.fit(images, labels, batch_size=2, epochs=1, verbose=0)
 
 
 @pytest.mark.parametrize("kind", FOUR)
@@ -161,7 +161,7 @@ def test_bad_arguments(kind, arguments, text):
 
 
 @pytest.mark.parametrize("kind", FOUR)
-def test_labels_without_a_picture_say_how_to_get_it(kind):
+def test_labels_without_a_image_say_how_to_get_it(kind):
     labels, _, logits = batch()
-    with pytest.raises(ValueError, match="so y_true must carry the picture: train with .* labels only"):
+    with pytest.raises(ValueError, match="so y_true must carry the image: train with .* labels only"):
         kind()(labels, logits)

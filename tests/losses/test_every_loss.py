@@ -45,7 +45,7 @@ CASES = {
     "DenseEnergyLoss raw": {**SHORT, "normalization": "none"},
     "BalancedCrossEntropy": {},
 }
-# The pictures are small enough for the exact sums; the approximations must agree between backends as well.
+# The images are small enough for the exact sums; the approximations must agree between backends as well.
 CASES |= {
     f"{name} {method}": {**CASES[name], "method": method, "landmarks": 24}
     for name in ("DenseCRFLoss", "NormalizedCutLoss", "ADMLoss", "DenseEnergyLoss")
@@ -62,7 +62,7 @@ ON_THE_GRID_OF_THE_LABELS = (
 def case():
     rng = np.random.default_rng(0)
     labels = rng.choice([0, 1, 2, 254, 255], size=(3, 18, 14), p=[0.05, 0.05, 0.05, 0.1, 0.75])
-    # The last picture does not hold class 2, the object of the losses of one object.
+    # The last image does not hold class 2, the object of the losses of one object.
     labels[2] = np.where(labels[2] == 254, 254, labels[2] % 2)
     y_true = np.array(targets.pack(labels, rng.random((3, 18, 14, 3)).astype("float32")))
     logits = rng.normal(size=(3, 18, 14, 3)).astype("float32")

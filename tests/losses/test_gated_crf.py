@@ -41,11 +41,11 @@ def test_value_is_the_energy_over_the_receiving_pixels_of_the_batch():
 def test_gates():
     labels, guide, logits = batch()
     y, packed = oracles.softmax(logits), targets.pack(labels, guide)
-    ones, unlabelled = np.ones(labels.shape), (labels == 255).astype("float64")
+    ones, unlabeled = np.ones(labels.shape), (labels == 255).astype("float64")
     valid = (labels != 254).astype("float64")
     for (source, destination), masks in {
         (True, False): (valid, valid),
-        (True, True): (valid, unlabelled),
+        (True, True): (valid, unlabeled),
         (False, False): (ones, ones),
         (False, True): (ones, ((labels == 255) | (labels == 254)).astype("float64")),
     }.items():
@@ -66,7 +66,7 @@ def test_padding_receives_and_counts_as_published():
     np.testing.assert_allclose(float(loss(targets.pack(labels, guide), logits)), want, rtol=1e-5)
 
 
-def test_kernel_mass_bounds_the_energy_whatever_window_and_picture():
+def test_kernel_mass_bounds_the_energy_whatever_window_and_image():
     labels, guide, logits = batch()
     make = {"weight": 1, "normalization": "kernel_mass", "kernels": losses.GaussianKernel(xy=3, rgb=0.4)}
     want = by_hand(labels, guide, oracles.softmax(logits), 3, 3, 0.4, mass=True)
@@ -137,10 +137,10 @@ def test_degenerate_batches_are_finite(size, classes, fill, normalization):
 def test_gradient_of_the_loss_by_finite_differences():
     labels, guide, logits = batch((4, 5))
     loss = losses.GatedCRFLoss(radius=2, gate_destination=True, kernels=losses.GaussianKernel(xy=3, rgb=0.4))
-    valid, unlabelled = (labels != 254).astype("float64"), (labels == 255).astype("float64")
+    valid, unlabeled = (labels != 254).astype("float64"), (labels == 255).astype("float64")
 
     def value(z):
-        return 0.01 * by_hand(labels, guide, oracles.softmax(z), 2, 3, 0.4, valid, unlabelled)
+        return 0.01 * by_hand(labels, guide, oracles.softmax(z), 2, 3, 0.4, valid, unlabeled)
 
     x = tf.constant(logits)
     with tf.GradientTape() as tape:

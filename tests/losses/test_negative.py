@@ -5,7 +5,7 @@ import pytest
 from keras_wsseg import losses
 
 
-def test_square_of_the_share_of_each_negative_picture():
+def test_square_of_the_share_of_each_negative_image():
     x = np.array([0.2, 0.6, 0.9])[:, None, None] * np.ones((3, 4, 4))
     labels = np.zeros((3, 4, 4), int)
     labels[2] = 255
@@ -15,7 +15,7 @@ def test_square_of_the_share_of_each_negative_picture():
     assert float(loss(labels, y)) == pytest.approx(2 * (0.2**2 + 0.6**2) / 2, rel=1e-5)
 
 
-def test_any_other_class_makes_a_picture_negative_and_the_object_a_positive_one():
+def test_any_other_class_makes_a_image_negative_and_the_object_a_positive_one():
     x = np.full((1, 4, 4), 0.5)
     y = np.stack([1 - x, x, 0 * x], axis=-1)
     labels = np.full((1, 4, 4), 2)
@@ -28,7 +28,7 @@ def test_any_other_class_makes_a_picture_negative_and_the_object_a_positive_one(
         assert float(loss(some, y)) == 0
 
 
-def test_positive_pictures_change_nothing():
+def test_positive_images_change_nothing():
     labels, _, logits = object_cases.batch()
     loss = losses.NegativeLoss(object_class=2)
     changed = logits.copy()

@@ -54,7 +54,7 @@ def by_hand(labels, guide, logits, radius=None, received=None, **options):
 @pytest.mark.parametrize("radius", (None, 1))
 @pytest.mark.parametrize("name", KINDS)
 def test_value_is_the_mean_divergence_over_the_pixels_inside(name, radius, coarse):
-    """On the grid of the prediction, to which the picture is averaged and the kernels shrink."""
+    """On the grid of the prediction, to which the image is averaged and the kernels shrink."""
     labels, guide, logits = batch((8, 12), coarse)
     loss = made(weight=0.5, radius=radius, **KINDS[name])
     want = 0.5 * by_hand(labels, guide, logits, radius, **KINDS[name])
@@ -86,7 +86,7 @@ def test_the_value_does_not_depend_on_where_gradients_flow():
 
 
 def test_one_setting_serves_every_resolution():
-    """The same scene, its picture at twice the size with widths doubled, and predictions on one grid."""
+    """The same scene, its image at twice the size with widths doubled, and predictions on one grid."""
     labels, guide, logits = batch(coarse=2)
 
     def twice(x):
@@ -100,8 +100,8 @@ def test_one_setting_serves_every_resolution():
     np.testing.assert_allclose(large, small, rtol=1e-4)
 
 
-def test_grids_that_do_not_divide_the_picture():
-    """Rows and columns then shrink by different factors: flat colours leave the position alone."""
+def test_grids_that_do_not_divide_the_image():
+    """Rows and columns then shrink by different factors: flat colors leave the position alone."""
     labels, guide = np.full((1, 10, 9), 255), np.zeros((1, 10, 9, 3), "float32")
     logits = np.random.default_rng(0).normal(size=(1, 4, 5, 2)).astype("float32")
     matrix = tag_oracles.neighbor_kernel(np.zeros((4, 5, 3)), KERNELS, (10 / 4, 9 / 5))
@@ -112,7 +112,7 @@ def test_grids_that_do_not_divide_the_picture():
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_window_over_the_picture_and_approximations_agree_with_exact_sums(name):
+def test_window_over_the_image_and_approximations_agree_with_exact_sums(name):
     labels, guide, logits = batch((16, 12))
     packed = targets.pack(labels, guide)
     exact = float(made(method="exact", **KINDS[name])(packed, logits))
@@ -229,8 +229,8 @@ def test_config_round_trip():
 def test_fit_save_and_load(tmp_path):
     """Compiled by XLA at a quarter of the size; weight, sharpness and a kernel's width are annealed."""
     rng = np.random.default_rng(0)
-    pictures = rng.uniform(0, 255, (4, 16, 16, 3)).astype("float32")
-    labels = np.where(rng.random((4, 16, 16)) < 0.1, (pictures[..., 0] > 128).astype(int), 255)
+    images = rng.uniform(0, 255, (4, 16, 16, 3)).astype("float32")
+    labels = np.where(rng.random((4, 16, 16)) < 0.1, (images[..., 0] > 128).astype(int), 255)
     net = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Rescaling(1 / 255)])
     net.add(keras.layers.Conv2D(2, 3, strides=4, padding="same"))
     loss = losses.NeighborhoodLoss(weight=0.5)
@@ -241,14 +241,14 @@ def test_fit_save_and_load(tmp_path):
         callbacks.Annealing(loss, "sharpness", lambda epoch: 1.0 + epoch),
         callbacks.Annealing(loss.kernels[0], "rgb", lambda epoch: 0.1 + 0.1 * epoch),
     ]
-    history = model.fit(pictures, labels, batch_size=2, epochs=2, callbacks=steps, verbose=0).history
+    history = model.fit(images, labels, batch_size=2, epochs=2, callbacks=steps, verbose=0).history
     assert history["neighborhood_sharpness"] == pytest.approx([1, 2])
     assert np.isfinite([*history.values()]).all() and history["neighborhood"][0] > 0
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     assert again.loss.get_config() == model.loss.get_config()
     again.run_eagerly = True
-    again.fit(pictures, labels, batch_size=2, epochs=1, verbose=0)
+    again.fit(images, labels, batch_size=2, epochs=1, verbose=0)
 
 
 def test_annealed_numbers_reach_a_compiled_step():

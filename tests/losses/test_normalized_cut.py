@@ -12,7 +12,7 @@ def by_hand(labels, guide, logits, xy, rgb):
     return np.mean([oracles.normalized_cut(s[kept], w) for s, (w, kept) in parts])
 
 
-def test_value_is_the_mean_ratio_of_the_pictures():
+def test_value_is_the_mean_ratio_of_the_images():
     labels, guide, logits = batch()
     loss = losses.NormalizedCutLoss(weight=0.5, sigma_rgb=0.4, sigma_xy=3, scale=1.0)
     want = 0.5 * by_hand(labels, guide, logits, 3, 0.4)

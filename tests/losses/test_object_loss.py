@@ -27,9 +27,9 @@ def make(kind, **changed):
     return getattr(losses, kind)(**{"object_class": object_cases.OBJECT, **ALL[kind], **changed})
 
 
-def by_hand(name, labels, pictures, x):
+def by_hand(name, labels, images, x):
     parts = object_cases.terms(
-        labels, pictures, x, sigma=0.4, border=2, center=2, target=0.4, least=0.3, factor=2.0
+        labels, images, x, sigma=0.4, border=2, center=2, target=0.4, least=0.3, factor=2.0
     )
     weights = {"sparse_crf": 7.0, "volumetric": 1.0, "positional": 1.0, "negative": 2.0}
     if name == "SingleClassLoss":
@@ -49,52 +49,52 @@ def value_and_slope(loss, y_true, logits):
 @EACH
 @pytest.mark.parametrize("grid", ((8, 10), (4, 5), (2, 2)))
 def test_value(name, grid):
-    """Classes, 254, negatives and an empty picture among the labels, predictions as fine and coarser."""
-    labels, pictures, _ = object_cases.batch()
+    """Classes, 254, negatives and an empty image among the labels, predictions as fine and coarser."""
+    labels, images, _ = object_cases.batch()
     labels[4] = np.where(labels[4] == 254, 0, labels[4])
     logits = np.random.default_rng(1).normal(size=(6, *grid, 4)).astype("float32")
     logits[2, ..., object_cases.OBJECT] -= 3
-    y, y_true = oracles.softmax(logits.astype("float64")), targets.pack(labels, pictures)
-    want = by_hand(name, labels, pictures, y[..., object_cases.OBJECT])
+    y, y_true = oracles.softmax(logits.astype("float64")), targets.pack(labels, images)
+    want = by_hand(name, labels, images, y[..., object_cases.OBJECT])
     assert want > 0 and float(make(name)(y_true, logits)) == pytest.approx(want, rel=1e-5)
     assert float(make(name, from_logits=False)(y_true, y)) == pytest.approx(want, rel=1e-5)
 
 
 @EACH
 def test_gradient_by_finite_differences(name):
-    labels, pictures, logits = object_cases.batch((3, 4))
-    _, slope = value_and_slope(make(name), targets.pack(labels, pictures), logits)
+    labels, images, logits = object_cases.batch((3, 4))
+    _, slope = value_and_slope(make(name), targets.pack(labels, images), logits)
 
     def value(z):
-        return by_hand(name, labels, pictures, oracles.softmax(z)[..., object_cases.OBJECT])
+        return by_hand(name, labels, images, oracles.softmax(z)[..., object_cases.OBJECT])
 
     want = oracles.numeric_gradient(value, logits.astype("float64"))
     np.testing.assert_allclose(slope, want, rtol=1e-3, atol=2e-6)
 
 
 @EACH
-def test_the_other_kind_of_picture_changes_nothing(name):
-    labels, pictures, logits = object_cases.batch()
+def test_the_other_kind_of_image_changes_nothing(name):
+    labels, images, logits = object_cases.batch()
     known = object_cases.kinds(labels)
     mine = {"NegativeLoss": [False], "SingleClassLoss": [True, False]}.get(name, [True])
     other = [i for i, kind in enumerate(known) if kind not in mine]
-    want, slope = value_and_slope(make(name), targets.pack(labels, pictures), logits)
+    want, slope = value_and_slope(make(name), targets.pack(labels, images), logits)
     assert not slope[other].any() and np.abs(slope).max() > 0
     changed = logits.copy()
     changed[other] += 5 * np.random.default_rng(1).normal(size=changed[other].shape)
-    assert float(make(name)(targets.pack(labels, pictures), changed)) == pytest.approx(want, rel=1e-6)
+    assert float(make(name)(targets.pack(labels, images), changed)) == pytest.approx(want, rel=1e-6)
     rest = [i for i in range(6) if i not in other]
-    alone = make(name)(targets.pack(labels[rest], pictures[rest]), logits[rest])
+    alone = make(name)(targets.pack(labels[rest], images[rest]), logits[rest])
     assert float(alone) == pytest.approx(want, rel=1e-5)
 
 
 @EACH
 def test_pixels_outside_take_no_part(name):
-    labels, pictures, logits = object_cases.batch()
+    labels, images, logits = object_cases.batch()
     outside = (labels == 254)[..., None]
-    want = float(make(name)(targets.pack(labels, pictures), logits))
+    want = float(make(name)(targets.pack(labels, images), logits))
     changed = np.where(outside, logits + 9, logits) + np.where(outside, np.arange(4), 0)
-    painted = np.where(outside, 0.0, pictures)
+    painted = np.where(outside, 0.0, images)
     assert float(make(name)(targets.pack(labels, painted), changed)) == pytest.approx(want, rel=1e-5)
 
 
@@ -115,8 +115,8 @@ def test_batches_of_one_kind_are_finite(name, fill, size):
 @EACH
 @pytest.mark.parametrize("dtype", ("float16", "bfloat16", "float32"))
 def test_dtype_reduction_and_sample_weight(name, dtype):
-    labels, pictures, logits = object_cases.batch()
-    y_true = targets.pack(labels, pictures)
+    labels, images, logits = object_cases.batch()
+    y_true = targets.pack(labels, images)
     value = float(make(name)(y_true, logits))
     found, slope = value_and_slope(make(name, dtype=dtype), y_true, logits)
     assert found == pytest.approx(value, rel=0.03 if dtype != "float32" else 1e-6)
@@ -146,11 +146,11 @@ def segmenter():
 
 @EACH
 def test_training_lowers_it_and_a_saved_model_goes_on(name, tmp_path):
-    labels, pictures, _ = object_cases.batch()
-    pictures = 255 * pictures
+    labels, images, _ = object_cases.batch()
+    images = 255 * images
     model = WeaklySupervisedModel(segmenter())
     model.compile(keras.optimizers.Adam(5e-3), loss=make(name))
-    history = model.fit(pictures, labels, batch_size=6, epochs=8, verbose=0).history
+    history = model.fit(images, labels, batch_size=6, epochs=8, verbose=0).history
     assert history["loss"][-1] < 0.95 * history["loss"][0]
     assert {term.name for term in getattr(model.loss, "terms", [model.loss])} < set(history)
     model.save(tmp_path / "model.keras")
@@ -158,20 +158,20 @@ def test_training_lowers_it_and_a_saved_model_goes_on(name, tmp_path):
     assert again.loss.get_config() == model.loss.get_config()
     for one in (model, again):
         one.run_eagerly = True
-    values = [one.evaluate(pictures, labels, batch_size=6, verbose=0) for one in (model, again)]
+    values = [one.evaluate(images, labels, batch_size=6, verbose=0) for one in (model, again)]
     np.testing.assert_allclose(values[1], values[0], rtol=1e-5)
-    assert np.isfinite(again.fit(pictures, labels, verbose=0).history["loss"]).all()
+    assert np.isfinite(again.fit(images, labels, verbose=0).history["loss"]).all()
 
 
 @EACH
 def test_half_precision_policy_is_finite(name):
-    labels, pictures, _ = object_cases.batch()
+    labels, images, _ = object_cases.batch()
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16")
     try:
         model = WeaklySupervisedModel(segmenter(), value_range=(0, 1))
         model.compile(keras.optimizers.SGD(1e-3), loss=make(name))
-        history = model.fit(pictures, labels, batch_size=6, epochs=2, verbose=0).history
+        history = model.fit(images, labels, batch_size=6, epochs=2, verbose=0).history
     finally:
         keras.config.set_dtype_policy(before)
     assert np.isfinite(history["loss"]).all()
@@ -209,12 +209,12 @@ def test_bad_weight(weight):
 def trained_within(scope):
     """Each term trains by itself, then all do, each time from the same weights.
 
-    Positive and negative pictures lie unevenly over the two devices, one of which gets no positive one at
-    first. TensorFlow's last batch gives two pictures to the one and one to the other.
+    Positive and negative images lie unevenly over the two devices, one of which gets no positive one at
+    first. TensorFlow's last batch gives two images to the one and one to the other.
     """
     count = 8 if ways.ON_JAX else 7
     rng = np.random.default_rng(0)
-    pictures = rng.uniform(0, 255, (count, 8, 8, 3)).astype("float32")
+    images = rng.uniform(0, 255, (count, 8, 8, 3)).astype("float32")
     labels = np.full((count, 8, 8), 255)
     labels[[1, 2, 3, 5]] = 0
     labels[3, 2:] = labels[4, :3] = 254
@@ -229,7 +229,7 @@ def trained_within(scope):
             for term in loss.terms:
                 term.anneal("weight", term.declared("weight") if term in chosen else 0.0)
             net.set_weights(start)
-            logs = model.fit(pictures, labels, batch_size=4, epochs=2, shuffle=False, verbose=0).history
+            logs = model.fit(images, labels, batch_size=4, epochs=2, shuffle=False, verbose=0).history
             moved = [np.ravel(now - before) for now, before in zip(net.get_weights(), start, strict=True)]
             found[" ".join(term.name for term in chosen)] = logs, np.concatenate(moved)
     return found
@@ -241,7 +241,7 @@ def test_two_devices_train_as_one_does():
     assert len(one) == 5 and set(one) == set(two)
     for chosen, (logs, moved) in one.items():
         for term, values in logs.items():
-            # On TensorFlow Keras weighs the sum, not the terms, by how many pictures a device had.
+            # On TensorFlow Keras weighs the sum, not the terms, by how many images a device had.
             if term != "loss" or ways.ON_JAX:
                 np.testing.assert_allclose(
                     two[chosen][0][term], values, rtol=1e-4, err_msg=f"{chosen} {term}"

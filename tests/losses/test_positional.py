@@ -6,8 +6,8 @@ import pytest
 from keras_wsseg import losses
 
 
-def test_per_picture_then_mean():
-    """Two pictures half right do not make up for each other."""
+def test_per_image_then_mean():
+    """Two images half right do not make up for each other."""
     x = np.zeros((2, 9, 9))
     x[0] = 1
     labels = np.full((2, 9, 9), 255)
@@ -18,15 +18,15 @@ def test_per_picture_then_mean():
 
 
 def test_widths_are_in_pixels_of_the_prediction():
-    labels, pictures, _ = object_cases.batch((8, 10))
+    labels, images, _ = object_cases.batch((8, 10))
     coarse = np.random.default_rng(1).normal(size=(6, 4, 5, 4)).astype("float32")
     x = oracles.softmax(coarse.astype("float64"))[..., 2]
-    want = object_cases.terms(labels, pictures, x, border=1, center=2)["positional"]
+    want = object_cases.terms(labels, images, x, border=1, center=2)["positional"]
     loss = losses.PositionalLoss(border=1, center=2, object_class=2)
     assert float(loss(labels, coarse)) == pytest.approx(want, rel=1e-5)
 
 
-def test_flipped_pictures_cost_the_same():
+def test_flipped_images_cost_the_same():
     labels, _, logits = object_cases.batch((9, 11))
     loss = losses.PositionalLoss(object_class=2)
     want = float(loss(labels, logits))

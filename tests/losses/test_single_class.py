@@ -25,12 +25,12 @@ SETTINGS = {
 
 
 def test_weighted_sum_of_the_terms_by_hand():
-    labels, pictures, logits = object_cases.batch()
+    labels, images, logits = object_cases.batch()
     x = oracles.softmax(logits.astype("float64"))[..., 2]
     parts = object_cases.terms(
-        labels, pictures, x, sigma=0.4, border=2, center=2, target=0.4, least=0.3, factor=2.0, reduce=np.mean
+        labels, images, x, sigma=0.4, border=2, center=2, target=0.4, least=0.3, factor=2.0, reduce=np.mean
     )
-    loss, y_true = losses.SingleClassLoss(**SETTINGS), targets.pack(labels, pictures)
+    loss, y_true = losses.SingleClassLoss(**SETTINGS), targets.pack(labels, images)
     weights = dict(zip(TERMS, (7.0, 0.5, 0.25, 3.0), strict=True))
     assert float(loss(y_true, logits)) == pytest.approx(sum(weights[k] * parts[k] for k in TERMS), rel=1e-5)
     assert [term.name for term in loss.terms] == list(TERMS)
@@ -40,8 +40,8 @@ def test_weighted_sum_of_the_terms_by_hand():
 
 
 def test_annealing_of_a_term_shows_in_the_sum_even_once_compiled():
-    labels, pictures, logits = object_cases.batch()
-    y_true, loss = targets.pack(labels, pictures), losses.SingleClassLoss(object_class=2)
+    labels, images, logits = object_cases.batch()
+    y_true, loss = targets.pack(labels, images), losses.SingleClassLoss(object_class=2)
     total = tf.function(lambda: loss(y_true, logits))
     full = float(total())
     rest = full - float(loss.crf(y_true, logits))
@@ -65,8 +65,8 @@ def test_terms_belong_to_the_state_of_a_training():
 
 
 def test_adds_to_other_losses():
-    labels, pictures, logits = object_cases.batch()
-    y_true, loss = targets.pack(labels, pictures), losses.SingleClassLoss(object_class=2)
+    labels, images, logits = object_cases.batch()
+    y_true, loss = targets.pack(labels, images), losses.SingleClassLoss(object_class=2)
     both = losses.PartialCrossEntropy() + 0.5 * loss
     want = float(losses.PartialCrossEntropy()(y_true, logits)) + 0.5 * float(loss(y_true, logits))
     assert float(both(y_true, logits)) == pytest.approx(want, rel=1e-5)
@@ -84,15 +84,15 @@ def test_config_round_trip():
         assert one.get_config() == other.get_config()
 
 
-def test_finds_the_object_of_pictures_that_nobody_has_labelled():
-    """Bright squares of other sizes and places, and negative pictures whose bright frame is no object."""
+def test_finds_the_object_of_images_that_nobody_has_labeled():
+    """Bright squares of other sizes and places, and negative images whose bright frame is no object."""
     rng = np.random.default_rng(0)
-    pictures = rng.normal(60, 6, size=(10, 24, 24, 3))
+    images = rng.normal(60, 6, size=(10, 24, 24, 3))
     truth = np.zeros((10, 24, 24), bool)
     for i in range(8):
         size, top, left = rng.integers(12, 15), *rng.integers(4, 7, size=2)
         truth[i, top : top + size, left : left + size] = True
-    pictures[truth] += (120, 30, 0)
+    images[truth] += (120, 30, 0)
     labels = np.full((10, 24, 24), 255)
     labels[8:] = 0
     keras.utils.set_random_seed(0)
@@ -106,9 +106,9 @@ def test_finds_the_object_of_pictures_that_nobody_has_labelled():
     )
     model = WeaklySupervisedModel(net)
     model.compile(keras.optimizers.Adam(0.03), loss=losses.SingleClassLoss(crf_weight=10.0))
-    history = model.fit(pictures.astype("float32"), labels, batch_size=5, epochs=40, verbose=0).history
+    history = model.fit(images.astype("float32"), labels, batch_size=5, epochs=40, verbose=0).history
     assert set(TERMS) < set(history) and history["loss"][-1] < 0.5 * history["loss"][0]
-    found = net.predict(pictures.astype("float32"), verbose=0).argmax(axis=-1) == 1
+    found = net.predict(images.astype("float32"), verbose=0).argmax(axis=-1) == 1
     assert (found & truth).sum() / (found | truth).sum() > 0.9
 
 

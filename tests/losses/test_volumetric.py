@@ -5,12 +5,12 @@ from keras_wsseg import losses
 
 
 def values(shares):
-    """Pictures of two pixels, whose object has the given shares."""
+    """Images of two pixels, whose object has the given shares."""
     x = np.repeat(np.array(shares, "float64")[:, None, None], 2, axis=2)
     return np.full(x.shape, 255), np.stack([1 - x, x], axis=-1)
 
 
-def test_the_mean_is_that_of_the_batch_and_smallness_that_of_each_picture():
+def test_the_mean_is_that_of_the_batch_and_smallness_that_of_each_image():
     labels, y = values([0.05, 0.10, 0.90, 0.35])
     loss = losses.VolumetricLoss(from_logits=False)
     assert float(loss(labels, y)) == pytest.approx(0.15**2 + 5 * (0.1**2 + 0.05**2), rel=1e-5)
@@ -18,21 +18,21 @@ def test_the_mean_is_that_of_the_batch_and_smallness_that_of_each_picture():
     assert float(far(labels, y)) == pytest.approx(0, abs=1e-9)
 
 
-def test_small_pictures_add_up_or_are_averaged():
+def test_small_images_add_up_or_are_averaged():
     labels, y = values([0.05, 0.10, 0.90, 0.35])
     options = {"from_logits": False, "target": 0.35}
     total = float(losses.VolumetricLoss(small_reduction="sum", **options)(labels, y))
     mean = float(losses.VolumetricLoss(small_reduction="mean", **options)(labels, y))
     assert total == pytest.approx(5 * 0.0125, rel=1e-5) and mean == pytest.approx(total / 4, rel=1e-5)
     assert losses.VolumetricLoss().small_reduction == "sum"
-    # Pictures that take no part do not weaken it: the mean is over the positive ones.
+    # Images that take no part do not weaken it: the mean is over the positive ones.
     labels, y = np.concatenate([labels, labels * 0, labels * 0 + 254]), np.concatenate([y, y, y])
     for reduction, want in (("sum", total), ("mean", mean)):
         loss = losses.VolumetricLoss(small_reduction=reduction, **options)
         assert float(loss(labels, y)) == pytest.approx(want, rel=1e-5)
 
 
-def test_each_size_of_picture_gives_the_same():
+def test_each_size_of_image_gives_the_same():
     _, y = values([0.05, 0.7])
     small = losses.VolumetricLoss(from_logits=False)(np.full((2, 1, 2), 255), y)
     large = losses.VolumetricLoss(from_logits=False)(np.full((2, 30, 40), 255), np.tile(y, (1, 15, 10, 1)))

@@ -18,13 +18,13 @@ def sets_dice(labels, prediction, classes):
 
 
 @pytest.fixture
-def pictures():
+def images():
     rng = np.random.default_rng(0)
     return rng.choice([0, 1, 2, 254, 255], (3, 6, 6)), rng.choice([0, 1, 2], (3, 6, 6))
 
 
-def test_against_sets(pictures):
-    labels, prediction = pictures
+def test_against_sets(images):
+    labels, prediction = images
     metric = Dice(4)
     metric.update_state(labels, SCORES[prediction])
     expected = sets_dice(labels, prediction, 4)
@@ -32,15 +32,15 @@ def test_against_sets(pictures):
     assert float(metric.result()) == pytest.approx(expected[1:3].mean(), abs=1e-6)
 
 
-def test_chosen_classes(pictures):
-    labels, prediction = pictures
+def test_chosen_classes(images):
+    labels, prediction = images
     metric = Dice(4, classes=[0, 2])
     metric.update_state(labels, SCORES[prediction])
     assert float(metric.result()) == pytest.approx(sets_dice(labels, prediction, 4)[[0, 2]].mean(), abs=1e-6)
 
 
-def test_streams_over_batches(pictures):
-    labels, prediction = pictures
+def test_streams_over_batches(images):
+    labels, prediction = images
     whole, parts = Dice(4), Dice(4)
     whole.update_state(labels, SCORES[prediction])
     for i in range(3):

@@ -130,7 +130,7 @@ def object_scores():
         FBeta(beta_squared=0.3),
         FBeta(threshold=0.3, name="f_at_0.3"),
         Jaccard(),
-        Jaccard(threshold=0.45, per_picture=True, name="jaccard_mean"),
+        Jaccard(threshold=0.45, per_image=True, name="jaccard_mean"),
     ]
 
 
@@ -154,7 +154,7 @@ def model_with(scores, **options):
 def test_fit_reports_what_the_final_weights_score():
     images, labels = task()
     model = model_with(object_scores(), jit_compile=True)
-    # The last batch is smaller: the number of pictures in one is known at run time only.
+    # The last batch is smaller: the number of images in one is known at run time only.
     fit = {"batch_size": 4, "epochs": 2, "verbose": 0, "validation_data": (images, labels)}
     history = model.fit(images, labels, **fit).history
     for alone in object_scores():

@@ -14,7 +14,7 @@ def set_jaccard(labels, found, weights=None):
 
 
 @pytest.fixture
-def pictures():
+def images():
     rng = np.random.default_rng(0)
     labels, found = rng.choice([0, 1, 254, 255], (5, 6, 6)), rng.choice([0, 1], (5, 6, 6))
     labels[1] = np.where(labels[1] == 1, 0, labels[1])
@@ -31,60 +31,60 @@ def filled(metric, labels, found, weights=None):
     return metric
 
 
-def test_pooled_against_sets(pictures):
-    labels, found = pictures
+def test_pooled_against_sets(images):
+    labels, found = images
     score = float(filled(Jaccard(), labels, found).result())
     assert score == pytest.approx(set_jaccard(labels, found), abs=1e-6)
 
 
-def test_per_picture_leaves_out_pictures_without_the_object(pictures):
-    labels, found = pictures
+def test_per_image_leaves_out_images_without_the_object(images):
+    labels, found = images
     expected = [set_jaccard(*pair) for pair in zip(labels, found, strict=True)]
     assert np.isnan(expected).tolist() == [False, True, True, False, False]
     assert expected[4] == 0
-    metric = filled(Jaccard(per_picture=True), labels, found)
+    metric = filled(Jaccard(per_image=True), labels, found)
     assert float(metric.result()) == pytest.approx(np.nanmean(expected), abs=1e-6)
     assert float(metric.result()) != pytest.approx(set_jaccard(labels, found), abs=1e-3)
     np.testing.assert_array_equal(metric.confusion_matrix, filled(Jaccard(), labels, found).confusion_matrix)
 
 
 @pytest.mark.parametrize("shape", [(5,), (5, 1)])
-def test_weights_of_pictures_weigh_the_mean(pictures, shape):
-    labels, found = pictures
+def test_weights_of_images_weigh_the_mean(images, shape):
+    labels, found = images
     weights = np.array([3.0, 7.0, 5.0, 0.0, 1.0])
     expected = [set_jaccard(*pair) for pair in zip(labels, found, strict=True)]
-    metric = filled(Jaccard(per_picture=True), labels, found, weights.reshape(shape))
+    metric = filled(Jaccard(per_image=True), labels, found, weights.reshape(shape))
     assert float(metric.result()) == pytest.approx((3 * expected[0] + expected[4]) / 4, abs=1e-6)
 
 
-def test_weights_of_pixels_weigh_within_pictures(pictures):
-    labels, found = pictures
+def test_weights_of_pixels_weigh_within_images(images):
+    labels, found = images
     weights = np.random.default_rng(1).uniform(0, 2, labels.shape)
     expected = [set_jaccard(*three) for three in zip(labels, found, weights, strict=True)]
-    metric = filled(Jaccard(per_picture=True), labels, found, weights)
+    metric = filled(Jaccard(per_image=True), labels, found, weights)
     assert float(metric.result()) == pytest.approx(np.nanmean(expected), abs=1e-6)
 
 
-def test_one_weight_for_all_changes_no_mean(pictures):
-    labels, found = pictures
-    metric = Jaccard(per_picture=True)
+def test_one_weight_for_all_changes_no_mean(images):
+    labels, found = images
+    metric = Jaccard(per_image=True)
     metric.update_state(labels, np.eye(2)[found], 3.0)
     assert float(metric.result()) == pytest.approx(
-        float(filled(Jaccard(per_picture=True), labels, found).result()), abs=1e-6
+        float(filled(Jaccard(per_image=True), labels, found).result()), abs=1e-6
     )
 
 
-@pytest.mark.parametrize("per_picture", [False, True])
-def test_nothing_seen_is_zero(per_picture):
-    metric = Jaccard(per_picture=per_picture)
+@pytest.mark.parametrize("per_image", [False, True])
+def test_nothing_seen_is_zero(per_image):
+    metric = Jaccard(per_image=per_image)
     assert float(metric.result()) == 0.0
     metric.update_state(np.zeros((2, 3, 3), int), np.tile([1.0, 0.0], (2, 3, 3, 1)))
     assert float(metric.result()) == 0.0
 
 
-@pytest.mark.parametrize("per_picture", [False, True])
-def test_reset(pictures, per_picture):
-    metric = filled(Jaccard(per_picture=per_picture), *pictures)
+@pytest.mark.parametrize("per_image", [False, True])
+def test_reset(images, per_image):
+    metric = filled(Jaccard(per_image=per_image), *images)
     assert float(metric.result()) > 0
     metric.reset_state()
     assert float(metric.result()) == 0.0
@@ -108,7 +108,7 @@ def test_config_round_trip():
         "object_class": 2,
         "threshold": 0.3,
         "from_logits": False,
-        "per_picture": True,
+        "per_image": True,
         "name": "j",
         "ignore_classes": [0],
         "dtype": None,
@@ -118,7 +118,7 @@ def test_config_round_trip():
 def test_state_stays_float32_under_a_half_precision_policy():
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        metric = Jaccard(per_picture=True)
+        metric = Jaccard(per_image=True)
     finally:
         keras.config.set_dtype_policy("float32")
     assert [v.dtype for v in metric.variables] == ["float32", "float32"]

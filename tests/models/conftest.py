@@ -7,8 +7,8 @@ import ways
 
 
 @pytest.fixture
-def make_pictures():
-    """Random pictures in [0, 255] as float32."""
+def make_images():
+    """Random images in [0, 255] as float32."""
 
     def make(height=33, width=41, channels=3, batch=2):
         return np.random.default_rng(0).uniform(0, 255, (batch, height, width, channels)).astype("float32")
@@ -18,7 +18,7 @@ def make_pictures():
 
 @pytest.fixture
 def randomize():
-    """Gives a model weights that no initialisation has: nothing is zero, one or symmetric."""
+    """Gives a model weights that no initialization has: nothing is zero, one or symmetric."""
 
     def randomize(model):
         generator = np.random.default_rng(1)
@@ -35,53 +35,53 @@ def randomize():
 
 
 @pytest.fixture
-def check_saves(tmp_path, make_pictures, randomize):
+def check_saves(tmp_path, make_images, randomize):
     """A `.keras` file and the config alone both rebuild the model."""
 
     def check(model):
         randomize(model)
         model.save(tmp_path / "model.keras")
         loaded = keras.saving.load_model(tmp_path / "model.keras")
-        expected = np.asarray(model(make_pictures()))
-        np.testing.assert_allclose(loaded(make_pictures()), expected, atol=1e-5)
+        expected = np.asarray(model(make_images()))
+        np.testing.assert_allclose(loaded(make_images()), expected, atol=1e-5)
         rebuilt = keras.Model.from_config(model.get_config())
         rebuilt.set_weights(model.get_weights())
-        np.testing.assert_allclose(rebuilt(make_pictures()), expected, atol=1e-5)
+        np.testing.assert_allclose(rebuilt(make_images()), expected, atol=1e-5)
         assert len(loaded.losses) == len(model.losses)
 
     return check
 
 
 @pytest.fixture
-def check_sizes(make_pictures):
-    """Any size, rounded up; 8-bit pictures give what the same numbers as floats give."""
+def check_sizes(make_images):
+    """Any size, rounded up; 8-bit images give what the same numbers as floats give."""
 
     def check(model, output_stride=1):
         classes = model.output.shape[-1]
         # XLA would compile each size for seconds.
         model.compile(run_eagerly=True)
         for height, width in [(33, 41), (1, 5), (97, 131)]:
-            pictures = make_pictures(height, width, model.input.shape[-1]).astype("uint8")
-            logits = model.predict(pictures, verbose=0)
+            images = make_images(height, width, model.input.shape[-1]).astype("uint8")
+            logits = model.predict(images, verbose=0)
             assert logits.shape == (2, -(-height // output_stride), -(-width // output_stride), classes)
             assert logits.dtype == np.float32 and np.isfinite(logits).all()
-        as_floats = model.predict(pictures.astype("float32"), verbose=0)
+        as_floats = model.predict(images.astype("float32"), verbose=0)
         np.testing.assert_array_equal(as_floats, logits)
 
     return check
 
 
 @pytest.fixture
-def check_learns(make_pictures):
+def check_learns(make_images):
     """Some steps on one batch lower the loss, and every trainable weight moves."""
 
     def check(model, stride=1, **compile_arguments):
-        pictures = make_pictures()
-        labels = (pictures[:, ::stride, ::stride, 0] > 128).astype("int32")
+        images = make_images()
+        labels = (images[:, ::stride, ::stride, 0] > 128).astype("int32")
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(keras.optimizers.Adam(1e-2), loss, **compile_arguments)
         before = [variable.numpy() for variable in model.trainable_variables]
-        history = model.fit(pictures, labels, epochs=5, verbose=0).history["loss"]
+        history = model.fit(images, labels, epochs=5, verbose=0).history["loss"]
         assert history[-1] < history[0]
         for variable, old in zip(model.trainable_variables, before, strict=True):
             assert np.abs(variable.numpy() - old).max() > 0, variable.path
@@ -90,20 +90,20 @@ def check_learns(make_pictures):
 
 
 @pytest.fixture
-def check_exports(tmp_path, make_pictures, randomize):
+def check_exports(tmp_path, make_images, randomize):
     """The ONNX file gives the same logits at sizes that were not there on export."""
     ort = pytest.importorskip("onnxruntime")
 
     def check(model):
         randomize(model)
-        model(make_pictures())
+        model(make_images())
         model.export(tmp_path / "model.onnx", format="onnx", verbose=False)
         session = ort.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
         (only_input,) = session.get_inputs()
         for height, width, batch in [(33, 41, 2), (20, 16, 1), (1, 5, 3)]:
-            pictures = make_pictures(height, width, model.input.shape[-1], batch)
-            (logits,) = session.run(None, {only_input.name: pictures})
-            expected = np.asarray(model(pictures))
+            images = make_images(height, width, model.input.shape[-1], batch)
+            (logits,) = session.run(None, {only_input.name: images})
+            expected = np.asarray(model(images))
             np.testing.assert_allclose(logits, expected, atol=1e-4 * max(1, np.abs(expected).max()))
 
     return check
@@ -117,11 +117,11 @@ def mixed_float16():
 
 
 @pytest.fixture
-def check_logits(make_pictures, randomize):
+def check_logits(make_images, randomize):
     """Logits of weights that every backend draws alike are those that were found on TensorFlow."""
 
     def check(model, expected):
-        logits = randomize(model).predict(make_pictures(), verbose=0)
+        logits = randomize(model).predict(make_images(), verbose=0)
         np.testing.assert_allclose(ways.fingerprint(logits), expected, atol=3e-5 * expected[0])
 
     return check

@@ -51,22 +51,22 @@ def test_what_comes_behind_the_last_stride_is_cut_off():
     ],
 )
 def test_preprocessing_is_that_of_keras(name, module):
-    pictures = np.random.default_rng(0).uniform(0, 255, (1, 4, 5, 3)).astype("float32")
-    ours = Standardize(**application_preprocessing(name))(pictures)
-    np.testing.assert_allclose(ours, module.preprocess_input(pictures.copy()), atol=1e-4)
+    images = np.random.default_rng(0).uniform(0, 255, (1, 4, 5, 3)).astype("float32")
+    ours = Standardize(**application_preprocessing(name))(images)
+    np.testing.assert_allclose(ours, module.preprocess_input(images.copy()), atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["EfficientNetV2B0", "EfficientNetV2S", "ConvNeXtTiny", "MobileNetV3Small"])
 def test_preprocessing_is_that_inside_the_network(name):
-    pictures = np.random.default_rng(0).uniform(0, 255, (1, 4, 5, 3)).astype("float32")
+    images = np.random.default_rng(0).uniform(0, 255, (1, 4, 5, 3)).astype("float32")
     network = getattr(keras.applications, name)(include_top=False, weights=None)
-    expected = pictures
+    expected = images
     for layer in network.layers[1:]:
         if not isinstance(layer, (keras.layers.Rescaling, keras.layers.Normalization)):
             break
         expected = layer(expected)
-    assert np.abs(expected - pictures).max() > 1
-    ours = Standardize(**application_preprocessing(name))(pictures)
+    assert np.abs(expected - images).max() > 1
+    ours = Standardize(**application_preprocessing(name))(images)
     np.testing.assert_allclose(ours, expected, atol=1e-5)
 
 

@@ -1,4 +1,4 @@
-"""Segmenters of one size for pictures of any."""
+"""Segmenters of one size for images of any."""
 
 import keras
 import numpy as np
@@ -16,29 +16,29 @@ def segmenter(randomize):
     return randomize(UNet(3, filters=(4, 6), value_range=(0, 255)))
 
 
-def test_resizes_in_and_out(segmenter, make_pictures):
+def test_resizes_in_and_out(segmenter, make_images):
     deployed = at_working_size(segmenter, SIZE)
     assert deployed.name == segmenter.name
     for height, width in [(33, 41), (97, 131), (5, 7), (9, 60)]:
-        pictures = make_pictures(height, width).astype("uint8")
-        inside = segmenter(tf.image.resize(tf.cast(pictures, "float32"), SIZE, antialias=True))
+        images = make_images(height, width).astype("uint8")
+        inside = segmenter(tf.image.resize(tf.cast(images, "float32"), SIZE, antialias=True))
         expected = tf.image.resize(inside, (height, width))
-        result = deployed.predict(pictures, verbose=0)
+        result = deployed.predict(images, verbose=0)
         assert result.dtype == np.float32
         np.testing.assert_allclose(result, expected, atol=1e-4 * np.abs(expected).max())
 
 
-def test_pictures_of_the_working_size_pass_unchanged(segmenter, make_pictures):
-    pictures = make_pictures(*SIZE)
+def test_images_of_the_working_size_pass_unchanged(segmenter, make_images):
+    images = make_images(*SIZE)
     deployed = at_working_size(segmenter, SIZE)
-    np.testing.assert_array_equal(deployed(pictures), segmenter(pictures))
+    np.testing.assert_array_equal(deployed(images), segmenter(images))
     dynamic = tf.function(deployed, input_signature=[tf.TensorSpec((None, None, None, 3))])
-    np.testing.assert_allclose(dynamic(pictures), segmenter(pictures), atol=1e-5)
+    np.testing.assert_allclose(dynamic(images), segmenter(images), atol=1e-5)
 
 
-def test_coarse_logits_come_at_the_size_of_the_picture(make_pictures):
+def test_coarse_logits_come_at_the_size_of_the_image(make_images):
     coarse = UNet(3, filters=(4, 6, 8), output_stride=4)
-    assert at_working_size(coarse, 16)(make_pictures(33, 41)).shape == (2, 33, 41, 3)
+    assert at_working_size(coarse, 16)(make_images(33, 41)).shape == (2, 33, 41, 3)
 
 
 def test_saves(segmenter, check_saves):
@@ -55,30 +55,30 @@ def test_exports_at_any_size_and_says_its_range(randomize, tmp_path):
     assert export.OnnxSegmenter(path).value_range == (0, 4095)
 
 
-def test_trains_at_the_size_of_the_pictures(make_pictures):
+def test_trains_at_the_size_of_the_images(make_images):
     keras.utils.set_random_seed(0)
     inner = UNet(2, filters=(4, 6))
     model = WeaklySupervisedModel(at_working_size(inner, SIZE))
     loss = losses.PartialCrossEntropy() + losses.GatedCRFLoss(weight=0.01, radius=1)
     model.compile(keras.optimizers.Adam(1e-2), loss, metrics=[metrics.MeanIoU(2)], run_eagerly=True)
-    pictures = make_pictures()
+    images = make_images()
     labels = (np.arange(41) > 20).astype("int32") * np.ones((2, 33, 1), "int32")
-    pictures[labels == 1] *= 0.2
+    images[labels == 1] *= 0.2
     before = inner.get_weights()
-    history = model.fit(pictures, labels, epochs=4, verbose=0).history
+    history = model.fit(images, labels, epochs=4, verbose=0).history
     assert history["partial_cross_entropy"][-1] < history["partial_cross_entropy"][0]
     assert any(np.abs(old - new).max() > 0 for old, new in zip(before, inner.get_weights(), strict=True))
     with pytest.raises(ValueError, match="say value_range=\\(0, 1\\) if that is what it holds"):
-        model.fit(pictures / 255, labels, verbose=0)
+        model.fit(images / 255, labels, verbose=0)
 
 
-def test_another_size_takes_the_place_of_the_first(segmenter, make_pictures):
+def test_another_size_takes_the_place_of_the_first(segmenter, make_images):
     first = at_working_size(segmenter, 8)
     for model in (first, WeaklySupervisedModel(first)):
         second = at_working_size(model, (32, 40))
         assert [type(layer).__name__ for layer in second.layers].count("ResizeTo") == 1
         np.testing.assert_array_equal(
-            second(make_pictures()), at_working_size(segmenter, (32, 40))(make_pictures())
+            second(make_images()), at_working_size(segmenter, (32, 40))(make_images())
         )
         assert second.weights[0] is segmenter.weights[0]
 
@@ -93,9 +93,9 @@ def test_frozen_layers_stay_frozen_through_a_file(segmenter, tmp_path):
     assert count < len(UNet(3, filters=(4, 6)).trainable_variables)
 
 
-def test_half_precision_takes_16_bit_pictures(mixed_float16, make_pictures):
+def test_half_precision_takes_16_bit_images(mixed_float16, make_images):
     deployed = at_working_size(UNet(2, filters=(4, 6), value_range=(0, 65535)), SIZE)
-    logits = deployed.predict(make_pictures() * 257, verbose=0)
+    logits = deployed.predict(make_images() * 257, verbose=0)
     assert logits.dtype == np.float32 and np.isfinite(logits).all()
 
 

@@ -21,10 +21,10 @@ def assert_same(ours, theirs):
         np.testing.assert_array_equal(left.numpy(), right.numpy())
 
 
-def test_the_target_predicts_what_the_source_did(trained, make_pictures):
+def test_the_target_predicts_what_the_source_did(trained, make_images):
     target = UNet(3, **SMALL, dropout=0.5, weight_decay=1e-3, name="other")
     copy_weights(trained, target)
-    np.testing.assert_array_equal(target(make_pictures()), trained(make_pictures()))
+    np.testing.assert_array_equal(target(make_images()), trained(make_images()))
     target.weights[0].assign(target.weights[0] * 0)
     assert np.abs(trained.weights[0].numpy()).max() > 0
 
@@ -40,13 +40,13 @@ def test_wrapped_in_a_working_size_and_a_training_model(trained):
     assert_same(bare.weights, trained.weights)
 
 
-def test_whether_the_encoder_is_frozen_makes_no_difference(randomize, make_pictures):
+def test_whether_the_encoder_is_frozen_makes_no_difference(randomize, make_images):
     options = {"backbone": "resnet18", "filters": (4,) * 5}
     source = randomize(EncoderUNet(2, **options))
     target = EncoderUNet(2, **options, frozen=True)
     copy_weights(source, target)
-    expected = source(make_pictures()).numpy()
-    np.testing.assert_allclose(target(make_pictures()), expected, rtol=1e-5)
+    expected = source(make_images()).numpy()
+    np.testing.assert_allclose(target(make_images()), expected, rtol=1e-5)
     assert len(target.trainable_variables) < len(source.trainable_variables)
 
 

@@ -30,9 +30,9 @@ def test_logits(check_logits):
 
 
 @pytest.mark.usefixtures("narrow_encoders")
-def test_half_precision_gives_full_logits(mixed_float16, make_pictures):
+def test_half_precision_gives_full_logits(mixed_float16, make_images):
     model = DeepLabV3Plus(**SMALL, value_range=(0, 65535))
-    logits = model.predict(make_pictures() * 257, verbose=0)
+    logits = model.predict(make_images() * 257, verbose=0)
     assert model.get_layer("aspp_0_conv").compute_dtype == "float16"
     assert logits.dtype == np.float32 and np.isfinite(logits).all()
 
@@ -81,22 +81,22 @@ def test_an_application_exports_from_its_features_on(check_exports):
 
 
 @pytest.mark.usefixtures("narrow_encoders")
-def test_grey_pictures_are_those_of_three_equal_channels(make_pictures, randomize):
-    grey = randomize(DeepLabV3Plus(**SMALL, input_channels=1))
-    colour = DeepLabV3Plus(**SMALL)
-    colour.set_weights(grey.get_weights())
-    pictures = make_pictures(channels=1)
+def test_gray_images_are_those_of_three_equal_channels(make_images, randomize):
+    gray = randomize(DeepLabV3Plus(**SMALL, input_channels=1))
+    color = DeepLabV3Plus(**SMALL)
+    color.set_weights(gray.get_weights())
+    images = make_images(channels=1)
     np.testing.assert_allclose(
-        grey.predict(pictures, verbose=0),
-        colour.predict(np.repeat(pictures, 3, axis=-1), verbose=0),
+        gray.predict(images, verbose=0),
+        color.predict(np.repeat(images, 3, axis=-1), verbose=0),
         atol=1e-4,
     )
 
 
-def test_other_channels(make_pictures):
+def test_other_channels(make_images):
     model = DeepLabV3Plus(**SMALL, input_channels=5)
     assert model.get_layer("resnet18").input.shape[-1] == 5
-    assert model.predict(make_pictures(channels=5), verbose=0).shape == (2, 33, 41, 3)
+    assert model.predict(make_images(channels=5), verbose=0).shape == (2, 33, 41, 3)
 
 
 def test_weights_of_a_local_file(tmp_path, randomize):

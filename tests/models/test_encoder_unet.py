@@ -18,7 +18,7 @@ def encoder_of(model):
     return encoder
 
 
-def normalisations(model):
+def normalizations(model):
     return [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
 
 
@@ -70,46 +70,46 @@ def test_levels_join_the_features_of_their_stride():
 
 
 @pytest.mark.parametrize("backbone", ["ResNet50", "ConvNeXtTiny"])
-def test_other_encoders(backbone, make_pictures):
+def test_other_encoders(backbone, make_images):
     model = EncoderUNet(**SMALL, backbone=backbone)
-    logits = model(make_pictures(batch=1)).numpy()
+    logits = model(make_images(batch=1)).numpy()
     assert logits.shape == (1, 33, 41, 3) and np.isfinite(logits).all()
 
 
-def test_the_way_up_begins_below_the_deepest_features(make_pictures, monkeypatch):
+def test_the_way_up_begins_below_the_deepest_features(make_images, monkeypatch):
     """ResNet-38 dilates from stride 8 on: there is nothing to go up from at 16."""
     monkeypatch.setattr(encoder_unet, "encode", functools.partial(encoder_unet.encode, width=4))
     model = EncoderUNet(**SMALL, backbone="resnet38")
     levels = {layer.name.split("_")[0] for layer in model.layers if layer.name.startswith("up")}
     assert levels == {"up4", "up2", "up1"}
-    assert model(make_pictures(19, 25)).shape[1:3] == (19, 25)
+    assert model(make_images(19, 25)).shape[1:3] == (19, 25)
 
 
-def test_the_picture_stands_in_where_the_encoder_has_no_features(make_pictures):
+def test_the_image_stands_in_where_the_encoder_has_no_features(make_images):
     model = EncoderUNet(**SMALL, backbone="ConvNeXtTiny", output_stride=2, value_range=(0, 255))
     tap = keras.Model(model.input, model.get_layer("up2_concat").output)
-    pictures = make_pictures(34, 40)
-    means = (pictures / 127.5 - 1).reshape(2, 17, 2, 20, 2, 3).mean((2, 4))
-    np.testing.assert_allclose(tap(pictures)[..., -3:], means, atol=1e-5)
+    images = make_images(34, 40)
+    means = (images / 127.5 - 1).reshape(2, 17, 2, 20, 2, 3).mean((2, 4))
+    np.testing.assert_allclose(tap(images)[..., -3:], means, atol=1e-5)
 
 
-def test_grey_pictures_see_the_encoder_in_colour(make_pictures):
+def test_gray_images_see_the_encoder_in_color(make_images):
     model = EncoderUNet(**SMALL, backbone="resnet18", input_channels=1)
     assert encoder_of(model).input.shape[-1] == 3
-    assert model.predict(make_pictures(channels=1), verbose=0).shape == (2, 33, 41, 3)
+    assert model.predict(make_images(channels=1), verbose=0).shape == (2, 33, 41, 3)
     assert encoder_of(EncoderUNet(**SMALL, backbone="resnet18", input_channels=5)).input.shape[-1] == 5
 
 
 @pytest.mark.parametrize("backbone", ("MobileNetV2", "EfficientNetV2B0"))
-def test_grey_pictures_are_repeated_for_encoders_of_any_preprocessing(backbone, make_pictures):
+def test_gray_images_are_repeated_for_encoders_of_any_preprocessing(backbone, make_images):
     model = EncoderUNet(**SMALL, backbone=backbone, input_channels=1)
-    assert model.predict(make_pictures(channels=1), verbose=0).shape == (2, 33, 41, 3)
+    assert model.predict(make_images(channels=1), verbose=0).shape == (2, 33, 41, 3)
 
 
 @pytest.mark.usefixtures("narrow_encoders")
-def test_half_precision_gives_full_logits(mixed_float16, make_pictures):
+def test_half_precision_gives_full_logits(mixed_float16, make_images):
     model = EncoderUNet(**SMALL, backbone="resnet18", value_range=(0, 65535))
-    logits = model.predict(make_pictures() * 257, verbose=0)
+    logits = model.predict(make_images() * 257, verbose=0)
     assert model.get_layer("up1_0_conv").compute_dtype == "float16"
     assert logits.dtype == np.float32 and np.isfinite(logits).all()
 
@@ -118,9 +118,7 @@ def test_weight_decay_is_coupled_in_every_kernel(check_weight_decay):
     check_weight_decay(EncoderUNet(**SMALL, backbone="resnet18", weight_decay=0.25), 0.25)
 
 
-def test_given_weights_arrive_and_stay_frozen_through_a_file(
-    pretrained, weights_file, make_pictures, tmp_path
-):
+def test_given_weights_arrive_and_stay_frozen_through_a_file(pretrained, weights_file, make_images, tmp_path):
     network = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(None, None, 3))
     network.load_weights(weights_file)
     expected = {weight.path: weight.numpy() for weight in network.weights}
@@ -137,19 +135,19 @@ def test_given_weights_arrive_and_stay_frozen_through_a_file(
         np.testing.assert_array_equal(old, expected[weight.path])
     wrapped = WeaklySupervisedModel(loaded)
     wrapped.compile(keras.optimizers.Adam(1e-2), losses.PartialCrossEntropy(), run_eagerly=True)
-    history = wrapped.fit(make_pictures(), labels, epochs=3, verbose=0).history["loss"]
+    history = wrapped.fit(make_images(), labels, epochs=3, verbose=0).history["loss"]
     assert history[-1] < history[0]
     for weight, old in zip(encoder_of(loaded).weights, before, strict=True):
         np.testing.assert_array_equal(weight.numpy(), old)
 
 
-def test_frozen_normalisation_infers_in_training(pretrained, make_pictures):
+def test_frozen_normalization_infers_in_training(pretrained, make_images):
     encoder = encoder_of(pretrained)
-    picture = make_pictures(32, 64) / 127.5 - 1
-    for training, inferring in zip(encoder(picture, training=True), encoder(picture), strict=True):
+    image = make_images(32, 64) / 127.5 - 1
+    for training, inferring in zip(encoder(image, training=True), encoder(image), strict=True):
         np.testing.assert_array_equal(training, inferring)
     encoder.trainable = True
-    assert np.abs(encoder(picture, training=True)[-1] - encoder(picture)[-1]).max() > 0.01
+    assert np.abs(encoder(image, training=True)[-1] - encoder(image)[-1]).max() > 0.01
 
 
 def test_freezing_is_a_choice(weights_file):
@@ -161,24 +159,24 @@ def test_freezing_is_a_choice(weights_file):
     assert len(frozen.losses) == 3 * 5 + 1
 
 
-def test_moving_averages_follow_within_few_steps_from_scratch(make_pictures, tmp_path):
+def test_moving_averages_follow_within_few_steps_from_scratch(make_images, tmp_path):
     model = EncoderUNet(**SMALL)
     model.save(tmp_path / "model.keras")
     loaded = encoder_of(keras.saving.load_model(tmp_path / "model.keras"))
-    assert len(normalisations(loaded)) > 50
-    assert {layer.momentum for layer in normalisations(loaded)} == {0.9}
-    picture = make_pictures(32, 64) / 127.5 - 1
+    assert len(normalizations(loaded)) > 50
+    assert {layer.momentum for layer in normalizations(loaded)} == {0.9}
+    image = make_images(32, 64) / 127.5 - 1
     first = keras.Model(loaded.input, loaded.get_layer("Conv1").output)
-    loaded(picture, training=True)
+    loaded(image, training=True)
     np.testing.assert_allclose(
-        loaded.get_layer("bn_Conv1").moving_mean, 0.1 * first(picture).numpy().mean((0, 1, 2)), atol=1e-5
+        loaded.get_layer("bn_Conv1").moving_mean, 0.1 * first(image).numpy().mean((0, 1, 2)), atol=1e-5
     )
 
 
 def test_momentum_is_the_networks_own_with_weights_unless_given(pretrained, weights_file):
-    assert {layer.momentum for layer in normalisations(encoder_of(pretrained))} == {0.999}
+    assert {layer.momentum for layer in normalizations(encoder_of(pretrained))} == {0.999}
     model = EncoderUNet(**SMALL, weights=weights_file, frozen=False, encoder_momentum=0.5)
-    assert {layer.momentum for layer in normalisations(encoder_of(model))} == {0.5}
+    assert {layer.momentum for layer in normalizations(encoder_of(model))} == {0.5}
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ class Subclassed(keras.Model):
         return x
 
 
-def pictures(height, width, count=4):
+def images(height, width, count=4):
     x = np.random.default_rng(0).uniform(0, 255, (count, height, width, 3)).astype("float32")
     return x, (x[..., 0] > 128).astype("int64")
 
@@ -59,7 +59,7 @@ def test_values_at_sizes_known_only_at_run_time_are_those_of_keras(factor, subcl
     with free_upsampling(model):
         run = traced(model).get_concrete_function()
     for height, width in ((8, 12), (12, 6), (4, 3)):
-        x, _ = pictures(height, width)
+        x, _ = images(height, width)
         np.testing.assert_allclose(run(x), model(x), atol=1e-6)
 
 
@@ -72,14 +72,14 @@ def test_nearest_layers_keep_what_is_known_of_the_size_where_the_batch_is_free(s
         run = run.get_concrete_function()
     if None not in size:
         assert run.outputs[0].shape == (None, 16, 36, 3)
-    x, _ = pictures(8, 12)
+    x, _ = images(8, 12)
     np.testing.assert_array_equal(run(x), model(x))
 
 
 def test_layers_are_left_as_they_were():
     model = net()
     up = model.get_layer("up")
-    x, _ = pictures(8, 12)
+    x, _ = images(8, 12)
     want = model(x)
     with free_upsampling(model), free_upsampling(model):
         np.testing.assert_array_equal(model(x), want)
@@ -113,8 +113,8 @@ def test_a_brought_model_trains_on_crops_and_is_validated_at_other_sizes(subclas
     segmenter = net(subclassed=subclassed)
     model = WeaklySupervisedModel(segmenter)
     model.compile("sgd", loss=losses.PartialCrossEntropy(), metrics=[metrics.MeanIoU(3)])
-    crops = tf.data.Dataset.from_tensors(pictures(8, 12))
-    whole = [pictures(*size, count=1) for size in ((16, 12), (10, 18))]
+    crops = tf.data.Dataset.from_tensors(images(8, 12))
+    whole = [images(*size, count=1) for size in ((16, 12), (10, 18))]
     spec = (tf.TensorSpec((None, None, None, 3)), tf.TensorSpec((None, None, None), tf.int64))
     validation = tf.data.Dataset.from_generator(lambda: iter(whole), output_signature=spec)
     history = model.fit(crops, validation_data=validation, verbose=0).history
@@ -126,7 +126,7 @@ def test_a_brought_model_trains_on_crops_and_is_validated_at_other_sizes(subclas
 
 def test_other_interpolations_name_the_way_out():
     model = WeaklySupervisedModel(net("bicubic"))
-    x, _ = pictures(8, 12)
+    x, _ = images(8, 12)
     text = "size known only at run time.* give `size` to an export.* Received: 'up' of bicubic interpolation"
     with pytest.raises(ValueError, match=text):
         traced(model).get_concrete_function()

@@ -56,7 +56,7 @@ def test_the_loss_is_the_three_terms_on_the_labels_mined_from_the_same_weights(o
     x, tags = tagged()
     model = model_of()
     model.compile(keras.optimizers.SGD(0.0), metrics=[metrics.MeanIoU(3)], **options)
-    # In inference mode: batch normalisation would make another prediction of training.
+    # In inference mode: batch normalization would make another prediction of training.
     model.segmenter.trainable = model.classifier.trainable = False
     logits, scores = outputs(model, x)
     maps, labels = (np.array(found) for found in model.mine(x, tags))
@@ -67,7 +67,7 @@ def test_the_loss_is_the_three_terms_on_the_labels_mined_from_the_same_weights(o
     want += losses.DenseEnergyLoss().weight * logs["dense_energy"]
     assert logs["loss"] == pytest.approx(want, rel=1e-4)
     assert (labels != 255).mean() > 0.3 and set(np.unique(labels)) <= {0, 1, 2, 255}
-    # What is not tagged is neither seen nor labelled.
+    # What is not tagged is neither seen nor labeled.
     assert not np.any(labels[0] == 2) and maps[0, ..., 2].max() == 0 and maps[..., 0].max() <= 1 + 1e-6
 
 
@@ -80,7 +80,7 @@ def test_some_steps_lower_the_loss():
         assert history[name][-1] < 0.95 * history[name][0], name
 
 
-def test_a_brought_backbone_that_resizes_trains_on_pictures_of_any_size():
+def test_a_brought_backbone_that_resizes_trains_on_images_of_any_size():
     layers = [
         keras.Input((None, None, 3)),
         keras.layers.Conv2D(4, 3, strides=2, padding="same", activation="relu"),
@@ -111,8 +111,8 @@ def test_the_tags_alone_teach_where_things_are():
             if number % 4 & kind:
                 y, x = rng.uniform(6, 18, 2)
                 truth[number][(rows - y) ** 2 + (columns - x) ** 2 < 30] = kind
-    pictures = np.array([120, 220, 20])[truth][..., None] + rng.normal(0, 8, (*truth.shape, 3))
-    pictures = np.clip(pictures, 0, 255).astype("float32")
+    images = np.array([120, 220, 20])[truth][..., None] + rng.normal(0, 8, (*truth.shape, 3))
+    images = np.clip(images, 0, 255).astype("float32")
     tags = np.stack([(truth == kind).any((1, 2)) for kind in range(3)], -1).astype("float32")
     tags[:, 0] = 1
     keras.utils.set_random_seed(0)
@@ -120,8 +120,8 @@ def test_the_tags_alone_teach_where_things_are():
     cross_entropy, energy = losses.BalancedCrossEntropy(), losses.DenseEnergyLoss(scale=1.0)
     model.compile(keras.optimizers.Adam(5e-3), cross_entropy + energy, metrics=[metrics.MeanIoU(3)])
     schedule = [callbacks.WarmUp(term, steps=60, ramp=20) for term in (cross_entropy, energy)]
-    model.fit(pictures, tags, batch_size=8, epochs=70, verbose=0, callbacks=schedule)
-    scores = model.evaluate(pictures, truth, verbose=0, return_dict=True)
+    model.fit(images, tags, batch_size=8, epochs=70, verbose=0, callbacks=schedule)
+    scores = model.evaluate(images, truth, verbose=0, return_dict=True)
     assert scores["mean_iou"] > 0.6
     only_background = (truth == 0).mean() / 3
     assert only_background < 0.35
@@ -163,8 +163,8 @@ def test_label_maps_are_learnt_as_they_are():
     tags = np.array([[1, np.any(labels == 1), np.any(labels == 2)] for labels in y], float)
     assert scores["classification"] == pytest.approx(classification_by_hand(by_class, tags), rel=1e-4)
     p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
-    labelled = y < 3
-    want = -np.log(np.take_along_axis(p, np.minimum(y, 2)[..., None], -1)[..., 0][labelled]).mean()
+    labeled = y < 3
+    want = -np.log(np.take_along_axis(p, np.minimum(y, 2)[..., None], -1)[..., 0][labeled]).mean()
     assert scores["partial_cross_entropy"] == pytest.approx(want, rel=1e-4)
     assert scores["mean_iou"] > 0
 
@@ -192,7 +192,7 @@ def test_mining_leaves_the_running_statistics_alone():
         np.testing.assert_array_equal(np.array(weight), was)
 
 
-def test_sample_weights_weigh_pictures():
+def test_sample_weights_weigh_images():
     x, tags = tagged()
     model = model_of()
     model.compile(keras.optimizers.SGD(0.0))
@@ -251,12 +251,12 @@ def test_the_segmenter_alone_becomes_an_onnx_file_with_a_crf_behind_it(tmp_path)
     model = model_of()
     model.compile("sgd", run_eagerly=True)
     model.fit(x, tags, verbose=0)
-    picture = np.random.default_rng(5).uniform(0, 255, (21, 34, 3)).astype("float32")
+    image = np.random.default_rng(5).uniform(0, 255, (21, 34, 3)).astype("float32")
     refined = MeanFieldCRF(2, iterations=2)([model.segmenter.output, model.segmenter.input])
     segmenter = keras.Model(model.segmenter.input, refined)
     to_onnx(segmenter, tmp_path / "segmenter.onnx")
-    found = OnnxSegmenter(tmp_path / "segmenter.onnx").probabilities(picture)
-    want = keras.ops.softmax(segmenter(picture[None]))[0]
+    found = OnnxSegmenter(tmp_path / "segmenter.onnx").probabilities(image)
+    want = keras.ops.softmax(segmenter(image[None]))[0]
     np.testing.assert_allclose(found, np.array(want), atol=1e-4)
 
 
@@ -264,7 +264,7 @@ def test_replicas_count_the_tags_once():
     found = []
     for scope in (contextlib.nullcontext(), ways.two_devices()):
         with scope:
-            # The features are those of inference, so that no statistics of a replica's pictures come in.
+            # The features are those of inference, so that no statistics of a replica's images come in.
             model = model_of()
             for layer in model.segmenter.layers:
                 layer.trainable = layer.name in ("branch", "logits")
@@ -313,8 +313,8 @@ def test_a_backbone_must_give_features():
 @pytest.mark.parametrize(
     ("x", "y", "text"),
     [
-        (tagged()[0], None, "x must be pictures .* and y tags .* Received: x=ndarray, y=NoneType"),
-        ({"image": tagged()[0]}, tagged()[1], "x must be pictures .* Received: x=dict, y=ndarray"),
+        (tagged()[0], None, "x must be images .* and y tags .* Received: x=ndarray, y=NoneType"),
+        ({"image": tagged()[0]}, tagged()[1], "x must be images .* Received: x=dict, y=ndarray"),
         (tagged()[0], np.ones((4, 2)), "tags must tell of 3 classes, .* Received: tags of 2 classes"),
     ],
 )

@@ -120,9 +120,9 @@ def assert_close(ours, theirs):
 
 @pytest.mark.parametrize("height,width", [(33, 41), (32, 36), (1, 5)])
 def test_features_are_torchvisions(encoder, state, height, width):
-    picture = made_image(height, width)
-    low, high = encoder(picture)
-    oracle_low, oracle_high = Oracle(state).features(picture[0], (2, 2, 2, 2))
+    image = made_image(height, width)
+    low, high = encoder(image)
+    oracle_low, oracle_high = Oracle(state).features(image[0], (2, 2, 2, 2))
     assert_close(low[0], oracle_low)
     assert_close(high[0], oracle_high)
 
@@ -130,11 +130,11 @@ def test_features_are_torchvisions(encoder, state, height, width):
 @pytest.mark.parametrize("encoder_stride", [8, 16])
 def test_dilation_keeps_the_features_that_a_stride_would_have_kept(encoder, weights_file, encoder_stride):
     dilated = resnet_encoder("resnet18", strides=(4, encoder_stride), weights=weights_file)
-    picture = made_image(65, 72)
+    image = made_image(65, 72)
     step = 32 // encoder_stride
-    high = dilated(picture)[1]
+    high = dilated(image)[1]
     assert high.shape[1:3] == (-(-65 // encoder_stride), -(-72 // encoder_stride))
-    assert_close(high[:, ::step, ::step], encoder(picture)[1].numpy())
+    assert_close(high[:, ::step, ::step], encoder(image)[1].numpy())
 
 
 @pytest.mark.parametrize("name", BLOCKS)

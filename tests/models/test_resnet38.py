@@ -52,8 +52,8 @@ class Oracle:
         )
         return np.maximum((x - mean) / np.sqrt(variance + 1e-5) * gamma + beta, 0)
 
-    def features(self, picture, width):
-        x, taps = self.conv(picture, "conv1a", 1, 1), []
+    def features(self, image, width):
+        x, taps = self.conv(image, "conv1a", 1, 1), []
         for stage, index, convolutions in UNITS:
             name = f"{stage}_{index}"
             rectified = branch = self.rectified(x, f"{name}_a")
@@ -87,9 +87,9 @@ def encoder():
 
 @pytest.mark.parametrize("height,width", [(33, 41), (32, 24), (1, 5)])
 def test_features_are_the_published_ones(encoder, height, width):
-    picture = np.random.default_rng(2).normal(size=(1, height, width, 3)).astype("float32")
-    expected = Oracle(encoder).features(picture[0], width=2)
-    features = encoder(picture)
+    image = np.random.default_rng(2).normal(size=(1, height, width, 3)).astype("float32")
+    expected = Oracle(encoder).features(image[0], width=2)
+    features = encoder(image)
     for stride, ours, theirs in zip((1, 2, 4, 8), features, expected, strict=True):
         assert ours.shape[1:3] == (-(-height // stride), -(-width // stride))
         np.testing.assert_allclose(ours[0], theirs, atol=1e-5 * np.abs(theirs).max())
@@ -109,8 +109,8 @@ def test_the_published_size():
 
 
 def test_dropout_acts_in_training_alone(encoder):
-    picture = np.random.default_rng(3).normal(size=(1, 16, 16, 3)).astype("float32")
-    np.testing.assert_array_equal(encoder(picture)[-1], encoder(picture)[-1])
+    image = np.random.default_rng(3).normal(size=(1, 16, 16, 3)).astype("float32")
+    np.testing.assert_array_equal(encoder(image)[-1], encoder(image)[-1])
     dropped = encoder.get_layer("resnet38_b7_0_c_dropout")
     ones = np.ones((4, 3, 3, 64), "float32")
     kept = dropped(ones, training=True).numpy()
@@ -133,23 +133,21 @@ def test_weight_decay_is_coupled_in_every_kernel(check_weight_decay):
     check_weight_decay(resnet38_encoder(width=1, weight_decay=0.25), 0.25)
 
 
-def test_in_front_of_a_segmenter(make_pictures, tmp_path):
+def test_in_front_of_a_segmenter(make_images, tmp_path):
     assert backbone_strides("resnet38") == (1, 2, 4, 8)
     inputs = keras.Input((None, None, 1), name="image")
     (features,) = encode(inputs, "resnet38", strides=(8,), width=1)
     model = keras.Model(inputs, keras.layers.Conv2D(2, 1, name="logits")(features))
-    standardized = keras.Model(inputs, model.get_layer("standardize").output)(make_pictures(channels=1))
+    standardized = keras.Model(inputs, model.get_layer("standardize").output)(make_images(channels=1))
     means, stds = np.array(IMAGENET_MEAN), np.array(IMAGENET_STD)
-    expected = (make_pictures(channels=1) / 255 - means) / stds
+    expected = (make_images(channels=1) / 255 - means) / stds
     np.testing.assert_allclose(standardized, expected, atol=1e-5)
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), run_eagerly=True)
-    assert np.isfinite(model.fit(make_pictures(channels=1), np.zeros((2, 5, 6)), verbose=0).history["loss"])
+    assert np.isfinite(model.fit(make_images(channels=1), np.zeros((2, 5, 6)), verbose=0).history["loss"])
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    pictures = make_pictures(17, 20, channels=1)
-    np.testing.assert_allclose(
-        loaded.predict(pictures, verbose=0), model.predict(pictures, verbose=0), atol=1e-5
-    )
+    images = make_images(17, 20, channels=1)
+    np.testing.assert_allclose(loaded.predict(images, verbose=0), model.predict(images, verbose=0), atol=1e-5)
 
 
 def test_exports_with_what_is_behind_it(check_exports):

@@ -26,8 +26,8 @@ SCORES = {
 
 
 def example():
-    pictures = np.random.default_rng(0).uniform(0, 255, (2, 9, 7, 3)).astype("float32")
-    return pictures, (pictures[..., 0] > 128).astype("int32")
+    images = np.random.default_rng(0).uniform(0, 255, (2, 9, 7, 3)).astype("float32")
+    return images, (images[..., 0] > 128).astype("int32")
 
 
 def trained():

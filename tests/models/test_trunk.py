@@ -9,10 +9,10 @@ from keras_wsseg.models import DeepLabV3Plus, UNet, trunk
 def test_a_trunk_is_the_segmenter_but_for_its_last_convolution(output_stride):
     keras.utils.set_random_seed(0)
     segmenter = UNet(3, filters=(4, 8), output_stride=output_stride)
-    picture = np.random.default_rng(0).uniform(0, 255, (1, 11, 9, 3)).astype("float32")
+    image = np.random.default_rng(0).uniform(0, 255, (1, 11, 9, 3)).astype("float32")
     head = segmenter.get_layer("logits")
-    features = trunk(segmenter)(picture)
-    np.testing.assert_allclose(np.array(head(features)), np.array(segmenter(picture)), atol=1e-6)
+    features = trunk(segmenter)(image)
+    np.testing.assert_allclose(np.array(head(features)), np.array(segmenter(image)), atol=1e-6)
     shared = {id(weight) for weight in segmenter.weights} - {id(weight) for weight in head.weights}
     assert {id(weight) for weight in trunk(segmenter).weights} == shared
 

@@ -27,14 +27,14 @@ LOSS, MOVED = 0.8355408, [0.7004319, -0.003104963, -0.02766235, -0.008392986]
 
 
 @pytest.mark.any_backend
-def test_a_step_moves_what_is_not_frozen(make_pictures, randomize):
+def test_a_step_moves_what_is_not_frozen(make_images, randomize):
     """With a working size and a frozen encoder; one compiled step, since each compiles for long."""
     segmenter = randomize(UMobileNetV2(filters=(8, 8, 6, 6, 4), frozen=True))
     model = WeaklySupervisedModel(at_working_size(segmenter, 32))
     model.compile(keras.optimizers.SGD(1e-2), losses.PartialCrossEntropy())
-    pictures = make_pictures()
+    images = make_images()
     before = segmenter.get_weights()
-    loss = model.fit(pictures, (pictures[..., 0] > 128).astype("int32"), verbose=0).history["loss"]
+    loss = model.fit(images, (images[..., 0] > 128).astype("int32"), verbose=0).history["loss"]
     moved = [np.abs(new - old).max() for old, new in zip(before, segmenter.get_weights(), strict=True)]
     np.testing.assert_allclose(loss, LOSS, rtol=1e-4)
     np.testing.assert_allclose(ways.fingerprint(moved), MOVED, atol=1e-3 * MOVED[0])

@@ -19,7 +19,7 @@ def test_coarser_logits(check_sizes, output_stride):
     assert model.count_params() < UNet(**SMALL).count_params()
 
 
-def test_one_level_and_grey_pictures(check_sizes):
+def test_one_level_and_gray_images(check_sizes):
     check_sizes(UNet(2, filters=(4,), input_channels=1))
 
 
@@ -41,9 +41,9 @@ def test_logits(check_logits):
     check_logits(UNet(**SMALL), [109.3481, -0.6423953, 1.748307, 0.1035318])
 
 
-def test_half_precision_gives_full_logits(mixed_float16, make_pictures):
+def test_half_precision_gives_full_logits(mixed_float16, make_images):
     model = UNet(**SMALL, value_range=(0, 65535))
-    logits = model.predict(make_pictures() * 257, verbose=0)
+    logits = model.predict(make_images() * 257, verbose=0)
     assert model.get_layer("down0_0_conv").compute_dtype == "float16"
     assert logits.dtype == np.float32 and np.isfinite(logits).all()
 
@@ -53,21 +53,21 @@ def test_weight_decay_is_coupled(check_weight_decay):
     assert UNet(**SMALL).losses == []
 
 
-def test_value_range_is_the_pictures_own(make_pictures, randomize):
-    pictures = make_pictures()
+def test_value_range_is_the_images_own(make_images, randomize):
+    images = make_images()
     model = randomize(UNet(**SMALL))
     other = UNet(**SMALL, value_range=(-1, 1))
     other.set_weights(model.get_weights())
     np.testing.assert_allclose(
-        other.predict(pictures / 127.5 - 1, verbose=0), model.predict(pictures, verbose=0), atol=1e-4
+        other.predict(images / 127.5 - 1, verbose=0), model.predict(images, verbose=0), atol=1e-4
     )
 
 
-def test_dropout_acts_in_training_only(make_pictures):
+def test_dropout_acts_in_training_only(make_images):
     model = UNet(**SMALL, dropout=0.5)
-    pictures = make_pictures()
-    assert np.abs(model(pictures, training=True) - model(pictures, training=True)).max() > 0
-    np.testing.assert_array_equal(model(pictures), model(pictures))
+    images = make_images()
+    assert np.abs(model(images, training=True) - model(images, training=True)).max() > 0
+    np.testing.assert_array_equal(model(images), model(images))
 
 
 @pytest.mark.parametrize(

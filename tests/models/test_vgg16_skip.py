@@ -50,22 +50,22 @@ def test_the_architecture():
     assert {model.get_layer(f"skip{stride}_conv").kernel_size for stride in (16, 8, 4)} == {(1, 1)}
 
 
-def test_given_weights_arrive(tmp_path, make_pictures):
+def test_given_weights_arrive(tmp_path, make_images):
     network = keras.applications.VGG16(include_top=False, weights=None)
     network.save_weights(tmp_path / "vgg16.weights.h5")
     model = VGG16Skip(**SMALL, weights=tmp_path / "vgg16.weights.h5", input_channels=1)
     for ours, theirs in zip(model.get_layer("vgg16").weights, network.weights, strict=True):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
-    grey = make_pictures(32, 64, channels=1)
-    colour = keras.applications.vgg16.preprocess_input(np.repeat(grey, 3, axis=-1))
+    gray = make_images(32, 64, channels=1)
+    color = keras.applications.vgg16.preprocess_input(np.repeat(gray, 3, axis=-1))
     tap = keras.Model(network.input, network.get_layer("block4_conv3").output)
     reduced = keras.Model(model.input, model.get_layer("skip8_conv").output)
-    expected = model.get_layer("skip8_conv")(tap(colour))
-    np.testing.assert_allclose(reduced(grey), expected, atol=1e-4 * np.abs(expected).max())
+    expected = model.get_layer("skip8_conv")(tap(color))
+    np.testing.assert_allclose(reduced(gray), expected, atol=1e-4 * np.abs(expected).max())
 
 
 @pytest.mark.usefixtures("narrow_encoders")
-def test_the_encoder_trains_at_its_own_rate_in_a_loaded_file_too(make_pictures, tmp_path):
+def test_the_encoder_trains_at_its_own_rate_in_a_loaded_file_too(make_images, tmp_path):
     segmenter = VGG16Skip(**SMALL)
     segmenter.save(tmp_path / "model.keras")
     for model in (segmenter, keras.saving.load_model(tmp_path / "model.keras")):
@@ -74,16 +74,16 @@ def test_the_encoder_trains_at_its_own_rate_in_a_loaded_file_too(make_pictures, 
         trained.compile(multiplied, losses.PartialCrossEntropy(), run_eagerly=True)
         encoder = {id(variable) for variable in model.get_layer("vgg16").variables}
         before = {variable.path: variable.numpy() for variable in model.trainable_variables}
-        trained.fit(make_pictures(), np.ones((2, 33, 41), "int32"), verbose=0)
+        trained.fit(make_images(), np.ones((2, 33, 41), "int32"), verbose=0)
         for variable in model.trainable_variables:
             moved = np.abs(variable.numpy() - before[variable.path]).max() > 0
             assert moved == (id(variable) not in encoder), variable.path
 
 
 @pytest.mark.usefixtures("narrow_encoders")
-def test_half_precision_gives_full_logits(mixed_float16, make_pictures):
+def test_half_precision_gives_full_logits(mixed_float16, make_images):
     model = VGG16Skip(**SMALL, value_range=(0, 65535))
-    logits = model.predict(make_pictures() * 257, verbose=0)
+    logits = model.predict(make_images() * 257, verbose=0)
     assert model.get_layer("up4_conv").compute_dtype == "float16"
     assert logits.dtype == np.float32 and np.isfinite(logits).all()
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 import ways
 
 from keras_wsseg import callbacks, losses, metrics, targets
-from keras_wsseg.imaging.labels import OUTSIDE
+from keras_wsseg.imaging.labels import PADDING
 from keras_wsseg.models import WeaklySupervisedModel
 
 
@@ -22,7 +22,7 @@ def net(channels=3, stride=1, regularizer=None):
     )
 
 
-def pictures(seed=0, channels=3, high=255):
+def images(seed=0, channels=3, high=255):
     rng = np.random.default_rng(seed)
     x = rng.uniform(0, high, (8, 12, 10, channels)).astype("float32")
     y = rng.choice([0, 1, 2, 254, 255], size=(8, 12, 10), p=[0.1, 0.1, 0.1, 0.1, 0.6])
@@ -30,7 +30,7 @@ def pictures(seed=0, channels=3, high=255):
 
 
 def test_fit_equals_the_losses_by_hand_and_logs_each_term():
-    x, y = pictures()
+    x, y = images()
     segmenter = net(stride=2)
     model = WeaklySupervisedModel(segmenter)
     crf = losses.GatedCRFLoss(weight=0.3, radius=2)
@@ -50,7 +50,7 @@ def test_fit_equals_the_losses_by_hand_and_logs_each_term():
 
 
 def test_terms_add_up_to_the_loss_where_the_last_batch_is_short_and_no_length_is_known():
-    x, y = pictures()
+    x, y = images()
     model = WeaklySupervisedModel(net())
     loss = losses.PartialCrossEntropy() + losses.GatedCRFLoss(weight=1.0, radius=2)
     model.compile(keras.optimizers.SGD(0.0), loss=loss)
@@ -65,14 +65,14 @@ class TagsOfTheMean(losses.SegmentationLoss):
     """Squared distance of the tags and the mean prediction over the pixels inside."""
 
     def energy(self, y_true, y_pred):
-        inside = keras.ops.cast(targets.unpack(y_true)[0] != OUTSIDE, "float32")[..., None]
+        inside = keras.ops.cast(targets.unpack(y_true)[0] != PADDING, "float32")[..., None]
         mean = keras.ops.sum(y_pred * inside, axis=(1, 2)) / keras.ops.sum(inside, axis=(1, 2))
         return keras.ops.sum((mean - targets.read_tags(y_true, y_pred.shape[-1])) ** 2, axis=-1)
 
 
 @pytest.mark.parametrize("options", ways.QUICK_MODES)
 def test_tags_reach_the_losses_as_rows_dicts_or_read_off_labels(options):
-    x, y = pictures()
+    x, y = images()
     y[:, 3:] = 255
     y[:, 0] = 254
     tags = np.array([[[1, 0, 0][c] or np.any(labels == c) for c in range(3)] for labels in y], "float32")
@@ -97,14 +97,14 @@ def test_tags_reach_the_losses_as_rows_dicts_or_read_off_labels(options):
 
 
 def test_two_terms_of_one_name_are_told_apart():
-    x, y = pictures()
+    x, y = images()
     model = WeaklySupervisedModel(net())
     model.compile("sgd", loss=losses.GatedCRFLoss(radius=1) + losses.GatedCRFLoss(radius=2))
     assert {"gated_crf", "gated_crf_1"} < set(model.fit(x, y, verbose=0).history)
 
 
 def test_training_lowers_the_loss_and_regularizers_count():
-    x, y = pictures()
+    x, y = images()
     model = WeaklySupervisedModel(net(regularizer=keras.regularizers.L2(0.5)))
     loss = losses.PartialCrossEntropy() + losses.GatedCRFLoss(radius=2)
     model.compile(keras.optimizers.Adam(0.05), loss=loss, run_eagerly=True)
@@ -114,7 +114,7 @@ def test_training_lowers_the_loss_and_regularizers_count():
 
 
 def test_dict_inputs_name_the_modalities():
-    x, y = pictures()
+    x, y = images()
     depth = np.random.default_rng(1).uniform(0, 10, (8, 12, 10, 1)).astype("float32")
     image, extra = keras.Input((None, None, 3), name="image"), keras.Input((None, None, 1), name="depth")
     both = keras.layers.Concatenate()([image, extra])
@@ -136,7 +136,7 @@ def test_dict_inputs_name_the_modalities():
 @pytest.mark.any_backend
 @pytest.mark.parametrize("options", ways.QUICK_MODES)
 def test_labels_that_are_no_class_are_noticed(options):
-    x, y = pictures()
+    x, y = images()
     model = WeaklySupervisedModel(net())
     model.compile("sgd", loss=losses.PartialCrossEntropy(), **options)
     y[3, 2, 2] = 7
@@ -152,9 +152,9 @@ def test_labels_that_are_no_class_are_noticed(options):
 
 @pytest.mark.any_backend
 @pytest.mark.parametrize("options", ways.QUICK_MODES)
-def test_nan_is_nothing_outside_the_picture_and_an_error_within(options):
+def test_nan_is_nothing_outside_the_image_and_an_error_within(options):
     """A measurement that the segmenter does not read, with a hole."""
-    x, y = pictures()
+    x, y = images()
     depth = np.random.default_rng(1).uniform(0, 10, (8, 12, 10, 1)).astype("float32")
     depth[:, :2, :3], y[:, :2, :3] = np.nan, 254
     image, extra = keras.Input((None, None, 3), name="image"), keras.Input((None, None, 1), name="depth")
@@ -171,8 +171,8 @@ def test_nan_is_nothing_outside_the_picture_and_an_error_within(options):
 
 
 @pytest.mark.parametrize("jit", (False, True))
-def test_pictures_in_another_range_are_noticed(jit):
-    x, y = pictures()
+def test_images_in_another_range_are_noticed(jit):
+    x, y = images()
     model = WeaklySupervisedModel(net())
     model.compile("sgd", loss=losses.PartialCrossEntropy(), jit_compile=jit)
     with pytest.raises(
@@ -206,7 +206,7 @@ def test_bad_arguments(make, text):
 
 
 def test_labels_of_another_size_are_an_error():
-    x, y = pictures()
+    x, y = images()
     model = WeaklySupervisedModel(net())
     model.compile("sgd", loss=losses.PartialCrossEntropy())
     with pytest.raises(ValueError, match="labels and guide must have the same height"):
@@ -214,7 +214,7 @@ def test_labels_of_another_size_are_an_error():
 
 
 def test_keras_file_round_trip_goes_on_training(tmp_path):
-    x, y = pictures()
+    x, y = images()
     model = WeaklySupervisedModel(net(), value_range=(0, 255))
     crf = losses.GatedCRFLoss(radius=1)
     model.compile("adam", loss=losses.PartialCrossEntropy() + crf)
@@ -241,8 +241,8 @@ def test_annealed_numbers_stay_out_of_the_segmenter_and_its_files(tmp_path):
 
 
 @pytest.mark.parametrize("policy", ("mixed_float16", "mixed_bfloat16"))
-def test_pictures_of_16_bits_stay_whole_under_mixed_precision(policy):
-    x, y = pictures(high=65535)
+def test_images_of_16_bits_stay_whole_under_mixed_precision(policy):
+    x, y = images(high=65535)
     losses_by_policy = {}
     before = keras.config.dtype_policy()
     for name in ("float32", policy):
@@ -284,9 +284,9 @@ def test_two_replicas():
 
 
 def test_replicas_train_as_one_batch():
-    """Losses that are a ratio over the batch take it over all replicas, whoever holds which picture."""
+    """Losses that are a ratio over the batch take it over all replicas, whoever holds which image."""
     x, y = eight_by_eight()
-    # What the replicas hold differs: they see pictures 0 and 1, and 2 and 3, where no pixel is labelled 1.
+    # What the replicas hold differs: they see images 0 and 1, and 2 and 3, where no pixel is labeled 1.
     y[0, 2:], y[1, :, 3:], y[2, 0] = 254, 254, 255
     y[2:][y[2:] == 1] = 255
     found = []
@@ -320,7 +320,7 @@ def test_replicas_train_as_one_batch():
 
 
 def test_what_cannot_be_trained_with_is_told():
-    x, y = pictures()
+    x, y = images()
     model = WeaklySupervisedModel(net())
     for loss in ("sparse_categorical_crossentropy", [losses.PartialCrossEntropy()]):
         with pytest.raises(TypeError, match="loss must be a loss of keras_wsseg or a sum of them. Received"):
@@ -329,7 +329,7 @@ def test_what_cannot_be_trained_with_is_told():
     with pytest.raises(ValueError, match="y must be labels .* Received: y=None"):
         model.fit(x, verbose=0)
     with pytest.raises(
-        ValueError, match="sample_weight must be one number a picture; mark pixels as 255 instead"
+        ValueError, match="sample_weight must be one number an image; mark pixels as 255 instead"
     ):
         model.fit(x, y, sample_weight=np.ones(y.shape), verbose=0)
     with pytest.raises(
@@ -349,15 +349,15 @@ def test_what_cannot_be_trained_with_is_told():
     ],
 )
 def test_bad_tags(x_names, y, text):
-    x, _ = pictures()
+    x, _ = images()
     model = WeaklySupervisedModel(net())
     model.compile("sgd", loss=TagsOfTheMean())
     with pytest.raises(ValueError, match=text):
         model.compute_loss(dict.fromkeys(x_names, x), y, model.segmenter(x))
 
 
-def test_dark_pictures_of_whole_numbers_are_no_mistake():
-    x, y = pictures()
+def test_dark_images_of_whole_numbers_are_no_mistake():
+    x, y = images()
     model = WeaklySupervisedModel(net())
     model.compile("sgd", loss=losses.PartialCrossEntropy())
     model.fit((x > 128).astype("float32"), y, verbose=0)

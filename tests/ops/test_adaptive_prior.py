@@ -14,8 +14,8 @@ KINDS = ("soft", "confident", "dominated", "regions", "saturated")
 CLOSE = 1e-2
 
 
-def pictures(kind, count, number=4):
-    return np.stack([prior_oracle.picture(kind, count, seed=10 * count + i) for i in range(number)])
+def images(kind, count, number=4):
+    return np.stack([prior_oracle.image(kind, count, seed=10 * count + i) for i in range(number)])
 
 
 def prior(p, tags=None, shares=(0.4, 0.2), mask=None, grid=99):
@@ -27,7 +27,7 @@ def prior(p, tags=None, shares=(0.4, 0.2), mask=None, grid=99):
 
 @functools.cache
 def in_a_graph(shares, grid, classes):
-    """Traced once for pictures of any number and size."""
+    """Traced once for images of any number and size."""
     signature = [
         tf.TensorSpec([None, None, classes]),
         tf.TensorSpec([None, classes]),
@@ -43,7 +43,7 @@ def in_a_graph(shares, grid, classes):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shares", ((0.4, 0.2), (0.7, 0.3), (0.1, 0.6), (0.8, 0.6)))
 def test_one_object_is_the_best_of_the_grid(kind, shares):
-    p = pictures(kind, 2, 6)
+    p = images(kind, 2, 6)
     for grid in (99, 12, 1):
         found = prior(p, None, shares, None, grid)
         for i in range(len(p)):
@@ -70,7 +70,7 @@ def test_one_object_where_even_weights_do_and_where_they_do_not():
 @pytest.mark.parametrize("count", (3, 4, 5))
 @pytest.mark.parametrize("shares", ((0.4, 0.2), (0.2, 0.1)))
 def test_several_objects_as_well_as_many_starts_of_scipy(kind, count, shares):
-    p = pictures(kind, count)
+    p = images(kind, count)
     found = prior(p, None, shares)
     assert found.min() >= 0.01 - 1e-6
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
@@ -87,8 +87,8 @@ def test_several_objects_as_well_as_many_starts_of_scipy(kind, count, shares):
 
 
 def test_shares_that_can_be_met_are_met_however_the_processor_rounds():
-    """Of this picture a third of all roundings once ended at a shortfall of 6e-4."""
-    p = pictures("regions", 3)[1]
+    """Of this image a third of all roundings once ended at a shortfall of 6e-4."""
+    p = images("regions", 3)[1]
     rounded = p * (1 + 2e-7 * np.random.default_rng(1).normal(size=(48, *p.shape)))
     missed = [prior_oracle.shortfall(p, prior_oracle.aims(3), beta / beta.sum()) for beta in prior(rounded)]
     assert max(missed) <= 3e-5
@@ -98,7 +98,7 @@ def test_the_cases_hold_both_kinds_of_problems():
     reached = {
         (kind, count): [
             prior_oracle.by_scipy(p, prior_oracle.aims(count), starts=3)[0] <= 1e-5
-            for p in pictures(kind, count)
+            for p in images(kind, count)
         ]
         for kind in ("soft", "saturated")
         for count in (3, 5)
@@ -107,7 +107,7 @@ def test_the_cases_hold_both_kinds_of_problems():
 
 
 def test_shares_of_more_than_everything_are_scaled_down_and_met():
-    p = pictures("soft", 5)
+    p = images("soft", 5)
     for i, beta in enumerate(prior(p, None, (0.8, 0.6))):
         c = prior_oracle.aims(5, 0.8, 0.6)
         assert c.sum() == pytest.approx(1)
@@ -116,7 +116,7 @@ def test_shares_of_more_than_everything_are_scaled_down_and_met():
 
 
 def test_all_numbers_of_objects_in_one_batch():
-    p = pictures("soft", 9, 5)
+    p = images("soft", 9, 5)
     tags = np.zeros((5, 9))
     tags[:, 0] = 1
     tags[1, 4] = 1
@@ -141,7 +141,7 @@ def test_all_numbers_of_objects_in_one_batch():
 
 
 def test_background_is_always_there():
-    p = pictures("soft", 3, 2)
+    p = images("soft", 3, 2)
     tags = np.array([[1, 0, 1], [1, 1, 1]])
     without = tags * [0, 1, 1]
     np.testing.assert_array_equal(prior(p, tags), prior(p, without))
@@ -151,7 +151,7 @@ def test_background_is_always_there():
 
 @pytest.mark.parametrize("count", (2, 3))
 def test_pixels_outside_do_not_count(count):
-    p = pictures("soft", count, 3)
+    p = images("soft", count, 3)
     mask = np.random.default_rng(0).integers(0, 2, p.shape[:2])
     found = prior(p, mask=mask)
     for i in range(3):
@@ -161,8 +161,8 @@ def test_pixels_outside_do_not_count(count):
     assert np.isfinite(empty).all()
 
 
-def test_large_pictures_are_searched_on_all_their_pixels():
-    p = np.concatenate([prior_oracle.picture(kind, 3, 2500) for kind in ("soft", "regions")])
+def test_large_images_are_searched_on_all_their_pixels():
+    p = np.concatenate([prior_oracle.image(kind, 3, 2500) for kind in ("soft", "regions")])
     beta = prior(p[None])[0]
     short, least = prior_oracle.by_scipy(p, prior_oracle.aims(3), starts=4)
     assert prior_oracle.shortfall(p, prior_oracle.aims(3), beta) <= short + 2e-5
@@ -170,7 +170,7 @@ def test_large_pictures_are_searched_on_all_their_pixels():
 
 
 def test_labels():
-    p = pictures("soft", 4, 2)
+    p = images("soft", 4, 2)
     tags = np.array([[1, 1, 0, 1], [1, 0, 0, 1]])
     beta = prior(p, tags)
     q = np.array(estimated_labels(p, tags, beta))
@@ -195,7 +195,7 @@ def test_pixels_that_are_certain_of_a_class_that_is_not_there(count):
 
 
 def test_half_precision_is_computed_in_full():
-    p = pictures("soft", 3).astype("float16")
+    p = images("soft", 3).astype("float16")
     beta = adaptive_prior(p, np.ones((4, 3), "float16"))
     assert beta.dtype == "float32"
     np.testing.assert_array_equal(
@@ -214,7 +214,7 @@ PRIORS = [
 
 @pytest.mark.any_backend
 def test_same_in_every_way_and_without_a_gradient():
-    p = pictures("soft", 7, 4).astype("float32")
+    p = images("soft", 7, 4).astype("float32")
     tags = np.ones((4, 7), "float32")
     tags[0, 2:], tags[1, 3:], tags[2, 1:5] = 0, 0, 0
     for run in ways.compiled(adaptive_prior, *ways.QUICK_WAYS):
@@ -225,7 +225,7 @@ def test_same_in_every_way_and_without_a_gradient():
 def test_no_gradient_reaches_the_weights():
     ((_, (slope,)),) = ways.value_and_slopes(
         lambda p: ops.sum(adaptive_prior(p, np.ones((2, 2), "float32")) ** 2),
-        pictures("soft", 2, 2),
+        images("soft", 2, 2),
         ways=["XLA"],
     )
     assert not slope.any()

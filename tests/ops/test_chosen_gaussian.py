@@ -22,14 +22,14 @@ def off(found, want):
 
 
 def scenes(size=32, block=2, seed=0):
-    """Features of a picture in as many colours as it has blocks, and of one that landmarks do justice."""
+    """Features of an image in as many colors as it has blocks, and of one that landmarks do justice."""
     rng = np.random.default_rng(seed)
     grid = np.stack(np.meshgrid(np.arange(size), np.arange(size), indexing="ij"), axis=-1) / 12
-    colours = np.kron(rng.random((size // block, size // block, 3)), np.ones((block, block, 1)))
-    colours = 17 * (colours + 0.02 * rng.normal(size=colours.shape))
+    colors = np.kron(rng.random((size // block, size // block, 3)), np.ones((block, block, 1)))
+    colors = 17 * (colors + 0.02 * rng.normal(size=colors.shape))
     smooth = np.stack([np.sin(grid[..., 0]), np.cos(grid[..., 1]), grid.sum(-1)], axis=-1)
-    pictures = [np.concatenate([grid, picture], axis=-1) for picture in (colours, smooth)]
-    return [picture.reshape(1, size * size, 5).astype("float32") for picture in pictures]
+    images = [np.concatenate([grid, image], axis=-1) for image in (colors, smooth)]
+    return [image.reshape(1, size * size, 5).astype("float32") for image in images]
 
 
 def signs(pixels, seed=1):
@@ -37,7 +37,7 @@ def signs(pixels, seed=1):
     return 1 - 2 * np.random.default_rng(seed).dirichlet(np.ones(3), (1, pixels)).astype("float32")
 
 
-def test_many_colours_are_left_to_the_lattice_and_smooth_pictures_to_landmarks():
+def test_many_colors_are_left_to_the_lattice_and_smooth_images_to_landmarks():
     values = signs(1024)
     blocks, smooth = scenes()
     methods = ("nystrom", "permutohedral", "auto")
@@ -69,7 +69,7 @@ def test_each_batch_chooses_while_a_compiled_step_runs(compiled):
         assert off(slope, exact(features, weights)) < farthest
 
 
-def test_one_picture_of_a_batch_decides_for_all():
+def test_one_image_of_a_batch_decides_for_all():
     values = np.concatenate([signs(1024)] * 2)
     both = np.concatenate(scenes())
     found = dense_gaussian_kernel(both, landmarks=64).apply(values)

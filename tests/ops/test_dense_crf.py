@@ -136,7 +136,7 @@ def test_a_class_of_next_to_no_mass_has_the_ratio_of_any_other(apart):
     assert np.isfinite(tape.gradient(value, x)).all()
 
 
-def test_approximations_do_not_blow_up_where_colours_are_rare():
+def test_approximations_do_not_blow_up_where_colors_are_rare():
     """A class that lives on pixels that no landmark stands for: W_pp = 1 keeps its ratio a ratio."""
     rng = np.random.default_rng(0)
     features = rng.normal(0, 0.3, size=(1, 400, 3)).astype("float32")

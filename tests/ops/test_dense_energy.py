@@ -154,8 +154,8 @@ def test_the_lattice_comes_near_its_diagonal(real_data):
     places = np.stack(np.meshgrid(np.arange(size), np.arange(size), indexing="ij"), -1) * 512 / size
     features = []
     for path in sorted((real_data / "voc_mini" / "images").iterdir())[:2]:
-        picture = Image.open(path).convert("RGB").resize((size, size), Image.Resampling.BOX)
-        features.append(np.concatenate([places / 100, np.asarray(picture) / 15], -1).reshape(-1, 5))
+        image = Image.open(path).convert("RGB").resize((size, size), Image.Resampling.BOX)
+        features.append(np.concatenate([places / 100, np.asarray(image) / 15], -1).reshape(-1, 5))
     kernel = dense_gaussian_kernel(np.stack(features).astype("float32"), "permutohedral")
     want = true_diagonal(kernel, 2, size * size)
     off = np.sqrt(np.mean((np.array(kernel.diagonal()) - want) ** 2))

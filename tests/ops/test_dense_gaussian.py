@@ -47,7 +47,7 @@ def test_exact_in_many_tiles_matches_the_matrix(monkeypatch):
 def test_landmarks_at_all_pixels_are_exact():
     features, values = case(60)
     found = dense_gaussian_filter(features, values, "nystrom", landmarks=60)
-    # The jitter of the landmarks' kernel and centres shared by pixels keep it from being equal.
+    # The jitter of the landmarks' kernel and centers shared by pixels keep it from being equal.
     assert error(found, wanted(features, values)) < 5e-3
 
 
@@ -133,7 +133,7 @@ def test_seeds_repeat_and_half_precision_is_float32_inside(way):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_pictures_of_a_batch_do_not_meet(way):
+def test_images_of_a_batch_do_not_meet(way):
     features, values = case(150, batch=3)
     together = dense_gaussian_filter(features, values, way, landmarks=32)
     for index in range(3):
@@ -144,7 +144,7 @@ def test_pictures_of_a_batch_do_not_meet(way):
 def test_landmarks_are_spent_on_the_mask_alone():
     features, values = case(300)
     mask = (np.arange(300) < 60).astype("float32")[None].repeat(2, axis=0)
-    # A wide scatter of colours outside would use up landmarks.
+    # A wide scatter of colors outside would use up landmarks.
     features[:, 60:] *= 30
     want = wanted(features[:, :60], values[:, :60])
     values = values * mask[..., None]
@@ -188,11 +188,11 @@ def test_far_features_keep_their_digits():
 
 
 def lines(size, sigma_rgb, sigma_xy=50):
-    """Features of a flat picture in black and white with a pattern of lines, and values."""
+    """Features of a flat image in black and white with a pattern of lines, and values."""
     grid = np.stack(np.meshgrid(np.arange(size), np.arange(size), indexing="ij"), axis=-1)
-    picture = np.zeros((size, size, 3))
-    picture[::4] = picture[:, ::7] = 1
-    features = np.concatenate([grid / sigma_xy, picture / sigma_rgb], axis=-1)
+    image = np.zeros((size, size, 3))
+    image[::4] = image[:, ::7] = 1
+    features = np.concatenate([grid / sigma_xy, image / sigma_rgb], axis=-1)
     values = np.random.default_rng(0).random((1, size * size, 2)).astype("float32")
     return features.reshape(1, -1, 5).astype("float32"), values
 
@@ -214,8 +214,8 @@ def photographs(folder, size=128):
     grid = np.stack(np.meshgrid(np.arange(size), np.arange(size), indexing="ij"), axis=-1)
     features = []
     for path in sorted((folder / "voc_mini" / "images").iterdir())[:4]:
-        picture = Image.open(path).convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
-        features.append(np.concatenate([grid / (100 * size / 512), np.array(picture) / 15.0], axis=-1))
+        image = Image.open(path).convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
+        features.append(np.concatenate([grid / (100 * size / 512), np.array(image) / 15.0], axis=-1))
     return np.stack(features).reshape(4, size * size, 5).astype("float32")
 
 

@@ -52,7 +52,7 @@ def test_tiles_go_there_and_back_and_the_table_points_right():
     np.testing.assert_array_equal(halo, padded[8 : 8 + TILE + 6, 8 : 8 + TILE + 6])
 
 
-def test_window_mask_counts_the_neighbours():
+def test_window_mask_counts_the_neighbors():
     assert (window_mask(2).sum(axis=1) == 24).all()
 
 

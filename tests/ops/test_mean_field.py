@@ -15,8 +15,8 @@ XY, WEIGHTS = [2.0, 4.0, None], [0.7, 1.5, 0.4]
 def example(size, batch=2, seed=0):
     rng = np.random.default_rng(seed)
     logits = rng.normal(size=(batch, *size, 3)).astype("float32")
-    colour, grey = (rng.normal(size=(batch, *size, c)).astype("float32") for c in (3, 1))
-    return logits, [None, colour, grey]
+    color, gray = (rng.normal(size=(batch, *size, c)).astype("float32") for c in (3, 1))
+    return logits, [None, color, gray]
 
 
 def expected(
@@ -46,7 +46,7 @@ def test_matches_the_matrices(size, radius, normalization):
         np.testing.assert_allclose(np.array(out), want, atol=2e-5)
 
 
-def test_the_pixel_itself_takes_part_by_default_where_all_pixels_are_neighbours():
+def test_the_pixel_itself_takes_part_by_default_where_all_pixels_are_neighbors():
     logits, features = example((5, 6))
     for radius in (None, 2):
         out = mean_field(logits, features, XY, WEIGHTS, radius)
@@ -137,18 +137,18 @@ def test_value_and_slopes_in_every_way_are_those_of_the_matrices(radius, normali
 def test_sizes_that_are_known_at_run_time_only(radius, xla):
     method = "exact" if radius is None else "auto"
 
-    def run(logits, picture):
+    def run(logits, image):
         with tf.GradientTape() as tape:
             tape.watch(logits)
-            out = mean_field(logits, [None, picture], XY[:2], WEIGHTS[:2], radius, method=method)
+            out = mean_field(logits, [None, image], XY[:2], WEIGHTS[:2], radius, method=method)
             total = tf.reduce_sum(out * tf.cos(out))
         return out, tape.gradient(total, logits)
 
     signature = [tf.TensorSpec([None, None, None, 3])] * 2
     compiled = tf.function(run, jit_compile=xla, input_signature=signature)
     for size in ((9, 13), (1, 3)):
-        logits, (_, picture, _) = example(size)
-        pair = tf.constant(logits), tf.constant(picture)
+        logits, (_, image, _) = example(size)
+        pair = tf.constant(logits), tf.constant(image)
         for a, b in zip(compiled(*pair), run(*pair), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
 
@@ -157,11 +157,11 @@ def test_a_pixel_that_resembles_no_other_keeps_its_prediction():
     logits = np.zeros((1, 3, 3, 2), "float32")
     logits[..., 0] = 2.0
     logits[0, 1, 1] = [0.0, 1.0]
-    colour = np.zeros((1, 3, 3, 1), "float32")
-    colour[0, 1, 1] = 100.0
+    color = np.zeros((1, 3, 3, 1), "float32")
+    color[0, 1, 1] = 100.0
     for radius in (None, 1):
         for normalization in ("symmetric", "row", "none"):
-            out = mean_field(logits, [colour], [None], [5.0], radius, None, 5, normalization, False)
+            out = mean_field(logits, [color], [None], [5.0], radius, None, 5, normalization, False)
             np.testing.assert_allclose(
                 np.array(out)[0, 1, 1], np.log(oracles.softmax(logits[0, 1, 1])), rtol=1e-5
             )

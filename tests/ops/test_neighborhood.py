@@ -68,7 +68,7 @@ def test_gradients_match_finite_differences(name, radius):
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_window_over_the_picture_is_the_whole_picture(name):
+def test_a_window_over_the_image_is_the_whole_image(name):
     y, guide, mask = case((5, 9))
     whole, whole_found = run(y, guide, mask=mask, **KINDS[name])
     window, window_found = run(y, guide, mask=mask, radius=9, **KINDS[name])
@@ -115,7 +115,7 @@ def test_negative_entries_of_an_approximation_leave_a_distribution():
 
 @pytest.mark.parametrize("classes", (2, 3, 21))
 def test_the_bound_of_the_printed_form(classes):
-    """With s = 1 and a normalised kernel no class exceeds e / (e + L); sure neighbours reach just that."""
+    """With s = 1 and a normalized kernel no class exceeds e / (e + L); sure neighbors reach just that."""
     y = np.zeros((1, 3, 4, classes), "float32")
     y[..., -1] = 1
     guide = np.zeros((1, 3, 4, 3), "float32")
@@ -127,7 +127,7 @@ def test_the_bound_of_the_printed_form(classes):
 
 
 def test_a_mean_field_fixed_point_that_is_not_uniform():
-    """q_i(l) ~ exp(sum_j k_ij q_j(l)), found by iteration, is its own neighbourhood."""
+    """q_i(l) ~ exp(sum_j k_ij q_j(l)), found by iteration, is its own neighborhood."""
     size, classes = (5, 6), 3
     guide = np.zeros((1, *size, 3), "float32")
     guide[:, :, 3:] = 0.6
@@ -149,7 +149,7 @@ def test_a_mean_field_fixed_point_that_is_not_uniform():
 
 @pytest.mark.parametrize("radius", (None, 1))
 @pytest.mark.parametrize("name", KINDS)
-def test_pixels_without_neighbours_are_told_apart(name, radius):
+def test_pixels_without_neighbors_are_told_apart(name, radius):
     y, guide, _ = case((4, 4))
     mask = np.zeros((2, 4, 4), "float32")
     mask[0, 0, 0] = mask[1, 1, 1] = mask[1, 1, 2] = 1
@@ -176,7 +176,7 @@ def test_sure_predictions_stay_finite():
         assert np.isfinite(run(sure, 0 * guide, **options)[0]).all()
 
 
-def test_relabelling_flipping_and_scaling_the_kernel_change_nothing():
+def test_relabeling_flipping_and_scaling_the_kernel_change_nothing():
     y, guide, mask = case()
 
     def found(y, guide, mask, **options):
@@ -220,7 +220,7 @@ def test_graph_xla_and_dynamic_sizes_agree_with_eager(radius):
     ]  # fmt: skip
     for options in ({}, {"jit_compile": True}, {"input_signature": dynamic}):
         found = tf.function(both, **options)(*arrays)
-        # Of unknown size, a picture is summed by landmarks.
+        # Of unknown size, an image is summed by landmarks.
         tolerance = 2e-2 if "input_signature" in options and radius is None else 1e-4
         for one, other in zip(found, want, strict=True):
             np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance)

@@ -50,7 +50,7 @@ def test_flips_change_nothing(size, center):
         np.testing.assert_allclose(positional_energy(flip(x), 2, center, flip(mask)), want, rtol=1e-5)
 
 
-def test_frame_or_middle_outside_of_the_picture_adds_nothing():
+def test_frame_or_middle_outside_of_the_image_adds_nothing():
     x = np.full((1, 9, 9), 0.25)
     middle, inner = np.zeros((1, 9, 9), bool), np.zeros((1, 9, 9), bool)
     middle[:, 3:6, 3:6] = inner[:, 3:-3, 3:-3] = True

@@ -10,7 +10,7 @@ from keras_wsseg.ops.permutohedral import PermutohedralLattice
 
 
 def exact(features, values, every=1):
-    """The sums by the definition for one picture, at every so many pixels of it."""
+    """The sums by the definition for one image, at every so many pixels of it."""
     squares, out = (features**2).sum(-1), []
     for rows in np.array_split(np.arange(0, len(features), every), len(features) // 512 + 1):
         exponent = features[rows] @ features.T - squares[rows, None] / 2 - squares / 2
@@ -19,7 +19,7 @@ def exact(features, values, every=1):
 
 
 def smooth(size, channels, batch=1, seed=0):
-    """Features of smooth random pictures over a grid of positions, as many channels as asked for."""
+    """Features of smooth random images over a grid of positions, as many channels as asked for."""
     rng = np.random.default_rng(seed)
     rows, columns = np.meshgrid(*map(np.arange, size), indexing="ij")
     places = np.stack([rows, columns], -1).reshape(-1, 2) / 6
@@ -63,8 +63,8 @@ def test_photographs_within_the_promised_error(real_data):
     rows, columns = np.meshgrid(np.arange(size), np.arange(size), indexing="ij")
     places = np.stack([rows, columns], -1) / (100 * size / 512)
     for path in paths:
-        picture = Image.open(path).convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
-        features = np.concatenate([places, np.asarray(picture) / 15], -1).reshape(1, -1, 5).astype("float32")
+        image = Image.open(path).convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
+        features = np.concatenate([places, np.asarray(image) / 15], -1).reshape(1, -1, 5).astype("float32")
         want = exact(features[0], values[0], every=7)
         got = np.array(lattice_filter(features, values))[0, ::7]
         assert off(got, want) < 0.12, path
@@ -96,8 +96,8 @@ def test_corners_surround_their_pixel(channels):
     place = np.sqrt(2 / 3) * (flat + slant * flat.sum(1, keepdims=True))
     wanted = place @ steps[:channels]
     half = features.shape[1]
-    for picture in (slice(0, half), slice(half, None)):
-        difference = (found - wanted)[picture]
+    for image in (slice(0, half), slice(half, None)):
+        difference = (found - wanted)[image]
         np.testing.assert_allclose(difference, difference.mean(), atol=1e-5 * steps.max() * channels)
 
 
@@ -113,9 +113,9 @@ def test_points_of_the_lattice_need_one_corner():
     np.testing.assert_allclose(np.sum(weights, axis=0), 1, atol=1e-6)
 
 
-@pytest.mark.parametrize("colour", (0.0, 0.3, 17.1))
-def test_pixels_that_look_alike_are_summed(colour):
-    features = np.full((2, 40, 5), colour, "float32")
+@pytest.mark.parametrize("color", (0.0, 0.3, 17.1))
+def test_pixels_that_look_alike_are_summed(color):
+    features = np.full((2, 40, 5), color, "float32")
     values = onehot(40, batch=2)
     want = np.broadcast_to(values.sum(1, keepdims=True), values.shape)
     np.testing.assert_allclose(lattice_filter(features, values), want, rtol=1e-4)
@@ -132,7 +132,7 @@ def test_far_apart_pixels_keep_their_values():
     np.testing.assert_allclose(np.sum(ones), 3, rtol=1e-4)
 
 
-def test_pictures_of_a_batch_do_not_mix():
+def test_images_of_a_batch_do_not_mix():
     features = np.concatenate([smooth((12, 10), 5), smooth((12, 10), 5, seed=3) * 2 + 7])
     values = onehot(120, batch=2)
     together = np.array(lattice_filter(features, values))

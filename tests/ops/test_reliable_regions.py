@@ -9,7 +9,7 @@ SHARES = (0.1, 0.4, 1 / 3, 1.0)
 
 
 def example(size=(9, 11), classes=4, batch=3, seed=0):
-    """Maps of which many values tie, one class is everywhere beaten, and one picture is all alike."""
+    """Maps of which many values tie, one class is everywhere beaten, and one image is all alike."""
     rng = np.random.default_rng(seed)
     maps = rng.integers(0, 12, (batch, *size, classes)) / 11
     maps[..., 2] = np.minimum(maps[..., 2], 0.5 * maps[..., 3])
@@ -36,7 +36,7 @@ def test_matches_the_loops(share):
 
 @pytest.mark.parametrize("share", (0.05, 0.4, 0.6, 0.99))
 def test_keeps_exactly_the_share_where_no_values_tie(share):
-    """Neighbouring floats too: all digits of the numbers decide."""
+    """Neighboring floats too: all digits of the numbers decide."""
     count = 40 * 50
     values = np.float32(0.7) + np.arange(count, dtype="float32") * np.float32(6e-8)
     values = np.unique(values)
@@ -48,7 +48,7 @@ def test_keeps_exactly_the_share_where_no_values_tie(share):
     assert values[out == 1].min() > values[out == 255].max()
 
 
-def test_the_share_is_of_each_class_of_each_picture():
+def test_the_share_is_of_each_class_of_each_image():
     maps = np.zeros((2, 1, 10, 2), "float32")
     maps[0, 0, :5, 0] = [0.9, 0.8, 0.7, 0.6, 0.5]
     maps[0, 0, 5:, 1] = [0.05, 0.04, 0.03, 0.02, 0.01]

@@ -40,7 +40,7 @@ def test_bilinear_equals_tensorflow(make_images, old, new):
     )
 
 
-def test_bilinear_keeps_digits_in_large_pictures():
+def test_bilinear_keeps_digits_in_large_images():
     ramp = np.arange(3000, dtype="float64")
     result = ops.convert_to_numpy(resize_bilinear(ramp.reshape(1, 1, -1, 1).astype("float32"), (1, 4096)))
     position = np.clip((np.arange(4096) + 0.5) * 3000 / 4096 - 0.5, 0, 2999)
@@ -92,7 +92,7 @@ def test_area_equals_overlaps(make_images, old, new):
 def test_inside_a_function_of_dynamic_size(make_images, resize, jit_compile):
     signature = [tf.TensorSpec((None, None, None, 3)), tf.TensorSpec((2,), "int32")]
     if jit_compile:
-        # XLA compiles one program per size, so the target's size follows the picture's there.
+        # XLA compiles one program per size, so the target's size follows the image's there.
         signature = signature[:1]
 
     @tf.function(input_signature=signature, jit_compile=jit_compile)
@@ -114,7 +114,7 @@ def test_gradient_is_the_transposed_product(make_images, resize):
         tape.watch(images)
         value = tf.reduce_sum(resize(images, (7, 3)) * probe)
     gradient = tape.gradient(value, images)
-    # Linear in the picture: the value is the picture times its gradient.
+    # Linear in the image: the value is the image times its gradient.
     np.testing.assert_allclose(tf.reduce_sum(gradient * images), value, rtol=1e-5)
 
 
@@ -148,10 +148,10 @@ def tent_oracle(images, size, antialias):
     """Tents over the old pixels, as wide as a new pixel where smoothing is asked for, in float64."""
 
     def weights(n, m):
-        centres = (np.arange(m)[:, None] + 0.5) * n / m - 0.5
+        centers = (np.arange(m)[:, None] + 0.5) * n / m - 0.5
         if not antialias:
-            centres = np.clip(centres, 0, n - 1)
-        tents = np.maximum(1 - np.abs(np.arange(n) - centres) / (max(n / m, 1) if antialias else 1), 0)
+            centers = np.clip(centers, 0, n - 1)
+        tents = np.maximum(1 - np.abs(np.arange(n) - centers) / (max(n / m, 1) if antialias else 1), 0)
         return tents / tents.sum(axis=1, keepdims=True)
 
     rows, columns = weights(images.shape[1], size[0]), weights(images.shape[2], size[1])

@@ -3,13 +3,13 @@ import oracles
 import pytest
 import tensorflow as tf
 
-from keras_wsseg.ops import neighbour_weights, sparse_crf_energy
+from keras_wsseg.ops import neighbor_weights, sparse_crf_energy
 
 
-def case(size=(6, 9), seed=0, pictures=2):
+def case(size=(6, 9), seed=0, images=2):
     rng = np.random.default_rng(seed)
-    x, guide = rng.random((pictures, *size)), rng.random((pictures, *size, 3))
-    return x, guide, rng.random((pictures, *size)) < 0.7
+    x, guide = rng.random((images, *size)), rng.random((images, *size, 3))
+    return x, guide, rng.random((images, *size)) < 0.7
 
 
 def slope(x, guide, sigma, mask=None):
@@ -22,7 +22,7 @@ def slope(x, guide, sigma, mask=None):
 
 def test_weights_of_each_pair():
     _, guide, _ = case((3, 4))
-    below, beside = (np.array(w) for w in neighbour_weights(guide, 0.4))
+    below, beside = (np.array(w) for w in neighbor_weights(guide, 0.4))
     assert below.shape == (2, 2, 4) and beside.shape == (2, 3, 3)
     for i, row, column in np.ndindex(below.shape):
         difference = np.sum((guide[i, row, column] - guide[i, row + 1, column]) ** 2)
@@ -55,7 +55,7 @@ def test_an_outline_costs_what_its_pairs_do_at_any_size():
             assert float(energy[0]) == pytest.approx(cost, abs=1e-6)
 
 
-def test_a_constant_costs_nothing_whatever_the_picture():
+def test_a_constant_costs_nothing_whatever_the_image():
     _, guide, _ = case()
     energy, gradient = slope(np.full((2, 6, 9), 0.7), guide, 0.15)
     assert not np.any(energy) and not gradient.any()
@@ -69,7 +69,7 @@ def test_flips_and_transposition_change_nothing():
         np.testing.assert_allclose(sparse_crf_energy(flip(x), flip(guide), 0.3, flip(mask)), want, rtol=1e-5)
 
 
-def test_wide_sigma_forgets_the_colours_and_narrow_sigma_the_smoothness():
+def test_wide_sigma_forgets_the_colors_and_narrow_sigma_the_smoothness():
     x, guide, _ = case()
     flat = sparse_crf_energy(x, np.zeros_like(guide), 0.15)
     np.testing.assert_allclose(sparse_crf_energy(x, guide, 1e4), flat, rtol=1e-5)
@@ -78,7 +78,7 @@ def test_wide_sigma_forgets_the_colours_and_narrow_sigma_the_smoothness():
 
 @pytest.mark.parametrize("masked", (False, True))
 def test_gradient_by_finite_differences(masked):
-    x, guide, mask = case((4, 5), pictures=1)
+    x, guide, mask = case((4, 5), images=1)
     _, gradient = slope(x, guide, 0.4, mask if masked else None)
     want = oracles.numeric_gradient(
         lambda z: oracles.sparse_crf(z[0], guide[0], 0.4, mask[0] if masked else None), x, 1e-6
@@ -107,11 +107,11 @@ def test_size_known_at_run_time_only_and_half_precision():
 
 def test_a_sigma_whose_square_is_no_number_tells_equal_from_unequal():
     row = np.array([0.0, 0.0, 1e-3, 1.0, 1.0], "float32").reshape(1, 1, 5, 1)
-    _, beside = neighbour_weights(row, 1e-25)
+    _, beside = neighbor_weights(row, 1e-25)
     assert np.ravel(beside).tolist() == [1, 0, 0, 1]
 
 
 @pytest.mark.parametrize("sigma", (0, -0.1, float("nan")))
 def test_sigma_must_be_above_zero(sigma):
     with pytest.raises(ValueError, match="`sigma` must be a number above 0. Received: sigma="):
-        neighbour_weights(np.zeros((1, 2, 2, 3), "float32"), sigma)
+        neighbor_weights(np.zeros((1, 2, 2, 3), "float32"), sigma)

@@ -10,35 +10,35 @@ from keras_wsseg.serving.answer_format import AnswerFormat
 from keras_wsseg.serving.refusal import Refusal
 
 
-def answer(name, segmenter, picture, **options):
+def answer(name, segmenter, image, **options):
     wanted = AnswerFormat(name, **options)
-    return wanted.encode(segmenter, picture, wanted.segment(segmenter, picture))
+    return wanted.encode(segmenter, image, wanted.segment(segmenter, image))
 
 
-def test_mask_holds_numbers_and_shows_colours(segmenter):
-    picture = noise()
-    body, media_type = answer("mask", segmenter, picture)
+def test_mask_holds_numbers_and_shows_colors(segmenter):
+    image = noise()
+    body, media_type = answer("mask", segmenter, image)
     assert media_type == "image/png"
-    np.testing.assert_array_equal(decoded(body), segmenter(picture))
+    np.testing.assert_array_equal(decoded(body), segmenter(image))
     shown = np.asarray(Image.open(io.BytesIO(body)).convert("RGB"))
-    np.testing.assert_array_equal(shown, np.array(PALETTE)[segmenter(picture)])
+    np.testing.assert_array_equal(shown, np.array(PALETTE)[segmenter(image)])
 
 
 def test_overlay_and_layer_are_those_of_the_segmenter(segmenter):
-    picture = noise()
-    body, media_type = answer("overlay", segmenter, picture, alpha=0.3)
+    image = noise()
+    body, media_type = answer("overlay", segmenter, image, alpha=0.3)
     assert media_type == "image/png"
-    np.testing.assert_array_equal(decoded(body), segmenter.overlay(picture, 0.3))
-    body, media_type = answer("rgba", segmenter, picture, alpha=0.3)
+    np.testing.assert_array_equal(decoded(body), segmenter.overlay(image, 0.3))
+    body, media_type = answer("rgba", segmenter, image, alpha=0.3)
     assert media_type == "image/png"
-    np.testing.assert_array_equal(decoded(body), segmenter.rgba(segmenter(picture), 0.3))
+    np.testing.assert_array_equal(decoded(body), segmenter.rgba(segmenter(image), 0.3))
 
 
 def test_probabilities_are_a_numpy_file(segmenter):
-    picture = noise()
-    body, media_type = answer("probabilities", segmenter, picture)
+    image = noise()
+    body, media_type = answer("probabilities", segmenter, image)
     assert media_type == "application/octet-stream"
-    np.testing.assert_array_equal(np.load(io.BytesIO(body)), segmenter.probabilities(picture))
+    np.testing.assert_array_equal(np.load(io.BytesIO(body)), segmenter.probabilities(image))
 
 
 def test_json_counts_the_pixels_of_each_class(segmenter):
@@ -53,11 +53,11 @@ def test_json_counts_the_pixels_of_each_class(segmenter):
 
 
 def test_masks_are_those_that_go_to_files(segmenter, tmp_path):
-    picture = noise()
-    segmenter.save_mask(tmp_path / "mask.png", segmenter(picture))
+    image = noise()
+    segmenter.save_mask(tmp_path / "mask.png", segmenter(image))
     with (
         Image.open(tmp_path / "mask.png") as of_file,
-        Image.open(io.BytesIO(answer("mask", segmenter, picture)[0])) as sent,
+        Image.open(io.BytesIO(answer("mask", segmenter, image)[0])) as sent,
     ):
         assert sent.getpalette() == of_file.getpalette()
         assert len(sent.getpalette()) == 3 * 256

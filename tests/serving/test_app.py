@@ -6,7 +6,7 @@ from service_cases import CLASS_NAMES, PALETTE, RunningServer, check_refused, en
 import keras_wsseg
 from keras_wsseg.serving.app import build_app
 
-PICTURE = encoded(noise())
+IMAGE = encoded(noise())
 
 
 @pytest.mark.parametrize("path", ["/", "/info"])
@@ -15,14 +15,14 @@ def test_info_says_what_a_client_needs(running, segmenter, path):
     assert (status, headers["content-type"]) == (200, "application/json")
     said = json.loads(body)
     assert said["class_names"] == list(CLASS_NAMES)
-    assert said["palette"] == [list(colour) for colour in PALETTE]
+    assert said["palette"] == [list(color) for color in PALETTE]
     assert (said["segmenter"], said["version"]) == ("Straße.onnx", keras_wsseg.__version__)
     assert (said["channels"], said["value_range"]) == (3, [0, 255])
     assert said["provider"] == segmenter.provider_note
     assert said["metadata"] == {"method": "gated CRF"}
     assert said["formats"] == ["mask", "overlay", "rgba", "probabilities", "json"]
     assert "image/png" in said["media_types"]
-    assert "8 bits scaled to value_range" in said["pictures"]
+    assert "8 bits scaled to value_range" in said["images"]
     assert said["limits"] == {
         "bytes": 100_000,
         "pixels": 50_000,
@@ -61,12 +61,12 @@ def test_other_paths_and_methods_are_refused(running, method, path, status, text
 
 
 def test_metrics_are_those_of_prometheus(running):
-    before = {name: running.metric(f"keras_wsseg_{name}_total") for name in ("pictures", "pixels")}
-    running.ask("POST", "/predict", PICTURE)
+    before = {name: running.metric(f"keras_wsseg_{name}_total") for name in ("images", "pixels")}
+    running.ask("POST", "/predict", IMAGE)
     running.ask("GET", "/a-path-that-nobody-has")
     _, headers, body = running.ask("GET", "/metrics")
     assert headers["content-type"].startswith("text/plain; version=")
-    assert running.metric("keras_wsseg_pictures_total") == before["pictures"] + 1
+    assert running.metric("keras_wsseg_images_total") == before["images"] + 1
     assert running.metric("keras_wsseg_pixels_total") == before["pixels"] + 24 * 31
     assert running.metric("keras_wsseg_in_flight") == running.metric("keras_wsseg_queue_depth") == 0
     page = body.decode()
@@ -82,7 +82,7 @@ def test_pages_of_other_origins_are_let_in_only_where_that_is_said(running, segm
     server = RunningServer(segmenter, allow_origins=["https://a.example"])
     try:
         for answer in (
-            server.ask("POST", "/predict", PICTURE, headers=asked),
+            server.ask("POST", "/predict", IMAGE, headers=asked),
             server.ask("POST", "/predict", b"garbage", headers=asked),
         ):
             assert answer[1]["access-control-allow-origin"] == "https://a.example"
@@ -101,7 +101,7 @@ def test_an_error_of_ours_is_told_in_a_sentence(running, monkeypatch, caplog):
         raise ZeroDivisionError("secret")
 
     monkeypatch.setattr("keras_wsseg.serving.answer_format.AnswerFormat.from_query", broken)
-    answer = running.ask("POST", "/predict", PICTURE)
+    answer = running.ask("POST", "/predict", IMAGE)
     check_refused(answer, 500, "^The service failed; its log says why.$")
     assert 'status="500"' in running.ask("GET", "/metrics")[2].decode()
 

@@ -17,9 +17,9 @@ def decode(data, channels=3, value_range=(0, 255)):
     return array[..., 0] if channels == 1 else array
 
 
-def file_of(picture, form="PNG", **options):
+def file_of(image, form="PNG", **options):
     with io.BytesIO() as file:
-        picture.save(file, form, **options)
+        image.save(file, form, **options)
         return file.getvalue()
 
 
@@ -29,18 +29,18 @@ def test_jpeg_gives_what_pillow_gives():
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
-def test_grey_keeps_its_depth(dtype):
-    picture = (np.arange(6).reshape(2, 3) * (1 if dtype == "uint8" else 9000)).astype(dtype)
+def test_gray_keeps_its_depth(dtype):
+    image = (np.arange(6).reshape(2, 3) * (1 if dtype == "uint8" else 9000)).astype(dtype)
     value_range = (0, np.iinfo(dtype).max)
-    found = decode(encoded(picture), 1, value_range)
-    np.testing.assert_array_equal(found, picture)
+    found = decode(encoded(image), 1, value_range)
+    np.testing.assert_array_equal(found, image)
     assert found.dtype == dtype
-    repeated = decode(encoded(picture), 3, value_range)
-    np.testing.assert_array_equal(repeated, np.stack([picture] * 3, -1))
+    repeated = decode(encoded(image), 3, value_range)
+    np.testing.assert_array_equal(repeated, np.stack([image] * 3, -1))
     assert repeated.dtype == dtype
 
 
-def test_colour_becomes_its_luma_for_one_channel():
+def test_color_becomes_its_luma_for_one_channel():
     luma = np.asarray(Image.fromarray(noise()).convert("L"))
     np.testing.assert_array_equal(decode(encoded(noise()), channels=1), luma)
 
@@ -51,7 +51,7 @@ def frames(form):
 
 
 def tiff_of_frames(count):
-    """A grey TIFF of one pixel to a page."""
+    """A gray TIFF of one pixel to a page."""
     tags = ((256, 1), (257, 1), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (278, 1), (279, 1))
     size = 2 + 12 * len(tags) + 4
     pages = []
@@ -99,15 +99,15 @@ def test_so_is_one_with_previews():
 
 
 def test_other_formats_may_hold_these_bytes():
-    picture = np.tile(np.array([0xFF, 0xDA, 0], np.uint8), (20, 20, 1))
+    image = np.tile(np.array([0xFF, 0xDA, 0], np.uint8), (20, 20, 1))
     for form in ("TIFF", "BMP"):
-        np.testing.assert_array_equal(decode(encoded(picture, form)), picture)
+        np.testing.assert_array_equal(decode(encoded(image, form)), image)
 
 
 def test_a_jpeg_of_far_too_many_scans_in_a_tiff_is_refused(capfd):
-    grey = encoded(noise(channels=1), "JPEG", progressive=True)
-    last = grey.rindex(b"\xff\xda")
-    scans = grey[:last] + grey[last:-2] * 200 + grey[-2:]
+    gray = encoded(noise(channels=1), "JPEG", progressive=True)
+    last = gray.rindex(b"\xff\xda")
+    scans = gray[:last] + gray[last:-2] * 200 + gray[-2:]
     tags = (
         *((256, 31), (257, 24), (258, 8), (259, 7), (262, 1)),
         *((273, 8 + 2 + 12 * 9 + 4), (277, 1), (278, 24), (279, len(scans))),
@@ -119,7 +119,7 @@ def test_a_jpeg_of_far_too_many_scans_in_a_tiff_is_refused(capfd):
     assert refused.value.status == 422
 
 
-NO_GIF = "^The picture must be a PNG, JPEG, WEBP, TIFF or BMP file. Received: something else"
+NO_GIF = "^The image must be a PNG, JPEG, WEBP, TIFF or BMP file. Received: something else"
 
 
 @pytest.mark.parametrize(
@@ -154,13 +154,13 @@ NO_GIF = "^The picture must be a PNG, JPEG, WEBP, TIFF or BMP file. Received: so
     ],
 )
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_what_is_no_picture_is_refused(make, status, text):
+def test_what_is_no_image_is_refused(make, status, text):
     with pytest.raises(Refusal, match=text) as refused:
         decode(make())
     assert refused.value.status == status
 
 
-def test_the_largest_picture_passes():
+def test_the_largest_image_passes():
     assert decode(encoded(noise(200, 250))).shape == (200, 250, 3)
 
 

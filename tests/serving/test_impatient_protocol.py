@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from service_cases import PATIENCE, RunningServer, encoded, noise, received, talk, wait_until
 
-PICTURE = encoded(noise())
+IMAGE = encoded(noise())
 HEAD = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\n"
 
 
@@ -50,10 +50,10 @@ def test_who_does_not_read_the_answer_is_left(impatient):
     large = encoded(np.zeros((200, 250, 3), np.uint8))
     head = HEAD.replace(b"/predict", b"/predict?format=probabilities")
     request = head + b"Content-Length: %d\r\n\r\n" % len(large) + large
-    before = impatient.metric("keras_wsseg_pictures_total")
+    before = impatient.metric("keras_wsseg_images_total")
     for _ in range(16):
         connection.sendall(request)
-    wait_until(lambda: impatient.metric("keras_wsseg_pictures_total") > before)
+    wait_until(lambda: impatient.metric("keras_wsseg_images_total") > before)
     wait_until(lambda: not connections)
     connection.close()
 
@@ -63,9 +63,9 @@ def test_who_reads_slowly_gets_all_of_the_answer(segmenter):
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
     connection.connect(("127.0.0.1", server.port))
-    picture = encoded(np.zeros((1000, 1000, 3), np.uint8))
+    image = encoded(np.zeros((1000, 1000, 3), np.uint8))
     head = HEAD.replace(b"/predict", b"/predict?format=probabilities")
-    connection.sendall(head + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(picture) + picture)
+    connection.sendall(head + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(image) + image)
     count, since = 0, time.monotonic()
     while part := connection.recv(2**16):
         count += len(part)

@@ -8,7 +8,7 @@ from service_cases import PATIENCE, Asking, check_refused, encoded, noise, talk,
 from keras_wsseg.serving import server as server_module
 from keras_wsseg.serving.server import listen, serve
 
-PICTURE = encoded(noise())
+IMAGE = encoded(noise())
 
 
 def test_it_says_where_it_is_and_when_it_is_done(gated):
@@ -23,14 +23,14 @@ def test_it_says_where_it_is_and_when_it_is_done(gated):
 
 def test_what_is_in_hand_is_finished_and_nothing_more_is_taken_on(gated):
     server, segmenter = gated(workers=1, queue=4)
-    taken = [Asking(server.port, "POST", "/predict", PICTURE) for _ in range(3)]
+    taken = [Asking(server.port, "POST", "/predict", IMAGE) for _ in range(3)]
     wait_until(lambda: server.service.pool.waiting == 2)
     server.signal()
     wait_until(lambda: len(server.said) == 2)
     assert server.said[1] == "Stopping: at most 30 seconds for requests in hand: 3"
     assert server.ask("GET", "/ready")[::2] == (503, b'{"status":"stopping"}')
     assert server.ask("GET", "/health")[0] == 200
-    check_refused(server.ask("POST", "/predict", PICTURE), 503, "The service is stopping.")
+    check_refused(server.ask("POST", "/predict", IMAGE), 503, "The service is stopping.")
     segmenter.gate.set()
     server.stop()
     assert [asking.result()[0] for asking in taken] == [200] * 3
@@ -40,7 +40,7 @@ def test_what_is_in_hand_is_finished_and_nothing_more_is_taken_on(gated):
 @pytest.mark.parametrize("again", [False, True])
 def test_what_takes_longer_than_the_grace_or_a_second_signal_is_given_up(gated, again, caplog):
     server, _ = gated(workers=1, queue=4, grace=PATIENCE if again else 0.3)
-    taken = [Asking(server.port, "POST", "/predict", PICTURE) for _ in range(2)]
+    taken = [Asking(server.port, "POST", "/predict", IMAGE) for _ in range(2)]
     wait_until(lambda: server.service.pool.waiting == 1)
     head = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: 9\r\n\r\n"
     sending = talk(server.port, head)

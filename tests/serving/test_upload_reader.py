@@ -13,7 +13,7 @@ from service_cases import (
     wait_until,
 )
 
-PICTURE = encoded(noise())
+IMAGE = encoded(noise())
 
 ONE_FILE = "must hold one file, and besides format and alpha alone."
 
@@ -29,7 +29,7 @@ def form(*parts, boundary="xyz"):
 
 
 def in_charset(charset):
-    body, media_type = form(("ä..", "Straße.png", PICTURE))
+    body, media_type = form(("ä..", "Straße.png", IMAGE))
     return body, f"{media_type}; charset={charset}"
 
 
@@ -38,13 +38,13 @@ def in_charset(charset):
     ["image/png", "IMAGE/PNG", "image/png; name=a.png", "image/jpg", "application/octet-stream", None],
 )
 def test_kinds_of_body_that_are_read(running, segmenter, media_type):
-    status, _, body = running.ask("POST", "/predict", PICTURE, media_type)
+    status, _, body = running.ask("POST", "/predict", IMAGE, media_type)
     assert status == 200
     assert (decoded(body) == segmenter(noise())).all()
 
 
 def test_the_file_of_a_form_is_read(running, segmenter):
-    status, _, body = running.ask("POST", "/predict", *form(("picture", "Straße.png", PICTURE)))
+    status, _, body = running.ask("POST", "/predict", *form(("image", "Straße.png", IMAGE)))
     assert status == 200
     assert (decoded(body) == segmenter(noise())).all()
 
@@ -57,13 +57,13 @@ def test_names_of_files_do_not_matter(running, charset):
 @pytest.mark.parametrize(
     ("body", "media_type", "status", "text"),
     [
-        (b"", "image/png", 400, "The body must be a picture. Received: an empty body"),
-        (PICTURE, "text/html", 415, "Content-Type must be one of image/png, .*Received: 'text/html'"),
-        (PICTURE, "application/x-www-form-urlencoded", 415, "Content-Type must be one of"),
-        (PICTURE, "x" * 3000, 415, "Received: 'x{100}'$"),
-        (PICTURE, "multipart/form-data", 400, "must hold one file.*Received: Missing boundary"),
+        (b"", "image/png", 400, "The body must be an image. Received: an empty body"),
+        (IMAGE, "text/html", 415, "Content-Type must be one of image/png, .*Received: 'text/html'"),
+        (IMAGE, "application/x-www-form-urlencoded", 415, "Content-Type must be one of"),
+        (IMAGE, "x" * 3000, 415, "Received: 'x{100}'$"),
+        (IMAGE, "multipart/form-data", 400, "must hold one file.*Received: Missing boundary"),
         (
-            PICTURE,
+            IMAGE,
             "multipart/form-data; boundary=abc",
             400,
             f"{ONE_FILE} Received: ",
@@ -78,18 +78,18 @@ def test_names_of_files_do_not_matter(running, charset):
         (*form(("a", "a.png", b"")), 400, "Received: an empty body"),
         (*form(("a", None, b"text")), 400, "must hold one file, .* Received: a field 'a'"),
         (
-            *form(("a", "1.png", PICTURE), ("b", "2.png", PICTURE)),
+            *form(("a", "1.png", IMAGE), ("b", "2.png", IMAGE)),
             400,
             "alone. Received: Too many files",
         ),
         (
-            form(("a", "a.png", PICTURE))[0][:-40],
+            form(("a", "a.png", IMAGE))[0][:-40],
             form()[1],
             400,
             ONE_FILE,
         ),
         (
-            form(("a", "a.png", PICTURE))[0][:30],
+            form(("a", "a.png", IMAGE))[0][:30],
             form()[1],
             400,
             ONE_FILE,
@@ -102,7 +102,7 @@ def test_other_bodies_are_refused(running, body, media_type, status, text):
 
 
 def test_packed_bodies_are_refused(running):
-    answer = running.ask("POST", "/predict", PICTURE, headers={"Content-Encoding": "gzip"})
+    answer = running.ask("POST", "/predict", IMAGE, headers={"Content-Encoding": "gzip"})
     check_refused(answer, 415, "must be sent without Content-Encoding. Received: 'gzip'")
 
 
@@ -132,20 +132,20 @@ def test_the_rest_of_a_body_that_was_refused_is_no_request(running):
 
 def test_the_largest_body_passes(running):
     # Readers of PNG stop at its end.
-    assert running.ask("POST", "/predict", PICTURE + bytes(100_000 - len(PICTURE)))[0] == 200
+    assert running.ask("POST", "/predict", IMAGE + bytes(100_000 - len(IMAGE)))[0] == 200
 
 
 def test_chunked_bodies_are_read(running):
-    halves = iter([PICTURE[:100], PICTURE[100:]])
+    halves = iter([IMAGE[:100], IMAGE[100:]])
     assert running.ask("POST", "/predict", halves)[0] == 200
 
 
 def test_a_client_that_waits_for_leave_to_send_gets_it_or_not(running):
     head = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nExpect: 100-continue\r\n"
     head += b"Connection: close\r\n"
-    connection = talk(running.port, head + b"Content-Length: %d\r\n\r\n" % len(PICTURE))
+    connection = talk(running.port, head + b"Content-Length: %d\r\n\r\n" % len(IMAGE))
     assert connection.recv(12) == b"HTTP/1.1 100"
-    connection.sendall(PICTURE)
+    connection.sendall(IMAGE)
     assert b"HTTP/1.1 200" in received(connection)
     connection.close()
     connection = talk(running.port, head + b"Content-Length: 100001\r\n\r\n")
@@ -166,32 +166,32 @@ def test_a_client_that_goes_away_while_it_sends_leaves_nothing_behind(running):
 
 
 def test_no_more_bytes_are_held_than_there_are_places_for(gated):
-    server, segmenter = gated(workers=1, queue=1, max_bytes=len(PICTURE))
+    server, segmenter = gated(workers=1, queue=1, max_bytes=len(IMAGE))
     head = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\n"
-    length = b"Content-Length: %d\r\n\r\n" % len(PICTURE)
-    working = Asking(server.port, "POST", "/predict", PICTURE)
-    wait_until(lambda: segmenter.pictures)
-    slow = talk(server.port, head + length + PICTURE[:-1])
-    wait_until(lambda: server.service.uploads.held == 2 * len(PICTURE) - 1)
-    check_refused(server.ask("POST", "/predict", PICTURE), 503, "holds as many bytes as it takes on")
+    length = b"Content-Length: %d\r\n\r\n" % len(IMAGE)
+    working = Asking(server.port, "POST", "/predict", IMAGE)
+    wait_until(lambda: segmenter.images)
+    slow = talk(server.port, head + length + IMAGE[:-1])
+    wait_until(lambda: server.service.uploads.held == 2 * len(IMAGE) - 1)
+    check_refused(server.ask("POST", "/predict", IMAGE), 503, "holds as many bytes as it takes on")
     slow.close()
-    wait_until(lambda: server.service.uploads.held == len(PICTURE))
+    wait_until(lambda: server.service.uploads.held == len(IMAGE))
     segmenter.gate.set()
     assert working.result()[0] == 200
     wait_until(lambda: server.service.uploads.held == 0)
 
 
 def test_fields_of_a_form_stand_for_the_query(running, segmenter):
-    fields = [("format", None, b"overlay"), ("picture", "a.png", PICTURE), ("alpha", None, b"0.25")]
-    asked = running.ask("POST", "/predict?format=overlay&alpha=0.25", PICTURE)
+    fields = [("format", None, b"overlay"), ("image", "a.png", IMAGE), ("alpha", None, b"0.25")]
+    asked = running.ask("POST", "/predict?format=overlay&alpha=0.25", IMAGE)
     assert asked[0] == 200
     assert running.ask("POST", "/predict", *form(*fields))[2] == asked[2]
     assert running.ask("POST", "/predict?format=overlay", *form(*fields))[2] == asked[2]
     answer = running.ask("POST", "/predict?format=mask", *form(*fields))
     check_refused(answer, 400, "format must be the same wherever .* Received: 'mask' and 'overlay'")
-    answer = running.ask("POST", "/predict", *form(("picture", "a.png", PICTURE), ("token", None, b"x")))
+    answer = running.ask("POST", "/predict", *form(("image", "a.png", IMAGE), ("token", None, b"x")))
     check_refused(answer, 400, "besides format and alpha alone. Received: a field 'token'")
-    answer = running.ask("POST", "/predict", *form(("picture", "a.png", PICTURE), ("format", None, b"gif")))
+    answer = running.ask("POST", "/predict", *form(("image", "a.png", IMAGE), ("format", None, b"gif")))
     check_refused(answer, 400, "format must be one of mask, ")
 
 
@@ -205,16 +205,16 @@ def test_fields_of_a_form_stand_for_the_query(running, segmenter):
     ],
 )
 def test_query_and_form_say_it_together(running, query, fields):
-    wanted = running.ask("POST", "/predict?format=overlay&alpha=0.25", PICTURE)
-    answer = running.ask("POST", f"/predict?{query}", *form(*fields, ("picture", "a.png", PICTURE)))
+    wanted = running.ask("POST", "/predict?format=overlay&alpha=0.25", IMAGE)
+    answer = running.ask("POST", f"/predict?{query}", *form(*fields, ("image", "a.png", IMAGE)))
     assert (answer[0], answer[2]) == (200, wanted[2])
 
 
 def test_who_says_two_things_is_refused(running):
-    answer = running.ask("POST", "/predict?format=mask&format=overlay", PICTURE)
+    answer = running.ask("POST", "/predict?format=mask&format=overlay", IMAGE)
     check_refused(answer, 400, "format must be the same wherever .* Received: 'mask' and 'overlay'")
-    fields = [("format", None, b"mask"), ("format", None, b"json"), ("picture", "a.png", PICTURE)]
+    fields = [("format", None, b"mask"), ("format", None, b"json"), ("image", "a.png", IMAGE)]
     answer = running.ask("POST", "/predict", *form(*fields))
     check_refused(answer, 400, "format must be the same wherever .* Received: 'mask' and 'json'")
-    answer = running.ask("POST", "/predict?alpha=0.25", *form(("picture", "a.png", PICTURE)))
+    answer = running.ask("POST", "/predict?alpha=0.25", *form(("image", "a.png", IMAGE)))
     check_refused(answer, 400, "alpha goes with format=overlay and format=rgba. Received: format=mask")

@@ -54,7 +54,7 @@ def test_a_full_queue_refuses_at_once():
     asyncio.run(main())
 
 
-def test_who_is_cancelled_while_waiting_is_never_worked_on():
+def test_who_is_canceled_while_waiting_is_never_worked_on():
     pool, gate, done = WorkerPool(1, 2), threading.Event(), []
 
     async def main():
@@ -73,7 +73,7 @@ def test_who_is_cancelled_while_waiting_is_never_worked_on():
     assert done == ["b"]
 
 
-def test_who_is_cancelled_while_running_keeps_the_place_until_the_thread_is_done(caplog):
+def test_who_is_canceled_while_running_keeps_the_place_until_the_thread_is_done(caplog):
     pool, gate = WorkerPool(1, 0), threading.Event()
 
     def fail():
@@ -84,7 +84,7 @@ def test_who_is_cancelled_while_running_keeps_the_place_until_the_thread_is_done
         task = asyncio.ensure_future(pool.run(fail, PATIENCE))
         await turns(lambda: pool.running == 1)
         task.cancel()
-        with pytest.raises(asyncio.CancelledError):
+        with pytest.raises(asyncio.CanceledError):
             await task
         assert pool.running == 1 and pool.is_full
         gate.set()
@@ -132,7 +132,7 @@ def test_who_goes_away_does_not_make_it_stuck():
         gone = asyncio.ensure_future(pool.run(lambda: gate.wait(PATIENCE), PATIENCE))
         await turns(lambda: pool.running == 1)
         gone.cancel()
-        with pytest.raises(asyncio.CancelledError):
+        with pytest.raises(asyncio.CanceledError):
             await gone
         assert pool.running == 1 and not pool.is_stuck
         gate.set()

@@ -1,4 +1,4 @@
-"""Six small pictures as a data folder, and settings that train on them in seconds."""
+"""Six small images as a data folder, and settings that train on them in seconds."""
 
 import pytest
 
@@ -35,5 +35,5 @@ def small_config(small_folder):
         epoch_steps=2,
         warm_up=2,
         ramp=2,
-        picture_every=1,
+        image_every=1,
     )

@@ -69,13 +69,13 @@ def test_negatives_come_in_the_last_stage(single):
 def test_a_resumed_training_sees_the_batches_it_missed(single, done):
     whole, rest = taken(single)[3 * done :], taken(single, done)
     assert len(whole) == len(rest)
-    for (pictures, labels), (again, labels_again) in zip(whole, rest, strict=True):
-        np.testing.assert_array_equal(pictures, again)
+    for (images, labels), (again, labels_again) in zip(whole, rest, strict=True):
+        np.testing.assert_array_equal(images, again)
         np.testing.assert_array_equal(labels, labels_again)
 
 
-def test_whole_pictures_are_resized(small_config):
-    (pictures, labels), *_ = taken(small_config.replace(whole=True, crop=16), steps=1)
-    assert pictures.shape == (2, 16, 16, 3) and labels.shape == (2, 16, 16)
-    # A whole picture has all its border, so nothing of it is outside.
+def test_whole_images_are_resized(small_config):
+    (images, labels), *_ = taken(small_config.replace(whole=True, crop=16), steps=1)
+    assert images.shape == (2, 16, 16, 3) and labels.shape == (2, 16, 16)
+    # A whole image has all its border, so nothing of it is outside.
     assert (labels != 254).all()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_wsseg import losses
-from keras_wsseg.annotations import OUTSIDE
+from keras_wsseg.annotations import PADDING
 from keras_wsseg.training.build import (
     build_loss,
     build_optimizer,
@@ -15,7 +15,7 @@ from keras_wsseg.training.build import (
 
 
 def drawn(data):
-    return sum((data.load(index)[1] < OUTSIDE).sum() for index in range(len(data)))
+    return sum((data.load(index)[1] < PADDING).sum() for index in range(len(data)))
 
 
 def test_methods_have_their_losses_with_what_was_set(small_config):
@@ -71,13 +71,13 @@ def test_single_class_has_its_loss_and_stages(small_config):
 
 
 def test_single_class_reads_no_label(small_config, tmp_path, small_folder):
-    only_pictures = tmp_path / "pictures"
-    shutil.copytree(small_folder / "images", only_pictures / "images")
-    shutil.copytree(small_folder / "images", only_pictures / "others")
-    (only_pictures / "others" / "p0.png").rename(only_pictures / "others" / "q0.png")
+    only_images = tmp_path / "images"
+    shutil.copytree(small_folder / "images", only_images / "images")
+    shutil.copytree(small_folder / "images", only_images / "others")
+    (only_images / "others" / "p0.png").rename(only_images / "others" / "q0.png")
     config = small_config.replace(
         method="single-class",
-        data=str(only_pictures),
+        data=str(only_images),
         train_split=None,
         val_split=None,
         negatives=("others",),
@@ -89,7 +89,7 @@ def test_single_class_reads_no_label(small_config, tmp_path, small_folder):
     assert build_training_data(config.replace(negative_epochs=0)).negatives is None
     named = config.replace(data=str(small_folder), negatives=())
     assert build_training_data(named).class_names == ("background", "ellipse")
-    (only_pictures / "classes.txt").write_text("background\ncat\ndog\n")
+    (only_images / "classes.txt").write_text("background\ncat\ndog\n")
     with pytest.raises(ValueError, match="object_name must be given where .* Received: .* 3 names"):
         build_training_data(config)
 
@@ -147,30 +147,30 @@ def test_full_supervision_has_no_scribbles_to_shorten(small_config):
 
 
 def test_a_share_keeps_its_annotation(small_config):
-    config = small_config.replace(labelled_share=0.5)
+    config = small_config.replace(labeled_share=0.5)
     data = build_training_data(config)
-    assert len(data) == 2 and len(data.unlabelled) == 2
+    assert len(data) == 2 and len(data.unlabeled) == 2
     assert build_training_data(config.replace(seed=1)).names == data.names
     _, labels = next(iter(data.train(config.batch_size, config.crop)))
-    assert (labels.numpy() < OUTSIDE).any(axis=(1, 2)).tolist() == [True, False]
+    assert (labels.numpy() < PADDING).any(axis=(1, 2)).tolist() == [True, False]
 
 
 @pytest.mark.parametrize("method", ["pce", "full"])
 def test_methods_that_learn_from_labels_alone_get_the_share_alone(small_config, method):
-    config = small_config.replace(labelled_share=0.5, method=method)
+    config = small_config.replace(labeled_share=0.5, method=method)
     data = build_training_data(config)
     assert data.names == build_training_data(config.replace(method="gated-crf")).names
-    assert data.unlabelled is None
+    assert data.unlabeled is None
     _, labels = next(iter(data.train(config.batch_size, config.crop)))
-    assert (labels.numpy() < OUTSIDE).any(axis=(1, 2)).all()
+    assert (labels.numpy() < PADDING).any(axis=(1, 2)).all()
 
 
-def test_further_pictures_come_from_a_list(small_config, small_folder):
-    data = build_training_data(small_config.replace(unlabelled_split="val"))
-    assert len(data) == 4 and data.unlabelled.names == ("p4", "p5")
-    assert np.array_equal(np.unique(data.unlabelled.load(0)[1]), [255])
+def test_further_images_come_from_a_list(small_config, small_folder):
+    data = build_training_data(small_config.replace(unlabeled_split="val"))
+    assert len(data) == 4 and data.unlabeled.names == ("p4", "p5")
+    assert np.array_equal(np.unique(data.unlabeled.load(0)[1]), [255])
     for method in ("gated-crf", "pce"):
         with pytest.raises(
             FileNotFoundError, match=r"The list must be there as a file. Received: '.*more.txt'"
         ):
-            build_training_data(small_config.replace(unlabelled_split="more", method=method))
+            build_training_data(small_config.replace(unlabeled_split="more", method=method))

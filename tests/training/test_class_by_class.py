@@ -15,8 +15,8 @@ pytestmark = pytest.mark.usefixtures("eagerly")
 
 
 @pytest.fixture(scope="module")
-def sorted_pictures(tmp_path_factory):
-    """Pictures of two classes, one of both, one of neither, and two to score on."""
+def sorted_images(tmp_path_factory):
+    """Images of two classes, one of both, one of neither, and two to score on."""
     root = tmp_path_factory.mktemp("sorted") / "pets"
     images, labels, _ = synthetic_shapes(8, size=32, num_classes=3)
     places = ["cat", "cat", "cat dog", "dog", "dog", "", "val", "val"]
@@ -33,14 +33,14 @@ def sorted_pictures(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def configs(sorted_pictures):
-    common = {"data": str(sorted_pictures), "filters": (4, 8), "crop": 16, "batch_size": 2}
+def configs(sorted_images):
+    common = {"data": str(sorted_images), "filters": (4, 8), "crop": 16, "batch_size": 2}
     nets = TrainingConfig(
         method="single-class",
         annealing_epochs=1,
         normal_epochs=1,
         negative_epochs=1,
-        picture_every=0,
+        image_every=0,
         **common,
     )
     return nets, TrainingConfig(method="pce", annotation="pseudo", steps=2, **common)
@@ -80,9 +80,9 @@ def test_from_folders_to_a_segmenter_after_interruptions(configs, tmp_path, monk
         "Segmenter of 2 classes",
     ]
     assert run.net("cat").segmenter.stat().st_mtime_ns == first
-    assert final.finished and final.read_scores()["pictures"] == 2
+    assert final.finished and final.read_scores()["images"] == 2
     assert list(final.read_scores()["iou"]) == ["background", "cat", "dog"]
-    # The picture of both classes teaches the nets and gets no label.
+    # The image of both classes teaches the nets and gets no label.
     assert (run.dataset / "train.txt").read_text().split() == ["p0", "p1", "p3", "p4"]
     assert sorted(path.name for path in (run.dataset / "images").iterdir()) == [
         f"p{index}.png" for index in (0, 1, 3, 4, 6, 7)
@@ -97,7 +97,7 @@ def interrupt(*_, **__):
     raise KeyboardInterrupt
 
 
-def test_pictures_behind_relative_links_and_masks_that_say_nothing(configs, tmp_path, monkeypatch, caplog):
+def test_images_behind_relative_links_and_masks_that_say_nothing(configs, tmp_path, monkeypatch, caplog):
     nets, final = configs
     root = tmp_path / "linked"
     for name in ("cat", "dog"):
@@ -106,7 +106,7 @@ def test_pictures_behind_relative_links_and_masks_that_say_nothing(configs, tmp_
             (root / "all").mkdir(exist_ok=True)
             shutil.copy(path, root / "all" / path.name)
             (root / "positives" / name / path.name).symlink_to(f"../../all/{path.name}")
-    monkeypatch.setattr(class_by_class, "class_map", lambda net, picture: np.zeros(picture.shape[:2], int))
+    monkeypatch.setattr(class_by_class, "class_map", lambda net, image: np.zeros(image.shape[:2], int))
     nets = nets.replace(data=str(root), negative_epochs=0)
     with caplog.at_level(logging.WARNING, "keras_wsseg"):
         final = train_class_by_class(nets, final, tmp_path / "run", verbose=0)
@@ -122,7 +122,7 @@ def test_what_the_last_training_lacks_is_told_before_the_first(configs, tmp_path
     with pytest.raises(FileNotFoundError, match="`weights` must name an existing file"):
         missing = final.replace(model="deeplabv3plus", weights="missing.npz")
         train_class_by_class(nets, missing, tmp_path / "run")
-    with pytest.raises(ValueError, match="group_by must match the name of every picture"):
+    with pytest.raises(ValueError, match="group_by must match the name of every image"):
         train_class_by_class(nets, final.replace(group_by="(x)"), tmp_path / "run")
     with pytest.raises(FileNotFoundError, match="There must be a run folder or file of that name"):
         train_class_by_class(nets, final.replace(start_from="missing"), tmp_path / "run")
@@ -158,7 +158,7 @@ def test_the_segmenter_has_the_range_and_the_meaning_that_were_given(configs, tm
     assert begun[-1].values_of_labels == final.label_values and begun[-1].values_of_annotation == ()
 
 
-def test_settings_that_do_not_fit(configs, tmp_path, sorted_pictures):
+def test_settings_that_do_not_fit(configs, tmp_path, sorted_images):
     nets, final = configs
     with pytest.raises(ValueError, match="nets must have method='single-class'. Received: method='pce'"):
         train_class_by_class(final, final, tmp_path / "a")
@@ -175,22 +175,22 @@ def test_settings_that_do_not_fit(configs, tmp_path, sorted_pictures):
         train_class_by_class(nets.replace(seed=3), final, tmp_path / "c", resume=True)
 
 
-def test_names_that_are_scored_and_trained_on(configs, tmp_path, sorted_pictures):
-    (sorted_pictures / "val.txt").write_text("p0\n")
+def test_names_that_are_scored_and_trained_on(configs, tmp_path, sorted_images):
+    (sorted_images / "val.txt").write_text("p0\n")
     for folder in ("images", "labels"):
-        source = next((sorted_pictures / folder).iterdir())
-        (sorted_pictures / folder / "p0.png").write_bytes(source.read_bytes())
-    with pytest.raises(ValueError, match="Pictures of val.txt must have other names .* Received: 'p0'"):
+        source = next((sorted_images / folder).iterdir())
+        (sorted_images / folder / "p0.png").write_bytes(source.read_bytes())
+    with pytest.raises(ValueError, match="Images of val.txt must have other names .* Received: 'p0'"):
         train_class_by_class(*configs, tmp_path / "run")
-    (sorted_pictures / "val.txt").write_text("p9\n")
+    (sorted_images / "val.txt").write_text("p9\n")
     with pytest.raises(FileNotFoundError, match="must have images/p9 and labels/p9, see val.txt"):
         train_class_by_class(*configs, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_labels_that_no_training_would_read_are_told_before_the_first(configs, tmp_path, sorted_pictures):
+def test_labels_that_no_training_would_read_are_told_before_the_first(configs, tmp_path, sorted_images):
     nets, final = configs
-    root = shutil.copytree(sorted_pictures, tmp_path / "pets")
+    root = shutil.copytree(sorted_images, tmp_path / "pets")
     (root / "val.txt").write_text("p6\np7\n")
     (root / "labels" / "p7.png").rename(root / "labels" / "p7.jpg")
     with pytest.raises(ValueError, match="since JPEG and WebP alter ids. Received: p7.jpg"):

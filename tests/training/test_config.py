@@ -34,7 +34,7 @@ from keras_wsseg.training import TrainingConfig
         (
             {"score_crf": "dense", "val_split": None},
             ValueError,
-            "score_crf needs pictures to score on. Received: score_crf='dense', val_split=None",
+            "score_crf needs images to score on. Received: score_crf='dense', val_split=None",
         ),
         (
             {"score_crf": "yes"},
@@ -104,27 +104,27 @@ from keras_wsseg.training import TrainingConfig
             ValueError,
             "scribble_length must be at least 0. Received: scribble_length=-0.5",
         ),
-        ({"labelled_share": 2}, ValueError, "labelled_share must be at most 1. Received: labelled_share=2"),
+        ({"labeled_share": 2}, ValueError, "labeled_share must be at most 1. Received: labeled_share=2"),
         (
-            {"labelled_share": 0.0},
+            {"labeled_share": 0.0},
             ValueError,
-            "labelled_share must be greater than 0. Received: labelled_share=0.0",
+            "labeled_share must be greater than 0. Received: labeled_share=0.0",
         ),
         (
-            {"unlabelled_batch": 4},
+            {"unlabeled_batch": 4},
             ValueError,
-            "unlabelled_batch has an effect beside labelled_share or unlabelled_split only. "
-            "Received: unlabelled_batch=4",
+            "unlabeled_batch has an effect beside labeled_share or unlabeled_split only. "
+            "Received: unlabeled_batch=4",
         ),
         (
-            {"unlabelled_batch": 8, "labelled_share": 0.5},
+            {"unlabeled_batch": 8, "labeled_share": 0.5},
             ValueError,
-            "unlabelled_batch must be below batch_size=8. Received: unlabelled_batch=8",
+            "unlabeled_batch must be below batch_size=8. Received: unlabeled_batch=8",
         ),
         (
-            {"batch_size": 1, "unlabelled_split": "more"},
+            {"batch_size": 1, "unlabeled_split": "more"},
             ValueError,
-            "batch_size must be at least 2 to hold pictures with and without annotation. "
+            "batch_size must be at least 2 to hold images with and without annotation. "
             "Received: batch_size=1",
         ),
         (
@@ -248,10 +248,10 @@ def test_full_supervision_learns_from_labels():
     assert TrainingConfig(data="hearts", annotation="clicks", method="full").label_source == "labels"
 
 
-def test_methods_without_use_for_unlabelled_pictures_take_any_batch():
+def test_methods_without_use_for_unlabeled_images_take_any_batch():
     for method in ("pce", "full"):
-        config = TrainingConfig(data="hearts", method=method, labelled_share=0.5, batch_size=1)
-        assert config.replace(unlabelled_batch=4).batch_size == 1
+        config = TrainingConfig(data="hearts", method=method, labeled_share=0.5, batch_size=1)
+        assert config.replace(unlabeled_batch=4).batch_size == 1
 
 
 def test_every_setting_can_be_shown():
@@ -259,9 +259,9 @@ def test_every_setting_can_be_shown():
         assert field.metadata["help"] and field.metadata["group"]
 
 
-def test_pictures_stay_whole_where_their_tags_do():
+def test_images_stay_whole_where_their_tags_do():
     def whole(**changes):
-        return TrainingConfig(data="hearts", **changes).whole_pictures
+        return TrainingConfig(data="hearts", **changes).whole_images
 
     assert whole(method="rrm") and whole(method="tags-prior") and whole(method="single-class", whole=False)
     assert whole(whole=True) and not whole() and not whole(method="rrm", whole=False)

@@ -9,28 +9,28 @@ from keras_wsseg.training.evaluation import check_groups
 
 
 def dataset(labels, predictions, **kwargs):
-    """Pictures whose values are to be the prediction."""
+    """Images whose values are to be the prediction."""
     return SegmentationArrays(np.asarray(predictions, np.uint8), np.asarray(labels, np.uint8), **kwargs)
 
 
-def read_off(picture):
-    return picture[..., 0]
+def read_off(image):
+    return image[..., 0]
 
 
 @pytest.mark.parametrize("name", ENDINGS)
 def test_class_map_of_a_model_with_a_last_activation(name):
-    segmenter, picture = brought(name), np.random.default_rng(0).uniform(0, 255, (9, 7, 3))
-    expected = keras_says(segmenter, picture[None].astype("float32"))[0].argmax(-1)
+    segmenter, image = brought(name), np.random.default_rng(0).uniform(0, 255, (9, 7, 3))
+    expected = keras_says(segmenter, image[None].astype("float32"))[0].argmax(-1)
     assert expected.std() > 0
-    np.testing.assert_array_equal(class_map(segmenter, picture), expected)
+    np.testing.assert_array_equal(class_map(segmenter, image), expected)
 
 
 def test_class_maps_of_several_sizes_from_a_model_that_upsamples_bilinearly():
     segmenter = brought("softmax", upsampling="bilinear")
     for height, width in ((8, 10), (12, 6), (14, 22)):
-        picture = np.random.default_rng(0).uniform(0, 255, (height, width, 3)).astype("float32")
-        expected = np.array(segmenter(picture[None]))[0].argmax(-1)
-        np.testing.assert_array_equal(class_map(segmenter, picture), expected)
+        image = np.random.default_rng(0).uniform(0, 255, (height, width, 3)).astype("float32")
+        expected = np.array(segmenter(image[None]))[0].argmax(-1)
+        np.testing.assert_array_equal(class_map(segmenter, image), expected)
 
 
 def test_scores_by_hand():
@@ -49,7 +49,7 @@ def test_scores_by_hand():
         "tree": pytest.approx(1.3 * 3 / (0.3 * 4 + 4)),
         "car": None,
     }
-    assert (scores.pictures, scores.groups) == (2, 1)
+    assert (scores.images, scores.groups) == (2, 1)
 
 
 def test_groups_are_scored_apart_and_averaged():
@@ -76,7 +76,7 @@ def test_group_by_must_fit_every_name():
         check_groups("(a)|b", ("a", "b"))
 
 
-def test_class_map_brings_logits_to_the_picture():
+def test_class_map_brings_logits_to_the_image():
     image = keras.Input((None, None, 1))
     bright = keras.layers.AveragePooling2D(2)(image)
     logits = keras.layers.Concatenate()([keras.layers.Rescaling(-1.0, 255.0)(bright), bright])

@@ -1,4 +1,4 @@
-"""Trainings from tags of whole pictures, from settings to scores."""
+"""Trainings from tags of whole images, from settings to scores."""
 
 import csv
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_wsseg import losses, models
-from keras_wsseg.annotations import UNLABELLED
+from keras_wsseg.annotations import UNLABELED
 from keras_wsseg.optimizers import LearningRateMultipliers
 from keras_wsseg.training import train
 from keras_wsseg.training.build import build_loss, build_model, build_optimizer, build_training_data
@@ -25,7 +25,7 @@ def config(small_config):
 def test_the_data_have_tags_and_no_label(config):
     data = build_training_data(config.replace(method="rrm"))
     assert data.tags.shape == (4, 2) and (data.tags[:, 0] == 1).all() and len(data) == 4
-    assert (data.load(0)[1] == UNLABELLED).all()
+    assert (data.load(0)[1] == UNLABELED).all()
 
 
 def test_the_adaptive_prior_has_its_losses_with_what_was_set(config):
@@ -72,7 +72,7 @@ def test_the_model_mines_as_was_set(config):
     settings = model.get_config()
     assert (settings["share"], settings["gamma"], settings["scales"]) == (0.3, 2.0, (0.5, 1.0))
     assert (settings["dilation"], settings["classification_weight"], settings["crf"]) == (3, 0.5, False)
-    # Whole pictures: the segmenter resizes to the side at which it was trained.
+    # Whole images: the segmenter resizes to the side at which it was trained.
     assert segmenter.compute_output_shape((1, 33, 20, 3)) == (1, 33, 20, 2)
     shared = {id(weight) for weight in model.weights}
     assert segmenter.weights and all(id(weight) in shared for weight in segmenter.weights)
@@ -101,8 +101,8 @@ def test_a_branch_on_a_named_backbone_whose_encoder_learns_slower(config):
 def test_a_training_writes_what_it_sees_and_goes_on_where_it_stopped(config, method, tmp_path):
     config = config.replace(method=method)
     run = train(config, tmp_path / "run", verbose=0)
-    pictures = sorted(path.name for path in run.pictures.glob("*.png"))
-    assert pictures == ["epoch_0001.png", "epoch_0002.png", "epoch_0003.png"]
+    images = sorted(path.name for path in run.images.glob("*.png"))
+    assert images == ["epoch_0001.png", "epoch_0002.png", "epoch_0003.png"]
     with open(run.log) as file:
         columns = next(csv.reader(file))
     terms = {"tags-prior": {"adaptive_prior", "neighborhood"}, "rrm": {"classification", "dense_energy"}}
@@ -122,6 +122,6 @@ def test_a_training_writes_what_it_sees_and_goes_on_where_it_stopped(config, met
         train(config, tmp_path / "again", verbose=0)
     assert RunFolder(tmp_path / "again").completed_epochs() == 1
     resumed = train(None, tmp_path / "again", resume=True, verbose=0)
-    picture = np.random.default_rng(0).uniform(0, 255, (1, 20, 24, 3)).astype("float32")
+    image = np.random.default_rng(0).uniform(0, 255, (1, 20, 24, 3)).astype("float32")
     again = keras.saving.load_model(resumed.segmenter)
-    np.testing.assert_allclose(np.array(again(picture)), np.array(whole(picture)), atol=1e-4)
+    np.testing.assert_allclose(np.array(again(image)), np.array(whole(image)), atol=1e-4)

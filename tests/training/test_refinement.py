@@ -15,25 +15,25 @@ class Noisy:
 
     class_names = ("black", "white")
 
-    def probabilities(self, picture):
-        wrong = np.random.default_rng(0).random(picture.shape[:2]) < 0.1
-        white = np.where(wrong, picture[..., 0] < 128, picture[..., 0] >= 128)
+    def probabilities(self, image):
+        wrong = np.random.default_rng(0).random(image.shape[:2]) < 0.1
+        white = np.where(wrong, image[..., 0] < 128, image[..., 0] >= 128)
         return np.stack([np.where(white, 0.3, 0.7), np.where(white, 0.7, 0.3)], axis=-1).astype("float32")
 
 
-def picture():
-    picture = np.zeros((24, 30, 3), "uint8")
-    picture[:, 13:] = 255
-    return picture
+def image():
+    image = np.zeros((24, 30, 3), "uint8")
+    image[:, 13:] = 255
+    return image
 
 
 @pytest.mark.parametrize("kind", ("windowed", "dense"))
 def test_noise_goes_and_the_border_stays(kind):
     refined = RefinedSegmenter(Noisy(), crf_preset(kind, (0, 255), strength=3))
-    want = (picture()[..., 0] > 0).astype(int)
-    assert (Noisy().probabilities(picture()).argmax(-1) != want).mean() > 0.05
-    np.testing.assert_array_equal(refined(picture()), want)
-    np.testing.assert_allclose(refined.probabilities(picture()).sum(-1), 1, rtol=1e-5)
+    want = (image()[..., 0] > 0).astype(int)
+    assert (Noisy().probabilities(image()).argmax(-1) != want).mean() > 0.05
+    np.testing.assert_array_equal(refined(image()), want)
+    np.testing.assert_allclose(refined.probabilities(image()).sum(-1), 1, rtol=1e-5)
     assert refined.class_names == ("black", "white")
 
 
@@ -41,7 +41,7 @@ def test_a_keras_model_is_refined_from_its_logits_at_any_stride():
     net = keras.Sequential(
         [keras.Input((None, None, 3)), keras.layers.Conv2D(2, 3, strides=2, padding="same")]
     )
-    assert RefinedSegmenter(net, crf_preset("windowed", (0, 255)))(picture()).shape == (24, 30)
+    assert RefinedSegmenter(net, crf_preset("windowed", (0, 255)))(image()).shape == (24, 30)
 
 
 def test_settings_of_the_crf():
@@ -55,9 +55,9 @@ def test_settings_of_the_crf():
 
 
 def test_a_training_scores_with_and_without(small_config, tmp_path):
-    config = small_config.replace(score_crf="windowed", method="pce", steps=2, epoch_steps=1, picture_every=0)
+    config = small_config.replace(score_crf="windowed", method="pce", steps=2, epoch_steps=1, image_every=0)
     scores = train(config, tmp_path / "run", verbose=0).read_scores()
-    assert scores["refined"]["pictures"] == scores["pictures"] == 2
+    assert scores["refined"]["images"] == scores["images"] == 2
     run = RunFolder(tmp_path / "run")
     segmenter = keras.saving.load_model(run.segmenter, compile=False)
     refined = RefinedSegmenter(segmenter, crf_preset("windowed", (0, 255)))
@@ -69,7 +69,7 @@ def test_a_training_scores_with_and_without(small_config, tmp_path):
 def test_one_logit_is_two_classes():
     net = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(1, 1)])
     net.layers[0].set_weights([np.zeros((1, 1, 3, 1)), np.array([5.0])])
-    assert RefinedSegmenter(net, crf_preset("windowed", (0, 255)))(picture()).all()
+    assert RefinedSegmenter(net, crf_preset("windowed", (0, 255)))(image()).all()
 
 
 @pytest.mark.parametrize("name", ENDINGS)
@@ -81,9 +81,9 @@ def test_a_last_activation_is_not_taken_twice(name):
     np.testing.assert_allclose(RefinedSegmenter(segmenter, crf).probabilities(given), expected, atol=1e-5)
 
 
-def test_a_picture_in_another_range_is_an_error():
+def test_a_image_in_another_range_is_an_error():
     refined = RefinedSegmenter(Noisy(), crf_preset("windowed", (0, 1)))
     with pytest.raises(
         ValueError, match="between 0 and 1, the value_range of the CRF. Received: values from 0 to"
     ):
-        refined(picture())
+        refined(image())

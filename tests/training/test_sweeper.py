@@ -3,7 +3,7 @@ import shutil
 import numpy as np
 import pytest
 
-from keras_wsseg.annotations import UNLABELLED, write_label_map
+from keras_wsseg.annotations import UNLABELED, write_label_map
 from keras_wsseg.cli.sweep_command import parse_variations
 from keras_wsseg.data import SegmentationFolder
 from keras_wsseg.training import RunFolder, SweepRow, TrainingConfig, sweep, sweeper
@@ -118,7 +118,7 @@ def test_all_data_are_read_before_the_first_training(small_config, tmp_path, mon
     monkeypatch.setattr(sweeper, "train", None)
     with pytest.raises(FileNotFoundError, match="must have a folder 'clicks'"):
         sweep(small_config, {"annotation": ["scribbles", "clicks"]}, [0], tmp_path)
-    with pytest.raises(ValueError, match="A sweep needs pictures to score on. Received: val_split=None"):
+    with pytest.raises(ValueError, match="A sweep needs images to score on. Received: val_split=None"):
         sweep(small_config.replace(val_split=None), {"radius": [3]}, [0], tmp_path)
 
 
@@ -126,10 +126,10 @@ def test_all_data_are_read_before_the_first_training(small_config, tmp_path, mon
     ("varied", "text"),
     [
         (
-            {"unlabelled_split": [None, "nowhere"]},
+            {"unlabeled_split": [None, "nowhere"]},
             "The list must be there as a file. Received: '.*nowhere.txt'",
         ),
-        ({"labelled_share": [1.0, 0.01]}, "At least one pixel must be annotated in the 1 files"),
+        ({"labeled_share": [1.0, 0.01]}, "At least one pixel must be annotated in the 1 files"),
     ],
 )
 def test_each_choice_of_annotation_is_read_before_the_first_training(
@@ -138,8 +138,8 @@ def test_each_choice_of_annotation_is_read_before_the_first_training(
     monkeypatch.setattr(sweeper, "train", None)
     root = tmp_path / "data"
     shutil.copytree(small_folder, root)
-    (kept,) = SegmentationFolder(root, split="train", labelled_share=0.01).names
-    write_label_map(root / "scribbles" / f"{kept}.png", np.full((32, 32), UNLABELLED, np.uint8))
+    (kept,) = SegmentationFolder(root, split="train", labeled_share=0.01).names
+    write_label_map(root / "scribbles" / f"{kept}.png", np.full((32, 32), UNLABELED, np.uint8))
     with pytest.raises((FileNotFoundError, ValueError), match=text):
         sweep(small_config.replace(data=root), varied, [0], tmp_path / "runs")
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_wsseg.callbacks import PredictionPictures
+from keras_wsseg.callbacks import PredictionImages
 from keras_wsseg.data import SegmentationFolder
 from keras_wsseg.training import RunFolder, train, trainer
 
@@ -20,7 +20,7 @@ def interrupt_after(monkeypatch, epochs):
         if epoch + 1 == epochs:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(PredictionPictures, "on_epoch_end", on_epoch_end)
+    monkeypatch.setattr(PredictionImages, "on_epoch_end", on_epoch_end)
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +33,8 @@ def test_a_run_folder_holds_everything(whole_run):
     assert run.finished
     assert run.read_class_names() == ("background", "ellipse")
     assert sorted(run.read_scores()["iou"]) == ["background", "ellipse"]
-    assert run.read_scores()["pictures"] == 2
-    assert [path.name for path in sorted(run.pictures.iterdir())] == [
+    assert run.read_scores()["images"] == 2
+    assert [path.name for path in sorted(run.images.iterdir())] == [
         "epoch_0001.png",
         "epoch_0002.png",
         "epoch_0003.png",
@@ -72,8 +72,8 @@ def test_resuming_ends_where_an_unbroken_training_ends(whole_run, tmp_path, monk
         assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1", "2"]
 
 
-def test_pictures_without_annotation_go_on_where_they_stopped(small_config, tmp_path, monkeypatch):
-    config = small_config.replace(labelled_share=0.5, unlabelled_split="val")
+def test_images_without_annotation_go_on_where_they_stopped(small_config, tmp_path, monkeypatch):
+    config = small_config.replace(labeled_share=0.5, unlabeled_split="val")
     unbroken = train(config, tmp_path / "unbroken", verbose=0)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         interrupt_after(patch, epochs=2)
@@ -83,18 +83,18 @@ def test_pictures_without_annotation_go_on_where_they_stopped(small_config, tmp_
         np.testing.assert_allclose(resumed, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_batches_hold_as_many_pictures_without_annotation_as_asked_for(small_config, tmp_path, monkeypatch):
+def test_batches_hold_as_many_images_without_annotation_as_asked_for(small_config, tmp_path, monkeypatch):
     asked = []
 
-    def spy(self, *args, unlabelled_batch, **options):
-        asked.append(unlabelled_batch)
+    def spy(self, *args, unlabeled_batch, **options):
+        asked.append(unlabeled_batch)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(SegmentationFolder, "train", spy)
-    config = small_config.replace(labelled_share=0.5, unlabelled_batch=0, steps=1, warm_up=0, val_split=None)
+    config = small_config.replace(labeled_share=0.5, unlabeled_batch=0, steps=1, warm_up=0, val_split=None)
     for name, chosen in (("mixed", config), ("pce", config.replace(method="pce"))):
         with pytest.raises(KeyboardInterrupt):
-            train(chosen.replace(picture_every=0), tmp_path / name, verbose=0)
+            train(chosen.replace(image_every=0), tmp_path / name, verbose=0)
     assert asked == [0, None]
 
 
@@ -108,7 +108,7 @@ def test_an_interrupted_scoring_loses_no_training(small_config, tmp_path, monkey
     def interrupt(*args):
         raise KeyboardInterrupt
 
-    config = small_config.replace(method="pce", picture_every=0)
+    config = small_config.replace(method="pce", image_every=0)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(trainer, "evaluate", interrupt)
         train(config, tmp_path / "run", verbose=0)
@@ -145,13 +145,13 @@ def test_tensorboard_is_asked_for_before_training(small_config, tmp_path, monkey
 
 
 def test_without_validation_there_are_no_scores(small_config, tmp_path):
-    config = small_config.replace(val_split=None, steps=1, method="pce", picture_every=0)
+    config = small_config.replace(val_split=None, steps=1, method="pce", image_every=0)
     run = train(config, tmp_path / "run", verbose=0)
     assert run.finished and run.read_scores() is None
 
 
 def test_the_last_step_is_the_last_of_the_schedule(small_config, tmp_path):
-    config = small_config.replace(steps=5, epoch_steps=4, method="pce", picture_every=0, val_split=None)
+    config = small_config.replace(steps=5, epoch_steps=4, method="pce", image_every=0, val_split=None)
     run = train(config, tmp_path / "run", verbose=0)
     with open(run.log) as file:
         # Two epochs of three, not one of four and a second that goes three steps past the end.

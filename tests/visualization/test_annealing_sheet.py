@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_wsseg.visualization import annealing_sheet, neighbour_weights_picture
+from keras_wsseg.visualization import annealing_sheet, neighbor_weights_image
 from keras_wsseg.visualization.annealing_sheet import annealing_column, annealing_film
 
 CELL = 64
@@ -9,7 +9,7 @@ CELL = 64
 
 @pytest.fixture
 def scene():
-    """Two pictures of the size of a cell or half of it, and what two epochs predict of them."""
+    """Two images of the size of a cell or half of it, and what two epochs predict of them."""
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, shape).astype("uint8") for shape in ((64, 64, 3), (16, 32))]
     maps = []
@@ -19,12 +19,12 @@ def scene():
     return images, maps
 
 
-def holds(sheet, picture):
-    """Whether the sheet shows a picture somewhere, pixel by pixel."""
-    picture = np.broadcast_to(picture if picture.ndim == 3 else picture[..., None], (*picture.shape[:2], 3))
-    windows = np.lib.stride_tricks.sliding_window_view(sheet, picture.shape)[:, :, 0]
-    starts = np.argwhere((windows[:, :, 0, 0] == picture[0, 0]).all(-1))
-    return any((windows[i, j] == picture).all() for i, j in starts)
+def holds(sheet, image):
+    """Whether the sheet shows an image somewhere, pixel by pixel."""
+    image = np.broadcast_to(image if image.ndim == 3 else image[..., None], (*image.shape[:2], 3))
+    windows = np.lib.stride_tricks.sliding_window_view(sheet, image.shape)[:, :, 0]
+    starts = np.argwhere((windows[:, :, 0, 0] == image[0, 0]).all(-1))
+    return any((windows[i, j] == image).all() for i, j in starts)
 
 
 def test_each_epoch_shows_its_weights_and_its_prediction(scene):
@@ -33,9 +33,9 @@ def test_each_epoch_shows_its_weights_and_its_prediction(scene):
     assert holds(sheet, images[0])
     assert holds(sheet, np.repeat(np.repeat(images[1], 2, 0), 2, 1))
     for sigma, probabilities in zip((0.05, 0.3), maps, strict=True):
-        assert holds(sheet, neighbour_weights_picture(images[0], sigma))
+        assert holds(sheet, neighbor_weights_image(images[0], sigma))
         assert holds(sheet, np.rint(255 * probabilities[0][..., 1]).astype(np.uint8))
-    assert not holds(sheet, neighbour_weights_picture(images[0], 0.1))
+    assert not holds(sheet, neighbor_weights_image(images[0], 0.1))
 
 
 def test_another_class_is_the_object(scene):
@@ -44,7 +44,7 @@ def test_another_class_is_the_object(scene):
     assert holds(sheet, np.rint(255 * maps[0][0][..., 0]).astype(np.uint8))
 
 
-def test_mask_colours_where_the_object_is_likeliest():
+def test_mask_colors_where_the_object_is_likeliest():
     image = np.full((64, 64, 3), 100, np.uint8)
     p = np.zeros((64, 64, 3))
     p[..., 0], p[..., 1] = 0.3, 0.4
@@ -61,7 +61,7 @@ def test_mask_colours_where_the_object_is_likeliest():
     assert not holds(annealing_film([image], [], [None], cell=CELL), mask)
 
 
-def test_without_truth_the_picture_is_shown_again_and_never_a_blank(scene):
+def test_without_truth_the_image_is_shown_again_and_never_a_blank(scene):
     images, _ = scene
     blank = np.full((32, 32, 3), 255, np.uint8)
     for truth in (None, [None, None]):
@@ -99,10 +99,10 @@ def test_title_tells_sigma_and_is_the_callers(scene):
         ({"sigmas": [0.0]}, ValueError, "`sigma` must be a number above 0. Received: sigma=0.0$"),
         ({"sigmas": [0.1, 0.2]}, ValueError, "`probabilities` must have an entry for each of the 2 epochs"),
         ({"titles": []}, ValueError, "`titles` must have an entry for each of the 1 epochs. Received: 0"),
-        ({"probabilities": [[]]}, ValueError, "`probabilities` must have .* the 1 pictures. Received: 0"),
-        ({"truth": []}, ValueError, "`truth` must have an entry for each of the 1 pictures. Received: 0"),
+        ({"probabilities": [[]]}, ValueError, "`probabilities` must have .* the 1 images. Received: 0"),
+        ({"truth": []}, ValueError, "`truth` must have an entry for each of the 1 images. Received: 0"),
         ({"truth": [np.zeros((4, 4))]}, TypeError, "`truth` must hold integers. Received: dtype=float64$"),
-        ({"kind": "grey"}, ValueError, r"`kind` must be one of .* Received: kind='grey'$"),
+        ({"kind": "gray"}, ValueError, r"`kind` must be one of .* Received: kind='gray'$"),
         ({"object_class": 2}, ValueError, "must be a class id from 0 to 1. Received: object_class=2$"),
         (
             {"object_class": -1},
@@ -117,7 +117,7 @@ def test_title_tells_sigma_and_is_the_callers(scene):
         (
             {"probabilities": [[np.zeros((4, 3, 2))]]},
             ValueError,
-            r"of the picture, \(4, 4\). Received: shape=\(4, 3, 2\)$",
+            r"of the image, \(4, 4\). Received: shape=\(4, 3, 2\)$",
         ),
         (
             {"probabilities": [[np.full((4, 4, 2), -3.0)]]},

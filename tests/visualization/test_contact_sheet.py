@@ -7,8 +7,8 @@ RED = np.tile(np.array([250, 0, 0], np.uint8), (8, 16, 1))
 GREEN = np.tile(np.array([0, 250, 0], np.uint8), (16, 16, 1))
 
 
-def places(sheet, colour):
-    rows, columns = np.nonzero((sheet == colour).all(-1))
+def places(sheet, color):
+    rows, columns = np.nonzero((sheet == color).all(-1))
     return rows.min(), rows.max(), columns.min(), columns.max()
 
 
@@ -30,22 +30,20 @@ def test_titles_caption_and_legend_take_room_of_their_own():
     named = contact_sheet([[RED]], class_names=["sky", "tree"], palette=[[1, 2, 3], [4, 5, 6]], cell=128)
     assert plain.shape[0] < titled.shape[0] < captioned.shape[0]
     assert plain.shape[0] < named.shape[0]
-    for colour in ((1, 2, 3), (4, 5, 6)):
-        assert (named == colour).all(-1).sum() > 50
-        assert not (plain == colour).all(-1).any()
+    for color in ((1, 2, 3), (4, 5, 6)):
+        assert (named == color).all(-1).sum() > 50
+        assert not (plain == color).all(-1).any()
 
 
 def test_long_legend_wraps_and_a_long_name_widens_the_sheet():
     few = contact_sheet([[RED]], class_names=["a"], cell=128)
     many = contact_sheet([[RED]], class_names=[f"class {i}" for i in range(12)], cell=128)
     assert many.shape[1] == few.shape[1] and many.shape[0] > few.shape[0]
-    wide = contact_sheet(
-        [[RED]], class_names=["a name that is far longer than the picture is wide"], cell=128
-    )
+    wide = contact_sheet([[RED]], class_names=["a name that is far longer than the image is wide"], cell=128)
     assert wide.shape[1] > 2 * few.shape[1]
 
 
-def test_small_pictures_keep_single_pixels_and_large_ones_are_averaged():
+def test_small_images_keep_single_pixels_and_large_ones_are_averaged():
     checks = np.indices((8, 8)).sum(0).astype(np.uint8) % 2 * 100
     sheet = contact_sheet([[checks]], cell=64)
     assert (sheet == 100).all(-1).sum() == (sheet == 0).all(-1).sum() == 32 * 64
@@ -56,14 +54,14 @@ def test_small_pictures_keep_single_pixels_and_large_ones_are_averaged():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"rows": []}, ValueError, "`rows` must hold at least one picture. Received: 0 rows$"),
-        ({"rows": [[None]]}, ValueError, "`rows` must hold at least one picture. Received: 1 rows$"),
+        ({"rows": []}, ValueError, "`rows` must hold at least one image. Received: 0 rows$"),
+        ({"rows": [[None]]}, ValueError, "`rows` must hold at least one image. Received: 1 rows$"),
         ({"rows": [[RED, RED / 255]]}, ValueError, r"`rows\[0\]\[1\]` must be uint8 .*dtype=float64$"),
         ({"titles": ["a", "b"]}, ValueError, r"each of the 1 columns. Received: titles=\['a', 'b'\]$"),
         (
             {"class_names": ["a", "b"], "palette": [[0, 0, 0]]},
             ValueError,
-            "Received: 2 names and 1 colours$",
+            "Received: 2 names and 1 colors$",
         ),
         ({"cell": 8}, ValueError, "`cell` must be an integer of at least 32. Received: cell=8$"),
         ({"cell": 64.0}, ValueError, r"`cell` must be an integer .*Received: cell=64.0$"),

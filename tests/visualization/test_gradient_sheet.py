@@ -8,20 +8,20 @@ PALETTE = [[11, 22, 33], [200, 100, 0], [0, 0, 250]]
 RED, YELLOW = (235, 40, 45), (255, 214, 10)
 
 
-def painted(sheet, colour):
-    return int((sheet == colour).all(-1).sum())
+def painted(sheet, color):
+    return int((sheet == color).all(-1).sum())
 
 
 def halves():
-    """A black picture, certain of class 1 on the left and of class 2 on the right."""
+    """A black image, certain of class 1 on the left and of class 2 on the right."""
     p = np.zeros((32, 32, 3), np.float32)
     p[:, :16, 1] = p[:, 16:, 2] = 1
     return np.zeros((32, 32), np.uint8), p
 
 
 def sheet(**extra):
-    picture, p = halves()
-    given = {"loss": losses.GatedCRFLoss(radius=2), "picture": picture, "labels": None, "prediction": p}
+    image, p = halves()
+    given = {"loss": losses.GatedCRFLoss(radius=2), "image": image, "labels": None, "prediction": p}
     return gradient_sheet(**{**given, "cell": 64, **extra})
 
 
@@ -33,7 +33,7 @@ def test_prediction_and_a_column_for_each_class_that_is_predicted():
     np.testing.assert_array_equal(sheet(), sheet(classes=[1, 2]))
 
 
-def test_both_colours_and_a_limit_that_all_columns_share():
+def test_both_colors_and_a_limit_that_all_columns_share():
     found = sheet(percentile=1, cell=32)
     assert painted(found, RED) > 300 and painted(found, YELLOW) > 300
     assert not painted(sheet(limit=1e9), RED)
@@ -46,7 +46,7 @@ def test_words_above_and_names():
     assert wide.shape[1] > sheet().shape[1]
 
 
-def test_a_coarser_prediction_covers_the_picture():
+def test_a_coarser_prediction_covers_the_image():
     _, p = halves()
     found = sheet(prediction=p[::4, ::4], palette=PALETTE, cell=32)
     assert painted(found, (100, 50, 0)) == painted(found, (0, 0, 125)) == 32 * 16

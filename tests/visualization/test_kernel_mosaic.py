@@ -17,8 +17,8 @@ def loop_mosaic(image, xy, rgb, radius):
             for y in range(top, min(top + side, height)):
                 for x in range(left, min(left + side, width)):
                     place = ((y - ay) ** 2 + (x - ax) ** 2) / xy**2 if xy else 0
-                    colour = sum((image[y, x] - image[ay, ax]) ** 2) / rgb**2 if rgb else 0
-                    result[y, x] = math.exp(-0.5 * (place + colour))
+                    color = sum((image[y, x] - image[ay, ax]) ** 2) / rgb**2 if rgb else 0
+                    result[y, x] = math.exp(-0.5 * (place + color))
     return result
 
 
@@ -31,7 +31,7 @@ def test_against_a_loop(xy, rgb):
     np.testing.assert_allclose(mosaic, expected, atol=0.51)
 
 
-def test_grey_sixteen_bits_equal_their_float_picture():
+def test_gray_sixteen_bits_equal_their_float_image():
     image = np.random.default_rng(1).integers(0, 65536, (9, 9), dtype=np.uint16)
     np.testing.assert_array_equal(
         kernel_mosaic(image, xy=4, rgb=0.2, radius=1, value_range=(0, 65535)),

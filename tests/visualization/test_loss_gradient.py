@@ -23,10 +23,10 @@ LOSSES = {
 
 def scene(batch=1):
     random = np.random.default_rng(0)
-    picture = random.uniform(size=(batch, 5, 6, 3)).astype("float32")
+    image = random.uniform(size=(batch, 5, 6, 3)).astype("float32")
     labels = random.choice([0, 1, 2, 255, 254], size=(batch, 5, 6))
     p = random.uniform(0.2, 1.0, size=(batch, 5, 6, 3)).astype("float32")
-    return targets.pack(labels, picture), p / p.sum(-1, keepdims=True)
+    return targets.pack(labels, image), p / p.sum(-1, keepdims=True)
 
 
 def on_probabilities(loss):
@@ -76,18 +76,18 @@ def test_a_loss_that_does_not_depend_on_the_prediction_has_none():
     y_true = targets.pack(np.full((1, 3, 3), 255), np.zeros((1, 3, 3, 1), "float32"))
     y_pred = np.full((1, 3, 3, 2), 0.5, "float32")
     assert not prediction_gradient(losses.PartialCrossEntropy(), y_true, y_pred).any()
-    picture = np.full((3, 3), 100, np.uint8)
-    painted = loss_gradient(losses.PartialCrossEntropy(), picture, None, y_pred[0])
+    image = np.full((3, 3), 100, np.uint8)
+    painted = loss_gradient(losses.PartialCrossEntropy(), image, None, y_pred[0])
     np.testing.assert_array_equal(painted, np.full((2, 3, 3, 3), 55))
 
 
 @pytest.mark.any_backend
 def test_backends_agree():
     random = np.random.default_rng(0)
-    picture, p = random.uniform(size=(1, 4, 5, 3)).astype("float32"), random.uniform(size=(1, 4, 5, 2))
+    image, p = random.uniform(size=(1, 4, 5, 3)).astype("float32"), random.uniform(size=(1, 4, 5, 2))
     labels = random.choice([0, 1, 255], size=(1, 4, 5))
     loss = losses.PartialCrossEntropy() + losses.GatedCRFLoss(radius=2)
-    found = prediction_gradient(loss, targets.pack(labels, picture), p / p.sum(-1, keepdims=True))
+    found = prediction_gradient(loss, targets.pack(labels, image), p / p.sum(-1, keepdims=True))
     # As found on TensorFlow.
     np.testing.assert_allclose(
         ways.fingerprint(found), [0.9561444, 0.01840789, -0.1506437, 0.2901258], atol=1e-5
@@ -98,63 +98,63 @@ def disk(margin):
     """A dark disk on a bright ground, and a certain mask of it that is `margin` pixels too wide."""
     rows, columns = np.mgrid[:31, :31]
     distance = np.hypot(rows - 15, columns - 15)
-    picture = np.where(distance <= 6, 40, 200).astype(np.uint8)
+    image = np.where(distance <= 6, 40, 200).astype(np.uint8)
     mask = distance <= 6 + margin
-    return picture, distance, np.stack([~mask, mask], axis=-1).astype(np.float32)
+    return image, distance, np.stack([~mask, mask], axis=-1).astype(np.float32)
 
 
-def is_colour(painted, colour):
-    """Where the paint is nearer to `colour` than to the grey below it."""
+def is_color(painted, color):
+    """Where the paint is nearer to `color` than to the gray below it."""
     tint = painted.astype(int) - painted.min(axis=-1, keepdims=True)
-    side = tint[..., 0] - tint[..., 1] > 30 if colour == RED else tint[..., 1] - tint[..., 2] > 30
-    return side & (np.abs(painted.astype(int) - colour).max(-1) < 110)
+    side = tint[..., 0] - tint[..., 1] > 30 if color == RED else tint[..., 1] - tint[..., 2] > 30
+    return side & (np.abs(painted.astype(int) - color).max(-1) < 110)
 
 
 def test_between_the_border_of_a_wide_mask_and_the_edge_of_the_thing_less_is_asked_for():
-    picture, distance, p = disk(margin=2)
+    image, distance, p = disk(margin=2)
     crf = losses.GatedCRFLoss(radius=6, kernels=losses.GaussianKernel(xy=6, rgb=0.1))
     band, inner, outer = (distance > 6) & (distance <= 8), distance <= 5, distance > 8
-    more, less = (loss_gradient(crf, picture, None, p, class_id=1, kind="change") for _ in range(2))
-    assert is_colour(less, YELLOW)[band].mean() > 0.9
-    assert not is_colour(more, RED).any() and not is_colour(less, YELLOW)[inner | outer].any()
-    ground = loss_gradient(crf, picture, None, p, class_id=0, kind="change")
-    assert is_colour(ground, RED)[band].mean() > 0.9 and not is_colour(ground, RED)[~band].any()
+    more, less = (loss_gradient(crf, image, None, p, class_id=1, kind="change") for _ in range(2))
+    assert is_color(less, YELLOW)[band].mean() > 0.9
+    assert not is_color(more, RED).any() and not is_color(less, YELLOW)[inner | outer].any()
+    ground = loss_gradient(crf, image, None, p, class_id=0, kind="change")
+    assert is_color(ground, RED)[band].mean() > 0.9 and not is_color(ground, RED)[~band].any()
 
 
 def test_a_whole_gradient_backs_the_inside_and_opposes_the_outside():
-    picture, distance, p = disk(margin=0)
+    image, distance, p = disk(margin=0)
     crf = losses.GatedCRFLoss(radius=3, kernels=losses.GaussianKernel(xy=6, rgb=0.1))
-    painted = loss_gradient(crf, picture, None, p, class_id=1, percentile=50)
-    assert is_colour(painted, RED)[distance <= 3].all()
-    assert is_colour(painted, YELLOW)[(distance > 9) & (distance < 13)].all()
-    nothing = loss_gradient(crf, picture, None, p, class_id=1, kind="change")
+    painted = loss_gradient(crf, image, None, p, class_id=1, percentile=50)
+    assert is_color(painted, RED)[distance <= 3].all()
+    assert is_color(painted, YELLOW)[(distance > 9) & (distance < 13)].all()
+    nothing = loss_gradient(crf, image, None, p, class_id=1, kind="change")
     assert not np.ptp(nothing, axis=-1).any()
 
 
-def test_one_picture_a_class_with_colours_that_compare():
-    picture, _, p = disk(margin=2)
+def test_one_image_a_class_with_colors_that_compare():
+    image, _, p = disk(margin=2)
     crf = losses.GatedCRFLoss(radius=3)
-    every = loss_gradient(crf, picture, None, p, percentile=50)
+    every = loss_gradient(crf, image, None, p, percentile=50)
     assert every.shape == (2, 31, 31, 3) and every.dtype == np.uint8
     for k in range(2):
-        np.testing.assert_array_equal(every[k], loss_gradient(crf, picture, None, p, k, percentile=50))
+        np.testing.assert_array_equal(every[k], loss_gradient(crf, image, None, p, k, percentile=50))
     # Of two classes one gains what the other loses.
     full = (every[0] == RED).all(-1)
     np.testing.assert_array_equal(full, (every[1] == YELLOW).all(-1))
     assert full.any() and not full.all()
 
 
-def test_colours_by_hand():
+def test_colors_by_hand():
     labels, p = np.array([[0, 1, 255]]), np.full((1, 3, 2), 0.5)
     loss = losses.PartialCrossEntropy(class_weights=[1.0, 0.5])
-    picture = np.full((1, 3), 100, np.uint8)
-    # ∂R/∂S is -w / (1.5 · 0.5) at the label: centred ±0.667 and ±0.333.
-    painted = loss_gradient(loss, picture, labels, p, class_id=0, percentile=100)
+    image = np.full((1, 3), 100, np.uint8)
+    # ∂R/∂S is -w / (1.5 · 0.5) at the label: centered ±0.667 and ±0.333.
+    painted = loss_gradient(loss, image, labels, p, class_id=0, percentile=100)
     half = [round(55 + 0.5 * (c - 55)) for c in YELLOW]
     np.testing.assert_allclose(painted[0], [RED, half, (55, 55, 55)], atol=1)
-    full = loss_gradient(loss, picture, labels, p, class_id=0, limit=1 / 3)
+    full = loss_gradient(loss, image, labels, p, class_id=0, limit=1 / 3)
     np.testing.assert_array_equal(full[0, :2], [RED, YELLOW])
-    faint = loss_gradient(loss, picture, labels, p, class_id=0, limit=1e6)
+    faint = loss_gradient(loss, image, labels, p, class_id=0, limit=1e6)
     np.testing.assert_array_equal(faint, np.full((1, 3, 3), 55))
 
 
@@ -188,10 +188,10 @@ def test_logits_on_a_coarser_grid_show_as_blocks():
 
 
 def test_pixels_outside_the_image_take_no_part():
-    picture, _, p = disk(margin=2)
-    labels = np.full(picture.shape, 255)
+    image, _, p = disk(margin=2)
+    labels = np.full(image.shape, 255)
     labels[:, :10] = 254
-    painted = loss_gradient(losses.GatedCRFLoss(radius=3), picture, labels, p, class_id=1)
+    painted = loss_gradient(losses.GatedCRFLoss(radius=3), image, labels, p, class_id=1)
     assert not np.ptp(painted[:, :10], axis=-1).any() and np.ptp(painted[:, 10:], axis=-1).any()
 
 
@@ -214,13 +214,13 @@ def test_pixels_outside_the_image_take_no_part():
         ({"limit": 0}, ValueError, "`limit` must be a number above 0. Received: limit=0$"),
         ({"labels": np.zeros((2, 4), int)}, ValueError, r"`labels` must have the height .* shape=\(2, 4\)$"),
         ({"labels": np.zeros((4, 4))}, TypeError, "`labels` must hold integers. Received: dtype=float64$"),
-        ({"picture": np.full((4, 4), 256)}, ValueError, r"must lie within value_range=\(0, 255\)"),
+        ({"image": np.full((4, 4), 256)}, ValueError, r"must lie within value_range=\(0, 255\)"),
     ],
 )
 def test_bad_arguments(change, error, message):
     given = {
         "loss": losses.GatedCRFLoss(),
-        "picture": np.zeros((4, 4), np.uint8),
+        "image": np.zeros((4, 4), np.uint8),
         "labels": None,
         "prediction": np.full((4, 4, 2), 0.5),
         **change,
@@ -234,6 +234,6 @@ def test_a_prediction_must_be_a_batch():
         prediction_gradient(losses.GatedCRFLoss(), np.zeros((1, 4, 4)), np.full((4, 4, 2), 0.5))
 
 
-def test_other_pictures_need_no_keras():
+def test_other_images_need_no_keras():
     code = "import sys, keras_wsseg.visualization; assert not {'keras', 'tensorflow'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -6,8 +6,8 @@ from keras_wsseg.visualization import prediction_sheet
 PALETTE = [[11, 22, 33], [200, 100, 0], [0, 0, 250]]
 
 
-def painted(sheet, colour):
-    return int((sheet == colour).all(-1).sum())
+def painted(sheet, color):
+    return int((sheet == color).all(-1).sum())
 
 
 def test_a_column_for_each_thing_known():

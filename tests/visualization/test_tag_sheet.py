@@ -10,12 +10,12 @@ NAMES = ["ground", "cat", "dog"]
 CELL = 64
 
 
-def painted(sheet, colour):
-    return int((sheet == colour).all(-1).sum())
+def painted(sheet, color):
+    return int((sheet == color).all(-1).sum())
 
 
 def given(count=1, **change):
-    """Black pictures of two classes: certain of the ground on the left, of the cat on the right."""
+    """Black images of two classes: certain of the ground on the left, of the cat on the right."""
     maps = np.zeros((CELL, CELL, 3))
     maps[:, :32, 0] = maps[:, 32:, 1] = 1
     labels = np.full((CELL, CELL), 255)
@@ -46,15 +46,15 @@ def parts(monkeypatch):
     return seen
 
 
-def column(parts, title, picture=0):
-    return parts["rows"][3 * picture][parts["titles"].index(title)]
+def column(parts, title, image=0):
+    return parts["rows"][3 * image][parts["titles"].index(title)]
 
 
-def note(parts, title, picture=0):
-    return parts["rows"][3 * picture + 1][parts["titles"].index(title)]
+def note(parts, title, image=0):
+    return parts["rows"][3 * image + 1][parts["titles"].index(title)]
 
 
-def test_a_column_for_each_class_that_a_picture_has(parts):
+def test_a_column_for_each_class_that_a_image_has(parts):
     tag_sheet(**given(truth=[None]))
     assert parts["titles"] == [
         "image",
@@ -69,14 +69,14 @@ def test_a_column_for_each_class_that_a_picture_has(parts):
     assert parts["names"] == NAMES
 
 
-def test_a_class_that_only_another_picture_has_is_blank(parts):
+def test_a_class_that_only_another_image_has_is_blank(parts):
     tag_sheet(**given(2, tags=[[0, 1, 0], [0, 0, 1]]))
     assert column(parts, "map of cat", 0) is not None and note(parts, "map of cat", 0) is not None
     assert column(parts, "map of cat", 1) is None and note(parts, "map of cat", 1) is None
     assert column(parts, "map of dog", 0) is None and column(parts, "map of ground", 1) is not None
 
 
-def test_a_map_is_grey_at_none_and_yellow_at_full(parts):
+def test_a_map_is_gray_at_none_and_yellow_at_full(parts):
     arguments = given(images=[np.full((CELL, CELL, 3), (200, 100, 50), np.uint8)])
     arguments["maps"][0][:8, 32:, 1] = 0.4
     tag_sheet(**arguments)
@@ -89,7 +89,7 @@ def test_a_map_is_grey_at_none_and_yellow_at_full(parts):
     assert (column(parts, "map of ground")[:, :32] == column(parts, "map of cat")[40, 50]).all()
 
 
-def test_the_picture_stays_visible_under_the_heat(parts):
+def test_the_image_stays_visible_under_the_heat(parts):
     image = np.zeros((CELL, CELL), np.uint8)
     image[:, 40:] = 255
     tag_sheet(**given(images=[image]))
@@ -97,7 +97,7 @@ def test_the_picture_stays_visible_under_the_heat(parts):
     assert heat[10, 50] - heat[10, 36] > 60
 
 
-def test_unlabelled_pixels_show_the_picture(parts):
+def test_unlabeled_pixels_show_the_image(parts):
     tag_sheet(**given(images=[np.full((CELL, CELL), 80, np.uint8)]))
     labels = column(parts, "estimated labels")
     assert (labels[:, 16:48] == 80).all()
@@ -105,7 +105,7 @@ def test_unlabelled_pixels_show_the_picture(parts):
     np.testing.assert_array_equal(labels[:, 48:], np.broadcast_to([164, 94, 24], (CELL, 16, 3)))
 
 
-def test_a_rim_sets_labels_off_in_larger_pictures(parts):
+def test_a_rim_sets_labels_off_in_larger_images(parts):
     image, maps = np.full((256, 256), 200, np.uint8), np.full((256, 256, 2), 0.5)
     labels = np.full((256, 256), 255)
     labels[:, :100] = 0
@@ -138,7 +138,7 @@ def drawn_words(monkeypatch, **arguments):
     return words
 
 
-def test_words_under_the_pictures(monkeypatch):
+def test_words_under_the_images(monkeypatch):
     cat, dog = ("cat", (200, 100, 0)), ("dog", (0, 0, 250))
     arguments = given(2, tags=[[1, 1, 1], [1, 0, 0]])
     arguments["labels"][1] = np.where(arguments["labels"][1] == 1, 254, 255)
@@ -147,14 +147,14 @@ def test_words_under_the_pictures(monkeypatch):
         [("mean 0.50", None)],
         [("mean 0.50", None)],
         [("mean 0.00", None)],
-        [("50% labelled", None)],
+        [("50% labeled", None)],
         [("ground alone", None)],
         [("mean 0.67", None)],
-        [("0% labelled", None)],
+        [("0% labeled", None)],
     ]
 
 
-def test_the_words_are_on_the_sheet_with_the_colours_of_their_classes():
+def test_the_words_are_on_the_sheet_with_the_colors_of_their_classes():
     legend = 11 * 11
     sheet = tag_sheet(**given(tags=[[1, 0, 1]]))
     without = tag_sheet(**given(tags=[[1, 1, 0]]))
@@ -182,7 +182,7 @@ def test_names_by_default_and_the_line_above(parts):
     assert parts["caption"].startswith("maps: ")
 
 
-def test_pictures_of_any_size_and_range(parts):
+def test_images_of_any_size_and_range(parts):
     images = [np.random.default_rng(0).random((20, 30, 1)), np.ones((48, 12, 3))]
     maps = [np.full((*image.shape[:2], 3), 1 / 3) for image in images]
     labels = [np.zeros(image.shape[:2], np.uint8) for image in images]
@@ -195,7 +195,7 @@ def test_the_background_is_there_without_a_map():
     assert checked_tags([[0, 1, 0]], 1).tolist() == [[True, True, False]]
 
 
-def test_of_real_pictures(real_data, parts):
+def test_of_real_images(real_data, parts):
     from PIL import Image
 
     names = ["nothing", *(real_data / "camvid" / "classes.txt").read_text().split()]
@@ -229,7 +229,7 @@ def test_of_real_pictures(real_data, parts):
             {"class_names": ["a"]},
             "`class_names` must have a name for each of the 3 classes. Received: 1 names$",
         ),
-        ({"tags": [[1, 1]]}, r"`tags` must be \(1 pictures, 3 classes\), the .*Received: shape=\(1, 2\)$"),
+        ({"tags": [[1, 1]]}, r"`tags` must be \(1 images, 3 classes\), the .*Received: shape=\(1, 2\)$"),
         ({"tags": [[1, 1, 2]]}, "`tags` must hold 0 and 1 only. Received: 1 to 2$"),
         ({"cell": 8}, "`cell` must be an integer of at least 32. Received: cell=8$"),
     ],

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from keras_wsseg.visualization import uncertainty, uncertainty_picture
+from keras_wsseg.visualization import uncertainty, uncertainty_image
 
 
 def test_against_a_loop():
@@ -17,11 +17,11 @@ def test_extremes():
     assert uncertainty(np.ones((2, 2, 1))).tolist() == [[0.0, 0.0], [0.0, 0.0]]
 
 
-def test_picture_grows_brighter_with_uncertainty():
+def test_image_grows_brighter_with_uncertainty():
     p = np.linspace(1.0, 0.5, 20)
-    picture = uncertainty_picture(np.stack([p, 1 - p], -1)[None])
-    brightness = picture[0].astype(float) @ [0.2126, 0.7152, 0.0722]
-    assert picture.dtype == np.uint8 and picture.shape == (1, 20, 3)
+    image = uncertainty_image(np.stack([p, 1 - p], -1)[None])
+    brightness = image[0].astype(float) @ [0.2126, 0.7152, 0.0722]
+    assert image.dtype == np.uint8 and image.shape == (1, 20, 3)
     assert (np.diff(brightness) > 0).all()
 
 
@@ -35,4 +35,4 @@ def test_shapes():
     with pytest.raises(ValueError, match=r"shape \(..., classes\). Received: shape=\(2, 0\)$"):
         uncertainty(np.zeros((2, 0)))
     with pytest.raises(ValueError, match=r"shape \(height, width, classes\). Received: shape=\(2, 3\)$"):
-        uncertainty_picture(np.zeros((2, 3)))
+        uncertainty_image(np.zeros((2, 3)))

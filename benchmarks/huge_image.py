@@ -1,10 +1,10 @@
-"""A picture larger than memory likes: time and memory in windows and whole, and where their classes differ.
+"""An image larger than memory likes: time and memory in windows and whole, and where their classes differ.
 
-python benchmarks/huge_picture.py streets.onnx FOLDER                       6000 x 4000 pixels
-python benchmarks/huge_picture.py streets.onnx FOLDER --size 3000x2000
+python benchmarks/huge_image.py streets.onnx FOLDER                       6000 x 4000 pixels
+python benchmarks/huge_image.py streets.onnx FOLDER --size 3000x2000
 
-The picture is a collage of the photographs in FOLDER, enlarged to 1000 pixels, side by side. Each run has a
-process of its own; its memory is the peak of that process, ONNX Runtime and the picture included.
+The image is a collage of the photographs in FOLDER, enlarged to 1000 pixels, side by side. Each run has a
+process of its own; its memory is the peak of that process, ONNX Runtime and the image included.
 """
 
 import argparse
@@ -34,10 +34,10 @@ def collage(folder, width, height):
     return np.asarray(canvas)
 
 
-def run_once(file, picture, window, out):
-    """Segments a picture; writes the mask and prints seconds and the peak of memory in GB."""
+def run_once(file, image, window, out):
+    """Segments an image; writes the mask and prints seconds and the peak of memory in GB."""
     segmenter = OnnxSegmenter(file, providers=["cpu"], window=None if window == "none" else window)
-    pixels = np.load(picture)
+    pixels = np.load(image)
     start = time.perf_counter()
     np.save(out, segmenter(pixels))
     seconds = time.perf_counter() - start
@@ -48,7 +48,7 @@ def main():
     """Prints a table."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
-    parser.add_argument("file", help="segmenter for RGB pictures in [0, 255]")
+    parser.add_argument("file", help="segmenter for RGB images in [0, 255]")
     parser.add_argument("folder", help="photographs")
     parser.add_argument("--size", default="6000x4000", help="WIDTHxHEIGHT")
     parser.add_argument("--run", nargs=3, help=argparse.SUPPRESS)
@@ -58,14 +58,14 @@ def main():
         return
     width, height = map(int, arguments.size.split("x"))
     with tempfile.TemporaryDirectory() as place:
-        picture = f"{place}/picture.npy"
-        np.save(picture, collage(arguments.folder, width, height))
+        image = f"{place}/image.npy"
+        np.save(image, collage(arguments.folder, width, height))
         masks = []
         print(f"| {width}×{height} | time | peak memory |")
         print("|---" * 3 + "|")
         for name, window in (("in windows", "auto"), ("whole", "none")):
             out = f"{place}/{window}.npy"
-            command = [sys.executable, __file__, arguments.file, "-", "--run", picture, window, out]
+            command = [sys.executable, __file__, arguments.file, "-", "--run", image, window, out]
             said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
             print(f"| {name} | {float(said[-2]):.1f} s | {float(said[-1]):.2f} GB |", flush=True)
             masks.append(np.load(out))

@@ -1,4 +1,4 @@
-"""The pictures on which Keras and a file are compared: made ones at odd sizes, or those of a folder."""
+"""The images on which Keras and a file are compared: made ones at odd sizes, or those of a folder."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ def sizes_to_check(shape, check_sizes):
     """The sizes at which to compare: those asked for, else two odd ones, or the one a fixed model takes.
 
     Args:
-        shape: `PictureShape` of the segmenter.
+        shape: `ImageShape` of the segmenter.
         check_sizes: list of `(height, width)` or None.
 
     Returns:
@@ -43,8 +43,8 @@ def sizes_to_check(shape, check_sizes):
     return sizes
 
 
-def made_picture(generator, shape, value_range, dtype="float32"):
-    """A random picture of smooth patches, grain and hard edges, as photographs have them.
+def made_image(generator, shape, value_range, dtype="float32"):
+    """A random image of smooth patches, grain and hard edges, as photographs have them.
 
     White noise would be no fair check of a CRF: where every pixel differs from all others, rounding decides.
 
@@ -67,8 +67,8 @@ def made_picture(generator, shape, value_range, dtype="float32"):
             (columns.astype(int) + 1, columns % 1),
         ):
             smooth = smooth + coarse[:, row][:, :, column] * (part_y[:, None] * part_x)[..., None]
-    picture = smooth + generator.normal(0, 0.02, shape)
-    picture[:, height // 3 :, : width // 2] = 1 - picture[:, height // 3 :, : width // 2]
+    image = smooth + generator.normal(0, 0.02, shape)
+    image[:, height // 3 :, : width // 2] = 1 - image[:, height // 3 :, : width // 2]
     low, high = value_range
-    picture = low + (high - low) * np.clip(picture, 0, 1)
-    return (np.rint(picture) if dtype == "uint8" else picture).astype(dtype)
+    image = low + (high - low) * np.clip(image, 0, 1)
+    return (np.rint(image) if dtype == "uint8" else image).astype(dtype)

@@ -1,4 +1,4 @@
-"""What the pictures of a data set have in common, found by reading every file once."""
+"""What the images of a data set have in common, found by reading every file once."""
 
 import concurrent.futures
 import filecmp
@@ -9,24 +9,24 @@ import typing
 import numpy as np
 
 from keras_wsseg.arguments import check_value_range
-from keras_wsseg.imaging.read_picture import inspect_picture, read_picture
+from keras_wsseg.imaging.read_image import inspect_image, read_image
 from keras_wsseg.imaging.value_fit import VALUE_RANGES
 
 # Twelve bits of sixteen are a sixteenth; a dark scene in all of its bits fills more.
 _SMALL_PART = 1 / 4
 
 
-class PictureFormat(typing.NamedTuple):
-    """How pictures are read.
+class ImageFormat(typing.NamedTuple):
+    """How images are read.
 
     Args:
-        channels: 1 for grey, 3 for colour.
+        channels: 1 for gray, 3 for color.
         dtype: NumPy type of their values.
         value_range: lowest and highest value.
 
     Example:
 
-    >>> PictureFormat(3, np.dtype("uint8"), (0, 255)).channels
+    >>> ImageFormat(3, np.dtype("uint8"), (0, 255)).channels
     3
     """
 
@@ -35,14 +35,14 @@ class PictureFormat(typing.NamedTuple):
     value_range: tuple
 
     def read(self, path):
-        """The picture of a file as `(height, width, channels)` within the range."""
-        return read_picture(path, self.channels, self.value_range)
+        """The image of a file as `(height, width, channels)` within the range."""
+        return read_image(path, self.channels, self.value_range)
 
 
 def check_format(channels, value_range):
     """Raises `ValueError` where the two cannot be a choice of format; gives the range as a pair or None."""
-    if channels not in (None, "grey", "rgb"):
-        raise ValueError(f'`channels` must be None, "grey" or "rgb". Received: channels={channels!r}')
+    if channels not in (None, "gray", "rgb"):
+        raise ValueError(f'`channels` must be None, "gray" or "rgb". Received: channels={channels!r}')
     return None if value_range is None else check_value_range(value_range)
 
 
@@ -64,51 +64,51 @@ def inspect_files(check, files):
             raise
 
 
-def common_format(paths, pictures, channels, value_range):
-    """The format that serves all pictures.
+def common_format(paths, images, channels, value_range):
+    """The format that serves all images.
 
     Args:
         paths: the files.
-        pictures: what `inspect_picture` says of each.
-        channels: `"grey"` or `"rgb"` to convert to, or None: grey if all pictures are, else rgb.
+        images: what `inspect_image` says of each.
+        channels: `"gray"` or `"rgb"` to convert to, or None: gray if all images are, else rgb.
         value_range: lowest and highest value, which 8 bits are brought to, or None for that of the integer
             type.
 
     Returns:
-        a `PictureFormat`.
+        an `ImageFormat`.
 
     Raises:
         ValueError: the types differ, or floating point is without a range.
     """
-    dtype = pictures[0].dtype
-    for path, picture in zip(paths, pictures, strict=True):
-        if picture.dtype != dtype:
+    dtype = images[0].dtype
+    for path, image in zip(paths, images, strict=True):
+        if image.dtype != dtype:
             raise ValueError(
-                f"All pictures must have the {dtype} values of {str(paths[0])!r}. "
-                f"Received: {picture.dtype} in {str(path)!r}"
+                f"All images must have the {dtype} values of {str(paths[0])!r}. "
+                f"Received: {image.dtype} in {str(path)!r}"
             )
     if value_range is None and dtype not in VALUE_RANGES:
         raise ValueError(
-            f"`value_range` must be given for floating point pictures like {str(paths[0])!r}. "
+            f"`value_range` must be given for floating point images like {str(paths[0])!r}. "
             "Received: value_range=None"
         )
     if channels is None:
-        channels = "rgb" if any(picture.colour for picture in pictures) else "grey"
+        channels = "rgb" if any(image.color for image in images) else "gray"
     if value_range is None:
         value_range = VALUE_RANGES[dtype]
-    _warn_of_small_part(pictures, dtype, value_range)
+    _warn_of_small_part(images, dtype, value_range)
     if dtype == "uint8" and tuple(value_range) != VALUE_RANGES[dtype]:
         dtype = "float32"
-    return PictureFormat(3 if channels == "rgb" else 1, np.dtype(dtype), value_range)
+    return ImageFormat(3 if channels == "rgb" else 1, np.dtype(dtype), value_range)
 
 
-def _warn_of_small_part(pictures, dtype, value_range):
-    """Tells of pictures that fill little of their range, whose colours no kernel would tell apart."""
+def _warn_of_small_part(images, dtype, value_range):
+    """Tells of images that fill little of their range, whose colors no kernel would tell apart."""
     if dtype == "uint8":
         return
     low, high = value_range
-    darkest = min(picture.extremes[0] for picture in pictures)
-    brightest = max(picture.extremes[1] for picture in pictures)
+    darkest = min(image.extremes[0] for image in images)
+    brightest = max(image.extremes[1] for image in images)
     if brightest - darkest > _SMALL_PART * (high - low):
         return
     if dtype == "uint16":
@@ -118,9 +118,9 @@ def _warn_of_small_part(pictures, dtype, value_range):
     else:
         least, most = "LOW", "HIGH"
     logging.getLogger("keras_wsseg").warning(
-        "the pictures hold values from %g to %g, a small part of the value range of %g to %g: if that is all "
+        "the images hold values from %g to %g, a small part of the value range of %g to %g: if that is all "
         "they can hold, say so (value_range=(%s, %s) in Python, --value-range=%s,%s on the command line), or "
-        "losses and CRFs that compare colours see hardly any difference",
+        "losses and CRFs that compare colors see hardly any difference",
         *(darkest, brightest, low, high, least, most, least, most),
     )
 
@@ -134,34 +134,34 @@ def _round_outwards(low, high):
 
 
 def inspect_copies(copies, channels, value_range):
-    """The format of pictures all of which are read once, and that files of one name are one picture.
+    """The format of images all of which are read once, and that files of one name are one image.
 
     Args:
         copies: dict from name to the paths of that name.
         channels, value_range: as of `common_format`.
 
     Returns:
-        a `PictureFormat`.
+        an `ImageFormat`.
 
     Raises:
         ValueError: a file is unreadable, the formats differ, or files of one name do; the error names them.
     """
     paths = [path for files in copies.values() for path in files]
-    pictures = inspect_files(lambda path: inspect_picture(path, value_range), paths)
+    images = inspect_files(lambda path: inspect_image(path, value_range), paths)
     for files in copies.values():
         for path in files[1:]:
             _check_same(files[0], path)
-    return common_format(paths, pictures, channels, value_range)
+    return common_format(paths, images, channels, value_range)
 
 
 def _check_same(one, other):
     if filecmp.cmp(one, other, shallow=False):
         return
     # The same pixels may have been written twice.
-    first, second = read_picture(one), read_picture(other)
+    first, second = read_image(one), read_image(other)
     if not np.array_equal(first, second):
         raise ValueError(
-            "Files of one name in several folders must be the same picture. "
+            "Files of one name in several folders must be the same image. "
             f"Received: {str(one)!r} of {first.shape[1]}x{first.shape[0]} and {str(other)!r} of "
             f"{second.shape[1]}x{second.shape[0]}, whose pixels differ"
         )

@@ -3,32 +3,32 @@
 import { readHeader } from "./header.js";
 import { drawUpright, uprightSize } from "./orientation.js";
 
-// Pixels are those of the file: neither colour profiles nor alpha may change what the segmenter sees.
+// Pixels are those of the file: neither color profiles nor alpha may change what the segmenter sees.
 const AS_STORED = { colorSpaceConversion: "none", premultiplyAlpha: "none" };
 const PYTHON = "OnnxSegmenter in Python and keras-wsseg predict";
 const STRIP = 64;
 
-// Gives { bitmap, orientation } of the one opaque picture in a file, for `drawUpright` to turn.
+// Gives { bitmap, orientation } of the one opaque image in a file, for `drawUpright` to turn.
 export async function decode(file) {
   const name = file.name || "What was given";
   const refuse = (reason, cause) => {
     throw new Error(`${name} ${reason}.`, { cause });
   };
-  const unreadable = (error) => refuse("is not a picture that this browser can read", error);
+  const unreadable = (error) => refuse("is not an image that this browser can read", error);
   const bytes = new Uint8Array(await file.arrayBuffer().catch(unreadable));
   const header = await readHeader(bytes).catch(unreadable);
-  if (!header) refuse(`is not a PNG, JPEG, WebP, GIF or BMP picture; ${PYTHON} read more kinds`);
-  if (header.several) refuse("holds several pictures, and must hold one");
+  if (!header) refuse(`is not a PNG, JPEG, WebP, GIF or BMP image; ${PYTHON} read more kinds`);
+  if (header.several) refuse("holds several images, and must hold one");
   if (header.deep) refuse(`has 16 bits a channel, which browsers cut to 8; ${PYTHON} read it`);
-  if (header.inks) refuse(`has four inks (CMYK), which browsers mix by colour management; ${PYTHON} read it`);
+  if (header.inks) refuse(`has four inks (CMYK), which browsers mix by color management; ${PYTHON} read it`);
   const bitmap = await createImageBitmap(new Blob([bytes], { type: file.type }), AS_STORED).catch(unreadable);
   if (!header.opaque && hasTransparency(bitmap)) refuse("has transparent pixels: paste it onto a background first");
   return { bitmap, orientation: header.orientation };
 }
 
-// Gives { image, pixels, width, height, fullWidth, fullHeight, notes }: the picture at working size as ImageData
+// Gives { image, pixels, width, height, fullWidth, fullHeight, notes }: the image at working size as ImageData
 // and as (height, width, channels) bytes.
-export async function readPicture(file, about) {
+export async function readImage(file, about) {
   const { bitmap, orientation } = await decode(file);
   const { width: fullWidth, height: fullHeight } = uprightSize(bitmap, orientation);
   const { width, height } = workingSize(fullWidth, fullHeight, about.max_pixels);
@@ -42,7 +42,7 @@ export async function readPicture(file, about) {
     const sizes = `${fullWidth} × ${fullHeight} to ${width} × ${height} pixels`;
     notes.push(`Scaled from ${sizes}, to save time and memory; the saved mask has full size.`);
   }
-  const pixels = about.channels === 1 ? toGrey(image, notes) : toRgb(image);
+  const pixels = about.channels === 1 ? toGray(image, notes) : toRgb(image);
   return { image, pixels, width, height, fullWidth, fullHeight, notes };
 }
 
@@ -52,8 +52,8 @@ function workingSize(fullWidth, fullHeight, most) {
   return { width: scaled(fullWidth), height: scaled(fullHeight) };
 }
 
-// At full size, since one transparent pixel is lost in a picture that is scaled down; a few rows at once, since a
-// picture at full size takes memory.
+// At full size, since one transparent pixel is lost in an image that is scaled down; a few rows at once, since a
+// image at full size takes memory.
 function hasTransparency(bitmap) {
   const { width, height } = bitmap;
   const context = new OffscreenCanvas(width, Math.min(STRIP, height)).getContext("2d", { willReadFrequently: true });
@@ -77,14 +77,14 @@ function toRgb({ data }) {
 }
 
 // Rec. 601 luma in the integers of Pillow's `convert("L")`.
-function toGrey({ data }, notes) {
-  const grey = new Uint8Array(data.length / 4);
-  let coloured = false;
+function toGray({ data }, notes) {
+  const gray = new Uint8Array(data.length / 4);
+  let colored = false;
   for (let from = 0, to = 0; from < data.length; from += 4, to++) {
     const red = data[from], green = data[from + 1], blue = data[from + 2];
-    coloured ||= red !== green || green !== blue;
-    grey[to] = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16;
+    colored ||= red !== green || green !== blue;
+    gray[to] = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16;
   }
-  if (coloured) notes.push("This segmenter takes grey pictures: the colours were turned into grey.");
-  return grey;
+  if (colored) notes.push("This segmenter takes gray images: the colors were turned into gray.");
+  return gray;
 }

@@ -8,33 +8,33 @@ from keras_wsseg.visualization.loss_gradient import enlarged
 from keras_wsseg.visualization.tag_sheet import checked_tags, tag_sheet
 
 
-class TagPictures(EpochSheets):
-    """Writes pictures of what a training from tags sees, epoch by epoch.
+class TagImages(EpochSheets):
+    """Writes images of what a training from tags sees, epoch by epoch.
 
     Such a training makes its labels as it goes, and learns what is wrong in them too: whether a map lights
-    up the thing or its surroundings, and whether the labels made of the maps stop at its edges, shows on a
-    picture long before it shows in a score. Each sheet has the image with its tags, the map of every class,
+    up the thing or its surroundings, and whether the labels made of the maps stop at its edges, shows on an
+    image long before it shows in a score. Each sheet has the image with its tags, the map of every class,
     the labels estimated from them, the prediction and, where known, the truth, and lies in `directory` as
     `epoch_0001.png` and so on; TensorBoard shows the same sheets with a slider over the epochs.
 
     Args:
-        images: pictures `(height, width, channels)` with one channel or three, as the model takes them, of
+        images: images `(height, width, channels)` with one channel or three, as the model takes them, of
             any sizes; or dicts of inputs, of which `image` is shown.
-        tags: `(pictures, classes)` of 0 and 1: which classes each picture has. The background, column 0,
+        tags: `(images, classes)` of 0 and 1: which classes each image has. The background, column 0,
             always is one of them.
         directory: folder for the sheets; made when the first one is written.
-        estimate: function of the model, of pictures as it takes them, NumPy arrays `(batch, height, width,
+        estimate: function of the model, of images as it takes them, NumPy arrays `(batch, height, width,
             channels)` or a dict of such, and of their tags, float32 `(batch, classes)`. It returns maps
-            `(batch, h, w, classes)` within [0, 1], and labels `(batch, h, w)`, integers, 255 unlabelled, 254
-            outside the image; a coarser grid is brought to the size of the picture. None: the method `mine`
+            `(batch, h, w, classes)` within [0, 1], and labels `(batch, h, w)`, integers, 255 unlabeled, 254
+            outside the image; a coarser grid is brought to the size of the image. None: the method `mine`
             of the model, as `ReliableRegionMining` has it; or the method `estimate` of the compiled loss, as
             `AdaptivePriorLoss` has it, whose soft labels are the maps, and the likeliest class the label.
         class_names: a name for each class, for titles and a legend.
-        truth: dense label maps `(height, width)`, one for each picture. None leaves the column out.
+        truth: dense label maps `(height, width)`, one for each image. None leaves the column out.
         every: epochs from one sheet to the next.
         tensorboard: folder of TensorBoard logs, where the sheets go too. None writes files only.
         palette: `(classes, 3)` red, green, blue of 0 to 255; `visualization.class_palette` by default.
-        max_pictures: how many of the pictures are shown, from the first.
+        max_images: how many of the images are shown, from the first.
         value_range: the values of black and of white; by default the model's own where it states them, as
             `WeaklySupervisedModel` does, else `(0, 255)`.
         from_logits: whether the model yields logits; otherwise probabilities.
@@ -43,10 +43,10 @@ class TagPictures(EpochSheets):
         ImportError: when training begins, if `tensorboard` is asked for and TensorFlow or TensorBoard is not
             installed.
         TypeError: if `estimate` is no function, or labels are no integers.
-        ValueError: if there are no pictures, lists differ in length, sizes do not match, or a value is out of
-            range; when training begins, if there is nothing to estimate labels with, a picture lies outside
-            its range, or names or colours do not fit the classes; after the first epoch, if what `estimate`
-            returns does not fit the pictures.
+        ValueError: if there are no images, lists differ in length, sizes do not match, or a value is out of
+            range; when training begins, if there is nothing to estimate labels with, an image lies outside
+            its range, or names or colors do not fit the classes; after the first epoch, if what `estimate`
+            returns does not fit the images.
 
     Example:
         >>> import pathlib, tempfile
@@ -56,12 +56,12 @@ class TagPictures(EpochSheets):
         >>> net = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(3, 1)])
         >>> model = WeaklySupervisedModel(net)
         >>> model.compile("sgd", losses.PartialCrossEntropy())
-        >>> def brightest(model, pictures, tags):
-        ...     maps = ops.softmax(model(pictures)) * tags[:, None, None]
+        >>> def brightest(model, images, tags):
+        ...     maps = ops.softmax(model(images)) * tags[:, None, None]
         ...     return maps, ops.argmax(maps, axis=-1)
         >>> folder = tempfile.mkdtemp()
-        >>> pictures = TagPictures(images, tags, folder, brightest, class_names=["ground", "cat", "dog"])
-        >>> history = model.fit(images, tags, callbacks=[pictures], verbose=0)
+        >>> images = TagImages(images, tags, folder, brightest, class_names=["ground", "cat", "dog"])
+        >>> history = model.fit(images, tags, callbacks=[images], verbose=0)
         >>> [path.name for path in pathlib.Path(folder).iterdir()]
         ['epoch_0001.png']
     """
@@ -79,7 +79,7 @@ class TagPictures(EpochSheets):
         every=1,
         tensorboard=None,
         palette=None,
-        max_pictures=4,
+        max_images=4,
         value_range=None,
         from_logits=True,
     ):
@@ -91,7 +91,7 @@ class TagPictures(EpochSheets):
             every=every,
             tensorboard=tensorboard,
             palette=palette,
-            max_pictures=max_pictures,
+            max_images=max_images,
             value_range=value_range,
             from_logits=from_logits,
         )
@@ -104,7 +104,7 @@ class TagPictures(EpochSheets):
         self._estimate()
         sizes = [image.shape[:2] for image in self.images]
         nothing = [np.zeros((*size, self.tags.shape[1]), np.float32) for size in sizes]
-        # Labels of every class, so that one without a colour is found.
+        # Labels of every class, so that one without a color is found.
         labels = [np.arange(size[0] * size[1]).reshape(size) % self.tags.shape[1] for size in sizes]
         self._sheet(nothing, labels, nothing, caption="")
 
@@ -128,7 +128,7 @@ class TagPictures(EpochSheets):
         loss = getattr(self.model, "loss", None)
         for term in getattr(loss, "terms", [loss]):
             if callable(getattr(term, "estimate", None)):
-                return lambda model, pictures, tags: _softly_labelled(term, model, pictures, tags)
+                return lambda model, images, tags: _softly_labeled(term, model, images, tags)
         raise ValueError(
             "`estimate` must be given where neither the model has a method `mine`, as ReliableRegionMining, "
             "nor its compiled loss a method `estimate`, as AdaptivePriorLoss. "
@@ -150,18 +150,18 @@ class TagPictures(EpochSheets):
         )
 
 
-def _mined(model, pictures, tags):
-    pictures = keras.tree.map_structure(lambda part: ops.convert_to_tensor(part, "float32"), pictures)
-    return model.mine(pictures, ops.convert_to_tensor(tags))
+def _mined(model, images, tags):
+    images = keras.tree.map_structure(lambda part: ops.convert_to_tensor(part, "float32"), images)
+    return model.mine(images, ops.convert_to_tensor(tags))
 
 
-def _softly_labelled(loss, model, pictures, tags):
-    soft = loss.estimate(model(pictures, training=False), ops.convert_to_tensor(tags))
+def _softly_labeled(loss, model, images, tags):
+    soft = loss.estimate(model(images, training=False), ops.convert_to_tensor(tags))
     return soft, ops.argmax(soft, axis=-1)
 
 
 def _sized(found, size, count, classes):
-    """Maps and labels as `estimate` returned them, as arrays of the size of the pictures."""
+    """Maps and labels as `estimate` returned them, as arrays of the size of the images."""
     if not isinstance(found, tuple | list) or len(found) != 2:
         raise ValueError(f"`estimate` must return maps and labels. Received: {type(found).__name__}")
     maps, labels = (ops.convert_to_numpy(part) for part in found)
@@ -169,7 +169,7 @@ def _sized(found, size, count, classes):
     if ranks != (4, 3) or (len(maps), maps.shape[-1], len(labels)) != (count, classes, count):
         raise ValueError(
             f"`estimate` must return maps ({count}, height, width, {classes}) and labels ({count}, height, "
-            f"width) of {count} pictures and {classes} classes. "
+            f"width) of {count} images and {classes} classes. "
             f"Received: shapes {maps.shape} and {labels.shape}"
         )
     # A model that diverged sees nothing anywhere; ending the training is for others to decide.

@@ -1,18 +1,18 @@
-"""Brings whatever a caller has as a picture into the shape that a graph takes, or says why it cannot."""
+"""Brings whatever a caller has as an image into the shape that a graph takes, or says why it cannot."""
 
 import os
 import warnings
 
 import numpy as np
 
-from keras_wsseg.imaging.read_picture import read_picture
+from keras_wsseg.imaging.read_image import read_image
 
 
 def to_batch(image, channels, value_range, dtype=np.float32):
-    """Checks one picture or a batch of equal size and gives it rank 4.
+    """Checks one image or a batch of equal size and gives it rank 4.
 
     Args:
-        image: path; array `(height, width)` of grey, `(height, width, channels)`, or
+        image: path; array `(height, width)` of gray, `(height, width, channels)`, or
             `(batch, height, width, channels)`.
         channels: that the graph takes.
         value_range: `(low, high)` that the graph takes.
@@ -27,7 +27,7 @@ def to_batch(image, channels, value_range, dtype=np.float32):
         ValueError: if shape, channels or values do not fit.
     """
     if isinstance(image, str | os.PathLike):
-        image = read_picture(image, channels, value_range)
+        image = read_image(image, channels, value_range)
     array = np.asarray(image)
     if array.dtype.kind not in "buif":
         raise TypeError(f"`image` must be a path or an array of real numbers. Received: dtype={array.dtype}")
@@ -69,11 +69,11 @@ def _check_values(array, value_range, dtype):
         )
     if floats and low == 0 and high >= 255 and 0 < brightest <= 1:
         warnings.warn(
-            f"The picture's values reach {brightest:g} only, and this segmenter takes 0 to {high:g}: was it "
+            f"The image's values reach {brightest:g} only, and this segmenter takes 0 to {high:g}: was it "
             "scaled to [0, 1]?",
             stacklevel=6,
         )
 
 
 def _kind(channels):
-    return {1: "grey (1 channel)", 3: "RGB (3 channels)"}.get(channels, f"of {channels} channels")
+    return {1: "gray (1 channel)", 3: "RGB (3 channels)"}.get(channels, f"of {channels} channels")

@@ -1,4 +1,4 @@
-"""Writers of picture files, by Pillow and, for what Pillow cannot write, byte by byte.
+"""Writers of image files, by Pillow and, for what Pillow cannot write, byte by byte.
 
 Each function here gives a function that takes a path and writes a file there.
 """
@@ -17,10 +17,10 @@ def saved(array, mode=None, palette=None, **options):
     """An array by Pillow, which takes the format from the name of the file; `options` are those of `save`."""
 
     def write(path):
-        picture = Image.fromarray(np.ascontiguousarray(array.squeeze()), mode)
+        image = Image.fromarray(np.ascontiguousarray(array.squeeze()), mode)
         if palette is not None:
-            picture.putpalette(palette.ravel().tolist())
-        picture.save(path, **options)
+            image.putpalette(palette.ravel().tolist())
+        image.save(path, **options)
 
     return write
 
@@ -56,8 +56,8 @@ def with_second_exif(jpeg):
     return jpeg.replace(b"\xff\xdb", b"\xff\xe1" + struct.pack(">H", 2 + len(part)) + part + b"\xff\xdb", 1)
 
 
-def with_local_colours(gif):
-    """The bytes of a GIF whose colours belong to its frame rather than to the file."""
+def with_local_colors(gif):
+    """The bytes of a GIF whose colors belong to its frame rather than to the file."""
     size = gif[10] & 7
     end = 13 + 3 * 2 ** (size + 1)
     frame = gif.index(b",", end)
@@ -74,13 +74,13 @@ def with_local_colours(gif):
     )
 
 
-def png(samples, bits, colour_type, before=(), after=()):
+def png(samples, bits, color_type, before=(), after=()):
     """A PNG of samples that Pillow does not write.
 
     Args:
         samples: `(height, width, samples)`.
         bits: of a sample.
-        colour_type: as the standard numbers them.
+        color_type: as the standard numbers them.
         before, after: `(kind, data)` of further chunks around the pixels.
     """
     height, width = samples.shape[:2]
@@ -88,7 +88,7 @@ def png(samples, bits, colour_type, before=(), after=()):
         rows = samples.astype(">u2").reshape(height, -1).view("uint8")
     else:
         rows = packed(samples, bits)
-    header = struct.pack(">2I5B", width, height, bits, colour_type, 0, 0, 0)
+    header = struct.pack(">2I5B", width, height, bits, color_type, 0, 0, 0)
     pixels = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
     chunks = [(b"IHDR", header), *before, (b"IDAT", pixels), *after, (b"IEND", b"")]
 
@@ -115,7 +115,7 @@ def tiff(samples, meanings=(), orientation=1, photometric=None, planes=False, bi
 
     Args:
         samples: `(height, width, samples)`, unsigned or floating point.
-        meanings: of the samples beyond grey or colour, as the tag ExtraSamples numbers them.
+        meanings: of the samples beyond gray or color, as the tag ExtraSamples numbers them.
         orientation: as EXIF numbers it.
         photometric: as the tag PhotometricInterpretation numbers it; by default black is zero, or RGB.
         planes: whether the channels lie one behind the other.

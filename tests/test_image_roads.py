@@ -1,7 +1,7 @@
-"""One rule for picture files, held on every road: training, evaluate, predict and the service.
+"""One rule for image files, held on every road: training, evaluate, predict and the service.
 
 The page for browsers is held to the same table in `tests/export/test_web.py`. The table of the docs is made
-of it: `UPDATE_DOCS=1 python -m pytest tests/test_picture_roads.py -k docs`.
+of it: `UPDATE_DOCS=1 python -m pytest tests/test_image_roads.py -k docs`.
 """
 
 import io
@@ -12,7 +12,7 @@ import re
 
 import numpy as np
 import pytest
-from picture_kinds import CHANNELS, ELSEWHERE, KINDS, SEVERAL, TRANSPARENT, refusal
+from image_kinds import CHANNELS, ELSEWHERE, KINDS, SEVERAL, TRANSPARENT, refusal
 from PIL import Image
 from service_cases import RunningServer, check_refused, write_segmenter
 
@@ -20,12 +20,12 @@ from keras_wsseg.cli.main import main
 from keras_wsseg.data import SegmentationFolder
 from keras_wsseg.export import OnnxSegmenter
 
-DOCS = pathlib.Path(__file__).resolve().parents[1] / "docs" / "picture-files.md"
+DOCS = pathlib.Path(__file__).resolve().parents[1] / "docs" / "image-files.md"
 RANGES = {"uint8": (0, 255), "uint16": (0, 65535), "float32": (0, 1)}
 SAID = {
     TRANSPARENT: "must be opaque",
     SEVERAL: "must be one",
-    CHANNELS: "must (have one channel|be a picture file)",
+    CHANNELS: "must (have one channel|be an image file)",
     "not looked for": "must hold files with one of the extensions",
     "format not accepted": "must be a PNG, JPEG, WEBP, TIFF or BMP file",
 }
@@ -33,7 +33,7 @@ SAID = {
 
 @pytest.fixture(scope="module")
 def segmenters(tmp_path_factory):
-    """A file for each depth of pictures, and the segmenter in it."""
+    """A file for each depth of images, and the segmenter in it."""
     folder = tmp_path_factory.mktemp("roads")
     paths = {
         dtype: write_segmenter(folder / f"{dtype}.onnx", value_range=value_range)
@@ -56,8 +56,8 @@ def dtype_of(kind):
 
 
 def expected_mask(kind, segmenters):
-    colours = np.broadcast_to(kind.expected, (*kind.expected.shape[:2], 3))
-    return segmenters[dtype_of(kind)][1](colours)
+    colors = np.broadcast_to(kind.expected, (*kind.expected.shape[:2], 3))
+    return segmenters[dtype_of(kind)][1](colors)
 
 
 def check_alike(kind, mask, segmenters):
@@ -83,9 +83,9 @@ def test_training(tmp_path, kind):
         with pytest.raises(ValueError, match=SAID[why]):
             SegmentationFolder(root, "labels", value_range=value_range)
         return
-    picture, _ = SegmentationFolder(root, "labels", value_range=value_range).load(0)
-    assert picture.shape == kind.expected.shape and picture.dtype == kind.expected.dtype
-    assert np.abs(picture.astype(float) - kind.expected).max() <= kind.tolerance
+    image, _ = SegmentationFolder(root, "labels", value_range=value_range).load(0)
+    assert image.shape == kind.expected.shape and image.dtype == kind.expected.dtype
+    assert np.abs(image.astype(float) - kind.expected).max() <= kind.tolerance
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
@@ -133,22 +133,22 @@ def test_service(tmp_path, servers, segmenters, kind):
 
 
 RULE = """
-A picture file means the same in training, in `keras-wsseg evaluate` and `predict`, in `OnnxSegmenter`, in
+An image file means the same in training, in `keras-wsseg evaluate` and `predict`, in `OnnxSegmenter`, in
 the service and in the page for browsers:
 
 - **Depth.** 8 bits, 16 bits and float32 are kept. 8 bits are brought to the segmenter's value range by their
-  share of 255; deeper values are taken as they are and must lie within it. More than 8 bits of colour are
+  share of 255; deeper values are taken as they are and must lie within it. More than 8 bits of color are
   read from PNG, TIFF and JPEG 2000, and refused in PPM and SGI.
-- **Alpha.** An alpha channel that hides nothing is dropped; a picture with any transparent pixel is refused.
+- **Alpha.** An alpha channel that hides nothing is dropped; an image with any transparent pixel is refused.
 - **Pages.** Animations, stacks and pages are refused; the previews behind a photograph (MPO) are no pages.
-- **Bands.** One channel is grey and three are colour; a file with further channels is refused.
+- **Bands.** One channel is gray and three are color; a file with further channels is refused.
 - **Orientation.** A file is turned as its own tag says (EXIF, XMP), label maps too.
 - **Palettes and CMYK** become RGB as Pillow converts them.
-- **Grey and colour.** Grey is repeated for a segmenter of colour; colour becomes its luma (ITU-R 601) for one
-  of grey.
+- **Gray and color.** Gray is repeated for a segmenter of color; color becomes its luma (ITU-R 601) for one
+  of gray.
 - **Size.** Files that the user names may have any size; the service has its own limit.
 
-Label maps hold ids in one channel or a palette, in a lossless file; grey of 1, 2, 4, 8 or 16 bits is read as
+Label maps hold ids in one channel or a palette, in a lossless file; gray of 1, 2, 4, 8 or 16 bits is read as
 it is stored, also in a TIFF that has white as zero, and all files of a folder must have the same bits.
 
 ✓: the pixels as they are seen, in the depth of the file. Anything else is refused in one sentence before any
@@ -160,7 +160,7 @@ looked for in folders. The test that holds this table writes it.
 def table():
     """The table of kinds and roads, as the docs show it."""
     lines = [
-        "# Picture files",
+        "# Image files",
         "",
         *RULE.strip().splitlines(),
         "",

@@ -7,7 +7,7 @@ from keras import ops
 from PIL import Image
 
 from keras_wsseg import WeaklySupervisedModel, losses
-from keras_wsseg.callbacks.tag_pictures import TagPictures
+from keras_wsseg.callbacks.tag_images import TagImages
 from keras_wsseg.ops.resize import resize_bilinear
 from keras_wsseg.visualization import tag_sheet
 
@@ -26,11 +26,11 @@ def net(classes=3, channels=3):
 class Mining(WeaklySupervisedModel):
     """Sees every class of the tags at the left, and labels what it is asked about on a coarser grid."""
 
-    def mine(self, pictures, tags):
-        assert "float32" in str(pictures.dtype) and "float32" in str(tags.dtype)
-        maps = ops.broadcast_to(tags[:, None, None], (*ops.shape(pictures)[:3], 3))
-        left = ops.cast(ops.arange(ops.shape(pictures)[2]) < 8, "float32")[:, None]
-        labels = ops.full((ops.shape(pictures)[0], 2, 2), 255, "int32")
+    def mine(self, images, tags):
+        assert "float32" in str(images.dtype) and "float32" in str(tags.dtype)
+        maps = ops.broadcast_to(tags[:, None, None], (*ops.shape(images)[:3], 3))
+        left = ops.cast(ops.arange(ops.shape(images)[2]) < 8, "float32")[:, None]
+        labels = ops.full((ops.shape(images)[0], 2, 2), 255, "int32")
         return maps * left, labels * np.array([[1, 1], [1, 0]])
 
 
@@ -53,9 +53,9 @@ def compiled(model, loss=None):
     return model
 
 
-def evenly(model, pictures, tags):
-    maps = np.tile(tags[:, None, None] / tags.sum(), (1, *pictures.shape[1:3], 1))
-    return maps, np.full(pictures.shape[:3], 255)
+def evenly(model, images, tags):
+    maps = np.tile(tags[:, None, None] / tags.sum(), (1, *images.shape[1:3], 1))
+    return maps, np.full(images.shape[:3], 255)
 
 
 def written(folder, epoch=1):
@@ -70,7 +70,7 @@ def predicted(model, images):
 @pytest.mark.any_backend
 def test_fit_writes_a_sheet_every_so_many_epochs(tmp_path, task):
     images, tags = task
-    sheets = TagPictures(images, tags, tmp_path / "sheets", evenly, every=2)
+    sheets = TagImages(images, tags, tmp_path / "sheets", evenly, every=2)
     compiled(WeaklySupervisedModel(net())).fit(images, tags, epochs=5, verbose=0, callbacks=[sheets])
     assert sorted(p.name for p in (tmp_path / "sheets").iterdir()) == ["epoch_0002.png", "epoch_0004.png"]
 
@@ -79,7 +79,7 @@ def test_fit_writes_a_sheet_every_so_many_epochs(tmp_path, task):
 def test_what_the_model_mines(tmp_path, task):
     images, tags = task
     truth = [np.ones((16, 16), int), None, np.zeros((16, 16), int)]
-    sheets = TagPictures(images, tags, tmp_path, class_names=NAMES, truth=truth, max_pictures=2)
+    sheets = TagImages(images, tags, tmp_path, class_names=NAMES, truth=truth, max_images=2)
     model = compiled(Mining(net()), TaggedSoftLabels())
     model.fit(images, tags, verbose=0, callbacks=[sheets])
     maps, labels = np.zeros((2, 16, 16, 3)), np.full((2, 16, 16), 255)
@@ -98,7 +98,7 @@ def test_what_the_compiled_loss_estimates(tmp_path, task, as_sum):
     images, tags = task
     loss = losses.PartialCrossEntropy() + TaggedSoftLabels() if as_sum else TaggedSoftLabels()
     model = compiled(WeaklySupervisedModel(net()), loss)
-    model.fit(images, tags, verbose=0, callbacks=[TagPictures(images, tags, tmp_path)])
+    model.fit(images, tags, verbose=0, callbacks=[TagImages(images, tags, tmp_path)])
     tags = np.array([[1, 1, 0], [1, 0, 1], [1, 0, 0]], "float32")
     soft = TaggedSoftLabels().estimate(model(images), tags)
     labels = np.argmax(soft, axis=-1).repeat(2, axis=1).repeat(2, axis=2)
@@ -107,7 +107,7 @@ def test_what_the_compiled_loss_estimates(tmp_path, task, as_sum):
     assert np.abs(written(tmp_path) - expected).max() <= 1
 
 
-def test_an_estimate_of_ones_own_of_pictures_of_different_sizes(tmp_path, task):
+def test_an_estimate_of_ones_own_of_images_of_different_sizes(tmp_path, task):
     images, tags = task
     some = [images[0, :10], images[1, :, :7], images[2, :10]]
     asked = []
@@ -117,7 +117,7 @@ def test_an_estimate_of_ones_own_of_pictures_of_different_sizes(tmp_path, task):
         return evenly(model, resized, own_tags)
 
     model = compiled(net(), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    sheets = TagPictures(some, tags, tmp_path, estimate)
+    sheets = TagImages(some, tags, tmp_path, estimate)
     model.fit(images, np.zeros((3, 8, 8)), verbose=0, callbacks=[sheets])
     seen = [[1 / 3, 1 / 3, 0], [1 / 2, 0, 1 / 2], [1 / 3, 0, 0]]
     assert asked == [((2, 10, 16, 3), [[1, 1, 0], [1, 0, 0]]), ((1, 16, 7, 3), [[1, 0, 1]])]
@@ -140,7 +140,7 @@ def test_inputs_by_name(tmp_path, task):
     batch = {"image": images, "depth": images[..., :1]}
     shown = [{key: part[i] for key, part in batch.items()} for i in range(3)]
     model = compiled(WeaklySupervisedModel(model, value_range=(0, 255)), TaggedSoftLabels())
-    model.fit(batch, tags, verbose=0, callbacks=[TagPictures(shown, tags, tmp_path)])
+    model.fit(batch, tags, verbose=0, callbacks=[TagImages(shown, tags, tmp_path)])
     logits = model(batch)
     soft = TaggedSoftLabels().estimate(logits, np.maximum(tags, [1, 0, 0]).astype("float32"))
     p = ops.convert_to_numpy(ops.softmax(logits))
@@ -152,7 +152,7 @@ def test_inputs_by_name(tmp_path, task):
 def test_value_range_comes_from_the_model(tmp_path, task):
     images, tags = task
     model = compiled(WeaklySupervisedModel(net(), value_range=(0, 1)))
-    model.fit(images / 255, tags, verbose=0, callbacks=[TagPictures(images / 255, tags, tmp_path, evenly)])
+    model.fit(images / 255, tags, verbose=0, callbacks=[TagImages(images / 255, tags, tmp_path, evenly)])
     assert written(tmp_path)[60:200, 10:190].std() > 20
 
 
@@ -161,7 +161,7 @@ def test_tensorboard_shows_the_same_sheets(tmp_path, task):
     from tensorboard.util import tensor_util
 
     images, tags = task
-    sheets = TagPictures(images, tags, tmp_path / "sheets", evenly, tensorboard=tmp_path / "logs")
+    sheets = TagImages(images, tags, tmp_path / "sheets", evenly, tensorboard=tmp_path / "logs")
     compiled(WeaklySupervisedModel(net())).fit(images, tags, epochs=2, verbose=0, callbacks=[sheets])
     events = EventAccumulator(str(tmp_path / "logs"), size_guidance={"tensors": 0}).Reload()
     shown = events.Tensors("tags")
@@ -175,7 +175,7 @@ def test_a_diverged_model_sees_nothing(tmp_path, task):
     model = compiled(WeaklySupervisedModel(net()), TaggedSoftLabels())
     model.segmenter.layers[-1].bias.assign([np.nan] * 3)
     for name, others in (("diverged", None), ("none", lambda m, x, t: (0 * x, 0 * x[..., 0].astype(int)))):
-        sheets = TagPictures(images, tags, tmp_path / name, others)
+        sheets = TagImages(images, tags, tmp_path / name, others)
         sheets.set_model(model)
         sheets.on_epoch_end(0)
     np.testing.assert_array_equal(written(tmp_path / "diverged"), written(tmp_path / "none"))
@@ -184,11 +184,11 @@ def test_a_diverged_model_sees_nothing(tmp_path, task):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"images": []}, ValueError, "`images` must hold at least one picture. Received: 0 pictures$"),
+        ({"images": []}, ValueError, "`images` must hold at least one image. Received: 0 images$"),
         (
             {"tags": [[1, 0], [1, 1]]},
             ValueError,
-            r"`tags` must be \(1 pictures, classes\), .*shape=\(2, 2\)$",
+            r"`tags` must be \(1 images, classes\), .*shape=\(2, 2\)$",
         ),
         ({"tags": [[1, 0.5]]}, ValueError, "`tags` must hold 0 and 1 only. Received: 0.5 to 1.0$"),
         ({"tags": [[1]]}, ValueError, r"the background included. Received: shape=\(1, 1\)$"),
@@ -200,7 +200,7 @@ def test_a_diverged_model_sees_nothing(tmp_path, task):
 def test_bad_arguments(tmp_path, change, error, message):
     arguments = {"images": [np.zeros((4, 4, 3))], "tags": [[1, 0]], "directory": tmp_path}
     with pytest.raises(error, match=message):
-        TagPictures(**{**arguments, **change})
+        TagImages(**{**arguments, **change})
 
 
 @pytest.mark.parametrize(
@@ -213,18 +213,18 @@ def test_bad_arguments(tmp_path, change, error, message):
         ),
         (
             {"palette": [[0, 0, 0]] * 2, "class_names": None},
-            "`palette` must have a colour for every class of `labels`. Received: class 2",
+            "`palette` must have a color for every class of `labels`. Received: class 2",
         ),
         ({"class_names": ["a", "b"]}, "`class_names` must have a name for each of the 3 .* 2 names$"),
     ],
 )
 def test_what_cannot_be_drawn_is_an_error_before_training(tmp_path, change, message):
     arguments = {"images": np.zeros((1, 4, 4, 3)), "tags": [[1, 1, 0]], "estimate": evenly}
-    pictures = TagPictures(directory=tmp_path, **{**arguments, **change})
+    images = TagImages(directory=tmp_path, **{**arguments, **change})
     # Nothing that could be run.
-    pictures.set_model(types.SimpleNamespace(loss=losses.PartialCrossEntropy()))
+    images.set_model(types.SimpleNamespace(loss=losses.PartialCrossEntropy()))
     with pytest.raises(ValueError, match=message):
-        pictures.on_train_begin()
+        images.on_train_begin()
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_what_cannot_be_drawn_is_an_error_before_training(tmp_path, change, mess
     ],
 )
 def test_estimates_that_do_not_fit(tmp_path, returned, error, message):
-    pictures = TagPictures(np.zeros((1, 4, 4, 3)), [[1, 1, 0]], tmp_path, lambda *_: returned)
-    pictures.set_model(net())
+    images = TagImages(np.zeros((1, 4, 4, 3)), [[1, 1, 0]], tmp_path, lambda *_: returned)
+    images.set_model(net())
     with pytest.raises(error, match=message):
-        pictures.on_epoch_end(0)
+        images.on_epoch_end(0)

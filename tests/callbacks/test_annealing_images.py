@@ -5,7 +5,7 @@ import ways
 from PIL import Image
 
 from keras_wsseg import WeaklySupervisedModel, losses
-from keras_wsseg.callbacks import Annealing, AnnealingPictures
+from keras_wsseg.callbacks import Annealing, AnnealingImages
 from keras_wsseg.visualization import annealing_sheet
 
 SIZE = 16
@@ -39,13 +39,13 @@ def film(folder):
 
 def fit(task, folder, end, initial_epoch=0, model_and_crf=None, **options):
     model, crf = model_and_crf or compiled(run_eagerly=True)
-    pictures = AnnealingPictures(task[0], crf, folder, **options)
+    images = AnnealingImages(task[0], crf, folder, **options)
     model.fit(
         *task,
         epochs=end,
         initial_epoch=initial_epoch,
         verbose=0,
-        callbacks=[Annealing(crf, "sigma", sigma_of), pictures],
+        callbacks=[Annealing(crf, "sigma", sigma_of), images],
     )
     return model, crf
 
@@ -66,7 +66,7 @@ def test_film_shows_sigma_and_prediction_of_each_epoch(task, tmp_path, options):
         verbose=0,
         callbacks=[
             Annealing(crf, "sigma", sigma_of),
-            AnnealingPictures(task[0], crf, tmp_path, max_pictures=2),
+            AnnealingImages(task[0], crf, tmp_path, max_images=2),
             keras.callbacks.LambdaCallback(on_epoch_end=predict),
         ],
     )
@@ -110,15 +110,15 @@ def test_every_so_many_of_the_first_epochs(task, tmp_path):
     assert not list(tmp_path.rglob("*.tmp"))
 
 
-def test_pictures_of_several_sizes_with_truth_and_a_mask(task, tmp_path):
+def test_images_of_several_sizes_with_truth_and_a_mask(task, tmp_path):
     images, labels = task
     model, crf = compiled()
     truth = [np.ones((10, SIZE), int), None]
-    film = AnnealingPictures(
+    film = AnnealingImages(
         [images[0][:10], images[1][:, :7]], crf, tmp_path, truth=truth, kind="mask", cell=40
     )
     model.fit(images, labels, verbose=0, callbacks=[film])
-    without = AnnealingPictures([images[0][:10], images[1][:, :7]], crf, tmp_path / "b", kind="mask", cell=40)
+    without = AnnealingImages([images[0][:10], images[1][:, :7]], crf, tmp_path / "b", kind="mask", cell=40)
     without.set_model(model)
     without.on_epoch_end(0)
     assert film(tmp_path).shape[0] == film(tmp_path / "b").shape[0]
@@ -131,12 +131,12 @@ def test_value_range_comes_from_the_model_or_the_argument(task, tmp_path):
     model, crf = WeaklySupervisedModel(net, value_range=(0, 1)), losses.SparseCRFLoss()
     model.compile("sgd", crf)
     stated, given = (
-        AnnealingPictures(unit, crf, tmp_path / name, value_range=value_range)
+        AnnealingImages(unit, crf, tmp_path / name, value_range=value_range)
         for name, value_range in (("stated", None), ("given", (0, 1)))
     )
-    for pictures in (stated, given):
-        pictures.set_model(model)
-        pictures.on_epoch_end(0)
+    for images in (stated, given):
+        images.set_model(model)
+        images.on_epoch_end(0)
     np.testing.assert_array_equal(film(tmp_path / "stated"), film(tmp_path / "given"))
     assert film(tmp_path / "given")[40:, :150].std() > 40
 
@@ -144,7 +144,7 @@ def test_value_range_comes_from_the_model_or_the_argument(task, tmp_path):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"images": []}, ValueError, "`images` must hold at least one picture. Received: 0 pictures$"),
+        ({"images": []}, ValueError, "`images` must hold at least one image. Received: 0 images$"),
         (
             {"loss": losses.PartialCrossEntropy()},
             TypeError,
@@ -153,17 +153,17 @@ def test_value_range_comes_from_the_model_or_the_argument(task, tmp_path):
         ({"loss": "crf"}, TypeError, "`loss` must have a sigma .* Received: loss='crf'$"),
         ({"epochs": 0}, ValueError, "`epochs` must be an integer of at least 1. Received: epochs=0$"),
         ({"every": 0}, ValueError, "must be an integer .* Received: every=0$"),
-        ({"truth": []}, ValueError, "`truth` must have an entry for each of the 1 pictures. Received: 0"),
+        ({"truth": []}, ValueError, "`truth` must have an entry for each of the 1 images. Received: 0"),
         (
             {"object_class": -1},
             ValueError,
             "must be an integer .* Received: object_class=-1$",
         ),
-        ({"kind": "grey"}, ValueError, "`kind` must be one of .* Received: kind='grey'$"),
+        ({"kind": "gray"}, ValueError, "`kind` must be one of .* Received: kind='gray'$"),
         (
-            {"max_pictures": 0},
+            {"max_images": 0},
             ValueError,
-            "must be an integer .* Received: max_pictures=0$",
+            "must be an integer .* Received: max_images=0$",
         ),
         ({"value_range": (1, 0)}, ValueError, "`value_range` must be two "),
         ({"cell": 3}, ValueError, "`cell` must be an integer of at least 32. Received: cell=3$"),
@@ -172,7 +172,7 @@ def test_value_range_comes_from_the_model_or_the_argument(task, tmp_path):
 def test_bad_arguments(tmp_path, change, error, message):
     arguments = {"images": [np.zeros((4, 4, 3))], "loss": losses.SparseCRFLoss(), "directory": tmp_path}
     with pytest.raises(error, match=message):
-        AnnealingPictures(**{**arguments, **change})
+        AnnealingImages(**{**arguments, **change})
 
 
 @pytest.mark.parametrize(
@@ -185,8 +185,8 @@ def test_bad_arguments(tmp_path, change, error, message):
 )
 def test_what_cannot_be_drawn_is_an_error_before_training(task, tmp_path, options, message):
     model, crf = compiled()
-    pictures = AnnealingPictures(**{"images": task[0], "loss": crf, "directory": tmp_path / "new", **options})
-    pictures.set_model(model)
+    images = AnnealingImages(**{"images": task[0], "loss": crf, "directory": tmp_path / "new", **options})
+    images.set_model(model)
     with pytest.raises(ValueError, match=message):
-        pictures.on_train_begin()
+        images.on_train_begin()
     assert not (tmp_path / "new").exists()

@@ -11,33 +11,33 @@ from keras_wsseg.ops.class_scores import resized_class_logits
 _PIXELS = 16 * 128 * 128
 
 
-class GivenPictures:
-    """Pictures that a callback has predicted again and again, each at its own size.
+class GivenImages:
+    """Images that a callback has predicted again and again, each at its own size.
 
     Args:
-        images: pictures `(height, width, channels)` with one channel or three, as the model takes them, of
+        images: images `(height, width, channels)` with one channel or three, as the model takes them, of
             any sizes; or dicts of inputs, of which `image` is shown.
-        max_pictures: how many of them are taken, from the first.
+        max_images: how many of them are taken, from the first.
 
     Attributes:
         images: what is shown of each, `(height, width, 1 or 3)`.
 
     Raises:
-        ValueError: if there is no picture, one has another shape, or `max_pictures` is below 1.
+        ValueError: if there is no image, one has another shape, or `max_images` is below 1.
 
     Example:
         >>> import keras
-        >>> pictures = GivenPictures([np.zeros((4, 6, 1)), np.zeros((5, 3, 1))], max_pictures=16)
+        >>> images = GivenImages([np.zeros((4, 6, 1)), np.zeros((5, 3, 1))], max_images=16)
         >>> net = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(2, 1)])
-        >>> [one.shape for one in pictures.probabilities(net)]
+        >>> [one.shape for one in images.probabilities(net)]
         [(4, 6, 2), (5, 3, 2)]
     """
 
-    def __init__(self, images, max_pictures):
+    def __init__(self, images, max_images):
         self._count = len(images)
-        given = list(images)[: check_integer("max_pictures", max_pictures, low=1)]
+        given = list(images)[: check_integer("max_images", max_images, low=1)]
         if not given:
-            raise ValueError(f"`images` must hold at least one picture. Received: {self._count} pictures")
+            raise ValueError(f"`images` must hold at least one image. Received: {self._count} images")
         self.images = [checked_image(_shown(one)) for one in given]
         self._inputs = [
             {key: np.asarray(part) for key, part in one.items()} if isinstance(one, dict) else image
@@ -45,24 +45,24 @@ class GivenPictures:
         ]
 
     def label_maps(self, name, maps):
-        """Label maps of the pictures, checked.
+        """Label maps of the images, checked.
 
         Args:
             name: of the argument, for the error.
-            maps: `(height, width)` integers or None, one for each picture that was given; or None.
+            maps: `(height, width)` integers or None, one for each image that was given; or None.
 
         Returns:
-            A list of int64 arrays and None, one for each picture that was taken; or None.
+            A list of int64 arrays and None, one for each image that was taken; or None.
 
         Raises:
             TypeError: if a map holds no integers.
-            ValueError: if there are more or fewer maps than pictures, or sizes do not match.
+            ValueError: if there are more or fewer maps than images, or sizes do not match.
         """
         if maps is None:
             return None
         if len(maps) != self._count:
             raise ValueError(
-                f"`{name}` must have an entry for each of the {self._count} pictures. "
+                f"`{name}` must have an entry for each of the {self._count} images. "
                 f"Received: {len(maps)} entries"
             )
         return [
@@ -75,12 +75,12 @@ class GivenPictures:
 
         Args:
             model: yields `(batch, h, w, classes)`, or one channel for the second of two classes; brought to
-                each picture's size.
+                each image's size.
             from_logits: whether it yields logits; otherwise probabilities. What its last layer says, or a
                 training model, counts instead where it tells.
 
         Returns:
-            A list of float32 `(height, width, classes)`, one for each picture.
+            A list of float32 `(height, width, classes)`, one for each image.
 
         Raises:
             ValueError: if the model yields anything else.
@@ -93,11 +93,11 @@ class GivenPictures:
         return [one.argmax(axis=-1) for one in self.probabilities(model)]
 
     def classes(self, model):
-        """How many classes the model yields; as `probabilities`, of the first picture alone."""
+        """How many classes the model yields; as `probabilities`, of the first image alone."""
         return max(2, int(_scores(model, self._batch([0])).shape[-1]))
 
     def batches(self):
-        """What the model takes of the pictures, those of one size together, and not too many of them.
+        """What the model takes of the images, those of one size together, and not too many of them.
 
         Yields:
             `(numbers, batch)`: a list of places in `images`, and an array or a dict of arrays.
@@ -141,7 +141,7 @@ def _scores(model, batch):
     output = model(batch, training=False)
     if len(getattr(output, "shape", ())) != 4:
         raise ValueError(
-            "the model must yield (batch, height, width, classes) to have pictures predicted. "
+            "the model must yield (batch, height, width, classes) to have images predicted. "
             f"Received: {getattr(output, 'shape', type(output).__name__)}"
         )
     return ops.cast(output, "float32")

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from keras_wsseg.export.pictures import to_batch
+from keras_wsseg.export.images import to_batch
 
 
-def test_pictures_keep_their_type_until_they_are_run():
+def test_images_keep_their_type_until_they_are_run():
     for dtype in ("uint8", "uint16", "float64", "bool"):
         image = np.zeros((4, 5, 3), dtype)
         batch, is_batch = to_batch(image, 3, (0, 255), np.uint8)

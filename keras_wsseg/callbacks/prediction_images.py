@@ -4,26 +4,26 @@ from keras_wsseg.callbacks.epoch_sheets import EpochSheets
 from keras_wsseg.visualization.prediction_sheet import prediction_sheet
 
 
-class PredictionPictures(EpochSheets):
-    """Writes pictures of what the model predicts while it trains, epoch by epoch.
+class PredictionImages(EpochSheets):
+    """Writes images of what the model predicts while it trains, epoch by epoch.
 
-    A loss that falls does not tell whether a regulariser follows the edges or washes small things away; a
-    look does. Each sheet shows image, weak label, prediction, uncertainty (normalised entropy) and, where
+    A loss that falls does not tell whether a regularizer follows the edges or washes small things away; a
+    look does. Each sheet shows image, weak label, prediction, uncertainty (normalized entropy) and, where
     known, the truth, and lies in `directory` as `epoch_0001.png` and so on; TensorBoard shows the same sheets
     with a slider over the epochs.
 
     Args:
-        images: pictures `(height, width, channels)` with one channel or three, as the model takes them, of
+        images: images `(height, width, channels)` with one channel or three, as the model takes them, of
             any sizes; or dicts of inputs, of which `image` is shown.
-        labels: weak label maps `(height, width)`, one for each picture: 0 to classes - 1 a class, 255
-            unlabelled, 254 outside the image. None leaves the column out.
+        labels: weak label maps `(height, width)`, one for each image: 0 to classes - 1 a class, 255
+            unlabeled, 254 outside the image. None leaves the column out.
         directory: folder for the sheets; made when the first one is written.
         class_names: a name for each class, for a legend.
-        truth: dense label maps, one for each picture. None leaves the column out.
+        truth: dense label maps, one for each image. None leaves the column out.
         every: epochs from one sheet to the next.
         tensorboard: folder of TensorBoard logs, where the sheets go too. None writes files only.
         palette: `(classes, 3)` red, green, blue of 0 to 255; `visualization.class_palette` by default.
-        max_pictures: how many of the pictures are shown, from the first.
+        max_images: how many of the images are shown, from the first.
         value_range: the values of black and of white; by default the model's own where it states them, as
             `WeaklySupervisedModel` does, else `(0, 255)`.
         from_logits: whether the model yields logits; otherwise probabilities.
@@ -32,8 +32,8 @@ class PredictionPictures(EpochSheets):
         ImportError: when training begins, if `tensorboard` is asked for and TensorFlow or TensorBoard is not
             installed.
         TypeError: if labels are no integers.
-        ValueError: if there are no pictures, lists differ in length, sizes do not match, or a count is below
-            1; when training begins, if a picture lies outside its range or a class has no colour.
+        ValueError: if there are no images, lists differ in length, sizes do not match, or a count is below
+            1; when training begins, if an image lies outside its range or a class has no color.
 
     Example:
         >>> import pathlib, tempfile
@@ -41,8 +41,8 @@ class PredictionPictures(EpochSheets):
         >>> net = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(2, 1)])
         >>> net.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
         >>> folder = tempfile.mkdtemp()
-        >>> pictures = PredictionPictures(images, labels, folder, class_names=["ground", "tree"])
-        >>> history = net.fit(images, labels, callbacks=[pictures], verbose=0)
+        >>> images = PredictionImages(images, labels, folder, class_names=["ground", "tree"])
+        >>> history = net.fit(images, labels, callbacks=[images], verbose=0)
         >>> [path.name for path in pathlib.Path(folder).iterdir()]
         ['epoch_0001.png']
     """
@@ -59,7 +59,7 @@ class PredictionPictures(EpochSheets):
         every=1,
         tensorboard=None,
         palette=None,
-        max_pictures=4,
+        max_images=4,
         value_range=None,
         from_logits=True,
     ):
@@ -71,7 +71,7 @@ class PredictionPictures(EpochSheets):
             every=every,
             tensorboard=tensorboard,
             palette=palette,
-            max_pictures=max_pictures,
+            max_images=max_images,
             value_range=value_range,
             from_logits=from_logits,
         )

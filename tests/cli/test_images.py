@@ -2,12 +2,12 @@ import pathlib
 
 import pytest
 
-from keras_wsseg.cli.pictures import check_out, find_pictures
+from keras_wsseg.cli.images import check_out, find_images
 
 
 @pytest.fixture
 def tree(tmp_path):
-    """Pictures in a folder and below it, among files that are none."""
+    """Images in a folder and below it, among files that are none."""
     for name in ("b.png", "a.JPG", "notes.txt", ".hidden.png", "sub/c.tif", "sub/deep/a.png", ".git/d.png"):
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / name).touch()
@@ -16,10 +16,10 @@ def tree(tmp_path):
 
 
 def found(*arguments, **options):
-    return {str(place): path.name for path, place in find_pictures(*arguments, **options).items()}
+    return {str(place): path.name for path, place in find_images(*arguments, **options).items()}
 
 
-def test_a_folder_gives_its_pictures_in_order(tree):
+def test_a_folder_gives_its_images_in_order(tree):
     assert list(found([str(tree)]).items()) == [("a", "a.JPG"), ("b", "b.png")]
 
 
@@ -44,35 +44,35 @@ def test_patterns_and_files_lie_flat_and_count_once(tree):
     assert list(found(inputs).items()) == [("b", "b.png"), ("c", "c.tif")]
 
 
-def test_what_means_no_picture_is_told(tree):
+def test_what_means_no_image_is_told(tree):
     (tree / "empty" / "sub").mkdir(parents=True)
     (tree / "empty" / "sub" / "a.png").touch()
     with pytest.raises(FileNotFoundError, match=r"at least one \(folders within it: --recursive\)"):
-        find_pictures([str(tree / "empty")])
+        find_images([str(tree / "empty")])
     with pytest.raises(FileNotFoundError, match="hold at least one. Received"):
-        find_pictures([str(tree / "sub" / "deep")], recursive=True, suffixes=(".bmp",))
-    with pytest.raises(FileNotFoundError, match="must be a picture, a folder or a pattern"):
-        find_pictures([str(tree / "x*.png")])
+        find_images([str(tree / "sub" / "deep")], recursive=True, suffixes=(".bmp",))
+    with pytest.raises(FileNotFoundError, match="must be an image, a folder or a pattern"):
+        find_images([str(tree / "x*.png")])
 
 
-def test_two_pictures_never_share_a_mask(tree, tmp_path):
-    pictures = find_pictures([str(tree)], recursive=True)
-    check_out(tmp_path / "out", pictures, "masks", ("overlay",))
+def test_two_images_never_share_a_mask(tree, tmp_path):
+    images = find_images([str(tree)], recursive=True)
+    check_out(tmp_path / "out", images, "masks", ("overlay",))
     with pytest.raises(ValueError, match="must differ in name, since masks are named after them"):
-        check_out(tmp_path / "out", {**pictures, pathlib.Path("x/b.jpg"): pathlib.Path("b")}, "masks")
+        check_out(tmp_path / "out", {**images, pathlib.Path("x/b.jpg"): pathlib.Path("b")}, "masks")
     clash = {pathlib.Path("x/overlay/b.jpg"): pathlib.Path("overlay/b")}
     with pytest.raises(ValueError, match=r"Received: .*b\.png and|Received: .*b\.jpg and"):
-        check_out(tmp_path / "out", {**pictures, **clash}, "masks", ("overlay",))
+        check_out(tmp_path / "out", {**images, **clash}, "masks", ("overlay",))
 
 
 @pytest.mark.parametrize("below", [".", "sub", "sub/deep"])
-def test_no_picture_is_overwritten_at_any_depth(tree, below):
-    pictures = find_pictures([str(tree / below)], recursive=True)
-    with pytest.raises(ValueError, match="--out must be another folder than that of the pictures"):
-        check_out(tree / below, pictures, "masks")
+def test_no_image_is_overwritten_at_any_depth(tree, below):
+    images = find_images([str(tree / below)], recursive=True)
+    with pytest.raises(ValueError, match="--out must be another folder than that of the images"):
+        check_out(tree / below, images, "masks")
 
 
-def test_what_systems_keep_beside_pictures_is_passed_over(tree):
+def test_what_systems_keep_beside_images_is_passed_over(tree):
     for name in ("._b.png", "Thumbs.db", "__MACOSX/b.png", "sub/@eaDir/b.png/thumbnail.jpg"):
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).touch()

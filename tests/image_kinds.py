@@ -1,4 +1,4 @@
-"""Picture files of every kind, and what each road must make of them, written down without any reader of ours.
+"""Image files of every kind, and what each road must make of them, written down without any reader of ours.
 
 A road gives the expected pixels or refuses in one sentence what it cannot read exactly.
 """
@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable
 
 import numpy as np
-from picture_writers import (
+from image_writers import (
     LONG,
     changed,
     exif,
@@ -18,15 +18,15 @@ from picture_writers import (
     saved,
     tiff,
     with_fill,
-    with_local_colours,
+    with_local_colors,
     with_second_exif,
 )
 
 TRANSPARENT = "transparent pixels"
-SEVERAL = "several pictures"
+SEVERAL = "several images"
 CHANNELS = "further channels"
 
-# What a road refuses of all that the rule for picture files knows, by words in the name of the kind or by the
+# What a road refuses of all that the rule for image files knows, by words in the name of the kind or by the
 # suffix of its file, and how a table calls it.
 ELSEWHERE = {
     "training": {".gif": "not looked for", ".mpo": "not looked for"},
@@ -44,7 +44,7 @@ ELSEWHERE = {
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """A kind of picture file.
+    """A kind of image file.
 
     Args:
         name: of the kind, in words.
@@ -90,16 +90,16 @@ def stored(seen, orientation):
     }[orientation]
 
 
-COLOUR, OTHER, GREY = noise(16, 24, 3), noise(16, 24, 3, seed=1), noise(16, 24, 1)
+COLOR, OTHER, GRAY = noise(16, 24, 3), noise(16, 24, 3, seed=1), noise(16, 24, 1)
 FLAT = np.full((16, 24, 3), (200, 30, 40), "uint8")
-# JPEG keeps blocks of 8 x 8 that have one colour; no turn nor flip of these looks like another.
+# JPEG keeps blocks of 8 x 8 that have one color; no turn nor flip of these looks like another.
 BLOCKS = np.kron(noise(2, 3, 3), np.ones((8, 8, 1), "uint8"))
 LOSSY = {"quality": 100, "subsampling": 0}
 
 # One column of pixels is transparent, barely.
 GLASS, GLASS_16 = (np.where(np.arange(24) == 23, opaque - 1, opaque) for opaque in (255, 65535))
-DEEP, DEEP_GREY = (noise(16, 24, count, most=65535, dtype="uint16") for count in (3, 1))
-FLOAT, FLOAT_COLOUR = (noise(16, 24, count, most=1000) / np.float32(1000) for count in (1, 3))
+DEEP, DEEP_GRAY = (noise(16, 24, count, most=65535, dtype="uint16") for count in (3, 1))
+FLOAT, FLOAT_COLOR = (noise(16, 24, count, most=1000) / np.float32(1000) for count in (1, 3))
 
 INDICES = noise(16, 24, 1, most=3)
 PALETTE = noise(4, 3)
@@ -108,9 +108,9 @@ PLTE = (b"PLTE", PALETTE.tobytes())
 PLTE_UNUSED = [(b"PLTE", PALETTE.tobytes() + bytes(3)), (b"tRNS", b"\xff\xff\xff\xff\0")]
 # Black is transparent.
 KEY = (b"tRNS", bytes(6))
-# So is a grey of 1.
-GREY_KEY = (b"tRNS", b"\0\1")
-WITHOUT_BLACK, WITH_BLACK = np.maximum(COLOUR, 1), COLOUR * (np.arange(24) > 0)[:, None]
+# So is a gray of 1.
+GRAY_KEY = (b"tRNS", b"\0\1")
+WITHOUT_BLACK, WITH_BLACK = np.maximum(COLOR, 1), COLOR * (np.arange(24) > 0)[:, None]
 
 # Multiples of 5 times 102 / 255 are whole, so that nobody rounds.
 INKS = with_opacity(np.kron(noise(2, 3, 3, most=51), np.ones((8, 8, 1), "uint8")) * 5, 0)
@@ -130,29 +130,29 @@ FRAME = (b"fcTL", struct.pack(">5I2H2B", 0, 24, 16, 0, 0, 1, 10, 0, 0))
 FRAME_BEHIND = [FRAME, (b"fdAT", struct.pack(">I", 1) + zlib.compress(bytes(16 * (1 + 24 * 3))))]
 
 KINDS = [
-    Kind("grey of 8 bits", "grey.png", saved(GREY), GREY),
-    Kind("grey of 1 bit", "grey1.png", png(GREY % 2, 1, 0), GREY % 2 * 255),
-    Kind("grey of 2 bits", "grey2.png", png(GREY % 4, 2, 0), GREY % 4 * 85),
-    Kind("grey of 4 bits", "grey4.png", png(GREY % 16, 4, 0), GREY % 16 * 17),
-    Kind("colour of 8 bits", "colour.png", saved(COLOUR), COLOUR),
-    Kind("gamma", "gamma.png", png(COLOUR, 8, 2, [(b"gAMA", struct.pack(">I", 100_000))]), COLOUR),
-    Kind("opaque colour", "opaque.png", saved(with_opacity(COLOUR, 255)), COLOUR),
-    Kind("transparent colour", "glass.png", saved(with_opacity(COLOUR, GLASS)), TRANSPARENT),
-    Kind("opaque grey", "grey_opaque.png", saved(with_opacity(GREY, 255)), GREY),
-    Kind("transparent grey", "grey_glass.png", saved(with_opacity(GREY, GLASS)), TRANSPARENT),
-    Kind("colour that is transparent", "key.png", png(WITH_BLACK, 8, 2, [KEY]), TRANSPARENT),
-    Kind("no pixel of that colour", "no_key.png", png(WITHOUT_BLACK, 8, 2, [KEY]), WITHOUT_BLACK),
-    Kind("grey that is transparent", "grey_key.png", png(GREY % 4, 2, 0, [GREY_KEY]), TRANSPARENT),
+    Kind("gray of 8 bits", "gray.png", saved(GRAY), GRAY),
+    Kind("gray of 1 bit", "gray1.png", png(GRAY % 2, 1, 0), GRAY % 2 * 255),
+    Kind("gray of 2 bits", "gray2.png", png(GRAY % 4, 2, 0), GRAY % 4 * 85),
+    Kind("gray of 4 bits", "gray4.png", png(GRAY % 16, 4, 0), GRAY % 16 * 17),
+    Kind("color of 8 bits", "color.png", saved(COLOR), COLOR),
+    Kind("gamma", "gamma.png", png(COLOR, 8, 2, [(b"gAMA", struct.pack(">I", 100_000))]), COLOR),
+    Kind("opaque color", "opaque.png", saved(with_opacity(COLOR, 255)), COLOR),
+    Kind("transparent color", "glass.png", saved(with_opacity(COLOR, GLASS)), TRANSPARENT),
+    Kind("opaque gray", "gray_opaque.png", saved(with_opacity(GRAY, 255)), GRAY),
+    Kind("transparent gray", "gray_glass.png", saved(with_opacity(GRAY, GLASS)), TRANSPARENT),
+    Kind("color that is transparent", "key.png", png(WITH_BLACK, 8, 2, [KEY]), TRANSPARENT),
+    Kind("no pixel of that color", "no_key.png", png(WITHOUT_BLACK, 8, 2, [KEY]), WITHOUT_BLACK),
+    Kind("gray that is transparent", "gray_key.png", png(GRAY % 4, 2, 0, [GRAY_KEY]), TRANSPARENT),
     Kind(
-        "no pixel of that grey",
-        "no_grey_key.png",
-        png(GREY % 4 // 2 * 2, 2, 0, [GREY_KEY]),
-        GREY % 4 // 2 * 170,
+        "no pixel of that gray",
+        "no_gray_key.png",
+        png(GRAY % 4 // 2 * 2, 2, 0, [GRAY_KEY]),
+        GRAY % 4 // 2 * 170,
     ),
     Kind(
-        "grey of 16 bits that is transparent",
+        "gray of 16 bits that is transparent",
         "key16.png",
-        png(DEEP_GREY // 256, 16, 0, [GREY_KEY]),
+        png(DEEP_GRAY // 256, 16, 0, [GRAY_KEY]),
         TRANSPARENT,
     ),
     Kind("palette", "palette.png", saved(INDICES, "P", PALETTE), SEEN),
@@ -164,22 +164,22 @@ KINDS = [
         TRANSPARENT,
     ),
     Kind("no pixel of a transparent palette", "palette_opaque.png", png(INDICES, 8, 3, PLTE_UNUSED), SEEN),
-    Kind("grey of 16 bits", "grey16.png", saved(DEEP_GREY), DEEP_GREY),
-    Kind("colour of 16 bits", "deep.png", png(DEEP, 16, 2), DEEP),
+    Kind("gray of 16 bits", "gray16.png", saved(DEEP_GRAY), DEEP_GRAY),
+    Kind("color of 16 bits", "deep.png", png(DEEP, 16, 2), DEEP),
     Kind("opaque 16 bits", "deep_opaque.png", png(with_opacity(DEEP, 65535), 16, 6), DEEP),
     Kind("transparent 16 bits", "deep_glass.png", png(with_opacity(DEEP, GLASS_16), 16, 6), TRANSPARENT),
     *(
         Kind(
             f"PNG of orientation {number}",
             f"turned{number}.png",
-            saved(stored(COLOUR, number), exif=tag),
-            COLOUR,
+            saved(stored(COLOR, number), exif=tag),
+            COLOR,
         )
         for number in (3, 6, 8)
         for tag in [exif(number)]
     ),
     *(
-        Kind(f"PNG turned by {words}", f"{words}.png", png(stored(COLOUR, 6), 8, 2, before, after), COLOUR)
+        Kind(f"PNG turned by {words}", f"{words}.png", png(stored(COLOR, 6), 8, 2, before, after), COLOR)
         for words, before, after in (
             ("EXIF behind the pixels", [], [(b"eXIf", exif(6))]),
             ("XMP", [XMP_CHUNK], []),
@@ -187,13 +187,13 @@ KINDS = [
             ("a profile", [PROFILE_CHUNK], []),
         )
     ),
-    Kind("animated PNG", "animated.png", frames(COLOUR, OTHER), SEVERAL),
-    Kind("animated PNG of one frame", "frame.png", png(COLOUR, 8, 2, [ANIMATION, FRAME]), COLOUR),
-    Kind("frame behind a PNG", "behind.png", png(COLOUR, 8, 2, [ANIMATION], FRAME_BEHIND), SEVERAL),
-    Kind("JPEG", "colour.jpg", saved(BLOCKS, **LOSSY), BLOCKS, 2),
-    Kind("JPEG named jfif", "colour.jfif", saved(BLOCKS, **LOSSY), BLOCKS, 2),
+    Kind("animated PNG", "animated.png", frames(COLOR, OTHER), SEVERAL),
+    Kind("animated PNG of one frame", "frame.png", png(COLOR, 8, 2, [ANIMATION, FRAME]), COLOR),
+    Kind("frame behind a PNG", "behind.png", png(COLOR, 8, 2, [ANIMATION], FRAME_BEHIND), SEVERAL),
+    Kind("JPEG", "color.jpg", saved(BLOCKS, **LOSSY), BLOCKS, 2),
+    Kind("JPEG named jfif", "color.jfif", saved(BLOCKS, **LOSSY), BLOCKS, 2),
     Kind("progressive JPEG", "progressive.jpeg", saved(BLOCKS, progressive=True, **LOSSY), BLOCKS, 2),
-    Kind("grey JPEG", "grey.jpg", saved(BLOCKS[..., :1], **LOSSY), BLOCKS[..., :1], 2),
+    Kind("gray JPEG", "gray.jpg", saved(BLOCKS[..., :1], **LOSSY), BLOCKS[..., :1], 2),
     *(
         Kind(
             f"JPEG of orientation {number}", f"turned{number}.jpg", saved(array, exif=tag, **LOSSY), BLOCKS, 2
@@ -219,57 +219,55 @@ KINDS = [
     Kind("JPEG of inks", "inks.jpg", saved(INKS, "CMYK", **LOSSY), INKED, 2),
     Kind("JPEG of inks behind fill", "fill.jpg", changed(saved(INKS, "CMYK", **LOSSY), with_fill), INKED, 2),
     Kind("photograph with a preview", "preview.mpo", frames(BLOCKS, OTHER[:8, :8], **LOSSY), BLOCKS, 2),
-    Kind("WebP", "colour.webp", saved(COLOUR, lossless=True), COLOUR),
+    Kind("WebP", "color.webp", saved(COLOR, lossless=True), COLOR),
     Kind("lossy WebP", "lossy.webp", saved(FLAT, quality=100), FLAT, 2),
-    Kind("opaque WebP", "opaque.webp", saved(with_opacity(COLOUR, 255), lossless=True), COLOUR),
-    Kind("transparent WebP", "glass.webp", saved(with_opacity(COLOUR, GLASS), lossless=True), TRANSPARENT),
+    Kind("opaque WebP", "opaque.webp", saved(with_opacity(COLOR, 255), lossless=True), COLOR),
+    Kind("transparent WebP", "glass.webp", saved(with_opacity(COLOR, GLASS), lossless=True), TRANSPARENT),
     *(
         Kind(
             f"WebP of orientation {number}",
             f"turned{number}.webp",
             saved(array, exif=tag, lossless=True),
-            COLOUR,
+            COLOR,
         )
         for number in (3, 6, 8)
-        for array, tag in [(stored(COLOUR, number), exif(number))]
+        for array, tag in [(stored(COLOR, number), exif(number))]
     ),
     # The pixels of this one take an odd number of bytes.
     Kind("WebP turned by XMP", "xmp.webp", saved(stored(OTHER, 6), xmp=XMP, lossless=True), OTHER),
-    Kind("animated WebP", "animated.webp", frames(COLOUR, OTHER, lossless=True), SEVERAL),
+    Kind("animated WebP", "animated.webp", frames(COLOR, OTHER, lossless=True), SEVERAL),
     Kind("GIF", "still.gif", saved(INDICES, "P", PALETTE, comment=b"one frame"), SEEN),
-    Kind(
-        "GIF of local colours", "local.gif", changed(saved(INDICES, "P", PALETTE), with_local_colours), SEEN
-    ),
+    Kind("GIF of local colors", "local.gif", changed(saved(INDICES, "P", PALETTE), with_local_colors), SEEN),
     Kind("transparent GIF", "glass.gif", saved(INDICES, "P", PALETTE, transparency=2), TRANSPARENT),
-    Kind("animated GIF", "animated.gif", frames(COLOUR, OTHER), SEVERAL),
-    Kind("animated local colours", "locals.gif", changed(frames(COLOUR, OTHER), with_local_colours), SEVERAL),
-    Kind("BMP", "colour.bmp", saved(COLOUR), COLOUR),
-    Kind("grey BMP", "grey.bmp", saved(GREY), GREY),
-    Kind("TIFF", "colour.tiff", saved(COLOUR), COLOUR),
-    Kind("TIFF of 16 bits of grey", "grey16.tiff", saved(DEEP_GREY), DEEP_GREY),
-    Kind("TIFF that has white as zero", "white.tiff", tiff(GREY, photometric=0), 255 - GREY),
+    Kind("animated GIF", "animated.gif", frames(COLOR, OTHER), SEVERAL),
+    Kind("animated local colors", "locals.gif", changed(frames(COLOR, OTHER), with_local_colors), SEVERAL),
+    Kind("BMP", "color.bmp", saved(COLOR), COLOR),
+    Kind("gray BMP", "gray.bmp", saved(GRAY), GRAY),
+    Kind("TIFF", "color.tiff", saved(COLOR), COLOR),
+    Kind("TIFF of 16 bits of gray", "gray16.tiff", saved(DEEP_GRAY), DEEP_GRAY),
+    Kind("TIFF that has white as zero", "white.tiff", tiff(GRAY, photometric=0), 255 - GRAY),
     Kind(
         "TIFF of 16 bits that has white as zero",
         "white16.tiff",
-        tiff(DEEP_GREY, photometric=0),
-        65535 - DEEP_GREY,
+        tiff(DEEP_GRAY, photometric=0),
+        65535 - DEEP_GRAY,
     ),
-    Kind("TIFF of 16 bits of colour", "deep.tiff", tiff(DEEP), DEEP),
+    Kind("TIFF of 16 bits of color", "deep.tiff", tiff(DEEP), DEEP),
     Kind("TIFF of 16 bits in planes", "planes.tiff", tiff(DEEP, planes=True), DEEP),
     Kind("TIFF of floating point", "float.tiff", saved(FLOAT), FLOAT),
     Kind(
-        "TIFF of opaque grey of 16 bits", "opaque.tiff", tiff(with_opacity(DEEP_GREY, 65535), [2]), DEEP_GREY
+        "TIFF of opaque gray of 16 bits", "opaque.tiff", tiff(with_opacity(DEEP_GRAY, 65535), [2]), DEEP_GRAY
     ),
     Kind(
-        "TIFF of transparent grey of 16 bits",
+        "TIFF of transparent gray of 16 bits",
         "glass.tiff",
-        tiff(with_opacity(DEEP_GREY, GLASS_16), [2]),
+        tiff(with_opacity(DEEP_GRAY, GLASS_16), [2]),
         TRANSPARENT,
     ),
-    Kind("TIFF of colour in floating point", "float3.tiff", tiff(FLOAT_COLOUR), FLOAT_COLOUR),
+    Kind("TIFF of color in floating point", "float3.tiff", tiff(FLOAT_COLOR), FLOAT_COLOR),
     Kind("TIFF of inks", "inks.tiff", saved(INKS, "CMYK"), INKED),
-    Kind("TIFF of several pages", "pages.tiff", frames(COLOUR, OTHER), SEVERAL),
-    Kind("TIFF with a channel of no meaning", "four.tiff", tiff(np.dstack([COLOUR, GREY]), [0]), CHANNELS),
-    Kind("TIFF of five channels", "five.tiff", tiff(np.dstack([COLOUR, GREY, GREY]), [0, 0]), CHANNELS),
-    Kind("NumPy file", "colour.npy", lambda path: np.save(path, COLOUR), COLOUR),
+    Kind("TIFF of several pages", "pages.tiff", frames(COLOR, OTHER), SEVERAL),
+    Kind("TIFF with a channel of no meaning", "four.tiff", tiff(np.dstack([COLOR, GRAY]), [0]), CHANNELS),
+    Kind("TIFF of five channels", "five.tiff", tiff(np.dstack([COLOR, GRAY, GRAY]), [0, 0]), CHANNELS),
+    Kind("NumPy file", "color.npy", lambda path: np.save(path, COLOR), COLOR),
 ]

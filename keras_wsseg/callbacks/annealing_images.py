@@ -5,14 +5,14 @@ import numpy as np
 from PIL import Image
 
 from keras_wsseg.arguments import check_integer, check_value_range
-from keras_wsseg.callbacks.given_pictures import GivenPictures, stated_range
+from keras_wsseg.callbacks.given_images import GivenImages, stated_range
 from keras_wsseg.callbacks.per_step import check_trained
 from keras_wsseg.imaging.write_png import write_png
 from keras_wsseg.kernels.annealable import Annealable
 from keras_wsseg.visualization.annealing_sheet import annealing_column, annealing_film, checked_kind
 
 
-class AnnealingPictures(keras.callbacks.Callback):
+class AnnealingImages(keras.callbacks.Callback):
     """Films an annealing: for each epoch the weights of the sparse CRF, and under them the prediction.
 
     Whether a training without labels finds its object is decided while sigma grows. The film stands in
@@ -21,28 +21,28 @@ class AnnealingPictures(keras.callbacks.Callback):
     that begins anew in the same folder writes over them.
 
     Args:
-        images: pictures `(height, width, channels)` with one channel or three, as the model takes them, of
+        images: images `(height, width, channels)` with one channel or three, as the model takes them, of
             any sizes; or dicts of inputs, of which `image` is shown.
         loss: the loss whose `sigma` is annealed, a `SparseCRFLoss` such as `SingleClassLoss().crf`; the very
             object that was compiled.
         directory: folder for the film; made when its first column is written.
         epochs: how many epochs are filmed, from the first, such as those of the annealing stage; None: all.
         every: epochs from one column to the next.
-        truth: dense label maps `(height, width)`, one for each picture, whose object is shown under it; None
-            shows the picture once more.
+        truth: dense label maps `(height, width)`, one for each image, whose object is shown under it; None
+            shows the image once more.
         object_class: class id of the object.
-        kind: `"probability"`, that of the object in grey, or `"mask"`: in colour where the object has the
+        kind: `"probability"`, that of the object in gray, or `"mask"`: in color where the object has the
             highest probability.
-        max_pictures: how many of the pictures are shown, from the first.
+        max_images: how many of the images are shown, from the first.
         value_range: the values of black and of white; by default the model's own where it states them, as
             `WeaklySupervisedModel` does, else `(0, 255)`.
         from_logits: whether the model yields logits; otherwise probabilities.
-        cell: largest width and height of a picture in the film in pixels, at least 32.
+        cell: largest width and height of an image in the film in pixels, at least 32.
 
     Raises:
         TypeError: if `loss` has no sigma to anneal, or labels are no integers.
-        ValueError: if there are no pictures, sizes do not match, or a value is out of range; when training
-            begins, if `loss` is not what was compiled, a picture lies outside its range, or the model has no
+        ValueError: if there are no images, sizes do not match, or a value is out of range; when training
+            begins, if `loss` is not what was compiled, an image lies outside its range, or the model has no
             such class.
 
     Example:
@@ -53,7 +53,7 @@ class AnnealingPictures(keras.callbacks.Callback):
         >>> model, crf = WeaklySupervisedModel(net), losses.SparseCRFLoss()
         >>> model.compile("sgd", crf)
         >>> folder = pathlib.Path(tempfile.mkdtemp())
-        >>> film = AnnealingPictures(images, crf, folder)
+        >>> film = AnnealingImages(images, crf, folder)
         >>> history = model.fit(images, np.full((2, 8, 8), 255), callbacks=[film], verbose=0)
         >>> sorted(path.name for path in folder.iterdir())
         ['annealing.png', 'columns']
@@ -72,7 +72,7 @@ class AnnealingPictures(keras.callbacks.Callback):
         truth=None,
         object_class=1,
         kind="probability",
-        max_pictures=4,
+        max_images=4,
         value_range=None,
         from_logits=True,
         cell=160,
@@ -81,7 +81,7 @@ class AnnealingPictures(keras.callbacks.Callback):
         if not isinstance(loss, Annealable) or "sigma" not in loss.annealable:
             raise TypeError(f"`loss` must have a sigma to anneal, as SparseCRFLoss. Received: loss={loss!r}")
         self.loss = loss
-        self._given = GivenPictures(images, max_pictures)
+        self._given = GivenImages(images, max_images)
         self._truth = self._given.label_maps("truth", truth)
         self.directory = pathlib.Path(directory)
         self.epochs = None if epochs is None else check_integer("epochs", epochs, low=1)

@@ -1,4 +1,4 @@
-"""Pictures out of files."""
+"""Images out of files."""
 
 import contextlib
 import dataclasses
@@ -6,33 +6,33 @@ import pathlib
 
 import numpy as np
 
-from keras_wsseg.imaging.decoding import as_channels, check_single, decode, open_picture
+from keras_wsseg.imaging.decoding import as_channels, check_single, decode, open_image
+from keras_wsseg.imaging.image_error import ImageError
 from keras_wsseg.imaging.numpy_file import read_numpy
-from keras_wsseg.imaging.picture_error import PictureError
 from keras_wsseg.imaging.value_fit import fit_values
 
 
-def read_picture(path, channels=None, value_range=None):
-    """Reads a picture file as it is seen, in its own bit depth.
+def read_image(path, channels=None, value_range=None):
+    """Reads an image file as it is seen, in its own bit depth.
 
     A photograph that its camera marks as turned is turned, so that a mask fits what viewers show. Palettes
     and inks (CMYK) become RGB, and an opacity that hides nothing is dropped. Files of any size are read.
 
     Args:
-        path: file that Pillow reads; with imagecodecs PNG, TIFF and JPEG 2000 of 16 bits of colour, and any
-            TIFF of grey or RGB that has 8 or 16 bits a channel or floating point; or a NumPy file
+        path: file that Pillow reads; with imagecodecs PNG, TIFF and JPEG 2000 of 16 bits of color, and any
+            TIFF of gray or RGB that has 8 or 16 bits a channel or floating point; or a NumPy file
             (.npy) of `(height, width)` or `(height, width, 1 or 3)`.
-        channels: 1 or 3 to convert to; any other number, or None, leaves grey files grey.
+        channels: 1 or 3 to convert to; any other number, or None, leaves gray files gray.
         value_range: `(low, high)` that a segmenter takes: 8 bits are brought to it, deeper values must lie
             within it; None leaves values as they are.
 
     Returns:
-        `(height, width, 1)` for grey, `(height, width, 3)` for colour: uint8, uint16 or float32.
+        `(height, width, 1)` for gray, `(height, width, 3)` for color: uint8, uint16 or float32.
 
     Raises:
         ImportError: if Pillow, or what some files need beside it, is not installed.
         FileNotFoundError: if there is no such file.
-        PictureError: a `ValueError`: if it is no whole picture, holds several or further channels, has
+        ImageError: a `ValueError`: if it is no whole image, holds several or further channels, has
             transparent pixels, or values beyond the range; the error names the file.
 
     Example:
@@ -40,7 +40,7 @@ def read_picture(path, channels=None, value_range=None):
     >>> import os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "a.npy")
     >>> np.save(path, np.zeros((4, 6), np.uint8))
-    >>> read_picture(path, channels=3).shape
+    >>> read_image(path, channels=3).shape
     (4, 6, 3)
     """
     with _named(path) as path:
@@ -49,38 +49,38 @@ def read_picture(path, channels=None, value_range=None):
 
 
 @dataclasses.dataclass(frozen=True)
-class PictureInfo:
-    """What a picture file holds.
+class ImageInfo:
+    """What an image file holds.
 
     Args:
         size: `(height, width)`.
-        colour: whether it has three channels.
+        color: whether it has three channels.
         dtype: name of the NumPy type that holds its values unchanged.
         extremes: lowest and highest value; of 8 bits those of the type.
 
     Example:
 
-    >>> PictureInfo(size=(4, 6), colour=True, dtype="uint8", extremes=(0, 255)).size
+    >>> ImageInfo(size=(4, 6), color=True, dtype="uint8", extremes=(0, 255)).size
     (4, 6)
     """
 
     size: tuple
-    colour: bool
+    color: bool
     dtype: str
     extremes: tuple
 
 
-def inspect_picture(path, value_range=None):
-    """Decodes a picture file once, to find what is wrong with it before a training does.
+def inspect_image(path, value_range=None):
+    """Decodes an image file once, to find what is wrong with it before a training does.
 
     Args:
-        path, value_range: as of `read_picture`.
+        path, value_range: as of `read_image`.
 
     Returns:
-        a `PictureInfo`.
+        an `ImageInfo`.
 
     Raises:
-        FileNotFoundError, PictureError: as `read_picture`.
+        FileNotFoundError, ImageError: as `read_image`.
     """
     with _named(path) as path:
         info = _shrunk_jpeg(path)
@@ -91,7 +91,7 @@ def inspect_picture(path, value_range=None):
             fit_values(array, value_range)
     eight_bits = array.dtype == np.uint8
     extremes = (0, 255) if eight_bits else (array.min().item(), array.max().item())
-    return PictureInfo(array.shape[:2], array.shape[-1] == 3, array.dtype.name, extremes)
+    return ImageInfo(array.shape[:2], array.shape[-1] == 3, array.dtype.name, extremes)
 
 
 @contextlib.contextmanager
@@ -99,32 +99,32 @@ def _named(path):
     """Has the errors name the file."""
     path = pathlib.Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"A picture must be an existing file. Received: {str(path)!r}")
+        raise FileNotFoundError(f"An image must be an existing file. Received: {str(path)!r}")
     try:
         yield path
-    except PictureError as error:
-        raise PictureError(error.reason, path) from error
+    except ImageError as error:
+        raise ImageError(error.reason, path) from error
 
 
 def _pixels(path):
     if path.suffix.lower() == ".npy":
         return _from_numpy(path)
-    with path.open("rb") as stream, open_picture(stream) as picture:
-        check_single(picture)
-        return decode(picture)
+    with path.open("rb") as stream, open_image(stream) as image:
+        check_single(image)
+        return decode(image)
 
 
 def _from_numpy(path):
     kinds = "uint8, uint16 or floating point"
     array = read_numpy(path, "uf", kinds)
     if array.shape[-1] not in (1, 3):
-        raise PictureError(
+        raise ImageError(
             f"must have shape (height, width) or (height, width, 1 or 3). Received: shape {array.shape}"
         )
     if array.dtype.kind == "f":
         return array.astype(np.float32)
     if array.dtype not in (np.uint8, np.uint16):
-        raise PictureError(f"must be a NumPy file of {kinds}. Received: {array.dtype}")
+        raise ImageError(f"must be a NumPy file of {kinds}. Received: {array.dtype}")
     return array
 
 
@@ -132,11 +132,11 @@ def _shrunk_jpeg(path):
     """What a JPEG holds, decoded at an eighth of its size, which still reads the whole file; else None."""
     if path.suffix.lower() not in (".jpg", ".jpeg", ".jfif"):
         return None
-    with path.open("rb") as stream, open_picture(stream) as picture:
-        if picture.format != "JPEG" or picture.mode not in ("L", "RGB"):
+    with path.open("rb") as stream, open_image(stream) as image:
+        if image.format != "JPEG" or image.mode not in ("L", "RGB"):
             return None
-        sideways = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-        size = picture.size if sideways else picture.size[::-1]
-        picture.draft(picture.mode, (max(1, picture.width // 8), max(1, picture.height // 8)))
-        decode(picture)
-        return PictureInfo(size, picture.mode == "RGB", "uint8", (0, 255))
+        sideways = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+        size = image.size if sideways else image.size[::-1]
+        image.draft(image.mode, (max(1, image.width // 8), max(1, image.height // 8)))
+        decode(image)
+        return ImageInfo(size, image.mode == "RGB", "uint8", (0, 255))

@@ -5,11 +5,11 @@ import warnings
 
 import numpy as np
 import pytest
-from picture_writers import NO_ARRAYS, png, tiff
+from image_writers import NO_ARRAYS, png, tiff
 from PIL import Image
 
-from keras_wsseg.imaging import PictureError, read_picture
-from keras_wsseg.imaging.read_picture import PictureInfo, inspect_picture
+from keras_wsseg.imaging import ImageError, read_image
+from keras_wsseg.imaging.read_image import ImageInfo, inspect_image
 
 
 def saved(tmp_path, array, name="a.png", mode=None, **options):
@@ -42,55 +42,53 @@ def turned(seen, orientation):
 
 
 RAMP = np.arange(48, dtype=np.uint8).reshape(6, 8)
-COLOUR = np.stack([RAMP, RAMP + 50, RAMP + 100], axis=-1)
+COLOR = np.stack([RAMP, RAMP + 50, RAMP + 100], axis=-1)
 BYTES = (0, 255)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tif", "a.webp"])
 def test_eight_bits_as_they_are(tmp_path, name):
     options = {"lossless": True} if name == "a.webp" else {}
-    colour = saved(tmp_path, COLOUR, "c" + name, **options)
-    assert inspect_picture(colour) == PictureInfo((6, 8), True, "uint8", BYTES)
-    assert np.array_equal(read_picture(colour), COLOUR)
+    color = saved(tmp_path, COLOR, "c" + name, **options)
+    assert inspect_image(color) == ImageInfo((6, 8), True, "uint8", BYTES)
+    assert np.array_equal(read_image(color), COLOR)
     np.testing.assert_array_equal(
-        read_picture(colour, 1)[..., 0], np.asarray(Image.fromarray(COLOUR).convert("L"))
+        read_image(color, 1)[..., 0], np.asarray(Image.fromarray(COLOR).convert("L"))
     )
     if name != "a.webp":
-        grey = saved(tmp_path, RAMP, "g" + name)
-        assert inspect_picture(grey) == PictureInfo((6, 8), False, "uint8", BYTES)
-        assert np.array_equal(read_picture(grey), RAMP[..., None])
-        assert np.array_equal(read_picture(grey, 3), np.repeat(RAMP[..., None], 3, -1))
+        gray = saved(tmp_path, RAMP, "g" + name)
+        assert inspect_image(gray) == ImageInfo((6, 8), False, "uint8", BYTES)
+        assert np.array_equal(read_image(gray), RAMP[..., None])
+        assert np.array_equal(read_image(gray, 3), np.repeat(RAMP[..., None], 3, -1))
 
 
-def test_large_pictures_are_brought_over_in_bands(tmp_path):
+def test_large_images_are_brought_over_in_bands(tmp_path):
     tall = pixels(2500, 3, 3)
     path = saved(tmp_path, tall)
-    assert np.array_equal(read_picture(path), tall)
-    np.testing.assert_array_equal(
-        read_picture(path, 1)[..., 0], np.asarray(Image.fromarray(tall).convert("L"))
-    )
+    assert np.array_equal(read_image(path), tall)
+    np.testing.assert_array_equal(read_image(path, 1)[..., 0], np.asarray(Image.fromarray(tall).convert("L")))
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif"])
-def test_sixteen_bits_of_grey_as_they_are(tmp_path, name):
+def test_sixteen_bits_of_gray_as_they_are(tmp_path, name):
     deep = RAMP.astype(np.uint16) * 1300
     path = saved(tmp_path, deep, name)
-    assert inspect_picture(path) == PictureInfo((6, 8), False, "uint16", (0, 61100))
-    read = read_picture(path)
+    assert inspect_image(path) == ImageInfo((6, 8), False, "uint16", (0, 61100))
+    read = read_image(path)
     assert read.dtype == np.uint16 and read.dtype.isnative and np.array_equal(read[..., 0], deep)
-    assert np.array_equal(read_picture(path, 3), np.repeat(deep[..., None], 3, -1))
-    assert np.array_equal(read_picture(path, 1), deep[..., None])
+    assert np.array_equal(read_image(path, 3), np.repeat(deep[..., None], 3, -1))
+    assert np.array_equal(read_image(path, 1), deep[..., None])
 
 
 @pytest.mark.parametrize("writer", [deep_png, tiff])
-def test_sixteen_bits_of_colour_as_they_are(tmp_path, writer):
+def test_sixteen_bits_of_color_as_they_are(tmp_path, writer):
     deep = pixels(6, 8, 3, dtype="uint16")
     path = tmp_path / "a.file"
     writer(deep)(path)
-    assert inspect_picture(path) == PictureInfo((6, 8), True, "uint16", (deep.min(), deep.max()))
-    read = read_picture(path)
+    assert inspect_image(path) == ImageInfo((6, 8), True, "uint16", (deep.min(), deep.max()))
+    read = read_image(path)
     assert read.dtype == np.uint16 and np.array_equal(read, deep)
-    luma = read_picture(path, 1)
+    luma = read_image(path, 1)
     assert luma.dtype == np.uint16
     np.testing.assert_allclose(luma[..., 0], deep @ [0.299, 0.587, 0.114], atol=1)
 
@@ -110,22 +108,22 @@ def test_jpeg_2000_of_more_than_eight_bits_is_read_whole(tmp_path, bits, name):
             deep[..., -1] = 2**bits - 1
         write(deep.squeeze())
         seen = deep[..., : channels - 1 + channels % 2]
-        assert np.array_equal(read_picture(path), seen * np.uint16(spread))
+        assert np.array_equal(read_image(path), seen * np.uint16(spread))
     deep[2, 3, 3] -= 1
     write(deep)
-    with pytest.raises(PictureError, match=r"must be opaque"):
-        read_picture(path)
+    with pytest.raises(ImageError, match=r"must be opaque"):
+        read_image(path)
 
 
 def test_jpeg_2000_of_eight_bits_is_read_as_before(tmp_path):
     large = pixels(200, 300, 3)
     path = saved(tmp_path, large, "a.jp2")
-    assert np.array_equal(read_picture(path), large)
+    assert np.array_equal(read_image(path), large)
     content = path.read_bytes()
     for length in (90, len(content) // 2):
         path.write_bytes(content[:length])
-        with pytest.raises(PictureError, match=r"a\.jp2' must be a (whole|picture) file\. Received: "):
-            read_picture(path)
+        with pytest.raises(ImageError, match=r"a\.jp2' must be a (whole|image) file\. Received: "):
+            read_image(path)
 
 
 def sgi(array, packed=False):
@@ -151,24 +149,24 @@ WOULD_BE_CUT = {
     "text.ppm": b"P3 6 4 65535\n" + " ".join(map(str, DEEP.ravel())).encode(),
     "plain.sgi": sgi(DEEP),
     "packed.sgi": sgi(DEEP, packed=True),
-    "grey.sgi": sgi(DEEP[..., :1]),
+    "gray.sgi": sgi(DEEP[..., :1]),
 }
 
 
 @pytest.mark.parametrize("name", WOULD_BE_CUT)
 def test_what_would_be_cut_to_eight_bits_is_refused(tmp_path, name):
     (tmp_path / name).write_bytes(WOULD_BE_CUT[name])
-    for function in (read_picture, inspect_picture):
-        with pytest.raises(PictureError, match=rf"{name}' must be a PNG, .* Received: {name[-3:].upper()}$"):
+    for function in (read_image, inspect_image):
+        with pytest.raises(ImageError, match=rf"{name}' must be a PNG, .* Received: {name[-3:].upper()}$"):
             function(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["a.ppm", "a.sgi"])
 def test_their_eight_bits_are_read(tmp_path, name):
-    assert np.array_equal(read_picture(saved(tmp_path, COLOUR, name)), COLOUR)
+    assert np.array_equal(read_image(saved(tmp_path, COLOR, name)), COLOR)
     if name == "a.ppm":
-        (tmp_path / name).write_bytes(b"P6 8 6 15\n" + (COLOUR // 16).tobytes())
-        assert np.array_equal(read_picture(tmp_path / name), COLOUR // 16 * 17)
+        (tmp_path / name).write_bytes(b"P6 8 6 15\n" + (COLOR // 16).tobytes())
+        assert np.array_equal(read_image(tmp_path / name), COLOR // 16 * 17)
 
 
 @pytest.mark.parametrize("size", [(3, 4), (3, 3)])
@@ -177,16 +175,16 @@ def test_a_tiff_holds_its_channels_one_behind_the_other(tmp_path, size):
         deep = pixels(*size, channels, dtype="uint16")
         deep[..., 3:] = 65535
         tiff(deep, [2] * (channels - 3), planes=True)(tmp_path / "a.tif")
-        assert np.array_equal(read_picture(tmp_path / "a.tif"), deep[..., :3])
+        assert np.array_equal(read_image(tmp_path / "a.tif"), deep[..., :3])
 
 
 ODD = {
-    "16 bits of grey with opacity": (pixels(6, 8, 2, dtype="uint16"), {"meanings": [2]}),
+    "16 bits of gray with opacity": (pixels(6, 8, 2, dtype="uint16"), {"meanings": [2]}),
     "with opacity in planes": (pixels(6, 8, 2, dtype="uint16"), {"meanings": [1], "planes": True}),
     "opacity and white as zero": (pixels(6, 8, 2, dtype="uint16"), {"meanings": [2], "photometric": 0}),
     "8 bits and white as zero": (pixels(6, 8, 2), {"meanings": [2], "photometric": 0}),
     "big-endian and white as zero": (pixels(6, 8, 1, dtype="uint16"), {"order": ">", "photometric": 0}),
-    "floating point of colour": (np.random.default_rng(0).random((6, 8, 3), "float32"), {}),
+    "floating point of color": (np.random.default_rng(0).random((6, 8, 3), "float32"), {}),
     "in planes": (np.random.default_rng(0).random((6, 8, 3), "float32"), {"planes": True}),
     "with opacity": (np.random.default_rng(0).random((6, 8, 4), "float32"), {"meanings": [2]}),
     "double precision": (np.random.default_rng(0).random((6, 8, 1)), {}),
@@ -207,15 +205,15 @@ def test_tiffs_that_pillow_does_not_know(tmp_path, kind, orientation):
         Image.open(path)
     seen = array[..., : array.shape[-1] - opacity.shape[-1]]
     seen = most - seen if options.get("photometric") == 0 else seen
-    read = read_picture(path)
+    read = read_image(path)
     assert read.dtype == (np.float32 if array.dtype.kind == "f" else array.dtype)
     assert np.array_equal(read, seen.astype(read.dtype))
-    assert inspect_picture(path).size == (6, 8)
+    assert inspect_image(path).size == (6, 8)
     if opacity.size:
         opacity[2, 3] *= array.dtype.type(0.5) if array.dtype.kind == "f" else 0
         tiff(array, **options)(path)
-        with pytest.raises(PictureError, match=r"a\.tif' must be opaque"):
-            read_picture(path)
+        with pytest.raises(ImageError, match=r"a\.tif' must be opaque"):
+            read_image(path)
 
 
 @pytest.mark.parametrize(
@@ -230,19 +228,17 @@ def test_tiffs_that_pillow_does_not_know(tmp_path, kind, orientation):
 )
 def test_tiffs_that_are_not_read_say_why(tmp_path, array, options, received):
     tiff(array, **options)(tmp_path / "a.tif")
-    with pytest.raises(PictureError, match=rf"a\.tif' must .* Received: {received}$"):
-        read_picture(tmp_path / "a.tif")
+    with pytest.raises(ImageError, match=rf"a\.tif' must .* Received: {received}$"):
+        read_image(tmp_path / "a.tif")
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
 def test_white_is_zero(tmp_path, bits):
     most = 2**bits - 1
-    grey = pixels(6, 8, 1, dtype="uint16") & most
-    grey = grey.astype("uint16" if bits == 16 else "uint8")
-    tiff(grey, photometric=0, bits=bits if bits < 8 else None)(tmp_path / "a.tif")
-    assert np.array_equal(
-        read_picture(tmp_path / "a.tif"), (most - grey) * (1 if bits == 16 else 255 // most)
-    )
+    gray = pixels(6, 8, 1, dtype="uint16") & most
+    gray = gray.astype("uint16" if bits == 16 else "uint8")
+    tiff(gray, photometric=0, bits=bits if bits < 8 else None)(tmp_path / "a.tif")
+    assert np.array_equal(read_image(tmp_path / "a.tif"), (most - gray) * (1 if bits == 16 else 255 // most))
 
 
 @pytest.mark.parametrize("channels", [2, 4])
@@ -251,39 +247,39 @@ def test_sixteen_bits_with_opacity(tmp_path, channels):
     deep[..., -1] = 65535
     path = tmp_path / "a.png"
     deep_png(deep)(path)
-    assert np.array_equal(read_picture(path), deep[..., :-1])
+    assert np.array_equal(read_image(path), deep[..., :-1])
     deep[2, 3, -1] = 65534
     deep_png(deep)(path)
-    with pytest.raises(PictureError, match=r"a\.png' must be opaque: .* Received: transparent pixels"):
-        read_picture(path)
+    with pytest.raises(ImageError, match=r"a\.png' must be opaque: .* Received: transparent pixels"):
+        read_image(path)
 
 
-def test_a_colour_of_sixteen_bits_that_stands_for_transparent_is_seen(tmp_path):
+def test_a_color_of_sixteen_bits_that_stands_for_transparent_is_seen(tmp_path):
     deep = pixels(6, 8, 3, dtype="uint16")
     path = tmp_path / "a.png"
     deep_png(deep, [(b"tRNS", bytes((0, 1, 0, 2, 0, 3)))])(path)
-    assert np.array_equal(read_picture(path), deep)
+    assert np.array_equal(read_image(path), deep)
     deep_png(deep, [(b"tRNS", deep[5, 7].astype(">u2").tobytes())])(path)
-    with pytest.raises(PictureError, match=r"must be opaque"):
-        read_picture(path)
+    with pytest.raises(ImageError, match=r"must be opaque"):
+        read_image(path)
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
-def test_a_grey_that_stands_for_transparent_is_seen(tmp_path, bits):
+def test_a_gray_that_stands_for_transparent_is_seen(tmp_path, bits):
     path, most = tmp_path / "a.png", 2**bits - 1
     for key, unused in ((1, 0), (most - 1, most)):
-        grey = np.full((4, 6, 1), unused)
+        gray = np.full((4, 6, 1), unused)
         # Of what stands beyond the bits of a pixel the standard has nothing read.
         chunk = [(b"tRNS", (key if bits == 1 else key | (1 << bits) & 65535).to_bytes(2, "big"))]
-        png(grey, bits, 0, chunk)(path)
-        assert np.unique(read_picture(path)) == (unused if bits > 8 else unused * 255 // most)
-        grey[3, 5] = key
-        png(grey, bits, 0, chunk)(path)
-        with pytest.raises(PictureError, match=r"a\.png' must be opaque: .* Received: transparent pixels"):
-            read_picture(path)
+        png(gray, bits, 0, chunk)(path)
+        assert np.unique(read_image(path)) == (unused if bits > 8 else unused * 255 // most)
+        gray[3, 5] = key
+        png(gray, bits, 0, chunk)(path)
+        with pytest.raises(ImageError, match=r"a\.png' must be opaque: .* Received: transparent pixels"):
+            read_image(path)
 
 
-def test_pictures_say_what_they_need(tmp_path, monkeypatch):
+def test_images_say_what_they_need(tmp_path, monkeypatch):
     path = tmp_path / "a.png"
     deep_png(pixels(6, 8, 3, dtype="uint16"))(path)
     found = builtins.__import__
@@ -294,11 +290,11 @@ def test_pictures_say_what_they_need(tmp_path, monkeypatch):
         return found(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match="16 bits of colour need imagecodecs: `pip install imagecodecs`"):
-        read_picture(path)
+    with pytest.raises(ImportError, match="16 bits of color need imagecodecs: `pip install imagecodecs`"):
+        read_image(path)
     tiff(pixels(6, 8, 3).astype("float32"))(path)
     with pytest.raises(ImportError, match="TIFFs that Pillow does not know need imagecodecs: `pip install "):
-        read_picture(path)
+        read_image(path)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -307,32 +303,32 @@ def test_a_photograph_is_turned_as_viewers_turn_it(tmp_path, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     for name in ("a.png", "a.tif"):
-        for picture in (seen, seen[..., 0]):
-            path = saved(tmp_path, turned(picture, orientation), name, exif=exif)
-            assert inspect_picture(path).size == (6, 10)
-            np.testing.assert_array_equal(read_picture(path), picture.reshape(6, 10, -1))
+        for image in (seen, seen[..., 0]):
+            path = saved(tmp_path, turned(image, orientation), name, exif=exif)
+            assert inspect_image(path).size == (6, 10)
+            np.testing.assert_array_equal(read_image(path), image.reshape(6, 10, -1))
     path = saved(tmp_path, turned(np.full((6, 10, 3), 90, np.uint8), orientation), "a.jpg", exif=exif)
-    assert inspect_picture(path) == PictureInfo((6, 10), True, "uint8", BYTES)
-    assert read_picture(path).shape == (6, 10, 3)
+    assert inspect_image(path) == ImageInfo((6, 10), True, "uint8", BYTES)
+    assert read_image(path).shape == (6, 10, 3)
     deep = pixels(6, 10, 3, dtype="uint16")
     tiff(turned(deep, orientation), orientation=orientation)(path)
-    np.testing.assert_array_equal(read_picture(path), deep)
+    np.testing.assert_array_equal(read_image(path), deep)
 
 
 def test_thirty_two_bit_integers_must_fit_sixteen(tmp_path):
     path = saved(tmp_path, RAMP.astype(np.int32) * 1000, "a.tif")
-    assert inspect_picture(path).dtype == "uint16"
-    assert read_picture(path).dtype == np.uint16 and read_picture(path)[5, 7, 0] == 47000
+    assert inspect_image(path).dtype == "uint16"
+    assert read_image(path).dtype == np.uint16 and read_image(path)[5, 7, 0] == 47000
     path = saved(tmp_path, RAMP.astype(np.int32) * 10000, "b.tif")
     with pytest.raises(ValueError, match=r"b.tif' must have at most 16 bits.* values from 0 to 470000"):
-        inspect_picture(path)
+        inspect_image(path)
 
 
 def test_floating_point(tmp_path):
     path = saved(tmp_path, RAMP.astype(np.float32) / 8, "a.tif")
-    assert inspect_picture(path) == PictureInfo((6, 8), False, "float32", (0, 5.875))
-    assert np.array_equal(read_picture(path)[..., 0], RAMP.astype(np.float32) / 8)
-    for function in (inspect_picture, lambda path, value_range: read_picture(path, 1, value_range)):
+    assert inspect_image(path) == ImageInfo((6, 8), False, "float32", (0, 5.875))
+    assert np.array_equal(read_image(path)[..., 0], RAMP.astype(np.float32) / 8)
+    for function in (inspect_image, lambda path, value_range: read_image(path, 1, value_range)):
         with pytest.raises(ValueError, match=r"a.tif' must have values from 0 to 1, .* from 0 to 5.875"):
             function(path, (0, 1))
         nan = saved(tmp_path, np.full((2, 2), np.nan, np.float32), "n.tif")
@@ -345,7 +341,7 @@ def test_floating_point(tmp_path):
 def test_numpy_files(tmp_path, dtype, shape):
     array = (100 * np.random.default_rng(0).random(shape)).astype(dtype)
     np.save(tmp_path / "a.npy", array)
-    read = read_picture(tmp_path / "a.npy")
+    read = read_image(tmp_path / "a.npy")
     assert read.dtype.name == (
         "float32" if array.dtype.kind == "f" else np.dtype(dtype).newbyteorder("=").name
     )
@@ -363,15 +359,15 @@ def test_numpy_files(tmp_path, dtype, shape):
 )
 def test_numpy_files_of_anything_else_are_refused(tmp_path, array, text):
     np.save(tmp_path / "a.npy", array, allow_pickle=True)
-    with pytest.raises(PictureError, match=rf"a\.npy' {text}"):
-        read_picture(tmp_path / "a.npy")
+    with pytest.raises(ImageError, match=rf"a\.npy' {text}"):
+        read_image(tmp_path / "a.npy")
 
 
 @pytest.mark.parametrize("kind", NO_ARRAYS)
 def test_numpy_files_without_an_array_are_named(tmp_path, kind):
     NO_ARRAYS[kind](tmp_path / "a.npy")
-    with pytest.raises(PictureError, match=rf"a\.npy' must be a NumPy file of .* Received: .*{kind}"):
-        read_picture(tmp_path / "a.npy")
+    with pytest.raises(ImageError, match=rf"a\.npy' must be a NumPy file of .* Received: .*{kind}"):
+        read_image(tmp_path / "a.npy")
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.webp", "a.tiff"])
@@ -379,25 +375,25 @@ def test_transparent_pixels_are_refused(tmp_path, name):
     glass = pixels(4, 4, 4)
     glass[..., 3] = 254
     path = saved(tmp_path, glass, name)
-    for function in (read_picture, inspect_picture):
+    for function in (read_image, inspect_image):
         with pytest.raises(ValueError, match=rf"{name}' must be opaque: .* Received: transparent pixels"):
             function(path)
     palette = Image.fromarray(glass[..., :3]).quantize(5)
     palette.save(tmp_path / "p.png", transparency=2)
-    with pytest.raises(PictureError, match="must be opaque"):
-        read_picture(tmp_path / "p.png")
+    with pytest.raises(ImageError, match="must be opaque"):
+        read_image(tmp_path / "p.png")
 
 
 def test_a_preview_beside_a_photograph_is_not_looked_at(tmp_path):
     photograph, preview = (Image.fromarray(pixels(size, size, 3)) for size in (16, 8))
     photograph.save(tmp_path / "a.mpo", save_all=True, append_images=[preview])
     (tmp_path / "a.mpo").rename(tmp_path / "a.jpg")
-    assert read_picture(tmp_path / "a.jpg").shape == (16, 16, 3)
-    assert inspect_picture(tmp_path / "a.jpg").size == (16, 16)
+    assert read_image(tmp_path / "a.jpg").shape == (16, 16, 3)
+    assert inspect_image(tmp_path / "a.jpg").size == (16, 16)
 
 
-def test_pictures_beyond_the_limit_of_pillow_are_read(tmp_path, monkeypatch):
-    path, tall = saved(tmp_path, COLOUR), pixels(1100, 3, 3)
+def test_images_beyond_the_limit_of_pillow_are_read(tmp_path, monkeypatch):
+    path, tall = saved(tmp_path, COLOR), pixels(1100, 3, 3)
     exif = Image.Exif()
     exif[0x0112] = 3
     in_bands = [
@@ -409,10 +405,10 @@ def test_pictures_beyond_the_limit_of_pillow_are_read(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert np.array_equal(read_picture(path), COLOUR)
-        assert inspect_picture(path).size == (6, 8)
+        assert np.array_equal(read_image(path), COLOR)
+        assert inspect_image(path).size == (6, 8)
         for file in in_bands:
-            assert np.array_equal(read_picture(file), tall)
+            assert np.array_equal(read_image(file), tall)
     assert Image.MAX_IMAGE_PIXELS == 10
     with pytest.raises(Image.DecompressionBombError):
         Image.open(path)
@@ -426,9 +422,9 @@ def test_a_cut_or_empty_file_is_one_sentence(tmp_path, name):
     content = path.read_bytes()
     for length in (0, 1, 20, len(content) // 3, len(content) // 2):
         path.write_bytes(content[:length])
-        for function in (read_picture, inspect_picture):
+        for function in (read_image, inspect_image):
             with pytest.raises(
-                ValueError, match=rf"{name}' must be a (whole file|picture file)\. Received: "
+                ValueError, match=rf"{name}' must be a (whole file|image file)\. Received: "
             ) as caught:
                 function(path)
             assert "\n" not in str(caught.value)
@@ -441,23 +437,23 @@ def test_a_tiff_whose_strips_do_not_cover_it_is_no_whole_file(tmp_path, bits):
     content, rows = path.read_bytes(), struct.pack("<HHI2H", 257, 3, 1, 6, 0)
     assert rows in content
     path.write_bytes(content.replace(rows, struct.pack("<HHI2H", 257, 3, 1, 60_000, 0)))
-    with pytest.raises(PictureError, match=r"a\.tif' must be a whole file\. Received: 6 of 60000 rows"):
-        read_picture(path)
+    with pytest.raises(ImageError, match=r"a\.tif' must be a whole file\. Received: 6 of 60000 rows"):
+        read_image(path)
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
-def test_so_is_one_of_sixteen_bits_of_colour(tmp_path):
+def test_so_is_one_of_sixteen_bits_of_color(tmp_path):
     path = tmp_path / "a.file"
     for writer in (deep_png, tiff):
         writer(pixels(64, 64, 3, dtype="uint16"))(path)
         content = path.read_bytes()
         for length in (len(content) // 3, len(content) // 2, len(content) - 40):
             path.write_bytes(content[:length])
-            with pytest.raises(PictureError, match=r"a\.file' must be a (whole|picture) file\. Received: "):
-                read_picture(path)
+            with pytest.raises(ImageError, match=r"a\.file' must be a (whole|image) file\. Received: "):
+                read_image(path)
 
 
-def test_garbage_in_a_picture_never_says_anything_else(tmp_path):
+def test_garbage_in_a_image_never_says_anything_else(tmp_path):
     generator = np.random.default_rng(0)
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -483,13 +479,13 @@ def test_garbage_in_a_picture_never_says_anything_else(tmp_path):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 try:
-                    read_picture(path)
-                except PictureError as error:
-                    assert str(error).startswith("The picture ")
+                    read_image(path)
+                except ImageError as error:
+                    assert str(error).startswith("The image ")
 
 
 def test_a_folder_and_a_missing_file_are_told(tmp_path):
     for path in (tmp_path, tmp_path / "nowhere.png", tmp_path / "nowhere.jpg"):
-        for function in (read_picture, inspect_picture):
-            with pytest.raises(FileNotFoundError, match=r"A picture must be an existing file\. Received: "):
+        for function in (read_image, inspect_image):
+            with pytest.raises(FileNotFoundError, match=r"An image must be an existing file\. Received: "):
                 function(path)
