@@ -63,7 +63,7 @@ def main():
     segmenter = models.UNet(
         data.num_classes,
         filters=(12, 24, 48, 96),
-        input_channels=data.channels,
+        channels=data.channels,
         value_range=data.value_range,
     )
 
@@ -79,8 +79,8 @@ def main():
     ways = {
         "gradient descent, λ = 1": losses.DenseCRFLoss(weight=1.0, **widths),
         "gradient descent, λ = 2": losses.DenseCRFLoss(weight=2.0, **widths),
-        "ADM, strength 2": losses.ADMLoss(weight=1.0, strength=2.0, **widths),
-        "ADM, strength 5": losses.ADMLoss(weight=1.0, strength=5.0, **widths),
+        "ADM, strength 2": losses.ADMLoss(weight=1.0, coupling=2.0, **widths),
+        "ADM, strength 5": losses.ADMLoss(weight=1.0, coupling=5.0, **widths),
     }
     images, labels = next(iter(batches(99)))
     curves = {}

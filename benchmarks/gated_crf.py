@@ -49,7 +49,9 @@ def worker(case, method, xla, runs):
     def step(probabilities, features):
         with tf.GradientTape() as tape:
             tape.watch(probabilities)
-            energy = tf.reduce_sum(gated_crf_energy(probabilities, features, case["radius"], method=method))
+            energy = tf.reduce_sum(
+                gated_crf_energy(probabilities, features, case["radius"], filter_method=method)
+            )
         return energy, tape.gradient(energy, probabilities)
 
     def peak():

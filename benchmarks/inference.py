@@ -32,7 +32,7 @@ def segmenters():
     from keras_wsseg import models
 
     def reliable_regions():
-        small = models.trunk(models.UNet(1))
+        small = models.feature_extractor(models.UNet(1))
         return models.ReliableRegionMining(CLASSES, backbone=small, dilation=2, crf=False).segmenter
 
     return {
@@ -43,7 +43,7 @@ def segmenters():
         "UMobileNetV2": lambda: models.UMobileNetV2(CLASSES),
         "VGG16Skip": lambda: models.VGG16Skip(CLASSES),
         "ReliableRegionMining, U-Net": reliable_regions,
-        "UNet at_working_size 128": lambda: models.at_working_size(models.UNet(CLASSES), 128),
+        "UNet with_input_size 128": lambda: models.with_input_size(models.UNet(CLASSES), 128),
     }
 
 
@@ -161,7 +161,7 @@ def every_precision(rounds, folder, run):
                 reports[key] = to_onnx(
                     segmenter,
                     files[key],
-                    refine=crf,
+                    crf=crf,
                     precision=precision,
                     calibration=calibration if precision == "int8" else None,
                     tolerance=1.0,

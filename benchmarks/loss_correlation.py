@@ -77,9 +77,7 @@ def main():
     held_out = SegmentationFolder(arguments.data, "labels", names=names[::5])
     rest = [name for place, name in enumerate(names) if place % 5]
     data = SegmentationFolder(arguments.data, "labels", names=rest)
-    segmenter = models.UNet(
-        2, filters=(12, 24, 48, 96), input_channels=data.channels, value_range=data.value_range
-    )
+    segmenter = models.UNet(2, filters=(12, 24, 48, 96), channels=data.channels, value_range=data.value_range)
     measured = {
         "sparse CRF": losses.SparseCRFLoss(),
         "dense CRF": losses.DenseCRFLoss(weight=1.0, sigma_xy=arguments.sigma_xy),
@@ -96,7 +94,7 @@ def main():
     model = WeaklySupervisedModel(segmenter, value_range=data.value_range)
     model.compile(keras.optimizers.Adam(1e-3), loss=losses.PartialCrossEntropy())
     print("  step       F", *(f"{name:>11}" for name in measured))
-    batches = data.train(16, arguments.size, whole=True, seed=arguments.seed, repeat=True)
+    batches = data.train(16, arguments.size, mode="resize", seed=arguments.seed, repeat=True)
     model.fit(batches, steps_per_epoch=arguments.steps, verbose=0, shuffle=False, callbacks=[snapshots])
     table = np.array(snapshots.rows)
     coefficients = {

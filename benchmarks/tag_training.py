@@ -42,7 +42,7 @@ def tagged(setting, xla, loss):
 def mining(setting, xla, crf=False):
     """A step of both branches, whose labels are mined if `y` is tags."""
     model = models.ReliableRegionMining(
-        setting.classes, models.trunk(segmenter(setting)), scales=setting.scales, crf=crf
+        setting.classes, models.feature_extractor(segmenter(setting)), scales=setting.scales, crf=crf
     )
     model.compile(keras.optimizers.SGD(1e-3, momentum=0.9), jit_compile=xla)
     return model
@@ -56,8 +56,8 @@ def rows(setting, xla):
     terms = {
         "adaptive prior": prior(),
         f"… + neighborhood, windowed {near}": prior() + losses.NeighborhoodLoss(radius=radius),
-        "… + neighborhood, dense, Nyström": prior() + losses.NeighborhoodLoss(method="nystrom"),
-        "… + neighborhood, dense, exact": prior() + losses.NeighborhoodLoss(method="exact"),
+        "… + neighborhood, dense, Nyström": prior() + losses.NeighborhoodLoss(filter_method="nystrom"),
+        "… + neighborhood, dense, exact": prior() + losses.NeighborhoodLoss(filter_method="exact"),
     }
     first = [("cross entropy, full labels", tagged(setting, xla, losses.PartialCrossEntropy()), True)]
     first += [(name, tagged(setting, xla, loss), False) for name, loss in terms.items()]

@@ -54,7 +54,7 @@ def main():
                 box = (column, row, column + options.crop, row + options.crop)
                 crop = labels[row : row + options.crop, column : column + options.crop]
                 if split == "train":
-                    found = tags_of_labels(crop, len(names), least=options.least)
+                    found = tags_of_labels(crop, len(names), min_pixels=options.least)
                     tags[written[-1]] = [tag for tag, there in zip(names, found, strict=True) if there][1:]
                 size = (options.size, options.size)
                 image.crop(box).resize(size, Image.BOX).save(options.out / f"images/{written[-1]}.png")

@@ -60,7 +60,7 @@ def main(argv=None):
         train.num_classes,
         backbone="resnet18" if arguments.quick else "resnet34",
         weights=arguments.weights,
-        input_channels=train.channels,
+        channels=train.channels,
         value_range=train.value_range,
         output_stride=4,
         encoder_stride=16,
@@ -85,7 +85,7 @@ def main(argv=None):
         steps_per_epoch=setting["steps"] // epochs,
         epochs=epochs,
         callbacks=[
-            callbacks.WarmUp(crf, steps=setting["warm_up"]),
+            callbacks.WarmUp(crf, delay_steps=setting["warm_up"]),
             keras.callbacks.BackupAndRestore(f"{arguments.out}.backup"),
         ],
         shuffle=False,

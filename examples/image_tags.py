@@ -70,7 +70,7 @@ def fit(train, arguments, setting, weight):
     model = WeaklySupervisedModel(segmenter, value_range=train.value_range)
     model.compile(optimizer, loss=loss, jit_compile="auto")
     model.fit(
-        train.train(setting["batch"], setting["size"], flip=True, repeat=True, whole=True),
+        train.train(setting["batch"], setting["size"], flip=True, repeat=True, mode="resize"),
         steps_per_epoch=setting["steps"] // setting["epochs"],
         epochs=setting["epochs"],
         callbacks=watched,

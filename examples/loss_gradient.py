@@ -27,9 +27,9 @@ def main(argv=None):
     for shape in range(1, len(names)):
         grown[binary_dilation(labels[0] == shape, iterations=7) & (labels[0] == 0)] = shape
     prediction = 0.9 * np.eye(len(names))[grown] + 0.1 / len(names)
-    loss = losses.DenseCRFLoss(scale=1.0, sigma_xy=25.0)
+    loss = losses.DenseCRFLoss(resolution=1.0, sigma_xy=25.0)
     sheet = visualization.gradient_sheet(
-        loss, images[0], labels[0], prediction, class_names=names, kind="change"
+        loss, images[0], labels[0], prediction, class_names=names, show="change"
     )
     visualization.write_png(arguments.out, sheet)
 

@@ -77,7 +77,7 @@ def main(argv=None):
         train.num_classes,
         backbone="resnet18" if arguments.quick else "resnet34",
         weights=arguments.weights,
-        input_channels=train.channels,
+        channels=train.channels,
         value_range=train.value_range,
         output_stride=4,
         weight_decay=1e-4,
@@ -99,7 +99,7 @@ def main(argv=None):
         steps_per_epoch=setting["epoch_steps"],
         epochs=(first + second) // setting["epoch_steps"],
         callbacks=[
-            callbacks.WarmUp(regularizer, steps=first),
+            callbacks.WarmUp(regularizer, delay_steps=first),
             keras.callbacks.BackupAndRestore(f"{arguments.out}.backup"),
         ],
         shuffle=False,

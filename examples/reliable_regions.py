@@ -45,7 +45,7 @@ def published(train, setting, weights):
         train.num_classes,
         backbone="resnet38",
         weights=weights,
-        input_channels=train.channels,
+        channels=train.channels,
         value_range=train.value_range,
         weight_decay=5e-4,
     )
@@ -59,10 +59,10 @@ def small(train):
     common = {"input_channels": train.channels, "value_range": train.value_range}
     model = models.ReliableRegionMining(
         train.num_classes,
-        backbone=models.trunk(models.UNet(1, filters=(8, 16, 32), output_stride=2, **common)),
+        backbone=models.feature_extractor(models.UNet(1, filters=(8, 16, 32), output_stride=2, **common)),
         dilation=2,
         scales=(1.0,),
-        share=0.6,
+        keep_fraction=0.6,
         crf=layers.MeanFieldCRF(radius=5, value_range=train.value_range),
         **common,
     )

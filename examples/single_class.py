@@ -66,7 +66,7 @@ def main(argv=None):
     def fit(segmenter, size, epochs):
         """Trains in the stages that the lengths in `epochs` leave."""
         annealing, normal, negative = epochs
-        loss = losses.SingleClassLoss(crf_weight=setting["crf_weight"], target=setting["target"])
+        loss = losses.SingleClassLoss(crf_weight=setting["crf_weight"], target_fraction=setting["target"])
         stages = callbacks.SingleClassStages(loss, annealing_epochs=annealing, normal_epochs=normal)
         model = WeaklySupervisedModel(segmenter, value_range=train.value_range)
         model.compile(keras.optimizers.Adam(1e-3), loss=loss)
@@ -75,11 +75,11 @@ def main(argv=None):
         if annealing:
             film = f"{arguments.out}.images"
             watched.append(callbacks.AnnealingImages(shown, loss.crf, film, epochs=annealing, max_images=2))
-        batches = train.train(setting["batch"], size, whole=True)
+        batches = train.train(setting["batch"], size, mode="resize")
         model.fit(batches, epochs=stages.negative_epoch, callbacks=watched, verbose=2)
         if negative and train.negatives is not None:
             more = setting["batch"] // 2
-            batches = train.train(setting["batch"] + more, size, whole=True, negative_batch=more)
+            batches = train.train(setting["batch"] + more, size, mode="resize", negative_batch=more)
             model.fit(
                 batches,
                 initial_epoch=stages.negative_epoch,
@@ -88,9 +88,9 @@ def main(argv=None):
                 verbose=2,
             )
 
-    coarse = models.at_working_size(net(), setting["size"])
+    coarse = models.with_input_size(net(), setting["size"])
     fit(coarse, setting["size"], setting["epochs"])
-    segmenter = models.at_working_size(net(), 2 * setting["size"])
+    segmenter = models.with_input_size(net(), 2 * setting["size"])
     models.copy_weights(coarse, segmenter)
     fit(segmenter, 2 * setting["size"], (0, setting["finer"], 0))
 

@@ -12,6 +12,7 @@ if __name__ != "keras_wsseg.export":
     raise ImportError(f"This package is imported as `keras_wsseg.export` only. Received: {__name__}")
 
 _HOMES = {
+    "ExportOptions": "options",
     "ExportReport": "export_report",
     "OnnxSegmenter": "onnx_segmenter",
     "to_litert": "litert_writer",

@@ -92,7 +92,7 @@ class _Deployed(keras.Model):
     def __init__(self, deployment, form, opened):
         super().__init__(name="deployed")
         # Keras looks for weights in attributes that are layers.
-        self.segmenter, self.refine = deployment.segmenter, deployment.refine
+        self.segmenter, self.crf = deployment.segmenter, deployment.crf
         self.deployment, self.form, self.opened = deployment, form, opened
         # All weights are the segmenter's and the CRF's, which are built.
         self.built = True
@@ -145,4 +145,4 @@ def _export(deployment, form, path, opened, **options):
 
 def _image(form):
     shape = form.shape
-    return tf.TensorSpec((shape.batch, shape.height, shape.width, shape.channels), form.input, "image")
+    return tf.TensorSpec((shape.batch, shape.height, shape.width, shape.channels), form.input_dtype, "image")

@@ -47,7 +47,7 @@ def stage_names(calls):
 
 
 def _crfs(deployment):
-    parts = [part for part in (deployment.segmenter, deployment.refine) if part is not None]
+    parts = [part for part in (deployment.segmenter, deployment.crf) if part is not None]
     layers = (layer for part in parts for layer in (part, *all_layers(part)))
     return {id(layer): layer for layer in layers if isinstance(layer, MeanFieldCRF)}.values()
 

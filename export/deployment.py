@@ -16,7 +16,7 @@ class Deployment:
     Args:
         segmenter: `keras.Model` from image to logits or probabilities.
         resize: whether the logits must be brought to the size of the image.
-        refine: `layers.MeanFieldCRF` that moves the borders to those of the image, or None.
+        crf: `layers.MeanFieldCRF` that moves the borders to those of the image, or None.
         flip: whether the mirrored image has a say too.
         scales: sizes of the image, 1 for its own, whose probabilities are averaged.
         probabilities: whether the segmenter gives probabilities.
@@ -24,7 +24,7 @@ class Deployment:
 
     segmenter: object
     resize: bool = False
-    refine: object = None
+    crf: object = None
     flip: bool = False
     scales: tuple = (1.0,)
     probabilities: bool = False
@@ -52,7 +52,7 @@ class Deployment:
             views = [self._view(image, size, scale, flipped) for scale, flipped in self._views()]
             # The smallest probability that keeps its digits: a class that no view knows stays finite.
             logits = ops.log(ops.maximum(sum(views[1:], views[0]) / len(views), 1e-30))
-        return logits if self.refine is None else self.refine([logits, image])
+        return logits if self.crf is None else self.crf([logits, image])
 
     def _views(self):
         return [(scale, flipped) for scale in self.scales for flipped in (False, True)[: 1 + self.flip]]
@@ -79,12 +79,12 @@ class GraphForm:
 
     Args:
         shape: `ImageShape` that it takes.
-        input: `float32` or `uint8`.
+        input_dtype: `float32` or `uint8`.
         byte_classes: whether the class map is uint8 rather than int32.
     """
 
     shape: ImageShape
-    input: str = "float32"
+    input_dtype: str = "float32"
     byte_classes: bool = True
 
 

@@ -9,29 +9,14 @@ from keras_wsseg.export import metadata_json, parity
 from keras_wsseg.export.bare_graph import write_bare
 from keras_wsseg.export.crf_calls import stage_names
 from keras_wsseg.export.export_report import report_of
-from keras_wsseg.export.limits import limits_of
 from keras_wsseg.export.metadata import OUTPUTS
+from keras_wsseg.export.options import with_fields
 from keras_wsseg.export.preparation import prepare
 from keras_wsseg.export.quiet import quiet
 from keras_wsseg.export.source import first_line
 
 
-def to_litert(
-    segmenter,
-    path,
-    class_names=None,
-    palette=None,
-    tolerance=None,
-    value_range=None,
-    metadata=None,
-    check_sizes=None,
-    refine=None,
-    input="float32",
-    size=None,
-    tta=None,
-    mean_tolerance=None,
-    min_equal_classes=None,
-):
+def to_litert(segmenter, path, options=None, **fields):
     """Writes a trained segmenter as a LiteRT file and proves on the spot that it says what Keras says.
 
     LiteRT, once TensorFlow Lite, runs on Android, iOS and small boards. The file holds LiteRT's built-in
@@ -44,7 +29,7 @@ def to_litert(
 
     With `size` every segmenter of `models` converts, with CRF and augmentation too, and the batch stays free;
     accelerators of phones want a fixed size as well. For images of any size `DeepLabV3Plus`, `UNet` with an
-    `output_stride` and `at_working_size` around a `UNet` convert; the others and the CRF hold operations that
+    `output_stride` and `with_input_size` around a `UNet` convert; the others and the CRF hold operations that
     have no counterpart there, which is an error.
 
     Names, colors, range and method are in `segmenter.json` inside the file, an associated file in the sense
@@ -55,25 +40,14 @@ def to_litert(
     Args:
         segmenter: as in `to_onnx`.
         path: file to write, `.tflite` by custom; an existing one is replaced once the new one has passed.
-        class_names: as in `to_onnx`, and so are the others.
-        palette: one `(red, green, blue)` of 0 to 255 for each class.
-        tolerance: largest absolute difference allowed between a probability in Keras and in LiteRT; by
-            default 1e-4. With a CRF it holds for each stage by itself, as in `to_onnx`.
-        value_range: `(low, high)` of the images.
-        metadata: further texts by name.
-        check_sizes: list of `(height, width)` at which both are compared.
-        refine: `layers.MeanFieldCRF` with a radius to put behind the segmenter, or None; needs `size`.
-        input: `"float32"` or `"uint8"`.
-        size: the only size of the images, pixels or `(height, width)`; None for any size.
-        tta: test-time augmentation.
-        mean_tolerance: largest mean difference of the probabilities; none by default.
-        min_equal_classes: smallest share of the pixels whose class is the same; by default 0.999.
+        options: `ExportOptions`; None for the defaults.
+        **fields: fields of `ExportOptions` by name, in place of those in `options`.
 
     Returns:
         `ExportReport`.
 
     Raises:
-        TypeError: if `segmenter` is no `keras.Model`.
+        TypeError: if `segmenter` is no `keras.Model`, or there is no such argument.
         ValueError: if an argument does not fit, an operation has no counterpart in LiteRT, or the file
             exceeds one of the limits; `path` is then left as it was.
         FileNotFoundError: if the folder of `path` does not exist.
@@ -83,7 +57,7 @@ def to_litert(
 
     >>> image = keras.Input((None, None, 3))
     >>> segmenter = keras.Model(image, keras.layers.Conv2D(4, 3, strides=4)(image))
-    >>> report = to_litert(segmenter, "segmenter.tflite", size=(64, 96), input="uint8")
+    >>> report = to_litert(segmenter, "segmenter.tflite", size=(64, 96), input_dtype="uint8")
     >>> from ai_edge_litert.interpreter import Interpreter
     >>> run = Interpreter("segmenter.tflite").get_signature_runner("serving_default")
     >>> run(image=np.zeros((1, 64, 96, 3), "uint8"))["classes"].shape
@@ -93,12 +67,11 @@ def to_litert(
     ['segmenter.json']
     """
     path = pathlib.Path(path)
-    limits = limits_of("float32", tolerance, mean_tolerance, min_equal_classes)
+    options = with_fields(options, fields)
+    limits = options.limits("float32")
     interpreter = _interpreter()
-    prepared = prepare(
-        segmenter, path, class_names, palette, value_range, metadata, check_sizes, refine, input, size, tta
-    )
-    prepared.about.extra.update(precision="float32", input=input)
+    prepared = prepare(segmenter, path, options)
+    prepared.about.extra["precision"] = "float32"
     with tempfile.TemporaryDirectory(prefix=".export.", dir=path.parent) as folder:
         draft = pathlib.Path(folder) / "draft.tflite"
         write_bare("to_bare_litert", prepared, draft)

@@ -6,7 +6,9 @@ import json
 from keras_wsseg.arguments import check_value_range
 
 OUTPUTS = ("probabilities", "classes")
-WRITTEN_BY_EXPORT = ("input", "precision", "refine", "tta")
+WRITTEN_BY_EXPORT = ("crf", "input_dtype", "precision", "tta")
+_FORMER_NAMES = {"input": "input_dtype", "refine": "crf"}
+"""What files of version 0.1 call them."""
 RESERVED = ("class_names", "palette", "value_range", "channels", "preprocessing", "producer_version")
 
 
@@ -65,8 +67,8 @@ class SegmenterMetadata:
             "value_range": json.dumps([low, high]),
             "channels": str(self.channels),
             "preprocessing": (
-                f"none: give {order} images as {self.extra.get('input', 'float32')} (batch, height, width, "
-                f"channels) between {low:g} and {high:g}; the graph normalizes inside"
+                f"none: give {order} images as {self.extra.get('input_dtype', 'float32')} "
+                f"(batch, height, width, channels) between {low:g} and {high:g}; the graph normalizes inside"
             ),
             "producer_version": producer_version,
             **self.extra,
@@ -94,7 +96,11 @@ class SegmenterMetadata:
                 palette=tuple(tuple(color) for color in json.loads(properties["palette"])),
                 value_range=tuple(float(x) for x in json.loads(properties["value_range"])),
                 channels=int(properties["channels"]),
-                extra={key: value for key, value in properties.items() if key not in RESERVED},
+                extra={
+                    _FORMER_NAMES.get(key, key): value
+                    for key, value in properties.items()
+                    if key not in RESERVED
+                },
             )
         except (TypeError, ValueError) as error:
             raise ValueError(f"its metadata cannot be read: {error}") from error

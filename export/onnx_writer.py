@@ -12,8 +12,8 @@ from keras_wsseg.export.bare_graph import write_bare
 from keras_wsseg.export.calibration import CalibrationImages
 from keras_wsseg.export.export_report import report_of
 from keras_wsseg.export.half_precision import to_float16
-from keras_wsseg.export.limits import limits_of
 from keras_wsseg.export.metadata import OUTPUTS
+from keras_wsseg.export.options import with_fields
 from keras_wsseg.export.preparation import prepare
 from keras_wsseg.export.quantization import to_int8
 from keras_wsseg.export.source import first_line
@@ -25,23 +25,14 @@ PRECISIONS = ("float32", "float16", "int8")
 def to_onnx(
     segmenter,
     path,
-    class_names=None,
-    palette=None,
-    tolerance=None,
-    opset=None,
-    value_range=None,
-    metadata=None,
-    check_sizes=None,
-    refine=None,
+    options=None,
+    *,
     outputs=OUTPUTS,
-    input="float32",
     precision="float32",
-    size=None,
-    tta=None,
+    opset=None,
     calibration=None,
     calibration_images=100,
-    mean_tolerance=None,
-    min_equal_classes=None,
+    **fields,
 ):
     """Writes a trained segmenter as an ONNX file and proves on the spot that it says what Keras says.
 
@@ -67,52 +58,24 @@ def to_onnx(
             probabilities `(batch, h, w, classes)`, or a model that holds one as `segmenter`, such as
             `WeaklySupervisedModel`.
         path: file to write; an existing one is replaced once the new one has passed.
-        class_names: one text for each class; `class 0`, `class 1`, … by default.
-        palette: one `(red, green, blue)` of 0 to 255 for each class; by default the colors in which
-            images are shown during training, `visualization.class_palette`.
-        tolerance: largest absolute difference allowed between a probability in Keras, always in float32, and
-            in ONNX Runtime; by default 1e-4 in float32, 0.1 in float16, and none in int8, where single pixels
-            at a border may tip. A CRF makes much of the last digit of a logit, so with one, in `refine` or
-            inside the segmenter, it holds for the logits that enter the CRF, for the CRF on the same logits,
-            for what follows, and for the mean difference of the whole, each by itself. A trained segmenter
-            stays below; one with logits in the hundreds, such as a deep network whose batch normalization
-            never saw data, is beyond what float32 resolves.
-        opset: version of the ONNX operators, 15 (default) to 18.
-        value_range: `(low, high)` of the images; by default what the segmenter or one of its layers
-            declares as `value_range`, else (0, 255).
-        metadata: further texts by name for the file, such as `{"method": "gated CRF"}`. Without a
-            `method`, the name of the loss that the model was compiled with is written.
-        check_sizes: list of `(height, width)` at which Keras and the file are compared on random images;
-            by default two sizes that no power of two divides both ways, or the size that a fixed model takes.
-            With `calibration` they are compared on four of its images instead.
-        refine: `layers.MeanFieldCRF` with a radius to put behind the segmenter inside the file, or None.
+        options: `ExportOptions`: names, colors, CRF, augmentation, size, limits; None for the defaults.
         outputs: names of the outputs, one of `"probabilities"` and `"classes"` or both, in their order. Class
             maps alone save the memory of the probabilities.
-        input: `"float32"`, or `"uint8"` for images in (0, 255): a quarter of the memory, and no conversion
-            in front of the graph.
         precision: `"float32"`; `"float16"`, half the file, for GPUs: weights and activations of the network
             in half precision; or `"int8"`, a quarter of the file, for CPUs with VNNI and for accelerators:
             ONNX Runtime's static quantization, weights with a scale for each channel. Normalization, the last
             layer, all resizing, CRF and softmax stay float32 in each of them.
-        size: None for images of any size, or the only one, pixels or `(height, width)`, for run times that
-            want it fixed; the batch stays free.
-        tta: test-time augmentation: None, or `{"flip": True, "scales": (0.75, 1, 1.25)}`, either alone too,
-            for the mean probability over the mirrored image and the image at other sizes. It takes as
-            many times longer as there are views.
+        opset: version of the ONNX operators, 15 (default) to 18.
         calibration: images that show `"int8"` which values occur: a folder, a list of paths or arrays, or
             an array; from training data, never from those to score on. None for the other precisions.
         calibration_images: how many of them to take, evenly over all.
-        mean_tolerance: largest mean difference of the probabilities; by default none in float32, 0.01 in
-            float16, 0.1 in int8.
-        min_equal_classes: smallest share of the pixels whose class is the same, or as probable in Keras to
-            within 2e-4; by default 0.999 in float32,
-            0.98 in float16, 0.9 in int8.
+        **fields: fields of `ExportOptions` by name, such as `class_names`, in place of those in `options`.
 
     Returns:
         `ExportReport`.
 
     Raises:
-        TypeError: if `segmenter` is no `keras.Model`.
+        TypeError: if `segmenter` is no `keras.Model`, or there is no such argument.
         ValueError: if an argument does not fit, an operation has no counterpart in ONNX, or the file exceeds
             one of the limits; `path` is then left as it was.
         FileNotFoundError: if the folder of `path` does not exist.
@@ -130,23 +93,11 @@ def to_onnx(
     path = pathlib.Path(path)
     opset = OPSETS[0] if opset is None else opset
     _check_choices(opset, precision, outputs, calibration)
-    limits = limits_of(precision, tolerance, mean_tolerance, min_equal_classes)
+    options = with_fields(options, fields)
+    limits = options.limits(precision)
     own_images = None if calibration is None else CalibrationImages(calibration, calibration_images)
-    prepared = prepare(
-        segmenter,
-        path,
-        class_names,
-        palette,
-        value_range,
-        metadata,
-        check_sizes,
-        refine,
-        input,
-        size,
-        tta,
-        own_images,
-    )
-    prepared.about.extra.update(precision=precision, input=input)
+    prepared = prepare(segmenter, path, options, own_images)
+    prepared.about.extra["precision"] = precision
     with tempfile.TemporaryDirectory(prefix=".export.", dir=path.parent) as folder:
         draft = pathlib.Path(folder) / "draft.onnx"
         _write_graph(prepared, opset, draft)
@@ -205,7 +156,7 @@ def _reduce_precision(draft, precision, prepared, own_images):
         return
     if precision == "int8":
         form, value_range = prepared.form, prepared.about.value_range
-        to_int8(draft, own_images.batches(form.shape, value_range, form.input))
+        to_int8(draft, own_images.batches(form.shape, value_range, form.input_dtype))
     model = onnx.load(draft)
     if precision == "float16":
         to_float16(model)

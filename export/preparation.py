@@ -9,14 +9,14 @@ from keras_wsseg.arguments import check_integer, check_value_range
 from keras_wsseg.export import parity, source
 from keras_wsseg.export.augmentation import describe_augmentation, read_augmentation
 from keras_wsseg.export.check_images import made_image, sizes_to_check
+from keras_wsseg.export.crf import built_crf, check_crf, describe_crf
 from keras_wsseg.export.deployment import Deployment, GraphForm
 from keras_wsseg.export.metadata import WRITTEN_BY_EXPORT, SegmenterMetadata
-from keras_wsseg.export.refinement import built_refine, check_refine, describe_refine
 from keras_wsseg.export.saved_model_folder import check_saved_model
 from keras_wsseg.imaging.labels import MOST_CLASSES
 from keras_wsseg.imaging.palette import class_palette
 
-INPUTS = ("float32", "uint8")
+INPUT_DTYPES = ("float32", "uint8")
 # Images of one's own on which Keras and a file are compared.
 COMPARED = 4
 
@@ -38,35 +38,13 @@ class Preparation:
     about: SegmenterMetadata
 
 
-def prepare(
-    segmenter,
-    path,
-    class_names=None,
-    palette=None,
-    value_range=None,
-    metadata=None,
-    check_sizes=None,
-    refine=None,
-    input="float32",
-    size=None,
-    tta=None,
-    calibration=None,
-    folder=False,
-):
+def prepare(segmenter, path, options, calibration=None, folder=False):
     """Checks the arguments of an export and runs the segmenter in Keras.
 
     Args:
-        segmenter: as in `to_onnx`, and so are the others.
+        segmenter: as in `to_onnx`.
         path: file or folder to write.
-        class_names: as in `to_onnx`.
-        palette: as in `to_onnx`.
-        value_range: as in `to_onnx`.
-        metadata: as in `to_onnx`.
-        check_sizes: as in `to_onnx`.
-        refine: as in `to_onnx`.
-        input: as in `to_onnx`.
-        size: as in `to_onnx`.
-        tta: as in `to_onnx`.
+        options: `ExportOptions`.
         calibration: `CalibrationImages` to compare on in place of made images, or None.
         folder: whether a SavedModel is to be written, which is a folder.
 
@@ -77,32 +55,33 @@ def prepare(
         TypeError, ValueError, FileNotFoundError: as in `to_onnx`.
     """
     check_place(path, folder)
-    value_range = _value_range(segmenter, value_range)
-    _check_input(input, value_range)
-    flip, scales = read_augmentation(tta)
-    if refine is not None:
-        check_refine(refine, value_range)
-    extra = {**_method(segmenter), **_given(metadata)}
+    value_range, dtype, crf = _value_range(segmenter, options.value_range), options.input_dtype, options.crf
+    _check_input_dtype(dtype, value_range)
+    flip, scales = read_augmentation(options.tta)
+    if crf is not None:
+        check_crf(crf, value_range)
+    extra = {**_method(segmenter), **_given(options.metadata)}
     probabilities = source.find_probabilities(segmenter)
     segmenter = source.in_float32(source.find_segmenter(segmenter))
-    shape = _at_size(source.image_shape(segmenter), size, scales)
+    shape = _at_size(source.image_shape(segmenter), options.size, scales)
     if calibration is None:
-        images = _made_images(shape, sizes_to_check(shape, check_sizes), value_range, input)
+        images = _made_images(shape, sizes_to_check(shape, options.check_sizes), value_range, dtype)
     else:
-        images = list(calibration.few(COMPARED).batches(shape, value_range, input))
+        images = list(calibration.few(COMPARED).batches(shape, value_range, dtype))
     resize = parity.comes_coarser(segmenter, images) or _comes_coarser_at_odd_sizes(segmenter, shape)
     if probabilities is None:
         probabilities = parity.sums_to_one(segmenter, images)
     deployment = Deployment(segmenter, resize, None, flip, scales, probabilities)
     classes = parity.run_keras(deployment, images[:1]).probabilities[0].shape[-1]
-    if refine is not None:
-        refine = built_refine(refine, classes, shape.channels)
-        deployment = dataclasses.replace(deployment, refine=refine)
-        extra["refine"] = describe_refine(refine)
+    if crf is not None:
+        crf = built_crf(crf, classes, shape.channels)
+        deployment = dataclasses.replace(deployment, crf=crf)
+        extra["crf"] = describe_crf(crf)
     if deployment.augmented:
         extra["tta"] = describe_augmentation(flip, scales)
-    about = _describe(classes, class_names, palette, value_range, shape.channels, extra)
-    form = GraphForm(shape, input, classes <= MOST_CLASSES)
+    extra["input_dtype"] = dtype
+    about = _describe(classes, options.class_names, options.palette, value_range, shape.channels, extra)
+    form = GraphForm(shape, dtype, classes <= MOST_CLASSES)
     return Preparation(deployment, form, parity.run_keras(deployment, images), about)
 
 
@@ -126,12 +105,15 @@ def check_place(path, folder=False):
         raise ValueError(f"`path` must be a file. Received: path={path} which is a folder")
 
 
-def _check_input(input, value_range):
-    if input not in INPUTS:
-        raise ValueError(f"`input` must be one of {', '.join(INPUTS)}. Received: input={input!r}")
-    if input == "uint8" and value_range != (0.0, 255.0):
+def _check_input_dtype(input_dtype, value_range):
+    if input_dtype not in INPUT_DTYPES:
         raise ValueError(
-            f'`input="uint8"` needs a segmenter of images in (0, 255). Received: value_range={value_range}'
+            f"`input_dtype` must be one of {', '.join(INPUT_DTYPES)}. Received: input_dtype={input_dtype!r}"
+        )
+    if input_dtype == "uint8" and value_range != (0.0, 255.0):
+        raise ValueError(
+            '`input_dtype="uint8"` needs a segmenter of images in (0, 255). '
+            f"Received: value_range={value_range}"
         )
 
 

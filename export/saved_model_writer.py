@@ -7,8 +7,8 @@ from keras_wsseg.export import metadata_json, parity
 from keras_wsseg.export.bare_graph import write_bare
 from keras_wsseg.export.crf_calls import stage_names
 from keras_wsseg.export.export_report import report_of
-from keras_wsseg.export.limits import limits_of
 from keras_wsseg.export.metadata import OUTPUTS
+from keras_wsseg.export.options import with_fields
 from keras_wsseg.export.preparation import prepare
 from keras_wsseg.export.saved_model_folder import replace_folder
 from keras_wsseg.export.source import first_line
@@ -16,22 +16,7 @@ from keras_wsseg.export.source import first_line
 METADATA_FOLDER = "assets.extra"
 
 
-def to_saved_model(
-    segmenter,
-    path,
-    class_names=None,
-    palette=None,
-    tolerance=None,
-    value_range=None,
-    metadata=None,
-    check_sizes=None,
-    refine=None,
-    input="float32",
-    size=None,
-    tta=None,
-    mean_tolerance=None,
-    min_equal_classes=None,
-):
+def to_saved_model(segmenter, path, options=None, **fields):
     """Writes a trained segmenter as a SavedModel and proves on the spot that it says what Keras says.
 
     This is what TensorFlow Serving, TFX and programs in TensorFlow's C++, Java and Go load; for anything else
@@ -51,25 +36,14 @@ def to_saved_model(
     Args:
         segmenter: as in `to_onnx`.
         path: folder to write; a SavedModel there is replaced once the new one has passed.
-        class_names: as in `to_onnx`, and so are the others.
-        palette: one `(red, green, blue)` of 0 to 255 for each class.
-        tolerance: largest absolute difference allowed between a probability in Keras and in the SavedModel;
-            by default 1e-4. With a CRF it holds for each stage by itself, as in `to_onnx`.
-        value_range: `(low, high)` of the images.
-        metadata: further texts by name.
-        check_sizes: list of `(height, width)` at which both are compared.
-        refine: `layers.MeanFieldCRF` with a radius to put behind the segmenter, or None.
-        input: `"float32"` or `"uint8"`.
-        size: None for images of any size, or the only one, pixels or `(height, width)`.
-        tta: test-time augmentation.
-        mean_tolerance: largest mean difference of the probabilities; none by default.
-        min_equal_classes: smallest share of the pixels whose class is the same; by default 0.999.
+        options: `ExportOptions`; None for the defaults.
+        **fields: fields of `ExportOptions` by name, in place of those in `options`.
 
     Returns:
         `ExportReport`.
 
     Raises:
-        TypeError: if `segmenter` is no `keras.Model`.
+        TypeError: if `segmenter` is no `keras.Model`, or there is no such argument.
         ValueError: if an argument does not fit, `path` holds anything but a SavedModel, TensorFlow cannot
             trace the segmenter, or a limit is exceeded; `path` is then left as it was.
         FileNotFoundError: if the folder of `path` does not exist.
@@ -78,29 +52,17 @@ def to_saved_model(
 
     >>> image = keras.Input((None, None, 3))
     >>> segmenter = keras.Model(image, keras.layers.Conv2D(4, 3, strides=4)(image))
-    >>> report = to_saved_model(segmenter, "saved", input="uint8")
+    >>> report = to_saved_model(segmenter, "saved", input_dtype="uint8")
     >>> import tensorflow as tf
     >>> serve = tf.saved_model.load("saved").signatures["serving_default"]
     >>> serve(image=tf.zeros((1, 50, 70, 3), tf.uint8))["classes"].shape
     TensorShape([1, 50, 70])
     """
     path = pathlib.Path(path)
-    limits = limits_of("float32", tolerance, mean_tolerance, min_equal_classes)
-    prepared = prepare(
-        segmenter,
-        path,
-        class_names,
-        palette,
-        value_range,
-        metadata,
-        check_sizes,
-        refine,
-        input,
-        size,
-        tta,
-        folder=True,
-    )
-    prepared.about.extra.update(precision="float32", input=input)
+    options = with_fields(options, fields)
+    limits = options.limits("float32")
+    prepared = prepare(segmenter, path, options, folder=True)
+    prepared.about.extra["precision"] = "float32"
     with tempfile.TemporaryDirectory(prefix=".export.", dir=path.parent) as folder:
         draft = pathlib.Path(folder) / "draft"
         write_bare("to_bare_saved_model", prepared, draft)

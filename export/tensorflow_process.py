@@ -9,8 +9,8 @@ import pathlib
 import subprocess
 import sys
 
+from keras_wsseg.export.crf import as_model
 from keras_wsseg.export.deployment import Deployment, GraphForm
-from keras_wsseg.export.refinement import as_model
 from keras_wsseg.export.source import ImageShape, all_layers, first_line
 
 
@@ -32,8 +32,8 @@ def convert_elsewhere(kind, deployment, form, path, **options):
     """
     path = pathlib.Path(path)
     models = {"segmenter": deployment.segmenter}
-    if deployment.refine is not None:
-        models["refine"] = as_model(deployment.refine)
+    if deployment.crf is not None:
+        models["crf"] = as_model(deployment.crf)
     modules = set()
     for name, model in models.items():
         model.save(path.with_name(f"{name}.keras"))
@@ -87,7 +87,7 @@ def main():
 
 def _unpack(job):
     models = {name: _load(path) for name, path in job["models"].items()}
-    deployment = Deployment(models["segmenter"], refine=models.get("refine"), **job["head"])
+    deployment = Deployment(models["segmenter"], crf=models.get("crf"), **job["head"])
     shape = ImageShape(**job["form"].pop("shape"))
     return deployment, GraphForm(shape, **job["form"])
 

@@ -148,7 +148,7 @@ def _describe(path, title, max_pixels):
         "channels": about.channels,
         "input": {"type": session.dtype.__name__, "height": height, "width": width},
         "max_pixels": max_pixels,
-        "metadata": {name: text for name, text in about.extra.items() if name != "input"},
+        "metadata": {name: text for name, text in about.extra.items() if name != "input_dtype"},
     }
 
 

@@ -71,7 +71,7 @@ CASES = [
         (
             "gated_crf_energy",
             way,
-            lambda y, way=way: ops.gated_crf_energy(y, GUIDE, 2, **GATES, method=way),
+            lambda y, way=way: ops.gated_crf_energy(y, GUIDE, 2, **GATES, filter_method=way),
             Y,
         )
         for way in ("tiles", "patches")
@@ -80,7 +80,7 @@ CASES = [
         (
             "local_gaussian_filter",
             way,
-            lambda y, way=way: ops.local_gaussian_filter(y, GUIDE, 2, method=way),
+            lambda y, way=way: ops.local_gaussian_filter(y, GUIDE, 2, filter_method=way),
             Y,
         )
         for way in ("tiles", "patches")
@@ -107,7 +107,7 @@ CASES = [
     ),
     ("neighbor_weights", "", lambda x: ops.neighbor_weights(x, 0.5), GUIDE),
     ("normalized_cut_energy", "", lambda y: ops.normalized_cut_energy(y, FLAT_GUIDE), FLAT),
-    ("object_share", "", ops.object_share, SOURCE),
+    ("object_fraction", "", ops.object_fraction, SOURCE),
     ("partial_cross_entropy", "", lambda y: ops.partial_cross_entropy(keras_ops.log(y), LABELS, BETA[0]), Y),
     ("positional_energy", "", ops.positional_energy, SOURCE),
     ("resize_antialiased", "", lambda x: ops.resize_antialiased(x, (5, 7)), GUIDE),

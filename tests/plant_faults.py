@@ -162,7 +162,7 @@ LOSSES = [
     Fault(
         "gated CRF loss: scale not in the config",
         "keras_wsseg/losses/gated_crf.py",
-        '            "scale": self.scale,\n',
+        '            "resolution": self.scale,\n',
         "",
         ("tests/*every_config*.py", "tests/losses/*gated_crf*.py", EVERY_LOSS),
     ),

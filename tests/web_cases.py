@@ -56,7 +56,9 @@ def write_segmenter(
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     names = tuple(names or (f"class {number}" for number in range(classes)))
     palette = tuple(map(tuple, np.random.default_rng(1).integers(0, 256, (classes, 3)).tolist()))
-    about = SegmenterMetadata(names, palette, value_range, channels, {"method": "dense", **(extra or {})})
+    about = SegmenterMetadata(
+        names, palette, value_range, channels, {"filter_method": "dense", **(extra or {})}
+    )
     helper.set_model_props(model, about.to_properties("0.0.0"))
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)

@@ -10,11 +10,11 @@ from keras_wsseg.imaging.label_map import check_label_map
 from keras_wsseg.imaging.labels import PADDING, UNLABELED
 
 
-def shorten_scribbles(labels, ratio, seed=0):
+def shorten_scribbles(labels, length, seed=0):
     """Keep a connected part of every stroke, to measure what shorter scribbles would be worth.
 
     A stroke is an 8-connected component of one class. Starting from one of its pixels, drawn at random, it is
-    followed in all its directions at once, and its nearest pixels *along the stroke* are kept: `ratio` of
+    followed in all its directions at once, and its nearest pixels *along the stroke* are kept: `length` of
     them all, at least one. The thickness thus stays as drawn, curves, branches and closed strokes need no
     treatment of their own, and with one seed a shorter part always lies within a longer one. The length is
     counted in pixels of the stroke, so where its thickness varies, by area.
@@ -22,7 +22,7 @@ def shorten_scribbles(labels, ratio, seed=0):
     Args:
         labels: integer array `(height, width)` of class ids on strokes; 255 unlabeled, 254 outside the
             image.
-        ratio: part of each stroke to keep, from 0 (a single pixel: a click) to 1 (as drawn).
+        length: part of each stroke to keep, from 0 (a single pixel: a click) to 1 (as drawn).
         seed: where the parts lie, a non-negative integer or a sequence of them.
 
     Returns:
@@ -35,13 +35,13 @@ def shorten_scribbles(labels, ratio, seed=0):
 
     >>> stroke = np.full((3, 10), 255)
     >>> stroke[1] = 2
-    >>> [(shorten_scribbles(stroke, ratio) == 2).sum().item() for ratio in (0, 0.3, 1)]
+    >>> [(shorten_scribbles(stroke, length) == 2).sum().item() for length in (0, 0.3, 1)]
     [1, 3, 10]
 
     Source: the experiment of Tang et al. 2018, arXiv:1803.09569, section 4.4.
     """
     labels = check_label_map(labels)
-    check_number("ratio", ratio, low=0, high=1)
+    check_number("length", length, low=0, high=1)
     random = np.random.default_rng(seed)
     shortened = labels.copy()
     points, one, other, distance = pixel_pairs(labels < PADDING)
@@ -58,6 +58,6 @@ def shorten_scribbles(labels, ratio, seed=0):
     # A pixel's way to the start leads over nearer ones only, so the first of this order are connected.
     order = np.lexsort((along, stroke))
     rank = np.arange(len(points)) - first[stroke[order]]
-    cut = points[order[rank >= np.maximum(1, np.rint(ratio * sizes))[stroke[order]]]]
+    cut = points[order[rank >= np.maximum(1, np.rint(length * sizes))[stroke[order]]]]
     shortened[cut[:, 0], cut[:, 1]] = UNLABELED
     return shortened

@@ -170,17 +170,18 @@ def multi_hot(tags, class_names):
     return vector
 
 
-def tags_of_labels(labels, num_classes, least=1):
+def tags_of_labels(labels, num_classes, min_pixels=1):
     """The tags that a label map would have, for trying what tags are worth where masks are known.
 
-    Whoever tags an image overlooks specks, and a model that must find a class somewhere paints one: `least`
+    Whoever tags an image overlooks specks, and a model that must find a class somewhere paints one:
+        `min_pixels`
     leaves them out.
 
     Args:
         labels: integer array `(height, width)` of class ids; 255 unlabeled, 254 outside the image.
         num_classes: number of classes, of which class 0 is the background.
-        least: least extent of a class that counts: pixels as an integer from 1, or above 0 and below 1 the
-            share of all pixels but those of 254.
+        min_pixels: least extent of a class that counts: pixels as an integer from 1, or above 0 and below 1
+            the share of all pixels but those of 254.
 
     Returns:
         float32 `(num_classes,)`: 1 for the classes that occur and for the background, which always does, else
@@ -191,10 +192,10 @@ def tags_of_labels(labels, num_classes, least=1):
 
     Example:
 
-    >>> tags_of_labels([[0, 3, 1, 1], [254, 255, 1, 1]], num_classes=4, least=2).tolist()
+    >>> tags_of_labels([[0, 3, 1, 1], [254, 255, 1, 1]], num_classes=4, min_pixels=2).tolist()
     [1.0, 1.0, 0.0, 0.0]
     """
-    least = check_least(least)
+    min_pixels = check_min_pixels(min_pixels)
     labels = check_label_map(labels)
     check_integer("num_classes", num_classes, low=1)
     counts = np.bincount(labels.ravel(), minlength=256)
@@ -203,22 +204,22 @@ def tags_of_labels(labels, num_classes, least=1):
         raise ValueError(
             f"`labels` must hold class ids 0 to {num_classes - 1}, 254 or 255. Received: class id {wrong[0]}"
         )
-    if least < 1:
-        least = max(1, least * (labels.size - counts[PADDING]))
-    tags = (counts[:num_classes] >= least).astype(np.float32)
+    if min_pixels < 1:
+        min_pixels = max(1, min_pixels * (labels.size - counts[PADDING]))
+    tags = (counts[:num_classes] >= min_pixels).astype(np.float32)
     tags[0] = 1
     return tags
 
 
-def check_least(least):
-    """`least` of `tags_of_labels`, or `ValueError` where it is neither a number of pixels nor a share."""
-    check_number("least", least, above=0)
-    if least > 1 and least != int(least):
+def check_min_pixels(min_pixels):
+    """`min_pixels` of `tags_of_labels`, or `ValueError` where it is neither pixels nor a share."""
+    check_number("min_pixels", min_pixels, above=0)
+    if min_pixels > 1 and min_pixels != int(min_pixels):
         raise ValueError(
-            "`least` must be a number of pixels from 1, or a share above 0 and below 1. "
-            f"Received: least={least!r}"
+            "`min_pixels` must be a number of pixels from 1, or a share above 0 and below 1. "
+            f"Received: min_pixels={min_pixels!r}"
         )
-    return least
+    return min_pixels
 
 
 def check_class_names(class_names):

@@ -9,7 +9,7 @@ from keras_wsseg.callbacks.given_images import GivenImages, stated_range
 from keras_wsseg.callbacks.per_step import check_trained
 from keras_wsseg.imaging.write_png import write_png
 from keras_wsseg.kernels.annealable import Annealable
-from keras_wsseg.visualization.annealing_sheet import annealing_column, annealing_film, checked_kind
+from keras_wsseg.visualization.annealing_sheet import annealing_column, annealing_film, checked_show
 
 
 class AnnealingImages(keras.callbacks.Callback):
@@ -31,7 +31,7 @@ class AnnealingImages(keras.callbacks.Callback):
         truth: dense label maps `(height, width)`, one for each image, whose object is shown under it; None
             shows the image once more.
         object_class: class id of the object.
-        kind: `"probability"`, that of the object in gray, or `"mask"`: in color where the object has the
+        show: `"probability"`, that of the object in gray, or `"mask"`: in color where the object has the
             highest probability.
         max_images: how many of the images are shown, from the first.
         value_range: the values of black and of white; by default the model's own where it states them, as
@@ -71,7 +71,7 @@ class AnnealingImages(keras.callbacks.Callback):
         every=1,
         truth=None,
         object_class=1,
-        kind="probability",
+        show="probability",
         max_images=4,
         value_range=None,
         from_logits=True,
@@ -87,7 +87,7 @@ class AnnealingImages(keras.callbacks.Callback):
         self.epochs = None if epochs is None else check_integer("epochs", epochs, low=1)
         self.every = check_integer("every", every, low=1)
         self.object_class = check_integer("object_class", object_class, low=0)
-        self.kind = checked_kind(kind)
+        self.show = checked_show(show)
         self.value_range = None if value_range is None else check_value_range(value_range)
         self.from_logits = from_logits
         self.cell = check_integer("cell", cell, low=32)
@@ -115,11 +115,11 @@ class AnnealingImages(keras.callbacks.Callback):
     def _column(self, epoch):
         return annealing_column(
             self._given.images,
-            self.loss.sigma,
+            self.loss.sigma_rgb,
             self._given.probabilities(self.model, self.from_logits),
             f"epoch {epoch}",
             self.object_class,
-            self.kind,
+            self.show,
             self.value_range or stated_range(self.model),
             self.cell,
         )
@@ -130,7 +130,7 @@ class AnnealingImages(keras.callbacks.Callback):
             columns,
             self._truth,
             self.object_class,
-            self.kind,
+            self.show,
             self.value_range or stated_range(self.model),
             self.cell,
         )

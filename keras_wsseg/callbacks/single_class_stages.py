@@ -1,7 +1,7 @@
 import keras
 
 from keras_wsseg.arguments import check_integer, check_number
-from keras_wsseg.callbacks.annealing import Annealing
+from keras_wsseg.callbacks.parameter_scheduler import ParameterScheduler
 from keras_wsseg.losses.single_class import SingleClassLoss
 
 
@@ -13,9 +13,10 @@ class SingleClassStages(keras.callbacks.Callback):
     the object grows, and then the normal stage makes it follow the colors.
 
     In the annealing stage, epochs `i = 1 ... annealing_epochs` (Keras' epoch `i - 1`):
-    `sigma = first_sigma + (loss.crf.sigma - first_sigma) i / annealing_epochs`, the CRF's weight
-    `annealing_weight`. From then on sigma and weight are those that `loss.crf` was made with. The weight of
-    `loss.negative` is 0 until both stages are over, and its own from `negative_epoch` on. By default these
+    `sigma = initial_sigma_rgb + (loss.crf.sigma_rgb - initial_sigma_rgb) i / annealing_epochs`, the CRF's
+    weight `annealing_weight`. From then on sigma and weight are those that `loss.crf` was made with. The
+    weight of `loss.negative` is 0 until both stages are over, and its own from `negative_epoch` on. By
+    default these
     are the published numbers: sigma from 0.06 to 0.15 at weight 1, then 0.15 at weight 100, and after 15 + 50
     epochs the negative images.
 
@@ -27,7 +28,7 @@ class SingleClassStages(keras.callbacks.Callback):
         annealing_epochs: length of the annealing stage; 0 leaves it out, for a net that starts from the
             weights of another training.
         normal_epochs: length of the normal stage before negative images count.
-        first_sigma: where sigma starts from, in units of an image in [0, 1].
+        initial_sigma_rgb: where sigma starts from, in units of an image in [0, 1].
         annealing_weight: weight of the CRF in the annealing stage.
         reset_optimizer: make the optimizer forget its moments and count of steps wherever a stage begins, as
             a new one would. Schedules of learning rates by step then begin anew as well.
@@ -54,7 +55,7 @@ class SingleClassStages(keras.callbacks.Callback):
         loss,
         annealing_epochs=15,
         normal_epochs=50,
-        first_sigma=0.05,
+        initial_sigma_rgb=0.05,
         annealing_weight=1.0,
         reset_optimizer=False,
     ):
@@ -64,17 +65,17 @@ class SingleClassStages(keras.callbacks.Callback):
         for name, count in (("annealing_epochs", annealing_epochs), ("normal_epochs", normal_epochs)):
             check_integer(name, count, low=0)
         if annealing_epochs:
-            check_number("first_sigma", first_sigma, above=0, high=loss.crf.declared("sigma"))
+            check_number("initial_sigma_rgb", initial_sigma_rgb, above=0, high=loss.crf.declared("sigma_rgb"))
         check_number("annealing_weight", annealing_weight, low=0)
         self.loss, self.reset_optimizer = loss, reset_optimizer
         self.annealing_epochs, self.negative_epoch = annealing_epochs, annealing_epochs + normal_epochs
-        self.first_sigma, self.annealing_weight = float(first_sigma), float(annealing_weight)
+        self.initial_sigma_rgb, self.annealing_weight = float(initial_sigma_rgb), float(annealing_weight)
         self._parts = [
-            Annealing(loss.crf, "sigma", self._sigma),
-            Annealing(loss.crf, "weight", self._crf_weight),
-            Annealing(loss.volumetric, "weight", lambda _: loss.volumetric.declared("weight")),
-            Annealing(loss.positional, "weight", lambda _: loss.positional.declared("weight")),
-            Annealing(loss.negative, "weight", self._negative_weight),
+            ParameterScheduler(loss.crf, "sigma_rgb", self._sigma),
+            ParameterScheduler(loss.crf, "weight", self._crf_weight),
+            ParameterScheduler(loss.volumetric, "weight", lambda _: loss.volumetric.declared("weight")),
+            ParameterScheduler(loss.positional, "weight", lambda _: loss.positional.declared("weight")),
+            ParameterScheduler(loss.negative, "weight", self._negative_weight),
         ]
 
     def values_at(self, epoch):
@@ -83,7 +84,7 @@ class SingleClassStages(keras.callbacks.Callback):
 
     def _sigma(self, epoch):
         share = min(1.0, (epoch + 1) / self.annealing_epochs) if self.annealing_epochs else 1.0
-        return self.first_sigma + (self.loss.crf.declared("sigma") - self.first_sigma) * share
+        return self.initial_sigma_rgb + (self.loss.crf.declared("sigma_rgb") - self.initial_sigma_rgb) * share
 
     def _crf_weight(self, epoch):
         annealing = epoch < self.annealing_epochs

@@ -9,13 +9,14 @@ class WarmUp(PerStep):
     A regularizer that acts on a net which knows no class yet pulls everything into one class; the cross
     entropy on the annotated pixels goes first.
 
-    `weight(step) = w * clip((step - steps + 1) / (ramp + 1), 0, 1)`, so step `steps` (0-based) is the first
-    with a weight above 0 and step `steps + ramp` the first with the full one.
+    `weight(step) = w * clip((step - delay_steps + 1) / (ramp_steps + 1), 0, 1)`, so step `delay_steps`
+    (0-based) is the first with a weight above 0 and step `delay_steps + ramp_steps` the first with the full
+    one.
 
     Args:
         loss: the loss whose `weight` is set; the very object that was compiled.
-        steps: training steps at weight 0.
-        ramp: training steps over which the weight then rises.
+        delay_steps: training steps at weight 0.
+        ramp_steps: training steps over which the weight then rises.
 
     Raises:
         ValueError: if a count is negative.
@@ -24,7 +25,7 @@ class WarmUp(PerStep):
     Example:
         >>> from keras_wsseg import callbacks, losses
         >>> crf = losses.GatedCRFLoss(weight=0.1)
-        >>> warm_up = callbacks.WarmUp(crf, steps=100, ramp=100)
+        >>> warm_up = callbacks.WarmUp(crf, delay_steps=100, ramp_steps=100)
         >>> [round(warm_up.weight_at(step), 3) for step in (99, 100, 150, 200)]
         [0.0, 0.001, 0.05, 0.1]
 
@@ -32,17 +33,18 @@ class WarmUp(PerStep):
     first). The ramp is an addition.
     """
 
-    def __init__(self, loss, steps, ramp=0):
+    def __init__(self, loss, delay_steps, ramp_steps=0):
         super().__init__()
         if not isinstance(loss, SegmentationLoss):
             raise TypeError(f"loss must be a loss of keras_wsseg. Received: {loss!r}")
         self.loss = loss
-        self.steps, self.ramp = check_integer("steps", steps, low=0), check_integer("ramp", ramp, low=0)
+        self.delay_steps = check_integer("delay_steps", delay_steps, low=0)
+        self.ramp_steps = check_integer("ramp_steps", ramp_steps, low=0)
         self._applied = None
 
     def weight_at(self, step):
         """The weight of a 0-based step."""
-        share = (step - self.steps + 1) / (self.ramp + 1)
+        share = (step - self.delay_steps + 1) / (self.ramp_steps + 1)
         return self.loss.declared("weight") * min(1.0, max(0.0, share))
 
     def on_train_begin(self, logs=None):

@@ -28,7 +28,7 @@ keras-wsseg class-by-class pets --out runs/pets --resume
 
 # Of no effect on nets that read no annotation and are not scored.
 _WITHOUT_EFFECT = {
-    *("click_size", "stuff_classes", "instances", "scribble_length", "labeled_share", "unlabeled_split"),
+    *("click_size", "stuff_classes", "instances", "scribble_length", "labeled_fraction", "unlabeled_split"),
     *("unlabeled_batch", "group_by", "steps", "whole", "scale_low", "scale_high", "class_weights"),
     *("sigma_xy", "loss_scale", "warm_up", "ramp", "score_crf", "label_values"),
     *(field.name for field in fields() if field.metadata["group"] in (GATED, DENSE)),

@@ -141,7 +141,7 @@ class Demo:
         from keras_wsseg.export import to_onnx
 
         model, class_names, config = load_keras_model(self.runs / "gated-crf")
-        return to_onnx(model, self.onnx, class_names, metadata={"method": config.method})
+        return to_onnx(model, self.onnx, class_names=class_names, metadata={"method": config.method})
 
     def show(self):
         """Writes masks and the sheet of comparison; returns where ONNX Runtime ran."""

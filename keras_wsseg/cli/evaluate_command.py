@@ -65,7 +65,7 @@ def run(arguments):
         split=None if arguments.split.lower() == "none" else arguments.split,
         num_classes=len(segmenter.class_names),
         class_names=None if named else segmenter.class_names,
-        channels={1: "gray", 3: "rgb"}.get(segmenter.channels),
+        color_mode={1: "grayscale", 3: "rgb"}.get(segmenter.channels),
         value_range=segmenter.value_range,
         values=parse_values(getattr(arguments, "values", ())),
     )

@@ -65,7 +65,7 @@ def run(arguments):
             model,
             out,
             class_names=class_names,
-            refine=refine,
+            crf=refine,
             metadata={"method": config.method} if config else None,
             **settings,
         )

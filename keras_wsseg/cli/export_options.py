@@ -124,7 +124,7 @@ def settings_for(kind, arguments):
     return {
         **given,
         **limits,
-        "input": arguments.input,
+        "input_dtype": arguments.input,
         "size": _read_size(arguments.size),
         "tta": _read_augmentation(arguments),
     }

@@ -168,7 +168,7 @@ def _painted(segmenter, loss, image, annotation, classes, arguments, caption):
         palette=segmenter.palette,
         from_logits=from_logits,
         value_range=segmenter.value_range,
-        kind=arguments.kind,
+        show=arguments.kind,
         percentile=arguments.percentile,
         limit=arguments.limit,
         caption=caption,

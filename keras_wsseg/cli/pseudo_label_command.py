@@ -223,7 +223,7 @@ def _open(root, tags, split, files, segmenter):
         root,
         tags,
         class_names=segmenter.class_names if of_maps and _listed_classes(root) is None else None,
-        channels="gray" if segmenter.channels == 1 else "rgb",
+        color_mode="grayscale" if segmenter.channels == 1 else "rgb",
         value_range=segmenter.value_range,
         **chosen,
     )

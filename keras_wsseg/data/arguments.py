@@ -29,18 +29,18 @@ def check_further_batches(batch_size, **counts):
     return left
 
 
-def crop_pair(crop_size):
-    """`crop_size`, a number or a pair, as `(height, width)`."""
+def size_pair(image_size):
+    """`image_size`, a number or a pair, as `(height, width)`."""
     try:
-        pair = tuple(crop_size)
+        pair = tuple(image_size)
     except TypeError:
-        pair = (crop_size, crop_size)
+        pair = (image_size, image_size)
     try:
-        height, width = (check_integer("crop_size", side, low=1) for side in pair)
+        height, width = (check_integer("image_size", side, low=1) for side in pair)
     except ValueError as error:
         raise ValueError(
-            "`crop_size` must be a positive integer or a pair (height, width) of them. "
-            f"Received: crop_size={crop_size!r}"
+            "`image_size` must be a positive integer or a pair (height, width) of them. "
+            f"Received: image_size={image_size!r}"
         ) from error
     return height, width
 

@@ -28,7 +28,7 @@ class ClassFolders:
         positives: sub-folder of `root`, or absolute path, that holds a folder for each class.
         negatives: sub-folder of `root`, or absolute path, of images of none of the classes; or a sequence
             of them; by default `"negatives"` where there is such a folder.
-        channels: `"gray"` or `"rgb"` to convert to; by default gray if all images are, else rgb.
+        color_mode: `"grayscale"` or `"rgb"` to convert to; by default gray if all images are, else rgb.
         value_range: lowest and highest value that an image may have; by default (0, 255) for 8 bits and
             (0, 65535) for 16, required for floating point.
 
@@ -59,8 +59,8 @@ class ClassFolders:
     [('cat', 'a'), ('dog', 'c')]
     """
 
-    def __init__(self, root, positives="positives", negatives=None, channels=None, value_range=None):
-        value_range = check_format(channels, value_range)
+    def __init__(self, root, positives="positives", negatives=None, color_mode=None, value_range=None):
+        value_range = check_format(color_mode, value_range)
         self.root = pathlib.Path(root)
         self.class_names = self._names(spelled_on_disk(self.root / positives))
         self._members = {
@@ -70,7 +70,7 @@ class ClassFolders:
             negatives = ("negatives",) if (self.root / "negatives").is_dir() else ()
         self._without = files_of_folders(self.root, folder_list("negatives", negatives))
         copies = merge_files([*self._members.values(), self._without])
-        self._format = inspect_copies(copies, channels, value_range)
+        self._format = inspect_copies(copies, color_mode, value_range)
         self.channels, self.dtype, self.value_range = self._format
 
     def of_class(self, name):

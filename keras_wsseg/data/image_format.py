@@ -39,10 +39,12 @@ class ImageFormat(typing.NamedTuple):
         return read_image(path, self.channels, self.value_range)
 
 
-def check_format(channels, value_range):
+def check_format(color_mode, value_range):
     """Raises `ValueError` where the two cannot be a choice of format; gives the range as a pair or None."""
-    if channels not in (None, "gray", "rgb"):
-        raise ValueError(f'`channels` must be None, "gray" or "rgb". Received: channels={channels!r}')
+    if color_mode not in (None, "grayscale", "rgb"):
+        raise ValueError(
+            f'`color_mode` must be None, "grayscale" or "rgb". Received: color_mode={color_mode!r}'
+        )
     return None if value_range is None else check_value_range(value_range)
 
 
@@ -64,13 +66,13 @@ def inspect_files(check, files):
             raise
 
 
-def common_format(paths, images, channels, value_range):
+def common_format(paths, images, color_mode, value_range):
     """The format that serves all images.
 
     Args:
         paths: the files.
         images: what `inspect_image` says of each.
-        channels: `"gray"` or `"rgb"` to convert to, or None: gray if all images are, else rgb.
+        color_mode: `"grayscale"` or `"rgb"` to convert to, or None: gray if all images are, else rgb.
         value_range: lowest and highest value, which 8 bits are brought to, or None for that of the integer
             type.
 
@@ -92,14 +94,14 @@ def common_format(paths, images, channels, value_range):
             f"`value_range` must be given for floating point images like {str(paths[0])!r}. "
             "Received: value_range=None"
         )
-    if channels is None:
-        channels = "rgb" if any(image.color for image in images) else "gray"
+    if color_mode is None:
+        color_mode = "rgb" if any(image.color for image in images) else "grayscale"
     if value_range is None:
         value_range = VALUE_RANGES[dtype]
     _warn_of_small_part(images, dtype, value_range)
     if dtype == "uint8" and tuple(value_range) != VALUE_RANGES[dtype]:
         dtype = "float32"
-    return ImageFormat(3 if channels == "rgb" else 1, np.dtype(dtype), value_range)
+    return ImageFormat(3 if color_mode == "rgb" else 1, np.dtype(dtype), value_range)
 
 
 def _warn_of_small_part(images, dtype, value_range):

@@ -57,8 +57,8 @@ def train_pipeline(source, settings):
         settings: a `TrainSettings`.
 
     Returns:
-        `tf.data.Dataset` of `(float32 (batch, *crop, channels), uint8 (batch, *crop))`; where the source has
-        tags, they and the labels are a dict.
+        `tf.data.Dataset` of `(float32 (batch, *image_size, channels), uint8 (batch, *image_size))`; where the
+        source has tags, they and the labels are a dict.
     """
     steps, further = settings.steps(len(source)), _further(source, settings)
     length = steps * settings.batch_size
@@ -150,20 +150,26 @@ def augment(image, labels, numbers, value_range, settings):
         settings: a `TrainSettings`.
 
     Returns:
-        `(float32 (*crop, channels), uint8 (*crop))`; middle gray and 254 where the crop leaves the image.
+        `(float32 (*image_size, channels), uint8 (*image_size))`; middle gray and 254 where the crop leaves
+        the image.
     """
     channels = image.shape[-1]
     flip = numbers[3] < 0.5 if settings.flip else tf.constant(False)
-    if settings.whole:
-        labels, inside = resize_labels(labels, settings.crop, flip), tf.ones(settings.crop, tf.bool)
+    if settings.mode == "resize":
+        labels, inside = (
+            resize_labels(labels, settings.image_size, flip),
+            tf.ones(settings.image_size, tf.bool),
+        )
         # The weights of antialiasing add up to one but for rounding.
-        image = tf.clip_by_value(resize_image(image, settings.crop, flip), *value_range)
+        image = tf.clip_by_value(resize_image(image, settings.image_size, flip), *value_range)
     else:
         image, labels, inside = _crop(image, labels, numbers, flip, settings)
     if settings.color_jitter:
         image = _jitter(image, inside, numbers[4:7], value_range, settings.color_jitter)
     image = tf.where(inside[..., None], image, sum(value_range) / 2)
-    return tf.ensure_shape(image, (*settings.crop, channels)), tf.ensure_shape(labels, settings.crop)
+    return tf.ensure_shape(image, (*settings.image_size, channels)), tf.ensure_shape(
+        labels, settings.image_size
+    )
 
 
 def _crop(image, labels, numbers, flip, settings):
@@ -172,14 +178,14 @@ def _crop(image, labels, numbers, flip, settings):
     size = tf.shape(labels)
     # Rounded up: the ratio is never below the scale, which bounds how many source pixels fall into one.
     scaled = tf.cast(tf.math.ceil(tf.cast(size, tf.float32) * (low + numbers[0] * (high - low))), tf.int32)
-    spare = scaled - tf.constant(settings.crop, tf.int32)
+    spare = scaled - tf.constant(settings.image_size, tf.int32)
     room = tf.abs(spare)
     # float32 may round the product up to room + 1.
     moved = tf.minimum(tf.cast(numbers[1:3] * tf.cast(room + 1, tf.float32), tf.int32), room)
     offset = tf.where(spare >= 0, moved, -moved)
     reach = math.ceil(1 / low)
-    labels, inside = cut_labels(labels, scaled, offset, settings.crop, reach, flip)
-    return cut_image(image, scaled, offset, settings.crop, flip), labels, inside
+    labels, inside = cut_labels(labels, scaled, offset, settings.image_size, reach, flip)
+    return cut_image(image, scaled, offset, settings.image_size, flip), labels, inside
 
 
 def _jitter(image, inside, numbers, value_range, strength):

@@ -39,11 +39,11 @@ class SegmentationArrays(SegmentationDataset):
     >>> images = np.zeros((3, 8, 8, 3), np.uint8)
     >>> labels = np.zeros((3, 8, 8), np.uint8)
     >>> dataset = SegmentationArrays(images, labels, num_classes=2)
-    >>> image, label = next(iter(dataset.train(batch_size=2, crop_size=4)))
+    >>> image, label = next(iter(dataset.train(batch_size=2, image_size=4)))
     >>> image.shape, label.shape
     (TensorShape([2, 4, 4, 3]), TensorShape([2, 4, 4]))
     >>> tagged = SegmentationArrays(images, tags=[[1, 0], [1, 1], [1, 1]])
-    >>> _, known = next(iter(tagged.train(2, 4, whole=True, shuffle=False)))
+    >>> _, known = next(iter(tagged.train(2, 4, mode="resize", shuffle=False)))
     >>> known["tags"].numpy().tolist(), known["labels"].shape
     ([[1.0, 0.0], [1.0, 1.0]], TensorShape([2, 4, 4]))
     """

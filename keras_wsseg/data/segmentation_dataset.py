@@ -3,7 +3,7 @@
 import abc
 
 from keras_wsseg.arguments import check_integer
-from keras_wsseg.data.arguments import check_further_batches, crop_pair
+from keras_wsseg.data.arguments import check_further_batches, size_pair
 from keras_wsseg.data.train_settings import TrainSettings
 
 # The kinds of images that a data set may have beside its own.
@@ -81,7 +81,7 @@ class SegmentationDataset(abc.ABC):
     def train(
         self,
         batch_size,
-        crop_size,
+        image_size,
         scale=(0.5, 2.0),
         flip=True,
         seed=0,
@@ -91,7 +91,7 @@ class SegmentationDataset(abc.ABC):
         color_jitter=0.0,
         first_epoch=0,
         unlabeled_batch=None,
-        whole=False,
+        mode="crop",
         negative_batch=0,
     ):
         """Batches of randomly scaled, cropped and flipped images, or of whole ones.
@@ -101,11 +101,11 @@ class SegmentationDataset(abc.ABC):
         Images are scaled bilinearly. Labels take the id under the pixel's center, and where there is none
         that of an annotated pixel falling into it: exact for dense labels, and no click is lost.
         Tags tell of whole images, and a crop may miss the object that its tag promises: where there are
-        `tags`, prefer `whole=True` or crops nearly as large as the scaled images.
+        `tags`, prefer `mode="resize"` or crops nearly as large as the scaled images.
 
         Args:
             batch_size: images a batch.
-            crop_size: side of the crops in pixels, or `(height, width)`.
+            image_size: side of the training images in pixels, or `(height, width)`.
             scale: lowest and highest factor, drawn uniformly; below 0.5 images begin to alias.
             flip: mirror half of the images left and right.
             seed: non-negative integer.
@@ -119,30 +119,30 @@ class SegmentationDataset(abc.ABC):
                 by default half (rounded down) where there are any. They are shuffled and repeated by
                 themselves, each shown once before any is shown again, whatever an epoch is; all their
                 labels are 255 and 254.
-            whole: take each image whole and resize it to `crop_size`, whatever its aspect ratio, for
-                losses that tell something of the whole image; images are antialiased where they shrink.
-                Nothing is scaled at random or cropped, so `scale` must keep its default.
+            mode: `"crop"`, or `"resize"`: take each image whole and resize it to `image_size`, whatever its
+                aspect ratio, for losses that say something about the whole image; images are antialiased
+                where they shrink. Nothing is scaled at random or cropped, so `scale` must keep its default.
             negative_batch: how many images of each batch come from `negatives`, spread evenly over it,
                 shuffled and repeated by themselves like those of `unlabeled`; all their labels are 0 and
                 254. By default 0, even where there are any: they may join in later, with `first_epoch`.
 
         Returns:
-            `tf.data.Dataset` of `(image, labels)`: float32 `(batch, *crop, channels)` within `value_range`,
-            and uint8 `(batch, *crop)` with 255 where unlabeled and 254 where the crop leaves the image
-            (there the image has the middle of its range); whole images have 254 only where their
-            annotation has. Where there are `tags`, `(image, {"tags": tags, "labels": labels})` with float32
-            `(batch, num_classes)` tags.
+            `tf.data.Dataset` of `(image, labels)`: float32 `(batch, *image_size, channels)` within
+            `value_range`, and uint8 `(batch, *image_size)` with 255 where unlabeled and 254 where the crop
+            leaves the image (there the image has the middle of its range); whole images have 254 only where
+            their annotation has. Where there are `tags`, `(image, {"tags": tags, "labels": labels})` with
+            float32 `(batch, num_classes)` tags.
 
         Raises:
-            ValueError: an argument is out of range, `scale` is given beside `whole`, or `unlabeled` or
-                `negatives` hold images of another format or stand beside `tags`.
+            ValueError: an argument is out of range, `scale` is given beside `mode="resize"`, or `unlabeled`
+                or `negatives` hold images of another format or stand beside `tags`.
         """
         from keras_wsseg.data.pipeline import train_pipeline
 
         batch_size = check_integer("batch_size", batch_size, low=1)
         settings = TrainSettings(
             batch_size=batch_size,
-            crop=crop_pair(crop_size),
+            image_size=size_pair(image_size),
             scale=scale,
             flip=bool(flip),
             seed=seed,
@@ -151,7 +151,7 @@ class SegmentationDataset(abc.ABC):
             cache=bool(cache),
             color_jitter=color_jitter,
             first_epoch=first_epoch,
-            whole=bool(whole),
+            mode=mode,
             **self._further_batches(batch_size, unlabeled_batch, negative_batch),
         )
         return train_pipeline(self, settings)

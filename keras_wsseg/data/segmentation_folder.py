@@ -65,7 +65,7 @@ class SegmentationFolder(SegmentationDataset):
             that have an annotation.
         num_classes: number of classes; by default that of the names, else the largest id found plus one.
         class_names: names of the classes; by default the lines of `classes.txt`, else their numbers.
-        channels: `"gray"` or `"rgb"` to convert to; by default gray if all images are, else rgb.
+        color_mode: `"grayscale"` or `"rgb"` to convert to; by default gray if all images are, else rgb.
         value_range: lowest and highest value that an image may have, required for floating point; by
             default (0, 255) for 8 bits and (0, 65535) for 16. Images of 8 bits are brought to another one.
         values: what the values in the annotation files mean, a dict from each of them to the name or number
@@ -80,9 +80,9 @@ class SegmentationFolder(SegmentationDataset):
         scribble_length: part of each scribble that is kept, from 1 down to 0, a single click; for
             `"scribbles"` (see `annotations.shorten_scribbles`) and `"simulated_scribbles"`.
         scribble_width: thickness of the simulated scribbles in pixels.
-        seed: seed of the simulated and of the shortened scribbles, and of which images `labeled_share`
+        seed: seed of the simulated and of the shortened scribbles, and of which images `labeled_fraction`
             keeps; an image's scribbles depend on its name and the seed alone.
-        labeled_share: part of the annotated images, above 0, that keep their annotation, at least one of
+        labeled_fraction: part of the annotated images, above 0, that keep their annotation, at least one of
             them; those of a smaller share are among those of a larger one. The others go to `unlabeled`.
         unlabeled_split: list `root/<unlabeled_split>.txt` of further images, which need no annotation
             and go to `unlabeled` too. `len` and `names` tell of the annotated images only.
@@ -116,7 +116,7 @@ class SegmentationFolder(SegmentationDataset):
         names=None,
         num_classes=None,
         class_names=None,
-        channels=None,
+        color_mode=None,
         value_range=None,
         ignore_values=(),
         click_size=1,
@@ -124,18 +124,18 @@ class SegmentationFolder(SegmentationDataset):
         scribble_length=1.0,
         scribble_width=3,
         seed=0,
-        labeled_share=1.0,
+        labeled_fraction=1.0,
         unlabeled_split=None,
         values=None,
         instances=None,
     ):
-        value_range = check_format(channels, value_range)
+        value_range = check_format(color_mode, value_range)
         self.root, self.annotation = pathlib.Path(root), annotation
-        check_number("labeled_share", labeled_share, above=0, high=1)
+        check_number("labeled_fraction", labeled_fraction, above=0, high=1)
         if num_classes is not None:
             num_classes = check_integer("num_classes", num_classes, low=1, high=MOST_CLASSES)
         ignored = _ignored(ignore_values, values)
-        seeded = scribble_length != 1.0 or labeled_share != 1.0
+        seeded = scribble_length != 1.0 or labeled_fraction != 1.0
         self._check_simulation(
             click_size, stuff_classes, scribble_length, scribble_width, seed, seeded, instances
         )
@@ -157,9 +157,9 @@ class SegmentationFolder(SegmentationDataset):
                 )
         values, class_names = resolve_values(values, class_names, num_classes)
         self._labels = LabelReader(values, ignored)
-        infos_of_images, infos = self._inspect(value_range)
-        self._check_instances(infos_of_images)
-        kept = self._keep(labeled_share, seed)
+        image_infos, infos = self._inspect(value_range)
+        self._check_instances(image_infos)
+        kept = self._keep(labeled_fraction, seed)
         # All annotations count, so that the share does not change the classes.
         paths = [path for _, path in self._files[: len(infos)]]
         check_depths(paths, infos)
@@ -177,7 +177,7 @@ class SegmentationFolder(SegmentationDataset):
         self._warn_of_missing(classes_without_pixel(infos, self.class_names), str(self.root / labels))
         self._stuff_classes = self._stuff(stuff_classes)
         self._format = common_format(
-            [image for image, _ in self._files], infos_of_images, channels, value_range
+            [image for image, _ in self._files], image_infos, color_mode, value_range
         )
         self.channels, self.dtype, self.value_range = self._format
         self._divide(kept, (*self.names, *further))
@@ -232,7 +232,7 @@ class SegmentationFolder(SegmentationDataset):
         if seed != 0 and not seeded and self.annotation != "simulated_scribbles":
             raise ValueError(
                 "`seed` has an effect on simulated_scribbles and beside `scribble_length` or "
-                f"`labeled_share` only. Received: seed={seed!r}, annotation={self.annotation!r}"
+                f"`labeled_fraction` only. Received: seed={seed!r}, annotation={self.annotation!r}"
             )
         blank = np.full((1, 1), UNLABELED, np.uint8)
         enlarge_clicks(blank, click_size)

@@ -36,7 +36,7 @@ class SingleClassFolder(UniformImages):
         split: take the names of the positives from `root/<split>.txt`.
         names: take these names: a sequence, or the path of a list. Without `split` and `names`: all of them.
         object_name: what the object is called, the name of class 1.
-        channels: `"gray"` or `"rgb"` to convert to; by default gray if all images are, else rgb.
+        color_mode: `"grayscale"` or `"rgb"` to convert to; by default gray if all images are, else rgb.
         value_range: lowest and highest value that an image may have; by default (0, 255) for 8 bits and
             (0, 65535) for 16, required for floating point.
 
@@ -56,7 +56,7 @@ class SingleClassFolder(UniformImages):
     >>> folder = SingleClassFolder(root, "horses", negatives="streets", object_name="horse")
     >>> folder.class_names, len(folder), len(folder.negatives)
     (('background', 'horse'), 1, 1)
-    >>> _, labels = next(iter(folder.train(2, 8, whole=True, negative_batch=1)))
+    >>> _, labels = next(iter(folder.train(2, 8, mode="resize", negative_batch=1)))
     >>> labels[:, 0, 0].numpy().tolist()
     [255, 0]
     """
@@ -69,10 +69,10 @@ class SingleClassFolder(UniformImages):
         split=None,
         names=None,
         object_name="object",
-        channels=None,
+        color_mode=None,
         value_range=None,
     ):
-        value_range = check_format(channels, value_range)
+        value_range = check_format(color_mode, value_range)
         root, places = pathlib.Path(root), folder_list("positives", positives)
         if not places:
             raise ValueError(f"`positives` must name at least one folder. Received: positives={positives!r}")
@@ -85,7 +85,7 @@ class SingleClassFolder(UniformImages):
         copies = {
             name: known.get(name, []) + without.get(name, []) for name in {**dict.fromkeys(names), **without}
         }
-        image_format = inspect_copies(copies, channels, value_range)
+        image_format = inspect_copies(copies, color_mode, value_range)
         without = {name: files for name, files in without.items() if name not in known}
         if not without and folder_list("negatives", negatives):
             raise ValueError(

@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 
 from keras_wsseg.annotations import PADDING, UNLABELED, multi_hot, read_tags, tags_of_labels
-from keras_wsseg.annotations.tags import BACKGROUND, check_class_names, check_least, has_header
+from keras_wsseg.annotations.tags import BACKGROUND, check_class_names, check_min_pixels, has_header
 from keras_wsseg.data.arguments import resolve_classes
 from keras_wsseg.data.image_format import check_format, common_format, inspect_copies, inspect_files
 from keras_wsseg.data.label_files import LabelReader, check_depths, check_ids, check_meaning
@@ -61,10 +61,10 @@ class TagFolder(UniformImages):
         class_names: names of all classes, the background first; by default the lines of `classes.txt`, else
             "background" and those of the file or folders, else the numbers of the ids. For folders, a first
             name "background" may be missing, and folders that are not named are passed over.
-        least: least extent of a class of a label map, as of `annotations.tags_of_labels`.
+        min_pixels: least extent of a class of a label map, as of `annotations.tags_of_labels`.
         negatives: for folders, the sub-folders or absolute paths of images of none of the classes, one or a
             sequence; by default `"background"` where there is such a folder.
-        channels: `"gray"` or `"rgb"` to convert to; by default gray if all images are, else rgb.
+        color_mode: `"grayscale"` or `"rgb"` to convert to; by default gray if all images are, else rgb.
         value_range: lowest and highest value that an image may have; by default (0, 255) for 8 bits and
             (0, 65535) for 16, required for floating point.
         values: for label maps, what their values mean where they are not ids, see `SegmentationFolder`.
@@ -93,7 +93,7 @@ class TagFolder(UniformImages):
     >>> folder = TagFolder(root, "folders")
     >>> folder.class_names, folder.names, folder.tags.tolist()
     (('background', 'cat', 'dog'), ('a', 'b', 'c'), [[1.0, 1.0, 0.0], [1.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
-    >>> _, known = next(iter(folder.train(3, 8, whole=True, shuffle=False)))
+    >>> _, known = next(iter(folder.train(3, 8, mode="resize", shuffle=False)))
     >>> known["tags"].numpy().sum(axis=1).tolist(), known["labels"].shape
     ([2.0, 3.0, 1.0], TensorShape([3, 8, 8]))
     """
@@ -105,17 +105,18 @@ class TagFolder(UniformImages):
         split=None,
         names=None,
         class_names=None,
-        least=1,
+        min_pixels=1,
         negatives=None,
-        channels=None,
+        color_mode=None,
         value_range=None,
         values=None,
     ):
-        value_range = check_format(channels, value_range)
+        value_range = check_format(color_mode, value_range)
         kind = "a file" if str(tags).lower().endswith(".csv") else "folders" if tags == _FOLDERS else "maps"
-        if check_least(least) != 1 and kind != "maps":
+        if check_min_pixels(min_pixels) != 1 and kind != "maps":
             raise ValueError(
-                f"`least` has an effect on label maps only. Received: least={least!r}, tags={tags!r}"
+                "`min_pixels` has an effect on label maps only. "
+                f"Received: min_pixels={min_pixels!r}, tags={tags!r}"
             )
         if negatives is not None and kind != "folders":
             raise ValueError(
@@ -133,11 +134,13 @@ class TagFolder(UniformImages):
             class_names = check_class_names(class_names)
         if kind == "maps":
             ids, class_names = resolve_values(values, class_names)
-            found = _of_label_maps(root, tags, split, names, class_names, least, channels, value_range, ids)
+            found = _of_label_maps(
+                root, tags, split, names, class_names, min_pixels, color_mode, value_range, ids
+            )
         elif kind == "folders":
-            found = _of_folders(root, split, names, class_names, negatives, channels, value_range)
+            found = _of_folders(root, split, names, class_names, negatives, color_mode, value_range)
         else:
-            found = _of_file(root, tags, split, names, class_names, channels, value_range)
+            found = _of_file(root, tags, split, names, class_names, color_mode, value_range)
         names, files, rows, class_names, image_format = found
         super().__init__(
             class_names=class_names,
@@ -155,7 +158,7 @@ class TagFolder(UniformImages):
             )
 
 
-def _of_file(root, tags, split, names, class_names, channels, value_range):
+def _of_file(root, tags, split, names, class_names, color_mode, value_range):
     """Names, files, multi-hot tags, names of the classes and format of images tagged in a CSV file."""
     images = files_by_stem(root, "images", IMAGE_SUFFIXES)
     names, origin = listed_names(root, split, names, images)
@@ -179,7 +182,7 @@ def _of_file(root, tags, split, names, class_names, channels, value_range):
                 f"Every name of {origin} must have a line in the tags {str(path)!r}. "
                 f"Received: {name!r}, which has none"
             )
-    image_format = inspect_copies({name: [images[name]] for name in names}, channels, value_range)
+    image_format = inspect_copies({name: [images[name]] for name in names}, color_mode, value_range)
     rows = [multi_hot(known[name], class_names) for name in names]
     return names, [(images[name], None) for name in names], rows, class_names, image_format
 
@@ -196,7 +199,7 @@ def _check_first(path, tags, images):
         )
 
 
-def _of_folders(root, split, names, class_names, negatives, channels, value_range):
+def _of_folders(root, split, names, class_names, negatives, color_mode, value_range):
     """The same of images that lie in a folder for each class."""
     if not root.is_dir():
         raise FileNotFoundError(f"`root` must be a folder. Received: root={str(root)!r}")
@@ -219,13 +222,13 @@ def _of_folders(root, split, names, class_names, negatives, channels, value_rang
     if names is None:
         names = tuple(known)
     require_files(names, origin, ", ".join(str(root / name) for name in (*objects, *negatives)), known)
-    image_format = inspect_copies({name: known[name] for name in names}, channels, value_range)
+    image_format = inspect_copies({name: known[name] for name in names}, color_mode, value_range)
     class_names = (BACKGROUND, *objects)
     rows = [multi_hot([one for one in objects if name in members[one]], class_names) for name in names]
     return names, [(known[name][0], None) for name in names], rows, class_names, image_format
 
 
-def _of_label_maps(root, folder, split, names, class_names, least, channels, value_range, ids):
+def _of_label_maps(root, folder, split, names, class_names, min_pixels, color_mode, value_range, ids):
     """The same of images with label maps, of which 254 is all that `load` will show."""
     images = files_by_stem(root, "images", IMAGE_SUFFIXES)
     maps = files_by_stem(root, folder, LABEL_SUFFIXES)
@@ -237,7 +240,7 @@ def _of_label_maps(root, folder, split, names, class_names, least, channels, val
     def check(pair):
         info_of_image = inspect_image(pair[0], value_range)
         info = reader.inspect(pair[1], info_of_image.size)
-        return info_of_image, info, tags_of_labels(reader.read(pair[1]), PADDING, least)
+        return info_of_image, info, tags_of_labels(reader.read(pair[1]), PADDING, min_pixels)
 
     image_infos, infos, rows = zip(*inspect_files(check, files), strict=True)
     paths = [path for _, path in files]
@@ -247,5 +250,5 @@ def _of_label_maps(root, folder, split, names, class_names, least, channels, val
     largest = max(int(np.flatnonzero(info.counts[:PADDING]).max(initial=0)) for info in infos)
     num_classes, class_names = resolve_classes(None, class_names, largest)
     check_ids(paths, infos, num_classes)
-    image_format = common_format([image for image, _ in files], image_infos, channels, value_range)
+    image_format = common_format([image for image, _ in files], image_infos, color_mode, value_range)
     return names, files, [row[:num_classes] for row in rows], class_names, image_format

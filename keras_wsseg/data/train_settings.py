@@ -5,14 +5,16 @@ import dataclasses
 from keras_wsseg.arguments import check_integer, check_number
 from keras_wsseg.data.arguments import check_further_batches
 
+MODES = ("crop", "resize")
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainSettings:
     """What `SegmentationDataset.train` was asked for; see there for each.
 
     Args:
-        batch_size, crop, scale, flip, seed, shuffle, repeat, cache, color_jitter, first_epoch,
-            unlabeled_batch, whole, negative_batch: as there, `crop` being the pair.
+        batch_size, image_size, scale, flip, seed, shuffle, repeat, cache, color_jitter, first_epoch,
+            unlabeled_batch, mode, negative_batch: as there, `image_size` being the pair.
 
     Raises:
         ValueError: a value is out of its range.
@@ -24,7 +26,7 @@ class TrainSettings:
     """
 
     batch_size: int
-    crop: tuple
+    image_size: tuple
     scale: tuple = (0.5, 2.0)
     flip: bool = True
     seed: int = 0
@@ -34,7 +36,7 @@ class TrainSettings:
     color_jitter: float = 0.0
     first_epoch: int = 0
     unlabeled_batch: int = 0
-    whole: bool = False
+    mode: str = "crop"
     negative_batch: int = 0
 
     def __post_init__(self):
@@ -50,9 +52,11 @@ class TrainSettings:
             raise ValueError(
                 f"`scale` must be a pair (low, high) with 0 < low <= high. Received: scale={self.scale!r}"
             )
-        if self.whole and (low, high) != type(self).scale:
+        if self.mode not in MODES:
+            raise ValueError(f"`mode` must be one of {MODES}. Received: mode={self.mode!r}")
+        if self.mode == "resize" and (low, high) != type(self).scale:
             raise ValueError(
-                f"`scale` must be left at {type(self).scale} where `whole=True`, which scales nothing at "
+                f"`scale` must be left at {type(self).scale} where mode is resize, which scales nothing at "
                 f"random. Received: scale={self.scale!r}"
             )
         object.__setattr__(self, "scale", (low, high))

@@ -3,7 +3,8 @@ from keras import ops
 
 from keras_wsseg.arguments import check_number
 from keras_wsseg.kernels.annealable import Annealable
-from keras_wsseg.ops.positions import grid_positions
+
+_PREFIX = "sigma_"
 
 SMALLEST_SIGMA = 1e-4
 """Float32 tells the colors of an image in [0, 1] apart to 6e-8, beside which a kernel must be wide."""
@@ -14,7 +15,7 @@ class GaussianKernel(Annealable):
     r"""How alike two pixels are: a Gaussian of their distance and of their difference in each modality.
 
     `w exp(-|Dxy|^2 / 2 xy^2 - |Drgb|^2 / 2 rgb^2 - ...)`. Every number given here is an attribute that
-    `callbacks.Annealing` may change while a training runs.
+    `callbacks.ParameterScheduler` may change while a training runs.
 
     Args:
         weight: `w`, at least 0.
@@ -29,7 +30,7 @@ class GaussianKernel(Annealable):
         ValueError: if no modality is given, or a sigma is below 1e-4.
 
     Example:
-        >>> kernel = GaussianKernel(xy=6, rgb=0.03)
+        >>> kernel = GaussianKernel(sigma_xy=6, sigma_rgb=0.03)
         >>> kernel.rgb = 0.05
         >>> round(kernel.rgb, 3)
         0.05
@@ -38,11 +39,19 @@ class GaussianKernel(Annealable):
     images by its sigma of 0.1, which is about 0.0225 to 0.027 here.
     """
 
-    def __init__(self, weight=1.0, xy=None, rgb=None, **modalities):
-        sigmas = {"xy": xy, "rgb": rgb, **modalities}
+    def __init__(self, weight=1.0, sigma_xy=None, sigma_rgb=None, **sigmas):
+        unknown = next((name for name in sigmas if not name.startswith(_PREFIX)), None)
+        if unknown is not None:
+            raise TypeError(
+                "GaussianKernel takes weight and one sigma for each modality, such as sigma_depth. "
+                f"Received: {unknown}={sigmas[unknown]!r}"
+            )
+        sigmas = {"sigma_xy": sigma_xy, "sigma_rgb": sigma_rgb, **sigmas}
         sigmas = {name: sigma for name, sigma in sigmas.items() if sigma is not None}
         if not sigmas:
-            raise ValueError("GaussianKernel needs the sigma of at least one of xy, rgb or another modality.")
+            raise ValueError(
+                "GaussianKernel needs at least one of sigma_xy, sigma_rgb or the sigma of another modality."
+            )
         self._declare(weight=weight, **sigmas)
 
     def _check(self, name, value):
@@ -53,14 +62,18 @@ class GaussianKernel(Annealable):
     @property
     def modalities(self):
         """Names of the modalities that the kernel compares, `xy` among them if it does."""
-        return tuple(name for name in self.annealable if name != "weight")
+        return tuple(name.removeprefix(_PREFIX) for name in self.annealable if name != "weight")
 
-    def features(self, guide, batch, height, width):
+    def sigma(self, modality):
+        """The width of now in one of `modalities`, as it enters a computation."""
+        return self.tensor(_PREFIX + modality)
+
+    def features(self, guide, positions):
         """The kernel's features on a grid: each modality divided by its sigma.
 
         Args:
             guide: modality by name, each `(batch, height, width, channels)`, float32, on the loss's grid.
-            batch, height, width: size of the grid, integers or scalar tensors.
+            positions: `(batch, height, width, 2)`, where its cells lie, in pixels of the image.
 
         Returns:
             `(batch, height, width, features)`, float32.
@@ -68,10 +81,10 @@ class GaussianKernel(Annealable):
         Raises:
             ValueError: if the guide lacks a modality.
         """
-        parts = []
-        for name in self.modalities:
-            part = grid_positions(batch, height, width) if name == "xy" else of_guide(guide, name)
-            parts.append(part / self.tensor(name))
+        parts = [
+            (positions if name == "xy" else of_guide(guide, name)) / self.sigma(name)
+            for name in self.modalities
+        ]
         return ops.concatenate(parts, axis=-1)
 
     def get_config(self):

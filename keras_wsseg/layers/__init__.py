@@ -1,7 +1,7 @@
 """Layers that segmenters are built from."""
 
 from keras_wsseg.layers.class_activation_map import ClassActivationMap
-from keras_wsseg.layers.crf_preset import CRF_PRESETS, PUBLISHED_STRENGTH, crf_preset
+from keras_wsseg.layers.crf_preset import CRF_PRESETS, PUBLISHED_COUPLING, crf_preset
 from keras_wsseg.layers.crop_to_stride import CropToStride
 from keras_wsseg.layers.mean_field_crf import MeanFieldCRF
 from keras_wsseg.layers.pad_to_multiple import PadToMultiple
@@ -16,7 +16,7 @@ __all__ = [
     "CRF_PRESETS",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
-    "PUBLISHED_STRENGTH",
+    "PUBLISHED_COUPLING",
     "ClassActivationMap",
     "CropToStride",
     "MeanFieldCRF",

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_wsseg.arguments import check_number
-from keras_wsseg.ops.class_activation import check_gamma, class_activation_maps
+from keras_wsseg.ops.class_activation import check_background_exponent, class_activation_maps
 from keras_wsseg.ops.resize import resize_bilinear
 
 
@@ -20,7 +20,7 @@ class ClassActivationMap(keras.layers.Layer):
 
     `A^c = mean over scales of resize(relu(s^c))`,
     `P^c = A^c / max over the image of A^c` for the classes of the tags, 0 for the others,
-    `P^0 = (1 - max_c P^c)^gamma` for the background.
+    `P^0 = (1 - max_c P^c)^background_exponent` for the background.
 
     The classifier infers here (`training=False`), and no gradient flows: the maps teach, they are not taught.
 
@@ -33,7 +33,7 @@ class ClassActivationMap(keras.layers.Layer):
             or leave its bias out of `scores`. Its weights are shared with whatever else they belong to.
         scales: sizes at which it sees the image, relative to that of the image; each at least
             0.001. Sizes are rounded, to one pixel at least.
-        gamma: how fast the background fades where a class appears, greater than 0.
+        background_exponent: how fast the background fades where a class appears, greater than 0.
         **kwargs: of `keras.layers.Layer`.
 
     Call arguments:
@@ -47,7 +47,7 @@ class ClassActivationMap(keras.layers.Layer):
 
     Raises:
         TypeError: if `scores` is not a model.
-        ValueError: if `scales` or `gamma` is out of its range, or the shapes do not fit.
+        ValueError: if `scales` or `background_exponent` is out of its range, or the shapes do not fit.
 
     Example:
 
@@ -63,7 +63,7 @@ class ClassActivationMap(keras.layers.Layer):
     Approach", arXiv:1911.08039; the maps are those of Zhou et al. 2016, arXiv:1512.04150.
     """
 
-    def __init__(self, scores, scales=(0.5, 1.0, 1.5, 2.0), gamma=4.0, **kwargs):
+    def __init__(self, scores, scales=(0.5, 1.0, 1.5, 2.0), background_exponent=4.0, **kwargs):
         kwargs.setdefault("autocast", False)
         super().__init__(**kwargs)
         if not isinstance(scores, keras.Model):
@@ -72,10 +72,10 @@ class ClassActivationMap(keras.layers.Layer):
                 f"Received: scores={scores!r}"
             )
         self.scales = _checked(scales)
-        check_gamma(gamma)
+        check_background_exponent(background_exponent)
         _check_any_size(scores, self.scales)
         self.scores = scores
-        self.gamma = float(gamma)
+        self.background_exponent = float(background_exponent)
 
     def build(self, input_shape):
         check_inputs(input_shape, ("image", "tags"), "inside")
@@ -88,7 +88,9 @@ class ClassActivationMap(keras.layers.Layer):
             self.scores(resize_bilinear(image, [_scaled(pixels, scale) for pixels in size]), training=False)
             for scale in self.scales
         ]
-        maps = class_activation_maps(score_maps, tags, size, self.gamma, inside[0] if inside else None)
+        maps = class_activation_maps(
+            score_maps, tags, size, self.background_exponent, inside[0] if inside else None
+        )
         return ops.stop_gradient(maps)
 
     def compute_output_shape(self, input_shape):
@@ -102,7 +104,7 @@ class ClassActivationMap(keras.layers.Layer):
         config = {
             "scores": keras.saving.serialize_keras_object(self.scores),
             "scales": self.scales,
-            "gamma": self.gamma,
+            "background_exponent": self.background_exponent,
         }
         return {**super().get_config(), **config}
 

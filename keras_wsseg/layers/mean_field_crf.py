@@ -36,9 +36,10 @@ class MeanFieldCRF(keras.layers.Layer):
             exports to ONNX for images of any size; the kernels of an image take about `4 (8 + 2 radius)^2`
             bytes a pixel. None: all pixels of the image are neighbors, as published; with color
             kernels such a layer has operations that ONNX lacks and is for Keras only.
-        kernels: `GaussianKernel` or a list of them over `xy` and `rgb`, taken with the numbers that they have
-            now: annealing them later does not reach the layer. By default the published pair,
-            `GaussianKernel(weight=3, xy=3)` and `GaussianKernel(weight=10, xy=80, rgb=13 / 255)`.
+        kernels: `GaussianKernel` or a list of them of `sigma_xy` and `sigma_rgb`, taken with the numbers that
+            they have now: annealing them later does not reach the layer. By default the published pair,
+            `GaussianKernel(weight=3, sigma_xy=3)` and
+            `GaussianKernel(weight=10, sigma_xy=80, sigma_rgb=13 / 255)`.
         compatibility: what it costs that two alike pixels have classes `l` and `l'`: `"potts"`, 1 where they
             differ; a matrix `(classes, classes)`; or `"trainable"`, a weight of the layer that starts at
             Potts.
@@ -52,8 +53,9 @@ class MeanFieldCRF(keras.layers.Layer):
             approximate kernels do not tell a pixel's own share apart. False there needs the exact method.
         value_range: the values of black and white in the image.
         from_logits: whether the first input holds logits; probabilities otherwise.
-        method: how fully connected kernels of the color are summed: `"auto"`, `"exact"`, `"nystrom"` or
-            `"permutohedral"`, see `ops.dense_gaussian_kernel`. Those of the position alone are always exact.
+        filter_method: how fully connected kernels of the color are summed: `"auto"`, `"exact"`, `"nystrom"`
+            or `"permutohedral"`, see `ops.dense_gaussian_kernel`. Those of the position alone are always
+            exact.
         landmarks: of `"nystrom"`: more are closer and slower.
         seed: of the approximations; the same seed repeats the same result.
         **kwargs: of `keras.layers.Layer`.
@@ -95,15 +97,15 @@ class MeanFieldCRF(keras.layers.Layer):
         include_self=None,
         value_range=(0, 255),
         from_logits=True,
-        method="auto",
+        filter_method="auto",
         landmarks=512,
         seed=0,
         **kwargs,
     ):
         kwargs.setdefault("autocast", False)
         super().__init__(**kwargs)
-        check_dense(method, landmarks, seed)
-        check_settings(radius, iterations, normalization, include_self, method)
+        check_dense(filter_method, landmarks, seed)
+        check_settings(radius, iterations, normalization, include_self, filter_method)
         self.radius = radius
         self.kernels = _copies(kernels)
         self.compatibility = _checked(compatibility)
@@ -113,7 +115,7 @@ class MeanFieldCRF(keras.layers.Layer):
         self.include_self = include_self
         self.value_range = check_value_range(value_range)
         self.from_logits = bool(from_logits)
-        self.method, self.landmarks, self.seed = method, landmarks, seed
+        self.filter_method, self.landmarks, self.seed = filter_method, landmarks, seed
 
     def build(self, input_shape):
         if len(input_shape) != 2 or any(shape is None or isinstance(shape, int) for shape in input_shape):
@@ -159,15 +161,15 @@ class MeanFieldCRF(keras.layers.Layer):
         sigmas = [kernel.get_config() for kernel in self.kernels]
         refined = mean_field(
             logits,
-            [image / sigma["rgb"] if "rgb" in sigma else None for sigma in sigmas],
-            [sigma.get("xy") for sigma in sigmas],
+            [image / sigma["sigma_rgb"] if "sigma_rgb" in sigma else None for sigma in sigmas],
+            [sigma.get("sigma_xy") for sigma in sigmas],
             self._weights(),
             self.radius,
             self._compatibility_matrix(),
             self.iterations,
             self.normalization,
             self.include_self,
-            self.method,
+            self.filter_method,
             self.landmarks,
             self.seed,
         )
@@ -200,7 +202,7 @@ class MeanFieldCRF(keras.layers.Layer):
             "include_self": self.include_self,
             "value_range": self.value_range,
             "from_logits": self.from_logits,
-            "method": self.method,
+            "filter_method": self.filter_method,
             "landmarks": self.landmarks,
             "seed": self.seed,
         }
@@ -209,18 +211,20 @@ class MeanFieldCRF(keras.layers.Layer):
 
 def _copies(kernels):
     if kernels is None:
-        return (GaussianKernel(weight=3.0, xy=3.0), GaussianKernel(weight=10.0, xy=80.0, rgb=13 / 255))
+        return (
+            GaussianKernel(weight=3.0, sigma_xy=3.0),
+            GaussianKernel(weight=10.0, sigma_xy=80.0, sigma_rgb=13 / 255),
+        )
     kernels = [kernels] if isinstance(kernels, GaussianKernel | dict) else list(kernels)
     kernels = [keras.saving.deserialize_keras_object(k) if isinstance(k, dict) else k for k in kernels]
     known = {"xy", "rgb"}
     if not kernels or not all(isinstance(k, GaussianKernel) and known >= set(k.modalities) for k in kernels):
         raise ValueError(
-            "kernels must be a GaussianKernel over xy and rgb, or a list of at least one. "
+            "kernels must be a GaussianKernel of sigma_xy and sigma_rgb, or a list of at least one. "
             f"Received: kernels={kernels!r}"
         )
     return tuple(
-        GaussianKernel(weight=kernel.weight, **{name: getattr(kernel, name) for name in kernel.modalities})
-        for kernel in kernels
+        GaussianKernel(**{name: getattr(kernel, name) for name in kernel.annealable}) for kernel in kernels
     )
 
 

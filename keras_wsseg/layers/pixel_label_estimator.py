@@ -20,7 +20,7 @@ class PixelLabelEstimator(keras.layers.Layer):
     the policy.
 
     Args:
-        shares: the least share of the background and of each object, from 0 to 1.
+        min_fractions: the least share of the background and of each object, from 0 to 1.
         grid: number of points between 0 and 1 that are compared where an image has one object;
             `1 / (grid + 1)` is the least `beta` of a class that is there.
         from_logits: whether the first input holds logits; probabilities otherwise.
@@ -48,11 +48,11 @@ class PixelLabelEstimator(keras.layers.Layer):
     Source: Pandey & Dukkipati 2017, arXiv:1705.01262.
     """
 
-    def __init__(self, shares=(0.4, 0.2), grid=99, from_logits=True, **kwargs):
+    def __init__(self, min_fractions=(0.4, 0.2), grid=99, from_logits=True, **kwargs):
         kwargs.setdefault("autocast", False)
         super().__init__(**kwargs)
-        check_prior(shares, grid)
-        self.shares, self.grid, self.from_logits = tuple(shares), grid, bool(from_logits)
+        check_prior(min_fractions, grid)
+        self.min_fractions, self.grid, self.from_logits = tuple(min_fractions), grid, bool(from_logits)
 
     def build(self, input_shape):
         ranks = [len(shape) for shape in input_shape if isinstance(shape, (tuple, list))]
@@ -78,12 +78,12 @@ class PixelLabelEstimator(keras.layers.Layer):
         mask = None
         if len(inputs) == 3:
             mask = ops.reshape(ops.cast(inputs[2], "float32"), (-1, height * width))
-        q = estimated_labels(p, tags, adaptive_prior(p, tags, self.shares, mask, self.grid))
+        q = estimated_labels(p, tags, adaptive_prior(p, tags, self.min_fractions, mask, self.grid))
         return ops.cast(ops.reshape(q, (-1, height, width, classes)), self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape[0])
 
     def get_config(self):
-        config = {"shares": self.shares, "grid": self.grid, "from_logits": self.from_logits}
+        config = {"min_fractions": self.min_fractions, "grid": self.grid, "from_logits": self.from_logits}
         return {**super().get_config(), **config}

@@ -8,8 +8,8 @@ from keras_wsseg.layers.class_activation_map import check_inputs
 from keras_wsseg.layers.mean_field_crf import MeanFieldCRF
 from keras_wsseg.ops.reliable_regions import (
     agreeing_labels,
+    check_keep_fraction,
     check_maps,
-    check_share,
     confident_labels,
     present_classes,
 )
@@ -26,7 +26,7 @@ class ReliableRegions(keras.layers.Layer):
     open what is doubtful, so that a segmenter can be trained with a partial cross entropy, and the rest is
     left to a loss that looks at the image. With `P` the maps,
 
-    `I_cam = argmax P` for the `share` of each class's pixels where `P` is largest, else 255,
+    `I_cam = argmax P` for the `keep_fraction` of each class's pixels where `P` is largest, else 255,
     `I_crf = argmax` of a conditional random field on `P` (unary `-log max(P, 1e-7)`) and the image,
     `label = I_cam` where `I_cam = I_crf`, else 255.
 
@@ -34,11 +34,12 @@ class ReliableRegions(keras.layers.Layer):
     at sizes known at run time only as well, and no gradient flows.
 
     This is the rule as printed in the paper. The code published with it follows another, which is not done
-    here: two CRFs, on maps with `gamma` 4 and 32, and a label where the probability of the CRF is at least
+    here: two CRFs, on maps with `background_exponent` 4 and 32, and a label where the probability of the CRF
+        is at least
     0.8 and the map is above 0.1.
 
     Args:
-        share: of the pixels that `argmax` gives to a class in an image, so many stay at least, within
+        keep_fraction: of the pixels that `argmax` gives to a class in an image, so many stay at least, within
             (0, 1]. Pixels that tie with the last one to stay all stay: see `ops.confident_labels`.
         crf: `MeanFieldCRF`, or its config as `keras.saving.serialize_keras_object` gives it, with Potts
             compatibility; None for the published one, fully connected with 10 iterations; False for none:
@@ -48,7 +49,7 @@ class ReliableRegions(keras.layers.Layer):
         **kwargs: of `keras.layers.Layer`.
 
     Attributes:
-        share: the argument.
+        keep_fraction: the argument.
         crf: the `MeanFieldCRF`, or None.
 
     Call arguments:
@@ -72,7 +73,7 @@ class ReliableRegions(keras.layers.Layer):
     >>> object_map = np.array([0.0, 0.1, 0.2, 0.7, 1.0], "float32").reshape(1, 1, 5, 1)
     >>> maps = np.concatenate([(1 - object_map) ** 4, object_map], axis=-1)
     >>> image = np.array([9, 9, 9, 9, 200], "float32").reshape(1, 1, 5, 1)
-    >>> layer = ReliableRegions(share=1.0, crf=MeanFieldCRF(radius=2))
+    >>> layer = ReliableRegions(keep_fraction=1.0, crf=MeanFieldCRF(radius=2))
     >>> np.array(layer([maps, image, np.ones((1, 2))])).tolist()  # the fourth looks like background
     [[[0, 0, 0, 255, 1]]]
 
@@ -80,11 +81,11 @@ class ReliableRegions(keras.layers.Layer):
     Approach", arXiv:1911.08039.
     """
 
-    def __init__(self, share=0.4, crf=None, value_range=(0, 255), **kwargs):
+    def __init__(self, keep_fraction=0.4, crf=None, value_range=(0, 255), **kwargs):
         kwargs.setdefault("autocast", False)
         super().__init__(**kwargs)
-        check_share(share)
-        self.share = float(share)
+        check_keep_fraction(keep_fraction)
+        self.keep_fraction = float(keep_fraction)
         self.value_range = check_value_range(value_range)
         self._published = crf is None
         self.crf = _parse(crf, self.value_range)
@@ -99,7 +100,7 @@ class ReliableRegions(keras.layers.Layer):
         inside = inside[0] if inside else None
         check_maps(maps, tags, inside)
         maps = ops.cast(maps, "float32")
-        labels = confident_labels(maps, self.share, inside, tags)
+        labels = confident_labels(maps, self.keep_fraction, inside, tags)
         if self.crf is None:
             return labels
         return agreeing_labels(labels, self._refined(maps, image, tags, inside))
@@ -130,7 +131,7 @@ class ReliableRegions(keras.layers.Layer):
         crf = None if self._published else False
         if self.crf is not None and not self._published:
             crf = keras.saving.serialize_keras_object(self.crf)
-        config = {"share": self.share, "crf": crf, "value_range": self.value_range}
+        config = {"keep_fraction": self.keep_fraction, "crf": crf, "value_range": self.value_range}
         return {**super().get_config(), **config}
 
 

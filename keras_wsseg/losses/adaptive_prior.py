@@ -28,9 +28,9 @@ class AdaptivePriorLoss(SegmentationLoss):
 
     Args:
         weight: factor of the term.
-        background_share: least share of the background, from 0 to 1.
-        object_share: least share of each object, from 0 to 1. Where the shares of an image sum to more than
-            1 they are scaled down to 1.
+        min_background_fraction: least share of the background, from 0 to 1.
+        min_object_fraction: least share of each object, from 0 to 1. Where the shares of an image sum to more
+            than 1 they are scaled down to 1.
         grid: see `PixelLabelEstimator`.
         from_logits: whether `y_pred` holds logits; probabilities otherwise.
         reduction, name, dtype: see `SegmentationLoss`.
@@ -55,8 +55,8 @@ class AdaptivePriorLoss(SegmentationLoss):
     def __init__(
         self,
         weight=1.0,
-        background_share=0.4,
-        object_share=0.2,
+        min_background_fraction=0.4,
+        min_object_fraction=0.2,
         grid=99,
         from_logits=True,
         reduction="sum_over_batch_size",
@@ -64,10 +64,13 @@ class AdaptivePriorLoss(SegmentationLoss):
         dtype=None,
     ):
         super().__init__(weight=weight, reduction=reduction, name=name, dtype=dtype)
-        for argument, value in (("background_share", background_share), ("object_share", object_share)):
+        for argument, value in (
+            ("min_background_fraction", min_background_fraction),
+            ("min_object_fraction", min_object_fraction),
+        ):
             check_number(argument, value, low=0, high=1)
-        check_prior((background_share, object_share), grid)
-        self.background_share, self.object_share = background_share, object_share
+        check_prior((min_background_fraction, min_object_fraction), grid)
+        self.min_background_fraction, self.min_object_fraction = min_background_fraction, min_object_fraction
         self.grid, self.from_logits = grid, from_logits
 
     def energy(self, y_true, y_pred):
@@ -103,15 +106,15 @@ class AdaptivePriorLoss(SegmentationLoss):
             p = logits_among_tags(p, tags)
         if inside is not None:
             inside = ops.reshape(ops.cast(inside, "float32"), (-1, height * width))
-        shares = (self.background_share, self.object_share)
+        shares = (self.min_background_fraction, self.min_object_fraction)
         q = estimated_labels(p, tags, adaptive_prior(p, tags, shares, inside, self.grid))
         return ops.reshape(q, (-1, height, width, classes))
 
     def get_config(self):
         return {
             **super().get_config(),
-            "background_share": self.background_share,
-            "object_share": self.object_share,
+            "min_background_fraction": self.min_background_fraction,
+            "min_object_fraction": self.min_object_fraction,
             "grid": self.grid,
             "from_logits": self.from_logits,
         }

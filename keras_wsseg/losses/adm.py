@@ -23,10 +23,10 @@ class ADMLoss(DenseRegularizer):
 
     Args:
         weight: factor of the term.
-        strength: `lambda` times the mean of `W 1` over the image, at least 0: how strongly all pixels that
+        coupling: `lambda` times the mean of `W 1` over the image, at least 0: how strongly all pixels that
             look exactly alike pull at one another. 0 trains towards the prediction itself.
         iterations: mean-field steps, at least 1.
-        sigma_rgb, sigma_xy, scale, method, landmarks, seed, from_logits: see `DenseCRFLoss`.
+        sigma_rgb, sigma_xy, resolution, filter_method, landmarks, seed, from_logits: see `DenseCRFLoss`.
         reduction, name, dtype: see `SegmentationLoss`.
 
     Shapes:
@@ -40,7 +40,7 @@ class ADMLoss(DenseRegularizer):
         >>> from keras_wsseg import targets
         >>> y_true = targets.pack(np.full((1, 4, 4), 255), np.zeros((1, 4, 4, 3), "float32"))
         >>> undecided = np.zeros((1, 4, 4, 2), "float32")
-        >>> round(float(ADMLoss(weight=1.0, scale=1.0)(y_true, undecided)), 4)  # log 2
+        >>> round(float(ADMLoss(weight=1.0, resolution=1.0)(y_true, undecided)), 4)  # log 2
         0.6931
 
     Source: Tang et al. 2018, arXiv:1803.09569, section 3, equations 7 to 10. There `lambda` acts on the
@@ -50,12 +50,12 @@ class ADMLoss(DenseRegularizer):
     def __init__(
         self,
         weight=0.3,
-        strength=2.0,
+        coupling=2.0,
         iterations=5,
         sigma_rgb=15 / 255,
         sigma_xy=100.0,
-        scale=0.5,
-        method="auto",
+        resolution=0.5,
+        filter_method="auto",
         landmarks=256,
         seed=0,
         from_logits=True,
@@ -67,15 +67,15 @@ class ADMLoss(DenseRegularizer):
             weight=weight,
             sigma_rgb=sigma_rgb,
             sigma_xy=sigma_xy,
-            scale=scale,
-            method=method,
+            resolution=resolution,
+            filter_method=filter_method,
             landmarks=landmarks,
             seed=seed,
             from_logits=from_logits,
             reduction=reduction,
             name=name,
             dtype=dtype,
-            strength=strength,
+            coupling=coupling,
         )
         self.iterations = check_integer("iterations", iterations, low=1)
 
@@ -85,7 +85,7 @@ class ADMLoss(DenseRegularizer):
         mask = self._mask(labels, height, width)
         known, labeled = self._known(labels, height, width, y.shape[-1])
         kernel = self._kernel(guide, labels, mask, height, width)
-        proposed = propose_labels(kernel, y, mask, known, self.tensor("strength"), self.iterations)
+        proposed = propose_labels(kernel, y, mask, known, self.tensor("coupling"), self.iterations)
         unlabeled = mask[..., 0] * (1.0 - labeled)
         entropy = -ops.sum(proposed * ops.log(ops.maximum(y, 1e-30)), axis=-1)
         total, count = ops.sum(unlabeled * entropy, axis=1), ops.sum(unlabeled, axis=1)

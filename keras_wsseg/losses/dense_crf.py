@@ -15,7 +15,8 @@ class DenseCRFLoss(DenseRegularizer):
     `R = sum_k S_k^T W (1 - S_k)`, `W_pq = exp(-|Dxy|^2 / 2 sigma_xy^2 - |Drgb|^2 / 2 sigma_rgb^2)`
 
     over all ordered pairs of pixels, `W_pp = 1` included; the loss is `R / sum_p (W 1)_p`, the sums over the
-    batch: within [0, 1], so that one weight serves every resolution and batch. (With `method` other than
+    batch: within [0, 1], so that one weight serves every resolution and batch. (With `filter_method` other
+        than
     exact the sums are approximate and the bounds are met to that accuracy.)
 
     Published weights apply to the raw sum; `published_weight` converts them.
@@ -25,11 +26,12 @@ class DenseCRFLoss(DenseRegularizer):
             knows yet, while 2 gave more than the default on hearts, whose classes are soon learned (see
             docs/defaults.md). The published 2e-9 comes to 0.1 to 0.5 on photographs of PASCAL VOC.
         sigma_rgb: width of the kernel in color, in units of an image in [0, 1]; published: 15 / 255.
-        sigma_xy: width of the kernel in pixels of the full image, whatever `scale`; published: 100, for
+        sigma_xy: width of the kernel in pixels of the full image, whatever `resolution`; published: 100, for
             images of 513.
-        scale: grid of the loss relative to the image's. The paper computes it at full resolution, 1; a
+        resolution: grid of the loss relative to the image's. The paper computes it at full resolution, 1; a
             quarter of the pixels takes a quarter of the time or less.
-        method, landmarks, seed: how the sums over all pixels are formed, see `ops.dense_gaussian_kernel`.
+        filter_method, landmarks, seed: how the sums over all pixels are formed, see
+            `ops.dense_gaussian_kernel`.
         from_logits: whether `y_pred` holds logits; probabilities otherwise.
         reduction, name, dtype: see `SegmentationLoss`.
 
@@ -46,7 +48,7 @@ class DenseCRFLoss(DenseRegularizer):
         >>> from keras_wsseg import targets
         >>> y_true = targets.pack(np.full((1, 4, 4), 255), np.zeros((1, 4, 4, 3), "float32"))
         >>> undecided = np.zeros((1, 4, 4, 2), "float32")
-        >>> round(float(DenseCRFLoss(weight=1.0, scale=1.0)(y_true, undecided)), 4)
+        >>> round(float(DenseCRFLoss(weight=1.0, resolution=1.0)(y_true, undecided)), 4)
         0.5
 
     Source: Tang et al. 2018, arXiv:1803.09569, equations 4 and 11. The published code's value is
@@ -59,8 +61,8 @@ class DenseCRFLoss(DenseRegularizer):
         weight=0.5,
         sigma_rgb=15 / 255,
         sigma_xy=100.0,
-        scale=0.5,
-        method="auto",
+        resolution=0.5,
+        filter_method="auto",
         landmarks=256,
         seed=0,
         from_logits=True,
@@ -72,8 +74,8 @@ class DenseCRFLoss(DenseRegularizer):
             weight=weight,
             sigma_rgb=sigma_rgb,
             sigma_xy=sigma_xy,
-            scale=scale,
-            method=method,
+            resolution=resolution,
+            filter_method=filter_method,
             landmarks=landmarks,
             seed=seed,
             from_logits=from_logits,

@@ -29,14 +29,15 @@ class DenseEnergyLoss(DenseRegularizer):
             PASCAL VOC cut to 321 x 321, 3.3 on average; `DenseCRFLoss.published_weight` works it out for
             others.
         sigma_rgb: width of the kernel in color, in units of an image in [0, 1].
-        sigma_xy: width of the kernel in pixels of the full image, whatever `scale`. The paper prints 15 for
-            the position and 100 for the color; its code has them as here, 15 of 255 for the color and 100
+        sigma_xy: width of the kernel in pixels of the full image, whatever `resolution`. The paper prints 15
+            for the position and 100 for the color; its code has them as here, 15 of 255 for the color and 100
             pixels for the position, as in `DenseCRFLoss`.
-        scale: grid of the loss relative to the image's.
+        resolution: grid of the loss relative to the image's.
         normalization: `"kernel_mass"`, by `sum_i sum_{j != i} G_ij`, the sums over the batch: an energy
             within [0, 1], so that one weight serves every resolution; `"none"`, the raw energy, averaged
             over images as in the published code, whose weight of 1e-7 applies to it.
-        method, landmarks, seed: how the sums over all pixels are formed, see `ops.dense_gaussian_kernel`.
+        filter_method, landmarks, seed: how the sums over all pixels are formed, see
+            `ops.dense_gaussian_kernel`.
         from_logits: whether `y_pred` holds logits; probabilities otherwise.
         reduction, name, dtype: see `SegmentationLoss`.
 
@@ -50,7 +51,7 @@ class DenseEnergyLoss(DenseRegularizer):
         >>> import numpy as np
         >>> from keras_wsseg import targets
         >>> image, undecided = np.zeros((1, 4, 4, 3), "float32"), np.zeros((1, 4, 4, 2), "float32")
-        >>> loss = DenseEnergyLoss(weight=1.0, scale=1.0)
+        >>> loss = DenseEnergyLoss(weight=1.0, resolution=1.0)
         >>> unlabeled, labeled = (np.full((1, 4, 4), label) for label in (255, 0))
         >>> [round(float(loss(targets.pack(y, image), undecided)), 4) for y in (unlabeled, labeled)]
         [0.5, 0.25]
@@ -65,9 +66,9 @@ class DenseEnergyLoss(DenseRegularizer):
         weight=3.0,
         sigma_rgb=15 / 255,
         sigma_xy=100.0,
-        scale=0.5,
+        resolution=0.5,
         normalization="kernel_mass",
-        method="auto",
+        filter_method="auto",
         landmarks=256,
         seed=0,
         from_logits=True,
@@ -79,8 +80,8 @@ class DenseEnergyLoss(DenseRegularizer):
             weight=weight,
             sigma_rgb=sigma_rgb,
             sigma_xy=sigma_xy,
-            scale=scale,
-            method=method,
+            resolution=resolution,
+            filter_method=filter_method,
             landmarks=landmarks,
             seed=seed,
             from_logits=from_logits,

@@ -4,10 +4,9 @@ from keras_wsseg import targets
 from keras_wsseg.arguments import check_number
 from keras_wsseg.imaging.labels import PADDING
 from keras_wsseg.kernels.gaussian_kernel import SMALLEST_SIGMA
-from keras_wsseg.losses.loss_grid import scaled_size, whole_cells
+from keras_wsseg.losses.loss_grid import grid_size, image_positions, whole_cells
 from keras_wsseg.losses.segmentation_loss import SegmentationLoss
 from keras_wsseg.ops.dense_gaussian import check_dense, dense_gaussian_kernel
-from keras_wsseg.ops.positions import grid_positions
 from keras_wsseg.ops.resize import resize_area, resize_bilinear
 
 
@@ -16,16 +15,17 @@ class DenseRegularizer(SegmentationLoss):
 
     `W_pq = exp(-|Dxy|^2 / 2 sigma_xy^2 - |Drgb|^2 / 2 sigma_rgb^2)`.
 
-    The loss is computed on the image's grid times `scale`: predictions on a coarser grid are first brought
-    to the image's size, logits as logits, then probabilities, image and mask are averaged over areas. A
-    cell takes part only when none of its pixels lies outside the image (label 254).
+    The loss is computed on the image's grid times `resolution`: predictions on a coarser grid are first
+    brought to the image's size, logits as logits, then probabilities, image and mask are averaged over areas.
+    A cell takes part only when none of its pixels lies outside the image (label 254).
 
     Args:
         weight: factor of the term.
         sigma_rgb: width of the kernel in color, in units of an image in [0, 1], at least 1e-4.
-        sigma_xy: width of the kernel in pixels of the full image, whatever `scale`, at least 1e-4.
-        scale: grid of the loss relative to the image's, in (0, 1].
-        method, landmarks, seed: how the sums over all pixels are formed, see `ops.dense_gaussian_kernel`.
+        sigma_xy: width of the kernel in pixels of the full image, whatever `resolution`, at least 1e-4.
+        resolution: grid of the loss relative to the image's, in (0, 1].
+        filter_method, landmarks, seed: how the sums over all pixels are formed, see
+            `ops.dense_gaussian_kernel`.
         from_logits: whether `y_pred` holds logits; probabilities otherwise.
         reduction, name, dtype: see `SegmentationLoss`.
         **numbers: further numbers of a subclass that callbacks may anneal.
@@ -36,8 +36,8 @@ class DenseRegularizer(SegmentationLoss):
         weight,
         sigma_rgb,
         sigma_xy,
-        scale,
-        method,
+        resolution,
+        filter_method,
         landmarks,
         seed,
         from_logits,
@@ -47,11 +47,11 @@ class DenseRegularizer(SegmentationLoss):
         **numbers,
     ):
         super().__init__(weight=weight, reduction=reduction, name=name, dtype=dtype)
-        check_number("scale", scale, above=0, high=1)
-        check_dense(method, landmarks, seed)
+        check_number("resolution", resolution, above=0, high=1)
+        check_dense(filter_method, landmarks, seed)
         self._declare(weight=weight, sigma_rgb=sigma_rgb, sigma_xy=sigma_xy, **numbers)
-        self.scale = scale
-        self.method = method
+        self.resolution = resolution
+        self.filter_method = filter_method
         self.landmarks = landmarks
         self.seed = seed
         self.from_logits = from_logits
@@ -64,8 +64,7 @@ class DenseRegularizer(SegmentationLoss):
     def _grid(self, y_true):
         """Labels, guide by modality and size of the loss's grid."""
         labels, guide = targets.unpack(y_true)
-        height, width = (scaled_size(size, self.scale) for size in ops.shape(labels)[1:3])
-        return labels, targets.split_guide(guide), height, width
+        return labels, targets.split_guide(guide), *grid_size(labels, self.resolution)
 
     def _probabilities(self, y_pred, labels, height, width):
         """`(batch, pixels, classes)`, float32, on the loss's grid."""
@@ -77,7 +76,7 @@ class DenseRegularizer(SegmentationLoss):
         return _flat(self._averaged(y, height, width))
 
     def _averaged(self, images, height, width):
-        return images if self.scale == 1 else resize_area(images, (height, width))
+        return images if self.resolution == 1 else resize_area(images, (height, width))
 
     def _mask(self, labels, height, width):
         """`(batch, pixels, 1)`, 1 where the cell lies wholly inside the image."""
@@ -94,20 +93,15 @@ class DenseRegularizer(SegmentationLoss):
         sigma_rgb = self.tensor("sigma_rgb") if sigma_rgb is None else sigma_rgb
         sigma_xy = self.tensor("sigma_xy") if sigma_xy is None else sigma_xy
         colors = self._averaged(guide["rgb"], height, width) / sigma_rgb
-        batch, *full = ops.shape(labels)
-        steps = [
-            ops.cast(whole, "float32") / ops.cast(size, "float32")
-            for whole, size in zip(full, (height, width), strict=True)
-        ]
-        positions = grid_positions(batch, height, width, steps) / sigma_xy
+        positions = image_positions(labels, height, width) / sigma_xy
         features = _flat(ops.concatenate([positions, colors], axis=-1))
-        return dense_gaussian_kernel(features, self.method, self.landmarks, self.seed, mask[..., 0])
+        return dense_gaussian_kernel(features, self.filter_method, self.landmarks, self.seed, mask[..., 0])
 
     def get_config(self):
         return {
             **super().get_config(),
-            "scale": self.scale,
-            "method": self.method,
+            "resolution": self.resolution,
+            "filter_method": self.filter_method,
             "landmarks": self.landmarks,
             "seed": self.seed,
             "from_logits": self.from_logits,

@@ -5,7 +5,7 @@ from keras_wsseg import targets
 from keras_wsseg.arguments import check_integer, check_number
 from keras_wsseg.imaging.labels import PADDING, UNLABELED
 from keras_wsseg.kernels.gaussian_kernel import GaussianKernel, as_kernels
-from keras_wsseg.losses.loss_grid import scaled_size, whole_cells
+from keras_wsseg.losses.loss_grid import grid_size, image_positions, whole_cells
 from keras_wsseg.losses.segmentation_loss import SegmentationLoss
 from keras_wsseg.ops.backend import mean_over_replicas
 from keras_wsseg.ops.gated_crf import check_compatibility, energy_and_mass
@@ -33,7 +33,7 @@ class GatedCRFLoss(SegmentationLoss):
         weight: lambda, the factor of the term. The default is small for the sake of nets from scratch, see
             docs/defaults.md.
         radius: the window reaches this many pixels of the loss's grid in each direction.
-        kernels: `GaussianKernel` or a list of them.
+        kernels: `GaussianKernel` or a list of them. None: `GaussianKernel(sigma_xy=12, sigma_rgb=0.03)`.
         compatibility: `(classes, classes)`, non-negative, zero diagonal. None: Potts.
         gate_source: pixels outside the image (label 254) send no energy. If False they do.
         gate_destination: annotated pixels receive no energy, in addition to those outside the image.
@@ -44,10 +44,11 @@ class GatedCRFLoss(SegmentationLoss):
         normalization: `"destination"`, by the number of receiving pixels as published: the energy grows with
             the window and with flat images; `"kernel_mass"`, by `sum G K`: an energy within [0, 1] whatever
             the window, the size and the image.
-        scale: size of the loss's grid relative to the prediction's: probabilities are area-averaged to it. At
-            0.25, predictions at full resolution meet the published setting, a loss at a quarter of it.
+        resolution: side of the loss's grid relative to the image's, in (0, 1]; probabilities are averaged
+            over areas to it. The grid is never finer than the prediction: one at a quarter of the image stays
+            there. Published: a quarter.
         from_logits: whether `y_pred` holds logits; probabilities otherwise.
-        method: `"tiles"`, or the slow reference `"patches"` (see `ops.gated_crf_energy`).
+        filter_method: `"tiles"`, or the slow reference `"patches"` (see `ops.gated_crf_energy`).
         reduction, name, dtype: see `SegmentationLoss`.
 
     Shapes:
@@ -81,9 +82,9 @@ class GatedCRFLoss(SegmentationLoss):
         gate_destination=False,
         gate_padding=True,
         normalization="destination",
-        scale=1.0,
+        resolution=0.5,
         from_logits=True,
-        method="tiles",
+        filter_method="tiles",
         reduction="sum_over_batch_size",
         name="gated_crf",
         dtype=None,
@@ -94,56 +95,58 @@ class GatedCRFLoss(SegmentationLoss):
             raise ValueError(
                 f"normalization must be one of {NORMALIZATIONS}. Received: normalization={normalization!r}"
             )
-        if method not in METHODS:
-            raise ValueError(f"method must be one of {METHODS}. Received: method={method!r}")
-        check_number("scale", scale, above=0, high=1)
+        if filter_method not in METHODS:
+            raise ValueError(
+                f"filter_method must be one of {METHODS}. Received: filter_method={filter_method!r}"
+            )
+        check_number("resolution", resolution, above=0, high=1)
         self.radius = radius
-        self.kernels = as_kernels(GaussianKernel(xy=6.0, rgb=0.03) if kernels is None else kernels)
+        self.kernels = as_kernels(
+            GaussianKernel(sigma_xy=12.0, sigma_rgb=0.03) if kernels is None else kernels
+        )
         self.compatibility = check_compatibility(compatibility)
         self.gate_source = gate_source
         self.gate_destination = gate_destination
         self.gate_padding = gate_padding
         self.normalization = normalization
-        self.scale = scale
+        self.resolution = resolution
         self.from_logits = from_logits
-        self.method = method
+        self.filter_method = filter_method
 
     @classmethod
     def published(cls, **overrides):
         """The paper's setting: radius 5, sigma_xy 6, sigma_rgb 0.1 of a standardized image, lambda 0.1.
 
-        Padding receives energy, as in the paper: see `gate_padding`.
-
-        It is meant for predictions at a quarter of the image's size (`scale=0.25` brings others there).
+        There the prediction has a quarter of the image's size, and so has the loss's grid here: its 6 cells
+        are `sigma_xy=24` pixels of the image. Padding receives energy, as in the paper: see `gate_padding`.
 
         Args:
             **overrides: any argument of the class.
         """
         # 0.1 divided by ImageNet's mean deviation over channels, 0.226, the scale of standardized images.
-        kernel = GaussianKernel(xy=6.0, rgb=0.0226)
-        published = {"weight": 0.1, "radius": 5, "kernels": [kernel], "gate_padding": False}
+        kernel = GaussianKernel(sigma_xy=24.0, sigma_rgb=0.0226)
+        published = {"weight": 0.1, "kernels": [kernel], "gate_padding": False, "resolution": 0.25}
         return cls(**{**published, **overrides})
 
     def energy(self, y_true, y_pred):
         labels, guide = targets.unpack(y_true)
         y = ops.softmax(y_pred, axis=-1) if self.from_logits else y_pred
-        batch, height, width = ops.shape(y)[:3]
-        if self.scale != 1:
-            height, width = scaled_size(height, self.scale), scaled_size(width, self.scale)
-            y = resize_area(y, (height, width))
+        height, width = grid_size(labels, self.resolution, y)
+        y = resize_area(y, (height, width))
+        positions = image_positions(labels, height, width)
         source, destination = self._masks(labels, height, width)
         guide = {
             name: resize_area(part, (height, width)) for name, part in targets.split_guide(guide).items()
         }
         energy, mass = energy_and_mass(
             y,
-            [kernel.features(guide, batch, height, width) for kernel in self.kernels],
+            [kernel.features(guide, positions) for kernel in self.kernels],
             self.radius,
             [kernel.tensor("weight") for kernel in self.kernels],
             source,
             destination,
             self.compatibility,
-            self.method,
+            self.filter_method,
         )
         if self.normalization == "kernel_mass":
             norm = mass
@@ -180,7 +183,7 @@ class GatedCRFLoss(SegmentationLoss):
             "gate_destination": self.gate_destination,
             "gate_padding": self.gate_padding,
             "normalization": self.normalization,
-            "scale": self.scale,
+            "resolution": self.resolution,
             "from_logits": self.from_logits,
-            "method": self.method,
+            "filter_method": self.filter_method,
         }

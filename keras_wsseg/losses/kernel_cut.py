@@ -10,7 +10,7 @@ from keras_wsseg.ops.dense_crf import crf_energy, cut_energy, masked_sums
 class KernelCutLoss(DenseRegularizer):
     r"""Kernel cut: the dense CRF for the borders and the normalized cut for the balance, in one loss.
 
-    `R = R_CRF(W) / sum_p (W 1)_p + gamma R_NC(W')`,
+    `R = R_CRF(W) / sum_p (W 1)_p + cut_weight R_NC(W')`,
 
     `W` with the widths `sigma_rgb`, `sigma_xy` and `W'` with `cut_sigma_rgb`, `cut_sigma_xy`; see
     `DenseCRFLoss` and `NormalizedCutLoss` for the two energies. Where no widths of the cut are given they are
@@ -18,11 +18,11 @@ class KernelCutLoss(DenseRegularizer):
 
     Args:
         weight: lambda, the factor of the term; by default that of the dense CRF, since the cut adds little.
-        gamma: factor of the normalized cut within it, at least 0.
+        cut_weight: factor of the normalized cut within it, at least 0.
         sigma_rgb, sigma_xy: widths of the CRF's kernel, see `DenseCRFLoss`.
         cut_sigma_rgb, cut_sigma_xy: widths of the cut's kernel in the same units. None: the CRF's, both of
             them; give both or none.
-        scale, method, landmarks, seed, from_logits: see `DenseCRFLoss`.
+        resolution, filter_method, landmarks, seed, from_logits: see `DenseCRFLoss`.
         reduction, name, dtype: see `SegmentationLoss`.
 
     Shapes:
@@ -36,7 +36,7 @@ class KernelCutLoss(DenseRegularizer):
         >>> from keras_wsseg import targets
         >>> y_true = targets.pack(np.full((1, 4, 4), 255), np.zeros((1, 4, 4, 3), "float32"))
         >>> undecided = np.zeros((1, 4, 4, 2), "float32")
-        >>> round(float(KernelCutLoss(weight=1.0, gamma=0.5, scale=1.0)(y_true, undecided)), 4)
+        >>> round(float(KernelCutLoss(weight=1.0, cut_weight=0.5, resolution=1.0)(y_true, undecided)), 4)
         1.0
 
     Source: Tang et al. 2018, arXiv:1803.09569, equation 6; Tang et al. 2016, "Normalized cut meets MRF".
@@ -45,13 +45,13 @@ class KernelCutLoss(DenseRegularizer):
     def __init__(
         self,
         weight=0.5,
-        gamma=0.005,
+        cut_weight=0.005,
         sigma_rgb=15 / 255,
         sigma_xy=100.0,
         cut_sigma_rgb=None,
         cut_sigma_xy=None,
-        scale=0.5,
-        method="auto",
+        resolution=0.5,
+        filter_method="auto",
         landmarks=256,
         seed=0,
         from_logits=True,
@@ -65,15 +65,15 @@ class KernelCutLoss(DenseRegularizer):
                 f"Received: cut_sigma_rgb={cut_sigma_rgb!r}, cut_sigma_xy={cut_sigma_xy!r}"
             )
         self.shared_kernel = cut_sigma_rgb is None
-        numbers = {"gamma": gamma}
+        numbers = {"cut_weight": cut_weight}
         if not self.shared_kernel:
             numbers.update(cut_sigma_rgb=cut_sigma_rgb, cut_sigma_xy=cut_sigma_xy)
         super().__init__(
             weight=weight,
             sigma_rgb=sigma_rgb,
             sigma_xy=sigma_xy,
-            scale=scale,
-            method=method,
+            resolution=resolution,
+            filter_method=filter_method,
             landmarks=landmarks,
             seed=seed,
             from_logits=from_logits,
@@ -103,4 +103,4 @@ class KernelCutLoss(DenseRegularizer):
         else:
             widths = self.tensor("cut_sigma_rgb"), self.tensor("cut_sigma_xy")
             cut = cut_energy(self._kernel(guide, labels, mask, height, width, *widths), y, mask)
-        return ops.divide_no_nan(energy, mean_over_replicas(mass)) + self.tensor("gamma") * cut
+        return ops.divide_no_nan(energy, mean_over_replicas(mass)) + self.tensor("cut_weight") * cut

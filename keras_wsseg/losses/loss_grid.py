@@ -2,14 +2,45 @@
 
 from keras import ops
 
+from keras_wsseg.ops.positions import grid_positions
 from keras_wsseg.ops.resize import resize_area
 
 
-def scaled_size(size, scale):
-    """`size` times `scale`, at least one pixel; an integer where `size` is one, else a scalar tensor."""
+def grid_size(labels, resolution, prediction=None):
+    """Height and width of the grid of a loss.
+
+    Args:
+        labels: `(batch, height, width)`, of the image's size.
+        resolution: side of the grid relative to the image's.
+        prediction: `(batch, h, w, classes)`, which the grid is not to exceed, or None.
+
+    Returns:
+        A pair of at least one pixel each: integers where the sizes are known, else scalar tensors.
+    """
+    sizes = [_scaled(size, resolution) for size in ops.shape(labels)[1:3]]
+    if prediction is not None:
+        sizes = [_smaller(*pair) for pair in zip(sizes, ops.shape(prediction)[1:3], strict=True)]
+    return tuple(sizes)
+
+
+def image_positions(labels, height, width):
+    """Where a grid's cells lie in the image, `(batch, height, width, 2)` in its pixels."""
+    batch, *full = ops.shape(labels)
+    steps = [
+        ops.cast(whole, "float32") / ops.cast(size, "float32")
+        for whole, size in zip(full, (height, width), strict=True)
+    ]
+    return grid_positions(batch, height, width, steps)
+
+
+def _scaled(size, resolution):
     if isinstance(size, int):
-        return max(1, round(size * scale))
-    return ops.maximum(1, ops.cast(ops.round(ops.cast(size, "float32") * scale), "int32"))
+        return max(1, round(size * resolution))
+    return ops.maximum(1, ops.cast(ops.round(ops.cast(size, "float32") * resolution), "int32"))
+
+
+def _smaller(one, other):
+    return min(one, other) if isinstance(one, int) and isinstance(other, int) else ops.minimum(one, other)
 
 
 def whole_cells(mask, height, width):

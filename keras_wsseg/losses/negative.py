@@ -2,7 +2,7 @@ import keras
 from keras import ops
 
 from keras_wsseg.losses.object_loss import ObjectLoss, chosen_mean
-from keras_wsseg.ops.object_priors import object_share
+from keras_wsseg.ops.object_priors import object_fraction
 
 
 @keras.saving.register_keras_serializable("keras_wsseg")
@@ -62,4 +62,4 @@ class NegativeLoss(ObjectLoss):
     def energy(self, y_true, y_pred):
         scene = self._scene(y_true, y_pred)
         shares, _, _ = chosen_mean(scene.negative)
-        return shares * ops.square(object_share(scene.x, scene.inside))
+        return shares * ops.square(object_fraction(scene.x, scene.inside))

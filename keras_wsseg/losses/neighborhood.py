@@ -36,21 +36,20 @@ class NeighborhoodLoss(SegmentationLoss):
 
     Args:
         weight: lambda, the factor of the term. The paper tries 0 to 1 and finds 0.3 best.
-        kind: `"exponentiated"` or `"mean"`.
-        sharpness: `s` of the exponentiated kind, at least 0; 1 for the mean, which has none.
-        normalized: whether the kernel is divided by its sum. False, for the exponentiated kind alone, takes
-            `k` itself: with `s = 1`, `p = p^neighb` is then a fixed point of mean-field inference, and the
-            divergence grows with the number of pixels.
-        kernels: `GaussianKernel` or a list of them, `xy` in pixels of the full image whatever the grid of
-            the prediction. None: those of the dense CRF's public code,
-            `GaussianKernel(10, xy=80, rgb=13 / 255)` and `GaussianKernel(3, xy=3)`.
+        variant: `"exponentiated"` or `"mean"`.
+        sharpness: `s` of the exponentiated variant, at least 0; 1 for the mean, which has none.
+        normalized: whether the kernel is divided by its sum. False, for the exponentiated variant alone,
+            takes `k` itself: with `s = 1`, `p = p^neighb` is then a fixed point of mean-field inference, and
+            the divergence grows with the number of pixels.
+        kernels: `GaussianKernel` or a list of them. None: those of the dense CRF's public code,
+            `GaussianKernel(10, sigma_xy=80, sigma_rgb=13 / 255)` and `GaussianKernel(3, sigma_xy=3)`.
         radius: neighbors are the `(2 radius + 1)^2` cells of the prediction's grid around a cell, summed
             exactly; None: all pixels of the image.
         through_neighbors: whether gradients also flow through `p^neighb`.
-        method, landmarks, seed: how sums over all pixels are formed, see `ops.dense_gaussian_kernel`; with a
-            radius, `"auto"` alone. Kernels of the position alone are always exact. On photographs predicted
-            at 56 x 56 with 21 classes, 256 landmarks were at most 0.2 % off in the exponentiated kind, and
-            3 % in the mean, whose logarithms feel every small share.
+        filter_method, landmarks, seed: how sums over all pixels are formed, see `ops.dense_gaussian_kernel`;
+            with a radius, `"auto"` alone. Kernels of the position alone are always exact. On photographs
+            predicted at 56 x 56 with 21 classes, 256 landmarks were at most 0.2 % off in the exponentiated
+            variant, and 3 % in the mean, whose logarithms feel every small share.
         from_logits: whether `y_pred` holds logits; probabilities otherwise.
         reduction, name, dtype: see `SegmentationLoss`.
 
@@ -76,13 +75,13 @@ class NeighborhoodLoss(SegmentationLoss):
     def __init__(
         self,
         weight=0.3,
-        kind="exponentiated",
+        variant="exponentiated",
         sharpness=1.0,
         normalized=True,
         kernels=None,
         radius=None,
         through_neighbors=True,
-        method="auto",
+        filter_method="auto",
         landmarks=256,
         seed=0,
         from_logits=True,
@@ -91,23 +90,23 @@ class NeighborhoodLoss(SegmentationLoss):
         dtype=None,
     ):
         super().__init__(weight=weight, reduction=reduction, name=name, dtype=dtype)
-        check_neighborhood(kind, normalized, radius, method, landmarks, seed)
-        self.kind = kind
+        check_neighborhood(variant, normalized, radius, filter_method, landmarks, seed)
+        self.variant = variant
         self._declare(weight=weight, sharpness=sharpness)
         self.normalized = normalized
         self.kernels = as_kernels(_published() if kernels is None else kernels)
         self.radius = radius
         self.through_neighbors = through_neighbors
-        self.method = method
+        self.filter_method = filter_method
         self.landmarks = landmarks
         self.seed = seed
         self.from_logits = from_logits
 
     def _check(self, name, value):
         value = super()._check(name, value)
-        if name == "sharpness" and self.kind == "mean" and value != 1:
+        if name == "sharpness" and self.variant == "mean" and value != 1:
             raise ValueError(
-                "sharpness must be 1 where kind='mean', which has nothing to sharpen. "
+                "sharpness must be 1 where variant='mean', which has nothing to sharpen. "
                 f"Received: sharpness={value!r}"
             )
         return value
@@ -125,11 +124,11 @@ class NeighborhoodLoss(SegmentationLoss):
             [_sigmas_xy(kernel, ops.shape(labels)[1:], (height, width)) for kernel in self.kernels],
             [kernel.tensor("weight") for kernel in self.kernels],
             self.radius,
-            self.kind,
+            self.variant,
             self.tensor("sharpness"),
             self.normalized,
             mask,
-            self.method,
+            self.filter_method,
             self.landmarks,
             self.seed,
         )
@@ -146,12 +145,12 @@ class NeighborhoodLoss(SegmentationLoss):
     def get_config(self):
         return {
             **super().get_config(),
-            "kind": self.kind,
+            "variant": self.variant,
             "normalized": self.normalized,
             "kernels": [keras.saving.serialize_keras_object(kernel) for kernel in self.kernels],
             "radius": self.radius,
             "through_neighbors": self.through_neighbors,
-            "method": self.method,
+            "filter_method": self.filter_method,
             "landmarks": self.landmarks,
             "seed": self.seed,
             "from_logits": self.from_logits,
@@ -163,7 +162,7 @@ def _features(kernel, guide, height, width):
     parts = []
     for name in kernel.modalities:
         if name != "xy":
-            parts.append(resize_area(of_guide(guide, name), (height, width)) / kernel.tensor(name))
+            parts.append(resize_area(of_guide(guide, name), (height, width)) / kernel.sigma(name))
     return ops.concatenate(parts, axis=-1) if parts else None
 
 
@@ -173,8 +172,11 @@ def _sigmas_xy(kernel, full, size):
         return None
     sizes = zip(size, full, strict=True)
     shrinks = [ops.cast(cells, "float32") / ops.cast(pixels, "float32") for cells, pixels in sizes]
-    return tuple(kernel.tensor("xy") * shrink for shrink in shrinks)
+    return tuple(kernel.sigma("xy") * shrink for shrink in shrinks)
 
 
 def _published():
-    return [GaussianKernel(weight=10.0, xy=80.0, rgb=13 / 255), GaussianKernel(weight=3.0, xy=3.0)]
+    return [
+        GaussianKernel(weight=10.0, sigma_xy=80.0, sigma_rgb=13 / 255),
+        GaussianKernel(weight=3.0, sigma_xy=3.0),
+    ]

@@ -21,7 +21,7 @@ class NormalizedCutLoss(DenseRegularizer):
 
     Args:
         weight: lambda, the factor of the term.
-        sigma_rgb, sigma_xy, scale, method, landmarks, seed, from_logits: see `DenseCRFLoss`.
+        sigma_rgb, sigma_xy, resolution, filter_method, landmarks, seed, from_logits: see `DenseCRFLoss`.
         reduction, name, dtype: see `SegmentationLoss`.
 
     Shapes:
@@ -36,7 +36,7 @@ class NormalizedCutLoss(DenseRegularizer):
         >>> image = np.zeros((1, 2, 4, 3), "float32")
         >>> image[:, :, 2:] = 1  # black on the left, white on the right
         >>> along = np.where(image[..., :1] > 0, [9.0, -9.0], [-9.0, 9.0])
-        >>> loss = NormalizedCutLoss(weight=1.0, scale=1.0)
+        >>> loss = NormalizedCutLoss(weight=1.0, resolution=1.0)
         >>> float(loss(targets.pack(np.full((1, 2, 4), 255), image), along)) < 1e-4
         True
 
@@ -48,8 +48,8 @@ class NormalizedCutLoss(DenseRegularizer):
         weight=0.03,
         sigma_rgb=15 / 255,
         sigma_xy=100.0,
-        scale=0.5,
-        method="auto",
+        resolution=0.5,
+        filter_method="auto",
         landmarks=256,
         seed=0,
         from_logits=True,
@@ -61,8 +61,8 @@ class NormalizedCutLoss(DenseRegularizer):
             weight=weight,
             sigma_rgb=sigma_rgb,
             sigma_xy=sigma_xy,
-            scale=scale,
-            method=method,
+            resolution=resolution,
+            filter_method=filter_method,
             landmarks=landmarks,
             seed=seed,
             from_logits=from_logits,

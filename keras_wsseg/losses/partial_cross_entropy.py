@@ -23,11 +23,12 @@ class PartialCrossEntropy(SegmentationLoss):
     The labels are never resized: at a quarter of the size, 15 of 16 clicks would be lost.
 
     Args:
+        weight: factor of the term.
         class_weights: None (all 1), `"batch"` (`1 / log(1.1 + p)` with p the class's share of the batch's
             annotated pixels: the published setting for clicks on street scenes), or one non-negative number
             a class.
         from_logits: whether `y_pred` holds logits; probabilities otherwise.
-        weight, reduction, name, dtype: see `SegmentationLoss`.
+        reduction, name, dtype: see `SegmentationLoss`.
 
     Shapes:
         `y_true`: `(batch, height, width)` labels, or what `targets.pack` returns. A label that is no class
@@ -47,9 +48,9 @@ class PartialCrossEntropy(SegmentationLoss):
 
     def __init__(
         self,
+        weight=1.0,
         class_weights=None,
         from_logits=True,
-        weight=1.0,
         reduction="sum_over_batch_size",
         name="partial_cross_entropy",
         dtype=None,

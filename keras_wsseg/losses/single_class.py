@@ -15,14 +15,14 @@ class SingleClassLoss(LossSum):
     `L = crf_weight L_crf + volumetric_weight L_v + positional_weight L_p + negative_weight L_neg`
 
     of `SparseCRFLoss`, `VolumetricLoss`, `PositionalLoss` and, for images known not to hold the object,
-    `NegativeLoss`; see there. Its stages, the annealing of sigma first, are `callbacks.SingleClassStages`:
-    without them the result tends to be all object or all background.
+    `NegativeLoss`; see there. Its stages, the annealing of sigma_rgb first, are
+    `callbacks.SingleClassStages`: without them the result tends to be all object or all background.
 
     Args:
         crf_weight, volumetric_weight, positional_weight, negative_weight: the factors of the normal stage,
             the published ones by default.
-        sigma: width of the sparse CRF in color in the normal stage, of an image in [0, 1].
-        target, least, small_weight, small_reduction: see `VolumetricLoss`.
+        sigma_rgb: width of the sparse CRF in color in the normal stage, of an image in [0, 1].
+        target_fraction, min_fraction, small_weight, small_reduction: see `VolumetricLoss`.
         border, center: see `PositionalLoss`.
         object_class: channel of the object in `y_pred`.
         from_logits: whether `y_pred` holds logits; probabilities otherwise.
@@ -53,9 +53,9 @@ class SingleClassLoss(LossSum):
         volumetric_weight=1.0,
         positional_weight=1.0,
         negative_weight=2.0,
-        sigma=0.15,
-        target=0.5,
-        least=0.15,
+        sigma_rgb=0.15,
+        target_fraction=0.5,
+        min_fraction=0.15,
         small_weight=5.0,
         small_reduction="sum",
         border=3,
@@ -80,9 +80,9 @@ class SingleClassLoss(LossSum):
             "reduction": reduction,
             "dtype": dtype,
         }
-        self.crf = SparseCRFLoss(crf_weight, sigma, **common)
+        self.crf = SparseCRFLoss(crf_weight, sigma_rgb, **common)
         self.volumetric = VolumetricLoss(
-            volumetric_weight, target, least, small_weight, small_reduction, **common
+            volumetric_weight, target_fraction, min_fraction, small_weight, small_reduction, **common
         )
         self.positional = PositionalLoss(positional_weight, border, center, **common)
         self.negative = NegativeLoss(negative_weight, **common)
@@ -95,9 +95,9 @@ class SingleClassLoss(LossSum):
             "volumetric_weight": volumetric.declared("weight"),
             "positional_weight": positional.declared("weight"),
             "negative_weight": self.negative.declared("weight"),
-            "sigma": crf.declared("sigma"),
-            "target": volumetric.target,
-            "least": volumetric.least,
+            "sigma_rgb": crf.declared("sigma_rgb"),
+            "target_fraction": volumetric.target_fraction,
+            "min_fraction": volumetric.min_fraction,
             "small_weight": volumetric.declared("small_weight"),
             "small_reduction": volumetric.small_reduction,
             "border": positional.border,

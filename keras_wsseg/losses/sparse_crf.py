@@ -16,14 +16,14 @@ class SparseCRFLoss(ObjectLoss):
     nobody has labeled; the whole recipe is `SingleClassLoss`. It is the cheapest regularizer here, one
     difference a pixel and direction.
 
-    `L = 1/2 sum_direction mean_{(p, q)} w_pq |x_p - x_q|`, `w_pq = exp(-|C_p - C_q|^2 / 2 sigma^2)`
+    `L = 1/2 sum_direction mean_{(p, q)} w_pq |x_p - x_q|`, `w_pq = exp(-|C_p - C_q|^2 / 2 sigma_rgb^2)`
 
     over 4-neighbors p, q, x the object's probability and C the color. Per image, then the mean over the
     positive images of the batch (see `object_class`).
 
     Args:
         weight: lambda, the factor of the term; published: 1 while annealing, then 100.
-        sigma: width in color, of an image in [0, 1]; can be annealed. Colors are compared over all
+        sigma_rgb: width in color, of an image in [0, 1]; can be annealed. Colors are compared over all
             channels: gray images of one channel differ by less than the same image in three.
         object_class: channel of the object in `y_pred`. Images whose labels say that they do not hold it
             (each pixel inside has another class) take no part.
@@ -56,7 +56,7 @@ class SparseCRFLoss(ObjectLoss):
     def __init__(
         self,
         weight=1.0,
-        sigma=0.15,
+        sigma_rgb=0.15,
         object_class=1,
         from_logits=True,
         reduction="sum_over_batch_size",
@@ -71,10 +71,10 @@ class SparseCRFLoss(ObjectLoss):
             name=name,
             dtype=dtype,
         )
-        self._declare(weight=weight, sigma=sigma)
+        self._declare(weight=weight, sigma_rgb=sigma_rgb)
 
     def _check(self, name, value):
-        if name == "sigma":
+        if name == "sigma_rgb":
             check_number(name, value, above=0)
         return super()._check(name, value)
 
@@ -88,4 +88,4 @@ class SparseCRFLoss(ObjectLoss):
             )
         guide = resize_area(guide, ops.shape(scene.x)[1:3])
         shares, _, _ = chosen_mean(scene.positive)
-        return shares * sparse_crf_energy(scene.x, guide, self.tensor("sigma"), scene.inside)
+        return shares * sparse_crf_energy(scene.x, guide, self.tensor("sigma_rgb"), scene.inside)

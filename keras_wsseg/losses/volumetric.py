@@ -2,7 +2,7 @@ import keras
 
 from keras_wsseg.arguments import check_number
 from keras_wsseg.losses.object_loss import ObjectLoss, chosen_mean
-from keras_wsseg.ops.object_priors import object_share, smallness_energy, volumetric_energy
+from keras_wsseg.ops.object_priors import object_fraction, smallness_energy, volumetric_energy
 
 SMALL_REDUCTIONS = ("sum", "mean")
 
@@ -14,7 +14,7 @@ class VolumetricLoss(ObjectLoss):
     It keeps a regularizer from labeling everything alike. The first term looks at the mean over the batch,
     so single images may differ:
 
-    `L = (mean_i x_i - target)^2 + small_weight sum_i [x_i < least] (x_i - least)^2`
+    `L = (mean_i x_i - target_fraction)^2 + small_weight sum_i [x_i < min_fraction] (x_i - min_fraction)^2`
 
     with `x_i` the mean of the object's probability over image i. Over the positive images of the
     *global* batch: under `tf.distribute` the mean runs over all replicas, as it does in JAX' data
@@ -22,8 +22,8 @@ class VolumetricLoss(ObjectLoss):
 
     Args:
         weight: lambda, the factor of the term.
-        target: expected share of the object.
-        least: share below which an image is taken to have lost the object.
+        target_fraction: expected share of the object.
+        min_fraction: share below which an image is taken to have lost the object.
         small_weight: factor of the second term.
         small_reduction: `"sum"` over the images of the batch, as printed, or their `"mean"`, as in the
             published code; the sum is as many times stronger as the batch has images.
@@ -52,8 +52,8 @@ class VolumetricLoss(ObjectLoss):
     def __init__(
         self,
         weight=1.0,
-        target=0.5,
-        least=0.15,
+        target_fraction=0.5,
+        min_fraction=0.15,
         small_weight=5.0,
         small_reduction="sum",
         object_class=1,
@@ -70,7 +70,7 @@ class VolumetricLoss(ObjectLoss):
             name=name,
             dtype=dtype,
         )
-        for argument, value in (("target", target), ("least", least)):
+        for argument, value in (("target_fraction", target_fraction), ("min_fraction", min_fraction)):
             check_number(argument, value, low=0, high=1)
         if small_reduction not in SMALL_REDUCTIONS:
             raise ValueError(
@@ -78,19 +78,23 @@ class VolumetricLoss(ObjectLoss):
                 f"Received: small_reduction={small_reduction!r}"
             )
         self._declare(weight=weight, small_weight=small_weight)
-        self.target, self.least, self.small_reduction = target, least, small_reduction
+        self.target_fraction, self.min_fraction, self.small_reduction = (
+            target_fraction,
+            min_fraction,
+            small_reduction,
+        )
 
     def energy(self, y_true, y_pred):
         scene = self._scene(y_true, y_pred)
-        share = object_share(scene.x, scene.inside)
+        share = object_fraction(scene.x, scene.inside)
         shares, count, (mean,) = chosen_mean(scene.positive, share)
-        small = smallness_energy(share, self.least) * (count if self.small_reduction == "sum" else 1.0)
-        return shares * (volumetric_energy(mean, self.target) + self.tensor("small_weight") * small)
+        small = smallness_energy(share, self.min_fraction) * (count if self.small_reduction == "sum" else 1.0)
+        return shares * (volumetric_energy(mean, self.target_fraction) + self.tensor("small_weight") * small)
 
     def get_config(self):
         return {
             **super().get_config(),
-            "target": self.target,
-            "least": self.least,
+            "target_fraction": self.target_fraction,
+            "min_fraction": self.min_fraction,
             "small_reduction": self.small_reduction,
         }

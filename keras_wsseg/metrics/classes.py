@@ -9,6 +9,17 @@ def class_count(num_classes):
     return check_integer("num_classes", num_classes, low=2, high=MOST_CLASSES)
 
 
+def ignored_classes(ignore_class, num_classes):
+    """`ignore_class`, None, a class id or several, as a tuple."""
+    if ignore_class is None:
+        return ()
+    try:
+        ids = tuple(ignore_class)
+    except TypeError:
+        ids = (ignore_class,)
+    return class_ids("ignore_class", ids, num_classes)
+
+
 def class_ids(argument, ids, num_classes):
     """`ids` as a sorted tuple of distinct class ids; the error names `argument`."""
     try:

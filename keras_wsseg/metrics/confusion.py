@@ -3,7 +3,7 @@
 from keras import metrics, ops
 
 from keras_wsseg import predictions
-from keras_wsseg.metrics.classes import class_count, class_ids
+from keras_wsseg.metrics.classes import class_count, ignored_classes
 from keras_wsseg.ops.resize import resize_bilinear
 
 # float32 counts by ones only up to 2**24, and JAX has no 64-bit integers unless asked: a count is kept as
@@ -23,22 +23,23 @@ class ConfusionMetric(metrics.Metric):
     Counts stay exact up to 2⁴⁰ pixels a cell on every backend.
 
     A pixel takes no part when its label is not in `0 .. num_classes - 1` (255 unlabeled, 254 outside the
-    image, or any other value), or is one of `ignore_classes`.
+    image, or any other value), or is the `ignore_class`.
 
     Args:
         num_classes: number of classes, 2 to 254; `y_pred` has that many channels.
-        ignore_classes: class ids whose pixels take no part, such as a "void" class with an id of its own.
+        ignore_class: a class id, or several, whose pixels take no part, such as a "void" class with an id of
+            its own.
         name: name of the metric in the logs.
         dtype: Keras dtype or policy of the metric; counts are kept in float32 whatever it is.
 
     Raises:
-        ValueError: if `num_classes` is not within 2 to 254, or `ignore_classes` holds no class id.
+        ValueError: if `num_classes` is not within 2 to 254, or `ignore_class` is no class id.
     """
 
-    def __init__(self, num_classes, ignore_classes=(), name=None, dtype=None):
+    def __init__(self, num_classes, ignore_class=None, name=None, dtype=None):
         super().__init__(name=name, dtype=dtype)
         self.num_classes = class_count(num_classes)
-        self.ignore_classes = class_ids("ignore_classes", ignore_classes, self.num_classes)
+        self.ignored = ignored_classes(ignore_class, self.num_classes)
         self._counts = self.add_variable(
             (2, self.num_classes, self.num_classes), initializer="zeros", dtype="float32", name="counts"
         )
@@ -81,8 +82,8 @@ class ConfusionMetric(metrics.Metric):
             y_pred = predictions.resized_as_asked(y_pred, from_logits, ops.shape(labels)[1:])
         scores = _scores(y_pred, ops.shape(labels)[1:], self.num_classes)
         valid = ops.logical_and(labels >= 0, labels < self.num_classes)
-        for ignored in self.ignore_classes:
-            valid = ops.logical_and(valid, labels != ignored)
+        for number in self.ignored:
+            valid = ops.logical_and(valid, labels != number)
         weights = ops.where(valid, _pixel_weights(sample_weight, labels), 0.0)
         return ops.where(valid, labels, 0), ops.cast(self.decide(scores), "int32"), weights
 
@@ -124,7 +125,7 @@ class ConfusionMetric(metrics.Metric):
 
     def get_config(self):
         config = super().get_config()
-        return {**config, "num_classes": self.num_classes, "ignore_classes": list(self.ignore_classes)}
+        return {**config, "num_classes": self.num_classes, "ignore_class": list(self.ignored) or None}
 
 
 def mean_where(values, occurs):

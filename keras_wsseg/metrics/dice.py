@@ -22,12 +22,15 @@ class Dice(ConfusionMetric):
 
     Args:
         num_classes: number of classes, 2 to 254.
-        classes: class ids that are averaged; by default all but 0, the background.
+        ignore_class: a class id, or several, whose pixels take no part, such as a "void" class with an id of
+            its own.
         name: name of the metric in the logs.
         dtype: Keras dtype or policy of the metric; counts are kept in float32 whatever it is.
+        classes: class ids that are averaged; by default all but 0, the background, and `ignore_class`.
 
     Raises:
-        ValueError: if `num_classes` is not within 2 to 254, or `classes` is empty or holds no class id.
+        ValueError: if `num_classes` is not within 2 to 254, `ignore_class` is no class id, or `classes` is
+            empty or holds no class id, or an ignored one.
 
     Example:
 
@@ -41,13 +44,16 @@ class Dice(ConfusionMetric):
     Source: Dice, "Measures of the Amount of Ecologic Association Between Species", 1945.
     """
 
-    def __init__(self, num_classes, classes=None, name="dice", dtype=None):
-        super().__init__(num_classes=num_classes, name=name, dtype=dtype)
-        self.classes = class_ids(
-            "classes", range(1, num_classes) if classes is None else classes, num_classes
-        )
-        if not self.classes:
-            raise ValueError(f"`classes` must name at least one class. Received: classes={classes!r}")
+    def __init__(self, num_classes, ignore_class=None, name="dice", dtype=None, *, classes=None):
+        super().__init__(num_classes, ignore_class, name, dtype)
+        if classes is None:
+            classes = [number for number in range(1, self.num_classes) if number not in self.ignored]
+        self.classes = class_ids("classes", classes, self.num_classes)
+        if not self.classes or set(self.classes) & set(self.ignored):
+            raise ValueError(
+                "`classes` must name at least one class, and none of `ignore_class`. "
+                f"Received: classes={classes!r}"
+            )
 
     def score(self, confusion):
         hits = ops.diagonal(confusion)
@@ -69,6 +75,4 @@ class Dice(ConfusionMetric):
         return np.divide(hits, sizes, out=np.full(self.num_classes, np.nan), where=sizes > 0)
 
     def get_config(self):
-        config = super().get_config()
-        del config["ignore_classes"]
-        return {**config, "classes": list(self.classes)}
+        return {**super().get_config(), "classes": list(self.classes)}

@@ -23,23 +23,23 @@ class FBeta(ObjectMetric):
 
     Args:
         num_classes: number of classes, 2 to 254; `y_pred` has that many channels.
-        beta_squared: β², finite and at least 0: how much recall weighs against precision.
+        ignore_class: a class id, or several, whose pixels take no part; the object's is not among them.
+        name: name of the metric in the logs.
+        dtype: Keras dtype or policy of the metric; counts are kept in float32 whatever it is.
+        beta: β, finite and at least 0: how many times as much recall weighs as precision. By default √0.3.
         object_class: class id of the object.
         threshold: probability, above 0 and below 1, above which a pixel is the object; None: the class of the
             highest score.
         from_logits: whether `y_pred` holds logits, of which the softmax is compared with `threshold`;
             otherwise probabilities. Without a threshold it makes no difference.
-        name: name of the metric in the logs.
-        ignore_classes: class ids whose pixels take no part; the object's is not among them.
-        dtype: Keras dtype or policy of the metric; counts are kept in float32 whatever it is.
 
     Raises:
-        ValueError: if a class id, `beta_squared` or `threshold` is out of range, or the object's class is
+        ValueError: if a class id, `beta` or `threshold` is out of range, or the object's class is
             ignored.
 
     Example:
 
-    >>> metric = FBeta(beta_squared=0.3)
+    >>> metric = FBeta()
     >>> labels = np.array([[[0, 1, 1, 255]]])
     >>> logits = np.array([[[[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]]]])
     >>> metric.update_state(labels, logits)  # P = 1, R = 1/2
@@ -53,32 +53,31 @@ class FBeta(ObjectMetric):
     def __init__(
         self,
         num_classes=2,
-        beta_squared=0.3,
+        ignore_class=None,
+        name="f_beta",
+        dtype=None,
+        *,
+        beta=0.3**0.5,
         object_class=1,
         threshold=None,
         from_logits=True,
-        name="f_beta",
-        ignore_classes=(),
-        dtype=None,
     ):
         super().__init__(
-            num_classes=num_classes,
+            num_classes,
+            ignore_class,
+            name,
+            dtype,
             object_class=object_class,
             threshold=threshold,
             from_logits=from_logits,
-            ignore_classes=ignore_classes,
-            name=name,
-            dtype=dtype,
         )
-        self.beta_squared = float(check_number("beta_squared", beta_squared, low=0))
+        self.beta = float(check_number("beta", beta, low=0))
 
     def score(self, confusion):
         # (1 + β²) TP / (β² true + found) is the same number, and has one division to keep from 0/0.
         hits, true, found = self.sizes(confusion)
-        weighed = self.beta_squared * true + found
-        return ops.where(
-            hits > 0.0, (1.0 + self.beta_squared) * hits / ops.where(hits > 0.0, weighed, 1.0), 0.0
-        )
+        weighed = self.beta**2 * true + found
+        return ops.where(hits > 0.0, (1.0 + self.beta**2) * hits / ops.where(hits > 0.0, weighed, 1.0), 0.0)
 
     def get_config(self):
-        return {**super().get_config(), "beta_squared": self.beta_squared}
+        return {**super().get_config(), "beta": self.beta}

@@ -21,6 +21,9 @@ class Jaccard(ObjectMetric):
 
     Args:
         num_classes: number of classes, 2 to 254; `y_pred` has that many channels.
+        ignore_class: a class id, or several, whose pixels take no part; the object's is not among them.
+        name: name of the metric in the logs.
+        dtype: Keras dtype or policy of the metric; counts are kept in float32 whatever it is.
         object_class: class id of the object.
         threshold: probability, above 0 and below 1, above which a pixel is the object; None: the class of the
             highest score.
@@ -28,9 +31,6 @@ class Jaccard(ObjectMetric):
             otherwise probabilities. Without a threshold it makes no difference.
         per_image: mean over images instead of one pool of all pixels. A `sample_weight` of one number
             per image then weighs the images in the mean; one per pixel, the pixels within each image.
-        name: name of the metric in the logs.
-        ignore_classes: class ids whose pixels take no part; the object's is not among them.
-        dtype: Keras dtype or policy of the metric; counts are kept in float32 whatever it is.
 
     Raises:
         ValueError: if a class id or `threshold` is out of range, or the object's class is ignored.
@@ -52,22 +52,23 @@ class Jaccard(ObjectMetric):
     def __init__(
         self,
         num_classes=2,
+        ignore_class=None,
+        name="jaccard",
+        dtype=None,
+        *,
         object_class=1,
         threshold=None,
         from_logits=True,
         per_image=False,
-        name="jaccard",
-        ignore_classes=(),
-        dtype=None,
     ):
         super().__init__(
-            num_classes=num_classes,
+            num_classes,
+            ignore_class,
+            name,
+            dtype,
             object_class=object_class,
             threshold=threshold,
             from_logits=from_logits,
-            ignore_classes=ignore_classes,
-            name=name,
-            dtype=dtype,
         )
         self.per_image = bool(per_image)
         if self.per_image:

@@ -21,12 +21,12 @@ class MeanIoU(ConfusionMetric):
 
     Args:
         num_classes: number of classes, 2 to 254.
+        ignore_class: a class id, or several, whose pixels take no part, and which is not averaged.
         name: name of the metric in the logs.
-        ignore_classes: class ids whose pixels take no part, and which are not averaged.
         dtype: Keras dtype or policy of the metric; counts are kept in float32 whatever it is.
 
     Raises:
-        ValueError: if `num_classes` is not within 2 to 254, or `ignore_classes` holds no class id.
+        ValueError: if `num_classes` is not within 2 to 254, or `ignore_class` is no class id.
 
     Example:
 
@@ -43,13 +43,13 @@ class MeanIoU(ConfusionMetric):
     section 4.2.
     """
 
-    def __init__(self, num_classes, name="mean_iou", ignore_classes=(), dtype=None):
-        super().__init__(num_classes=num_classes, ignore_classes=ignore_classes, name=name, dtype=dtype)
+    def __init__(self, num_classes, ignore_class=None, name="mean_iou", dtype=None):
+        super().__init__(num_classes, ignore_class, name, dtype)
 
     def score(self, confusion):
         hits = ops.diagonal(confusion)
         union = ops.sum(confusion, axis=0) + ops.sum(confusion, axis=1) - hits
-        scored = [c not in self.ignore_classes for c in range(self.num_classes)]
+        scored = [c not in self.ignored for c in range(self.num_classes)]
         occurs = ops.logical_and(union > 0.0, ops.convert_to_tensor(scored, dtype="bool"))
         return mean_where(hits / ops.where(occurs, union, 1.0), occurs)
 
@@ -58,10 +58,10 @@ class MeanIoU(ConfusionMetric):
 
         Returns:
             NumPy float64 `(num_classes,)`; NaN for a class that occurs neither in the truth nor in the
-            prediction, and for those of `ignore_classes`.
+            prediction, and for the `ignore_class`.
         """
         confusion = self.confusion_matrix
         hits = np.diagonal(confusion)
         union = confusion.sum(0) + confusion.sum(1) - hits
-        union[list(self.ignore_classes)] = 0
+        union[list(self.ignored)] = 0
         return np.divide(hits, union, out=np.full(self.num_classes, np.nan), where=union > 0)

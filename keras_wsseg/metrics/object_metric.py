@@ -11,13 +11,13 @@ class ObjectMetric(ConfusionMetric):
 
     Args:
         num_classes: number of classes, 2 to 254.
+        ignore_class: a class id, or several, whose pixels take no part; the object's is not among them.
+        name: name of the metric in the logs.
+        dtype: Keras dtype or policy of the metric; counts are kept in float32 whatever it is.
         object_class: class id of the object.
         threshold: probability, above 0 and below 1, above which a pixel is the object; None: the class of the
             highest score.
         from_logits: whether `y_pred` holds logits; otherwise probabilities.
-        ignore_classes: class ids whose pixels take no part; the object's is not among them.
-        name: name of the metric in the logs.
-        dtype: Keras dtype or policy of the metric; counts are kept in float32 whatever it is.
 
     Raises:
         ValueError: if a class id or `threshold` is out of range, or the object's class is ignored.
@@ -26,19 +26,20 @@ class ObjectMetric(ConfusionMetric):
     def __init__(
         self,
         num_classes=2,
+        ignore_class=None,
+        name=None,
+        dtype=None,
+        *,
         object_class=1,
         threshold=None,
         from_logits=True,
-        ignore_classes=(),
-        name=None,
-        dtype=None,
     ):
-        super().__init__(num_classes=num_classes, ignore_classes=ignore_classes, name=name, dtype=dtype)
+        super().__init__(num_classes, ignore_class, name, dtype)
         self.object_class = check_integer("object_class", object_class, low=0, high=self.num_classes - 1)
-        if self.object_class in self.ignore_classes:
+        if self.object_class in self.ignored:
             raise ValueError(
-                "`ignore_classes` must not hold the object's class. "
-                f"Received: object_class={object_class}, ignore_classes={ignore_classes!r}"
+                "`ignore_class` must not hold the object's class. "
+                f"Received: object_class={object_class}, ignore_class={ignore_class!r}"
             )
         if threshold is not None:
             check_number("threshold", threshold, above=0, below=1)

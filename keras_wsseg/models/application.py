@@ -37,7 +37,7 @@ _PREPROCESSING = {
 _STEM_OF_STRIDE_4 = ("ConvNeXt",)
 
 
-def application_encoder(name, strides=(4, 16), input_channels=3, weights=None, weight_decay=0.0):
+def application_encoder(name, strides=(4, 16), channels=3, weights=None, weight_decay=0.0):
     """Any fitting network of `keras.applications`, as features of a standardized image at several strides.
 
     The taps are found by walking the built network: the last output at each stride. Networks that normalize
@@ -49,12 +49,12 @@ def application_encoder(name, strides=(4, 16), input_channels=3, weights=None, w
         name: name of a network in `keras.applications`; case, hyphens and underscores do not matter.
         strides: pixels of the image to one of the features along each axis, increasing, each one of
             `application_strides`.
-        input_channels: channels of the image.
+        channels: channels of the image.
         weights: None for random ones, `"imagenet"`, or the path of a file as `keras.applications` takes it.
         weight_decay: coupled L2 on the convolution kernels: each gradient gains `weight_decay * w`.
 
     Returns:
-        A `keras.Model` from `(batch, height, width, input_channels)` to a list of the features at each
+        A `keras.Model` from `(batch, height, width, channels)` to a list of the features at each
         of `strides`.
 
     Raises:
@@ -77,7 +77,7 @@ def application_encoder(name, strides=(4, 16), input_channels=3, weights=None, w
         )
     build = getattr(keras.applications, name)
     options = {"include_preprocessing": False} if _takes(build, "include_preprocessing") else {}
-    shape = (None, None, input_channels)
+    shape = (None, None, channels)
     network = build(include_top=False, weights=weights, input_shape=shape, **options)
     if regularizer is not None:
         _regularize(network, regularizer)

@@ -14,7 +14,7 @@ def copy_weights(source, target, skip_logits=False):
     called; whether they are trained, and at which size, makes no difference.
 
     Args:
-        source: `keras.Model`, built; a segmenter, the same `at_working_size`, or a `WeaklySupervisedModel`.
+        source: `keras.Model`, built; a segmenter, the same `with_input_size`, or a `WeaklySupervisedModel`.
         target: `keras.Model`, built, that receives the weights. Its optimizer is left as it is.
         skip_logits: whether the last layer with a kernel, and what has weights behind it, stay as they are in
             `target`, which may then have another number of classes.

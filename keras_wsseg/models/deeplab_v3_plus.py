@@ -19,7 +19,7 @@ def DeepLabV3Plus(
     num_classes,
     backbone="resnet34",
     weights=None,
-    input_channels=3,
+    channels=3,
     value_range=(0, 255),
     output_stride=1,
     encoder_stride=16,
@@ -42,7 +42,7 @@ def DeepLabV3Plus(
             pad to "same": any MobileNet, ResNet, EfficientNet, ConvNeXt, DenseNet or VGG.
         weights: None for random ones; for `keras.applications` `"imagenet"` or the path of a file; for the
             ResNets written here the path of a file, see `load_resnet_weights`.
-        input_channels: channels of the images. Gray ones, 1, are repeated for the encoder where it was made
+        channels: channels of the images. Gray ones, 1, are repeated for the encoder where it was made
             for color, so that they go with pretrained weights.
         value_range: the values of black and white in the images as they come.
         output_stride: 1 for logits of the size of the image, 4 for a quarter of it, rounded up, which saves
@@ -60,7 +60,7 @@ def DeepLabV3Plus(
         name: name of the model.
 
     Returns:
-        A functional `keras.Model` from `(batch, height, width, input_channels)` to float32 logits
+        A functional `keras.Model` from `(batch, height, width, channels)` to float32 logits
         `(batch, ceil(height / output_stride), ceil(width / output_stride), num_classes)`. New layers start
         from Glorot's uniform distribution ("Xavier").
 
@@ -81,7 +81,7 @@ def DeepLabV3Plus(
     check_at_least(
         1,
         num_classes=num_classes,
-        input_channels=input_channels,
+        channels=channels,
         filters=filters,
         low_level_filters=low_level_filters,
     )
@@ -92,7 +92,7 @@ def DeepLabV3Plus(
     check_dropout(dropout)
     new = {"initializer": "glorot_uniform", "regularizer": coupled_l2(weight_decay)}
 
-    inputs = keras.Input((None, None, input_channels), dtype="float32", name="image")
+    inputs = keras.Input((None, None, channels), dtype="float32", name="image")
     low, high = encode(inputs, backbone, (4, encoder_stride), weights, value_range, weight_decay)
 
     branches = [conv_bn_relu(high, filters, 1, "aspp_0", **new)]

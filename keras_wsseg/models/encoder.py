@@ -89,11 +89,10 @@ def encode(
         preprocessing = {}
         if weights is not None:
             raise ValueError(
-                "`input_channels` must be 1 or 3 where weights are given. "
-                f"Received: input_channels={channels}"
+                f"`channels` must be 1 or 3 where weights are given. Received: channels={channels}"
             )
     standardized = Standardize(value_range, **preprocessing, name="standardize")(inputs)
-    encoder = make(strides=strides, input_channels=channels, weights=weights, weight_decay=weight_decay)
+    encoder = make(strides=strides, channels=channels, weights=weights, weight_decay=weight_decay)
     if prefix is not None:
         encoder = _prefixed(encoder, prefix)
     if momentum is not None:

@@ -23,7 +23,7 @@ def EncoderUNet(
     backbone="MobileNetV2",
     weights=None,
     frozen=None,
-    input_channels=3,
+    channels=3,
     value_range=(0, 255),
     filters=(256, 128, 64, 32, 16),
     output_stride=1,
@@ -49,7 +49,7 @@ def EncoderUNet(
         frozen: whether the encoder, its batch normalization included, stays as it is in training. None:
             frozen where `weights` are given, trained where not. True without `weights` is for an encoder that
             gets its own afterwards, by `copy_weights` or `load_weights`: a random one is of no use.
-        input_channels: channels of the images. Gray ones, 1, are repeated for the encoder, so that they go
+        channels: channels of the images. Gray ones, 1, are repeated for the encoder, so that they go
             with pretrained weights.
         value_range: the values of black and white in the images as they come.
         filters: channels of the decoder at strides 16, 8, 4, 2 and 1; those below `output_stride`, or not
@@ -65,7 +65,7 @@ def EncoderUNet(
         name: name of the model.
 
     Returns:
-        A functional `keras.Model` from `(batch, height, width, input_channels)` to float32 logits
+        A functional `keras.Model` from `(batch, height, width, channels)` to float32 logits
         `(batch, ceil(height / output_stride), ceil(width / output_stride), num_classes)`.
 
     Raises:
@@ -86,7 +86,7 @@ def EncoderUNet(
     filters = tuple(filters)
     if len(filters) != len(_UP):
         raise ValueError(f"`filters` must be five numbers, for strides {_UP}. Received: filters={filters}")
-    check_at_least(1, num_classes=num_classes, input_channels=input_channels)
+    check_at_least(1, num_classes=num_classes, channels=channels)
     for count in filters:
         check_at_least(1, filters=count)
     check_one_of(sorted(_UP), output_stride=output_stride)
@@ -97,7 +97,7 @@ def EncoderUNet(
         check_number("encoder_momentum", encoder_momentum, low=0, below=1)
     regularizer = coupled_l2(weight_decay)
 
-    inputs = keras.Input((None, None, input_channels), dtype="float32", name="image")
+    inputs = keras.Input((None, None, channels), dtype="float32", name="image")
     strides = backbone_strides(backbone)
     features = encode(
         inputs,

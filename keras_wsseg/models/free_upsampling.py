@@ -53,7 +53,7 @@ def free_upsampling(model):
         raise FixedSizeNeeded(
             "`segmenter` must consist of layers that work at a size known only at run time, as bilinear and "
             "nearest UpSampling2D do, or have images of one size: give `size` to an export, train and "
-            "validate on crops or with `models.at_working_size`, or compile with run_eagerly=True. "
+            "validate on crops or with `models.with_input_size`, or compile with run_eagerly=True. "
             f"Received: {_failed(model, error)}"
         ) from error
     finally:

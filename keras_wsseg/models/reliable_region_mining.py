@@ -40,9 +40,9 @@ class ReliableRegionMining(WeaklySupervisedModel):
         num_classes: number of classes, the background, class 0, included; at least 2.
         backbone: `"resnet38"` as published, `"resnet18"`, `"resnet34"`, the name of a network in
             `keras.applications`, or any `keras.Model` from images in `value_range` to features
-            `(batch, h, w, channels)`, such as the `trunk` of a segmenter.
+            `(batch, h, w, channels)`, such as the `feature_extractor` of a segmenter.
         weights: of a backbone that is named: None for random ones, or what it reads, see `DeepLabV3Plus`.
-        input_channels: channels of the images; those of the backbone where it is a model.
+        channels: channels of the images; those of the backbone where it is a model.
         value_range: the values of black and white in the images as they come.
         encoder_stride: pixels of the image to one of the features of a backbone that is named: None for 8
             where the ResNets written here dilate, and for 16 with all others.
@@ -50,8 +50,8 @@ class ReliableRegionMining(WeaklySupervisedModel):
         filters: channels between the segmenter's two convolutions. None: those of the features, at most 512.
         dilation: of these convolutions.
         scales: factors of the image's size at which class activation is read.
-        gamma: exponent of the background, greater than 0: the larger, the less background.
-        share: of the pixels that the maps give to a class, how many stay, the surest, in (0, 1].
+        background_exponent: exponent of the background, greater than 0: the larger, the less background.
+        keep_fraction: of the pixels that the maps give to a class, how many stay, the surest, in (0, 1].
         crf: `layers.MeanFieldCRF` with which the labels must agree, see `ReliableRegions`; None for the
             published one, fully connected; False for none. A windowed one takes a fraction of the time.
         classification_weight: factor of the tags' cross entropy, at least 0.
@@ -68,8 +68,8 @@ class ReliableRegionMining(WeaklySupervisedModel):
 
     Example:
         >>> import numpy as np
-        >>> from keras_wsseg.models import UNet, trunk
-        >>> backbone = trunk(UNet(num_classes=1, filters=(4, 8)))
+        >>> from keras_wsseg.models import UNet, feature_extractor
+        >>> backbone = feature_extractor(UNet(num_classes=1, filters=(4, 8)))
         >>> model = ReliableRegionMining(num_classes=3, backbone=backbone, crf=False, scales=(1.0,))
         >>> model.compile("sgd")
         >>> images = np.random.default_rng(0).uniform(0, 255, (2, 16, 16, 3)).astype("float32")
@@ -90,15 +90,15 @@ class ReliableRegionMining(WeaklySupervisedModel):
         num_classes,
         backbone="resnet38",
         weights=None,
-        input_channels=3,
+        channels=3,
         value_range=(0, 255),
         encoder_stride=None,
         output_stride=1,
         filters=None,
         dilation=12,
         scales=(0.5, 1.0, 1.5, 2.0),
-        gamma=4.0,
-        share=0.4,
+        background_exponent=4.0,
+        keep_fraction=0.4,
         crf=None,
         classification_weight=1.0,
         weight_decay=0.0,
@@ -108,9 +108,7 @@ class ReliableRegionMining(WeaklySupervisedModel):
         check_at_least(1, dilation=dilation, filters=_PUBLISHED_FILTERS if filters is None else filters)
         check_one_of((1, None), output_stride=output_stride)
         check_number("classification_weight", classification_weight, low=0)
-        inputs, features = _features(
-            backbone, weights, input_channels, value_range, encoder_stride, weight_decay
-        )
+        inputs, features = _features(backbone, weights, channels, value_range, encoder_stride, weight_decay)
         regularizer = coupled_l2(weight_decay)
         width = filters or min(features.shape[-1], _PUBLISHED_FILTERS)
         x = conv(
@@ -135,13 +133,15 @@ class ReliableRegionMining(WeaklySupervisedModel):
         super().__init__(segmenter=segmenter, value_range=value_range, name=name)
         self.classifier = keras.Model(inputs, scores, name="classifier")
         self._both = keras.Model(inputs, [x, scores], name="branches")
-        self._maps = ClassActivationMap(self.classifier, scales=scales, gamma=gamma)
-        self._regions = ReliableRegions(share=share, crf=crf, value_range=value_range)
+        self._maps = ClassActivationMap(
+            self.classifier, scales=scales, background_exponent=background_exponent
+        )
+        self._regions = ReliableRegions(keep_fraction=keep_fraction, crf=crf, value_range=value_range)
         self.classification_weight = float(classification_weight)
         self._backbone = backbone
         self._settings = {
             "num_classes": num_classes,
-            "input_channels": input_channels,
+            "channels": channels,
             "encoder_stride": encoder_stride,
             "output_stride": output_stride,
             "filters": filters,
@@ -251,8 +251,8 @@ class ReliableRegionMining(WeaklySupervisedModel):
             if isinstance(backbone, str)
             else keras.saving.serialize_keras_object(backbone),
             "scales": mining["scales"],
-            "gamma": mining["gamma"],
-            "share": regions["share"],
+            "background_exponent": mining["background_exponent"],
+            "keep_fraction": regions["keep_fraction"],
             "crf": regions["crf"],
             "classification_weight": self.classification_weight,
             "value_range": self.value_range,
@@ -272,7 +272,7 @@ class ReliableRegionMining(WeaklySupervisedModel):
 _CLASSIFICATION = "classification"
 
 
-def _features(backbone, weights, input_channels, value_range, encoder_stride, weight_decay):
+def _features(backbone, weights, channels, value_range, encoder_stride, weight_decay):
     """Symbolic image and its features."""
     if isinstance(backbone, keras.Model):
         if weights is not None or encoder_stride is not None:
@@ -288,9 +288,9 @@ def _features(backbone, weights, input_channels, value_range, encoder_stride, we
                 f"Received: {getattr(features, 'shape', type(features).__name__)}"
             )
         return inputs, features
-    check_at_least(1, input_channels=input_channels)
+    check_at_least(1, channels=channels)
     if encoder_stride is None:
         encoder_stride = 8 if backbone in _DILATED else 16
-    inputs = keras.Input((None, None, input_channels), dtype="float32", name="image")
+    inputs = keras.Input((None, None, channels), dtype="float32", name="image")
     (features,) = encode(inputs, backbone, (encoder_stride,), weights, value_range, weight_decay)
     return inputs, features

@@ -9,7 +9,7 @@ from keras_wsseg.models.resnet_weights import load_resnet_weights
 BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
 
 
-def resnet_encoder(name, strides=(4, 16), input_channels=3, weights=None, weight_decay=0.0):
+def resnet_encoder(name, strides=(4, 16), channels=3, weights=None, weight_decay=0.0):
     """The convolutional part of a ResNet, from a standardized image to its features at several strides.
 
     Layers, padding and names follow torchvision's (`layer1.0.conv1` is called `layer1_0_conv1`), so that
@@ -21,12 +21,12 @@ def resnet_encoder(name, strides=(4, 16), input_channels=3, weights=None, weight
         name: `"resnet18"` or `"resnet34"`.
         strides: pixels of the image to one of the features along each axis, increasing, each one of 2, 4,
             8, 16 and 32; the last, at least 8, is that of the whole network.
-        input_channels: channels of the image.
+        channels: channels of the image.
         weights: None for random ones (He normal), or the path of a file: see `load_resnet_weights`.
         weight_decay: coupled L2 on the convolution kernels: each gradient gains `weight_decay * w`.
 
     Returns:
-        A `keras.Model` from `(batch, height, width, input_channels)` to a list of the features at each of
+        A `keras.Model` from `(batch, height, width, channels)` to a list of the features at each of
         `strides`, `(batch, ceil(height / stride), ceil(width / stride), channels)`: 64 channels of the first
         convolution at 2, the last stage of that stride at the others, 512 channels at the end.
 
@@ -48,10 +48,10 @@ def resnet_encoder(name, strides=(4, 16), input_channels=3, weights=None, weight
         check_one_of(STRIDES, strides=stride)
     if strides[-1] < 8:
         raise ValueError(f"`strides` must end at 8, 16 or 32. Received: strides={tuple(strides)}")
-    check_at_least(1, input_channels=input_channels)
+    check_at_least(1, channels=channels)
     regularizer = coupled_l2(weight_decay)
 
-    inputs = keras.Input((None, None, input_channels), dtype="float32", name="standardized")
+    inputs = keras.Input((None, None, channels), dtype="float32", name="standardized")
     x = both_sides_conv(inputs, 64, 7, "conv1", strides=2, regularizer=regularizer)
     x = layers.ReLU(name="relu")(_batch_norm(x, "bn1"))
     taps = {2: x}

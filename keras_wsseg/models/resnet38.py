@@ -18,7 +18,7 @@ _STAGES = ((3, 2, 2, 2, 1), (3, 4, 4, 2, 1), (6, 8, 8, 2, 1), (3, 8, 16, 1, 2))
 _BOTTLENECKS = ((8, 16, 32, 0.3), (16, 32, 64, 0.5))
 
 
-def resnet38_encoder(strides=(8,), input_channels=3, weights=None, weight_decay=0.0, width=PUBLISHED_WIDTH):
+def resnet38_encoder(strides=(8,), channels=3, weights=None, weight_decay=0.0, width=PUBLISHED_WIDTH):
     """The convolutional part of the wide ResNet-38, from a standardized image to its features.
 
     The backbone of AffinityNet and of reliable region mining, made to read class activation maps from: its
@@ -32,14 +32,14 @@ def resnet38_encoder(strides=(8,), input_channels=3, weights=None, weight_decay=
     Args:
         strides: pixels of the image to one of the features along each axis, increasing, each one of 1, 2,
             4 and 8.
-        input_channels: channels of the image.
+        channels: channels of the image.
         weights: None for random ones (He normal), or the path of a file, `.weights.h5` or `.keras`, in which
             Keras saved such an encoder, or a model with its layers.
         weight_decay: coupled L2 on the convolution kernels: each gradient gains `weight_decay * w`.
         width: channels of the first convolution, 64 as published; all others are in proportion to it.
 
     Returns:
-        A `keras.Model` named `resnet38` from `(batch, height, width, input_channels)` to a list of the
+        A `keras.Model` named `resnet38` from `(batch, height, width, channels)` to a list of the
         features at each of `strides`, `(batch, ceil(height / stride), ceil(width / stride), channels)`,
         rectified: with 64, 128, 256 and 4096 channels for a `width` of 64. The names of all layers begin with
         `resnet38_`, so that `LearningRateMultipliers` finds them.
@@ -60,10 +60,10 @@ def resnet38_encoder(strides=(8,), input_channels=3, weights=None, weight_decay=
     """
     for stride in strides:
         check_one_of(RESNET38_STRIDES, strides=stride)
-    check_at_least(1, input_channels=input_channels, width=width)
+    check_at_least(1, channels=channels, width=width)
     regularizer = coupled_l2(weight_decay)
 
-    inputs = keras.Input((None, None, input_channels), dtype="float32", name="standardized")
+    inputs = keras.Input((None, None, channels), dtype="float32", name="standardized")
     x = _conv(inputs, width, 3, "conv1a", regularizer=regularizer)
     taps, stride = {}, 1
     for stage, (units, between, end, step, dilation) in enumerate(_STAGES, start=2):
@@ -81,8 +81,8 @@ def resnet38_encoder(strides=(8,), input_channels=3, weights=None, weight_decay=
                 taps[stride] = rectified
         stride *= step
     for stage, (first, second, end, dropout) in enumerate(_BOTTLENECKS, start=2 + len(_STAGES)):
-        channels = (first * width, second * width, end * width)
-        x = _bottleneck(x, channels, f"b{stage}_0", dropout, regularizer)
+        widths = (first * width, second * width, end * width)
+        x = _bottleneck(x, widths, f"b{stage}_0", dropout, regularizer)
     taps[stride] = _rectified(x, "b7")
     encoder = keras.Model(inputs, [taps[stride] for stride in strides], name=RESNET38)
     if weights is not None:

@@ -7,7 +7,7 @@ def UMobileNetV2(num_classes=2, weights=None, frozen=None, name="umobilenetv2", 
     """A U-Net on MobileNetV2, "UMobV2", from images of any size to logits.
 
     The segmenter with which regularized losses learn one object class from images alone, trained on whole
-    images of 128x128 and deployed by `at_working_size`: object and background by default.
+    images of 128x128 and deployed by `with_input_size`: object and background by default.
 
     Args:
         num_classes: number of classes, at least 1.
@@ -17,7 +17,7 @@ def UMobileNetV2(num_classes=2, weights=None, frozen=None, name="umobilenetv2", 
         **options: further arguments of `EncoderUNet`.
 
     Returns:
-        A functional `keras.Model` from `(batch, height, width, input_channels)` to float32 logits
+        A functional `keras.Model` from `(batch, height, width, channels)` to float32 logits
         `(batch, height, width, num_classes)`.
 
     Raises:

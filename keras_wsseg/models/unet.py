@@ -16,7 +16,7 @@ from keras_wsseg.models.blocks import (
 def UNet(
     num_classes,
     filters=(16, 32, 64, 128),
-    input_channels=3,
+    channels=3,
     value_range=(0, 255),
     output_stride=1,
     dropout=0.0,
@@ -32,7 +32,7 @@ def UNet(
     Args:
         num_classes: number of classes, at least 1.
         filters: channels of each level, from full resolution down; level `k` works at stride `2**k`.
-        input_channels: channels of the images, 1 for gray, 3 for color.
+        channels: channels of the images, 1 for gray, 3 for color.
         value_range: the values of black and white in the images as they come.
         output_stride: pixels of the image to one of the logits along each axis, 1, 2, 4, … up to the stride
             of the lowest level. Above 1 the way up ends early; sizes are rounded up.
@@ -42,7 +42,7 @@ def UNet(
         name: name of the model.
 
     Returns:
-        A functional `keras.Model` from `(batch, height, width, input_channels)` to float32 logits
+        A functional `keras.Model` from `(batch, height, width, channels)` to float32 logits
         `(batch, ceil(height / output_stride), ceil(width / output_stride), num_classes)`.
 
     Raises:
@@ -61,14 +61,14 @@ def UNet(
     filters = tuple(filters)
     if not filters:
         raise ValueError(f"`filters` must name at least one level. Received: filters={filters}")
-    check_at_least(1, num_classes=num_classes, input_channels=input_channels)
+    check_at_least(1, num_classes=num_classes, channels=channels)
     for count in filters:
         check_at_least(1, filters=count)
     check_one_of([2**level for level in range(len(filters))], output_stride=output_stride)
     check_dropout(dropout)
     regularizer = coupled_l2(weight_decay)
 
-    inputs = keras.Input((None, None, input_channels), dtype="float32", name="image")
+    inputs = keras.Input((None, None, channels), dtype="float32", name="image")
     x = Standardize(value_range, name="standardize")(inputs)
     skips = []
     for level, count in enumerate(filters):

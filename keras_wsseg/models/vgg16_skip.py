@@ -20,7 +20,7 @@ _LEVELS = (16, 8, 4, 2)
 def VGG16Skip(
     num_classes,
     weights=None,
-    input_channels=3,
+    channels=3,
     value_range=(0, 255),
     filters=(256, 128, 64, 32),
     output_stride=4,
@@ -42,7 +42,7 @@ def VGG16Skip(
         num_classes: number of classes, at least 1.
         weights: of the encoder. None for random ones, `"imagenet"`, or the path of a file as
             `keras.applications.VGG16` without its top takes it.
-        input_channels: channels of the images. Gray ones, 1, are repeated for the encoder, so that they go
+        channels: channels of the images. Gray ones, 1, are repeated for the encoder, so that they go
             with pretrained weights.
         value_range: the values of black and white in the images as they come.
         filters: channels of the decoder at strides 16, 8, 4 and 2; those below `output_stride` have no level
@@ -55,7 +55,7 @@ def VGG16Skip(
         name: name of the model.
 
     Returns:
-        A functional `keras.Model` from `(batch, height, width, input_channels)` to float32 logits
+        A functional `keras.Model` from `(batch, height, width, channels)` to float32 logits
         `(batch, ceil(height / output_stride), ceil(width / output_stride), num_classes)`. Its layer `vgg16`
         is the encoder, and the names of the layers in there begin with `vgg16_`:
         `LearningRateMultipliers(SGD(0.01, momentum=0.9), {"vgg16": 0.1})` is the published setting.
@@ -81,14 +81,14 @@ def VGG16Skip(
         raise ValueError(
             f"`filters` must be four numbers, for strides {_LEVELS}. Received: filters={filters}"
         )
-    check_at_least(1, num_classes=num_classes, input_channels=input_channels)
+    check_at_least(1, num_classes=num_classes, channels=channels)
     for count in filters:
         check_at_least(1, filters=count)
     check_one_of((1, 2, 4), output_stride=output_stride)
     check_dropout(dropout)
     regularizer = coupled_l2(weight_decay)
 
-    inputs = keras.Input((None, None, input_channels), dtype="float32", name="image")
+    inputs = keras.Input((None, None, channels), dtype="float32", name="image")
     finest = max(output_stride, _LEVELS[-1])
     strides = tuple(stride for stride in STRIDES if finest <= stride <= _LEVELS[0])
     features = encode(

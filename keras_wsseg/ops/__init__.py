@@ -10,7 +10,7 @@ from keras_wsseg.ops.local_gaussian import local_gaussian_filter
 from keras_wsseg.ops.mean_field import mean_field
 from keras_wsseg.ops.neighborhood import neighborhood_distribution
 from keras_wsseg.ops.object_priors import (
-    object_share,
+    object_fraction,
     positional_energy,
     smallness_energy,
     volumetric_energy,
@@ -37,7 +37,7 @@ __all__ = [
     "neighbor_weights",
     "neighborhood_distribution",
     "normalized_cut_energy",
-    "object_share",
+    "object_fraction",
     "partial_cross_entropy",
     "positional_energy",
     "resize_antialiased",

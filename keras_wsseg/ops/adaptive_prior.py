@@ -12,7 +12,7 @@ from keras_wsseg.ops.prior_search import best, mean_labels, search_prior
 FEW = 6
 
 
-def adaptive_prior(probabilities, tags, shares=(0.4, 0.2), mask=None, grid=99):
+def adaptive_prior(probabilities, tags, min_fractions=(0.4, 0.2), mask=None, grid=99):
     r"""The weight of each class of an image with which every class that is there gets a share of the pixels.
 
     It is what makes labels out of tags: a net that knows nothing yet, or calls all pixels background, is
@@ -32,7 +32,7 @@ def adaptive_prior(probabilities, tags, shares=(0.4, 0.2), mask=None, grid=99):
         probabilities: `(batch, pixels, classes)`, not negative.
         tags: `(batch, classes)`, 1 for the classes that are there, else 0. The first class, the background,
             always is.
-        shares: the least share of the background and of each object, from 0 to 1.
+        min_fractions: the least share of the background and of each object, from 0 to 1.
         mask: `(batch, pixels)`, 1 for the pixels inside the image, else 0. None: all are.
         grid: number of points between 0 and 1 for images with one object.
 
@@ -52,9 +52,9 @@ def adaptive_prior(probabilities, tags, shares=(0.4, 0.2), mask=None, grid=99):
     Source: Pandey & Dukkipati 2017, arXiv:1705.01262, which gives the problem, and the grid for one object;
     the search for several objects and the bound on `beta` are this library's.
     """
-    check_prior(shares, grid)
+    check_prior(min_fractions, grid)
     p, tags, weights = _prepared(probabilities, tags, mask)
-    background, each = (float(share) for share in shares)
+    background, each = (float(share) for share in min_fractions)
     target = tags * ops.one_hot(0, tags.shape[-1], dtype="float32") * (background - each) + tags * each
     target = target / ops.maximum(ops.sum(target, axis=-1, keepdims=True), 1.0)
     count = ops.sum(tags, axis=-1, keepdims=True)
@@ -96,15 +96,15 @@ def estimated_labels(probabilities, tags, beta):
     return q / ops.sum(q, axis=-1, keepdims=True)
 
 
-def check_prior(shares, grid):
+def check_prior(min_fractions, grid):
     """Says what is wrong with settings that do not depend on the images."""
-    if not isinstance(shares, (tuple, list)) or len(shares) != 2:
+    if not isinstance(min_fractions, (tuple, list)) or len(min_fractions) != 2:
         raise ValueError(
-            "`shares` must be two numbers from 0 to 1, of the background and of each object. "
-            f"Received: shares={shares!r}"
+            "`min_fractions` must be two numbers from 0 to 1, of the background and of each object. "
+            f"Received: min_fractions={min_fractions!r}"
         )
-    for share in shares:
-        check_number("shares", share, low=0, high=1)
+    for share in min_fractions:
+        check_number("min_fractions", share, low=0, high=1)
     check_integer("grid", grid, low=1)
 
 

@@ -6,7 +6,7 @@ from keras_wsseg.arguments import check_number
 from keras_wsseg.ops.resize import resize_bilinear
 
 
-def class_activation_maps(score_maps, tags, size, gamma=4.0, mask=None):
+def class_activation_maps(score_maps, tags, size, background_exponent=4.0, mask=None):
     r"""Turns a classifier's scores of every place into maps of the classes that an image is tagged with.
 
     A net that was taught only what an image holds shows in them where it holds it. With `s` the scores of a
@@ -14,7 +14,7 @@ def class_activation_maps(score_maps, tags, size, gamma=4.0, mask=None):
 
     `A^c = mean over scales of resize(relu(s^c))`,
     `P^c = A^c / max over the image of A^c` for the classes of the tags, 0 for the others,
-    `P^0 = (1 - max_c P^c)^gamma` for the background.
+    `P^0 = (1 - max_c P^c)^background_exponent` for the background.
 
     A class without a positive score anywhere keeps 0. The maps do not sum to 1 over the classes.
 
@@ -24,7 +24,7 @@ def class_activation_maps(score_maps, tags, size, gamma=4.0, mask=None):
         tags: `(batch, classes)` of 0 and 1: which classes an image holds. Column 0, the background, is not
             looked at.
         size: `(height, width)` of the image in pixels, each an integer or an integer scalar tensor.
-        gamma: how fast the background fades where a class appears, greater than 0.
+        background_exponent: how fast the background fades where a class appears, greater than 0.
         mask: `(batch, height, width)` of 0 and 1, or None: only pixels of 1 are part of the image. The
             others do not count for the maximum and are background.
 
@@ -32,13 +32,13 @@ def class_activation_maps(score_maps, tags, size, gamma=4.0, mask=None):
         `(batch, height, width, classes)`, float32, within [0, 1].
 
     Raises:
-        ValueError: if the shapes do not fit, or `gamma` is out of its range.
+        ValueError: if the shapes do not fit, or `background_exponent` is out of its range.
 
     Example:
 
     >>> import numpy as np
     >>> scores = np.array([-1.0, 1.0, 2.0], "float32").reshape(1, 1, 3, 1)
-    >>> maps = class_activation_maps([scores], np.ones((1, 2)), (1, 3), gamma=1)
+    >>> maps = class_activation_maps([scores], np.ones((1, 2)), (1, 3), background_exponent=1)
     >>> np.array(maps)[0, 0].round(3).tolist()
     [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]
 
@@ -47,7 +47,7 @@ def class_activation_maps(score_maps, tags, size, gamma=4.0, mask=None):
     arXiv:1911.08039. Departure: negative scores count as 0 before the maps are resized and added up, of
     which the paper prints nothing.
     """
-    check_gamma(gamma)
+    check_background_exponent(background_exponent)
     _check_shapes(score_maps, tags, mask)
     total = 0.0
     for scores in score_maps:
@@ -58,13 +58,13 @@ def class_activation_maps(score_maps, tags, size, gamma=4.0, mask=None):
     peaks = ops.max(total, axis=(1, 2), keepdims=True)
     foreground = ops.minimum(ops.divide_no_nan(total, peaks), 1.0)
     foreground = foreground * ops.cast(tags, "float32")[:, None, None, 1:]
-    background = ops.power(1.0 - ops.max(foreground, axis=-1, keepdims=True), gamma)
+    background = ops.power(1.0 - ops.max(foreground, axis=-1, keepdims=True), background_exponent)
     return ops.concatenate([background, foreground], axis=-1)
 
 
-def check_gamma(gamma):
+def check_background_exponent(background_exponent):
     """Says what is wrong with the exponent of the background."""
-    check_number("gamma", gamma, above=0)
+    check_number("background_exponent", background_exponent, above=0)
 
 
 def _check_shapes(score_maps, tags, mask):

@@ -8,7 +8,7 @@ from keras_wsseg.ops.dense_gaussian import dense_gaussian_kernel
 _LEAST_DEGREE = 1e-30
 
 
-def dense_crf_energy(probabilities, features, mask=None, method="auto", landmarks=512, seed=0):
+def dense_crf_energy(probabilities, features, mask=None, filter_method="auto", landmarks=512, seed=0):
     r"""Energy that is high where pixels that look alike, anywhere in the image, are labeled differently.
 
     `R_CRF = sum_k S_k^T W (1 - S_k)`, `W_pq = exp(-|f_p - f_q|^2 / 2)` over ordered pairs, `W_pp = 1`
@@ -18,7 +18,7 @@ def dense_crf_energy(probabilities, features, mask=None, method="auto", landmark
         probabilities: `(batch, pixels, classes)`, any float type; computed in float32.
         features: `(batch, pixels, channels)`, already divided by sigma. No gradient flows to them.
         mask: `(batch, pixels)`, 1 for the pixels that take part. All by default.
-        method, landmarks, seed: see `dense_gaussian_kernel`. Exact, the energy is at least 0 for
+        filter_method, landmarks, seed: see `dense_gaussian_kernel`. Exact, the energy is at least 0 for
             probabilities that sum to one.
 
     Returns:
@@ -39,11 +39,11 @@ def dense_crf_energy(probabilities, features, mask=None, method="auto", landmark
     for all classes and cancels behind a softmax.
     """
     y, mask = _prepared(probabilities, features, mask)
-    kernel = dense_gaussian_kernel(features, method, landmarks, seed, mask[..., 0])
+    kernel = dense_gaussian_kernel(features, filter_method, landmarks, seed, mask[..., 0])
     return crf_energy(kernel, y, mask)[0]
 
 
-def normalized_cut_energy(probabilities, features, mask=None, method="auto", landmarks=512, seed=0):
+def normalized_cut_energy(probabilities, features, mask=None, filter_method="auto", landmarks=512, seed=0):
     r"""Energy that is low where each class is tied to itself more than to the rest, whatever its size.
 
     `R_NC = sum_k S_k^T W (1 - S_k) / (d^T S_k)`, `d = W 1`. It lies within [0, classes); the gradient,
@@ -51,7 +51,7 @@ def normalized_cut_energy(probabilities, features, mask=None, method="auto", lan
     that no pixel has any share of contributes nothing.
 
     Args:
-        probabilities, features, mask, method, landmarks, seed: see `dense_crf_energy`.
+        probabilities, features, mask, filter_method, landmarks, seed: see `dense_crf_energy`.
 
     Returns:
         `(batch,)`, float32.
@@ -69,7 +69,7 @@ def normalized_cut_energy(probabilities, features, mask=None, method="auto", lan
     Source: Tang et al. 2018, arXiv:1803.09569, equations 5 and 12.
     """
     y, mask = _prepared(probabilities, features, mask)
-    kernel = dense_gaussian_kernel(features, method, landmarks, seed, mask[..., 0])
+    kernel = dense_gaussian_kernel(features, filter_method, landmarks, seed, mask[..., 0])
     return cut_energy(kernel, y, mask)
 
 

@@ -15,7 +15,7 @@ _log = logging.getLogger("keras_wsseg")
 _announced = set()
 
 
-def dense_gaussian_filter(features, values, method="auto", landmarks=512, seed=0):
+def dense_gaussian_filter(features, values, filter_method="auto", landmarks=512, seed=0):
     r"""Gathers, at every pixel, all pixels' values weighted by how alike the two pixels are.
 
     The common ground of the dense CRF, normalized cut and kernel cut losses and of fully connected mean-field
@@ -29,7 +29,7 @@ def dense_gaussian_filter(features, values, method="auto", landmarks=512, seed=0
     Args:
         features: `(batch, pixels, channels)`, already divided by sigma.
         values: `(batch, pixels, classes)`, any float type.
-        method: see `dense_gaussian_kernel`.
+        filter_method: see `dense_gaussian_kernel`.
         landmarks: of `"nystrom"`.
         seed: of the landmarks of `"nystrom"` and of the calibration of `"permutohedral"`.
 
@@ -46,7 +46,7 @@ def dense_gaussian_filter(features, values, method="auto", landmarks=512, seed=0
         >>> np.array(dense_gaussian_filter(features, values)).round(3).tolist()
         [[[3.0], [3.0], [4.0]]]
     """
-    kernel = dense_gaussian_kernel(features, method, landmarks, seed)
+    kernel = dense_gaussian_kernel(features, filter_method, landmarks, seed)
     shape, wanted = tuple(values.shape), tuple(features.shape[:2])
     fits = len(shape) == 3 and all(
         a is None or b is None or a == b for a, b in zip(shape, wanted, strict=False)
@@ -59,12 +59,12 @@ def dense_gaussian_filter(features, values, method="auto", landmarks=512, seed=0
     return kernel.apply(values)
 
 
-def dense_gaussian_kernel(features, method="auto", landmarks=512, seed=0, mask=None):
+def dense_gaussian_kernel(features, filter_method="auto", landmarks=512, seed=0, mask=None):
     """Builds the operator of `dense_gaussian_filter` once, for several values and for the way back.
 
     Args:
         features: `(batch, pixels, channels)`, already divided by sigma.
-        method: `"exact"`, by the definition: time grows with the square of the pixels. `"nystrom"`, by
+        filter_method: `"exact"`, by the definition: time grows with the square of the pixels. `"nystrom"`, by
             landmarks: linear in the pixels, 0.2 to 3 % off on photographs with 512; kernels that are
             narrow beside the spread of the features need more. `"permutohedral"`, by the lattice: linear too,
             for kernels of any width, 4 to 12 % off. `"auto"`: exact where that is the fastest, that is up to
@@ -77,8 +77,8 @@ def dense_gaussian_kernel(features, method="auto", landmarks=512, seed=0, mask=N
             alone. All by default.
 
     Returns:
-        An object with `apply(values)`, values `(batch, pixels, classes)`, and the `method` it goes by, which
-        remains `"auto"` where each batch decides.
+        An object with `apply(values)`, values `(batch, pixels, classes)`, and the `filter_method` it goes by,
+        which remains `"auto"` where each batch decides.
 
     Raises:
         ValueError: if an argument is out of its range.
@@ -86,38 +86,42 @@ def dense_gaussian_kernel(features, method="auto", landmarks=512, seed=0, mask=N
     Example:
         >>> import numpy as np
         >>> kernel = dense_gaussian_kernel(np.zeros((1, 4, 2), "float32"))
-        >>> kernel.method, round(float(kernel.apply(np.ones((1, 4, 1), "float32"))[0, 0, 0]), 4)
+        >>> kernel.filter_method, round(float(kernel.apply(np.ones((1, 4, 1), "float32"))[0, 0, 0]), 4)
         ('exact', 4.0)
     """
-    check_dense(method, landmarks, seed)
+    check_dense(filter_method, landmarks, seed)
     if len(features.shape) != 3:
         raise ValueError(
             f"features must be (batch, pixels, channels). Received: a tensor of shape {tuple(features.shape)}"
         )
-    if method == "auto":
-        method = "exact" if _few(features.shape[1], landmarks) else "auto"
-        if method not in _announced:
+    if filter_method == "auto":
+        filter_method = "exact" if _few(features.shape[1], landmarks) else "auto"
+        if filter_method not in _announced:
             # Once: a training step is traced, and a layer called, many times over.
-            _announced.add(method)
+            _announced.add(filter_method)
             pixels = features.shape[1] or "any number of"
-            way = "method='exact'" if method == "exact" else "'nystrom', or 'permutohedral' where that errs"
+            way = (
+                "filter_method='exact'"
+                if filter_method == "exact"
+                else "'nystrom', or 'permutohedral' where that errs"
+            )
             _log.info("fully connected kernel over %s pixels: %s", pixels, way)
-    if method == "exact":
+    if filter_method == "exact":
         kernel = ExactGaussian(features)
-    elif method == "auto":
+    elif filter_method == "auto":
         kernel = ChosenGaussian(features, landmarks, seed, mask)
-    elif method == "nystrom":
+    elif filter_method == "nystrom":
         kernel = NystromGaussian(features, landmarks, seed, mask)
     else:
         kernel = PermutohedralLattice(features, seed, mask)
-    kernel.method = method
+    kernel.filter_method = filter_method
     return kernel
 
 
-def check_dense(method, landmarks, seed):
+def check_dense(filter_method, landmarks, seed):
     """Says what is wrong with the arguments that choose the way."""
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {METHODS}. Received: method={method!r}")
+    if filter_method not in METHODS:
+        raise ValueError(f"filter_method must be one of {METHODS}. Received: filter_method={filter_method!r}")
     check_integer("landmarks", landmarks, low=1)
     check_integer("seed", seed)
 

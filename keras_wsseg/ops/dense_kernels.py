@@ -18,7 +18,7 @@ class DenseKernels:
         size: `(batch, height, width)` of the images, integers or scalar tensors.
         normalization: `"symmetric"`, `"row"` or `"none"`.
         include_self: whether a pixel is its own neighbor.
-        **options: of `dense_gaussian_kernel`: method, landmarks, seed and mask.
+        **options: of `dense_gaussian_kernel`: filter_method, landmarks, seed and mask.
     """
 
     def __init__(self, features, sigmas_xy, weights, size, normalization, include_self, **options):

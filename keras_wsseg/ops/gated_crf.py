@@ -15,7 +15,7 @@ def gated_crf_energy(
     source_mask=None,
     destination_mask=None,
     compatibility=None,
-    method="tiles",
+    filter_method="tiles",
 ):
     r"""Energy that is high where pixels that look alike and lie close together are labeled differently.
 
@@ -41,7 +41,8 @@ def gated_crf_energy(
         destination_mask: likewise, which pixels receive it. All by default. Handing in the very same object
             for both masks tells that the gate is symmetric, which spares a second pass.
         compatibility: `(classes, classes)`, non-negative with a zero diagonal; `1 - I` (Potts) by default.
-        method: `"tiles"`, or `"patches"` for the plain tensor form over all offsets, the readable reference.
+        filter_method: `"tiles"`, or `"patches"` for the plain tensor form over all offsets, the readable
+            reference.
 
     Returns:
         `(batch,)`, float32.
@@ -63,7 +64,14 @@ def gated_crf_energy(
     no size must divide another, and no input is changed in place.
     """
     energy, _ = energy_and_mass(
-        probabilities, features, radius, kernel_weights, source_mask, destination_mask, compatibility, method
+        probabilities,
+        features,
+        radius,
+        kernel_weights,
+        source_mask,
+        destination_mask,
+        compatibility,
+        filter_method,
     )
     return energy
 
@@ -76,7 +84,7 @@ def energy_and_mass(
     source_mask=None,
     destination_mask=None,
     compatibility=None,
-    method="tiles",
+    filter_method="tiles",
 ):
     """The energy beside its kernel mass, `sum_a sum_{b != a} G_ab K_ab`, the largest value it could take.
 
@@ -86,7 +94,7 @@ def energy_and_mass(
     Returns:
         Two tensors `(batch,)`, float32: energy and mass.
     """
-    features, kernel_weights = check_kernels(features, radius, kernel_weights, method)
+    features, kernel_weights = check_kernels(features, radius, kernel_weights, filter_method)
     if len(probabilities.shape) != 4:
         raise ValueError(
             "probabilities must be (batch, height, width, classes). "
@@ -105,7 +113,7 @@ def energy_and_mass(
     source, destination = masks
     if source_mask is destination_mask:
         destination = source
-    run = _tiles_energy if method == "tiles" else _patches_energy
+    run = _tiles_energy if filter_method == "tiles" else _patches_energy
     y = ops.cast(probabilities, "float32")
     return run(y, features, kernel_weights, radius, source, destination, compatibility)
 

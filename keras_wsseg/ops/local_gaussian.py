@@ -8,7 +8,7 @@ from keras_wsseg.ops import backend, tiles
 METHODS = ("tiles", "patches")
 
 
-def local_gaussian_filter(values, features, radius, kernel_weights=None, method="tiles"):
+def local_gaussian_filter(values, features, radius, kernel_weights=None, filter_method="tiles"):
     r"""Gathers, at every pixel, its neighbors' values weighted by how alike the two pixels are.
 
     The common ground of the gated CRF energy and of windowed mean-field inference:
@@ -24,8 +24,8 @@ def local_gaussian_filter(values, features, radius, kernel_weights=None, method=
         features: `(batch, height, width, features)` already divided by sigma, or a list, one a kernel.
         radius: pixels, at least 1. It may exceed the image.
         kernel_weights: one non-negative number a kernel; all 1 by default.
-        method: `"tiles"` (matrix products in tiles, bounded memory) or `"patches"` (every offset unfolded:
-            slow, short, and therefore the reference).
+        filter_method: `"tiles"` (matrix products in tiles, bounded memory) or `"patches"` (every offset
+            unfolded: slow, short, and therefore the reference).
 
     Returns:
         `(batch, height, width, channels)`, float32.
@@ -40,17 +40,17 @@ def local_gaussian_filter(values, features, radius, kernel_weights=None, method=
         >>> np.array(out)[0, :, :, 0].round(3).tolist()
         [[3.0, 5.0, 3.0], [5.0, 8.0, 5.0], [3.0, 5.0, 3.0]]
     """
-    features, kernel_weights = check_kernels(features, radius, kernel_weights, method)
+    features, kernel_weights = check_kernels(features, radius, kernel_weights, filter_method)
     values = ops.cast(values, "float32")
-    run = _filter_tiles if method == "tiles" else _filter_patches
+    run = _filter_tiles if filter_method == "tiles" else _filter_patches
     return run(values, features, kernel_weights, radius)
 
 
-def check_kernels(features, radius, kernel_weights, method):
+def check_kernels(features, radius, kernel_weights, filter_method):
     """Returns the features as a list of float32 tensors and as many kernel weights, or says what is wrong."""
     check_integer("radius", radius, low=1)
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {METHODS}. Received: method={method!r}")
+    if filter_method not in METHODS:
+        raise ValueError(f"filter_method must be one of {METHODS}. Received: filter_method={filter_method!r}")
     features = list(features) if isinstance(features, (list, tuple)) else [features]
     if not features:
         raise ValueError("features must hold at least one kernel's features. Received: features=[]")

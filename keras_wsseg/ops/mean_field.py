@@ -20,7 +20,7 @@ def mean_field(
     iterations=5,
     normalization="symmetric",
     include_self=None,
-    method="auto",
+    filter_method="auto",
     landmarks=512,
     seed=0,
 ):
@@ -48,8 +48,8 @@ def mean_field(
         normalization: `"symmetric"`, `"row"` or `"none"`.
         include_self: whether `j = i` takes part in both sums. None: it does where `radius` is None, as in the
             published code, since approximations do not tell a pixel's own share apart.
-        method, landmarks, seed: of `dense_gaussian_kernel`, where `radius` is None; `"auto"` is exact where
-            `include_self=False`. Kernels of the position alone are always exact.
+        filter_method, landmarks, seed: of `dense_gaussian_kernel`, where `radius` is None; `"auto"` is exact
+            where `include_self=False`. Kernels of the position alone are always exact.
 
     Returns:
         `log Q`, `(batch, height, width, classes)`, float32: logits of the refined prediction.
@@ -70,15 +70,15 @@ def mean_field(
     """
     kernel_weights = [1.0] * len(features) if kernel_weights is None else list(kernel_weights)
     _check(logits, features, sigmas_xy, kernel_weights)
-    check_settings(radius, iterations, normalization, include_self, method)
+    check_settings(radius, iterations, normalization, include_self, filter_method)
     compatibility = _check_matrix(compatibility, logits.shape[-1])
     logits = ops.cast(logits, "float32")
     features = [None if f is None else ops.cast(f, "float32") for f in features]
     arguments = (features, sigmas_xy, kernel_weights, ops.shape(logits)[:3])
     include_self = radius is None if include_self is None else include_self
     if radius is None:
-        method = "exact" if method == "auto" and not include_self else method
-        options = {"method": method, "landmarks": landmarks, "seed": seed}
+        filter_method = "exact" if filter_method == "auto" and not include_self else filter_method
+        options = {"filter_method": filter_method, "landmarks": landmarks, "seed": seed}
         kernels = DenseKernels(*arguments, normalization, include_self, **options)
     else:
         kernels = WindowedKernels(*arguments, radius, normalization, include_self)
@@ -119,17 +119,17 @@ def check_kernels(features, sigmas_xy, kernel_weights):
         raise ValueError("each kernel must have features or a sigma of the position. Received: neither")
 
 
-def check_settings(radius, iterations, normalization, include_self, method):
+def check_settings(radius, iterations, normalization, include_self, filter_method):
     """Says what is wrong with settings that do not depend on the images."""
-    if radius is not None and method != "auto":
+    if radius is not None and filter_method != "auto":
         raise ValueError(
-            "method must be 'auto' where a radius is given: windowed kernels are exact. "
-            f"Received: method={method!r}"
+            "filter_method must be 'auto' where a radius is given: windowed kernels are exact. "
+            f"Received: filter_method={filter_method!r}"
         )
-    if radius is None and include_self is False and method not in ("auto", "exact"):
+    if radius is None and include_self is False and filter_method not in ("auto", "exact"):
         raise ValueError(
-            "method must be 'exact' where include_self=False: approximate kernels do not tell a pixel's own "
-            f"share apart. Received: method={method!r}"
+            "filter_method must be 'exact' where include_self=False: approximate kernels do not tell a pixel's "
+            f"own share apart. Received: filter_method={filter_method!r}"
         )
     if include_self not in (None, True, False):
         raise ValueError(f"include_self must be True, False or None. Received: include_self={include_self!r}")

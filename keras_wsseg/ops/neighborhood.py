@@ -9,7 +9,7 @@ from keras_wsseg.ops.local_gaussian import local_gaussian_filter
 from keras_wsseg.ops.mean_field import check_kernels
 from keras_wsseg.ops.self_adjoint import self_adjoint
 
-KINDS = ("exponentiated", "mean")
+VARIANTS = ("exponentiated", "mean")
 
 # In units of one neighbor that looks just alike. Rounding may leave less than this of a pixel's own share.
 _LEAST_MASS = 1e-3
@@ -24,11 +24,11 @@ def neighborhood_distribution(
     sigmas_xy,
     kernel_weights=None,
     radius=None,
-    kind="exponentiated",
+    variant="exponentiated",
     sharpness=1.0,
     normalized=True,
     mask=None,
-    method="auto",
+    filter_method="auto",
     landmarks=512,
     seed=0,
 ):
@@ -52,12 +52,13 @@ def neighborhood_distribution(
             not matter; a pair of numbers, for rows and columns, where pixels are not square.
         kernel_weights: as many numbers or scalar tensors, non-negative; all 1 by default.
         radius: neighbors are the `(2 radius + 1)^2` pixels around a pixel; None: all pixels of the image.
-        kind: `"exponentiated"` or `"mean"`.
-        sharpness: `s` of the exponentiated kind, at least 0; a number or a scalar tensor.
-        normalized: whether the kernel is divided by its sum. Only the exponentiated kind can do without.
+        variant: `"exponentiated"` or `"mean"`.
+        sharpness: `s` of the exponentiated variant, at least 0; a number or a scalar tensor.
+        normalized: whether the kernel is divided by its sum. Only the exponentiated variant can do without.
         mask: `(batch, height, width)` of 0 and 1: the pixels that are there. All by default.
-        method, landmarks, seed: of `dense_gaussian_kernel`, where `radius` is None. Approximations leave a
-            pixel out of its own sum by their own diagonal. Kernels of the position alone are always exact.
+        filter_method, landmarks, seed: of `dense_gaussian_kernel`, where `radius` is None. Approximations
+            leave a pixel out of its own sum by their own diagonal. Kernels of the position alone are always
+            exact.
 
     Returns:
         `log p^neighb`, `(batch, height, width, classes)`, float32, and `(batch, height, width)`: 1 for the
@@ -70,21 +71,23 @@ def neighborhood_distribution(
     Example:
         >>> import numpy as np
         >>> y = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]], "float32").reshape(1, 1, 3, 2)
-        >>> log_neighbors, found = neighborhood_distribution(y, [None], [9.0], radius=1, kind="mean")
+        >>> log_neighbors, found = neighborhood_distribution(y, [None], [9.0], radius=1, variant="mean")
         >>> np.exp(log_neighbors)[0, 0].round(2).tolist()
         [[0.0, 1.0], [0.5, 0.5], [0.0, 1.0]]
 
     Source: Pandey & Dukkipati 2017, arXiv:1705.01262, the neighborhood term and proposition 3.1.
     """
     weights = [1.0] * len(features) if kernel_weights is None else list(kernel_weights)
-    check_neighborhood(kind, normalized, radius, method, landmarks, seed)
+    check_neighborhood(variant, normalized, radius, filter_method, landmarks, seed)
     _check_tensors(probabilities, features, sigmas_xy, weights, mask)
     y = ops.cast(probabilities, "float32")
     mask = ops.ones_like(y[..., 0]) if mask is None else ops.cast(ops.stop_gradient(mask), "float32")
     features = [None if f is None else ops.cast(ops.stop_gradient(f), "float32") for f in features]
     kernels = (features, list(sigmas_xy), weights)
     if radius is None:
-        sums = _dense_sums(y, mask, kernels, {"method": method, "landmarks": landmarks, "seed": seed})
+        sums = _dense_sums(
+            y, mask, kernels, {"filter_method": filter_method, "landmarks": landmarks, "seed": seed}
+        )
     else:
         sums = _windowed_sums(y, mask, kernels, radius)
     # Negative only where an approximation, or rounding, takes more off than a pixel's own share was.
@@ -94,30 +97,30 @@ def neighborhood_distribution(
     found = ops.logical_and(mask > 0, mass > _LEAST_MASS * sum(weights))
     if normalized:
         sums = sums / ops.where(found, mass, 1.0)[..., None]
-    if kind == "mean":
+    if variant == "mean":
         log_neighbors = ops.log(ops.maximum(sums, _LEAST_SHARE))
     else:
         log_neighbors = ops.log_softmax(sharpness * sums, axis=-1)
     return log_neighbors, ops.cast(found, "float32")
 
 
-def check_neighborhood(kind, normalized, radius, method, landmarks, seed):
+def check_neighborhood(variant, normalized, radius, filter_method, landmarks, seed):
     """Says what is wrong with settings that do not depend on the images."""
-    if kind not in KINDS:
-        raise ValueError(f"kind must be one of {KINDS}. Received: kind={kind!r}")
-    if kind == "mean" and not normalized:
+    if variant not in VARIANTS:
+        raise ValueError(f"variant must be one of {VARIANTS}. Received: variant={variant!r}")
+    if variant == "mean" and not normalized:
         raise ValueError(
-            "normalized must be True where kind='mean': without it a mean is no distribution. "
+            "normalized must be True where variant='mean': without it a mean is no distribution. "
             f"Received: normalized={normalized!r}"
         )
     if radius is not None:
         check_integer("radius", radius, low=1)
-    if radius is not None and method != "auto":
+    if radius is not None and filter_method != "auto":
         raise ValueError(
-            "method must be 'auto' where a radius is given: windowed kernels are exact. "
-            f"Received: method={method!r}"
+            "filter_method must be 'auto' where a radius is given: windowed kernels are exact. "
+            f"Received: filter_method={filter_method!r}"
         )
-    check_dense(method, landmarks, seed)
+    check_dense(filter_method, landmarks, seed)
 
 
 def _dense_sums(y, mask, kernels, options):

@@ -3,7 +3,7 @@
 from keras import ops
 
 
-def object_share(x, mask=None):
+def object_fraction(x, mask=None):
     """The mean of the object's probability over each image.
 
     Args:
@@ -16,34 +16,35 @@ def object_share(x, mask=None):
     Example:
 
     >>> import numpy as np
-    >>> round(float(object_share(np.array([[[0.0, 1.0], [1.0, 1.0]]]))[0]), 4)
+    >>> round(float(object_fraction(np.array([[[0.0, 1.0], [1.0, 1.0]]]))[0]), 4)
     0.75
     """
     x = ops.cast(x, "float32")
     return _mean(x, ops.ones_like(x) if mask is None else ops.cast(mask, "float32"))
 
 
-def volumetric_energy(share, target=0.5):
-    """How far the object's mean share over a batch is from what is expected: `(mean_i x_i - target)^2`.
+def volumetric_energy(fraction, target_fraction=0.5):
+    """How far the object's mean fraction over a batch is from what is expected:
+    `(mean_i x_i - target_fraction)^2`.
 
     Args:
-        share: scalar, the mean over the batch of what `object_share` gives.
-        target: the expected share.
+        fraction: scalar, the mean over the batch of what `object_fraction` gives.
+        target_fraction: the expected fraction.
 
     Returns:
         Scalar, float32.
 
     Source: Veksler 2020, the volumetric term over a batch.
     """
-    return ops.square(ops.cast(share, "float32") - target)
+    return ops.square(ops.cast(fraction, "float32") - target_fraction)
 
 
-def smallness_energy(share, least=0.15):
-    """What it costs an image to have next to no object: `[x_i < least] (x_i - least)^2`.
+def smallness_energy(fraction, min_fraction=0.15):
+    """What it costs an image to have next to no object: `[x_i < min_fraction] (x_i - min_fraction)^2`.
 
     Args:
-        share: `(batch,)`, what `object_share` gives.
-        least: the share below which it costs.
+        fraction: `(batch,)`, what `object_fraction` gives.
+        min_fraction: the fraction below which it costs.
 
     Returns:
         `(batch,)`, float32.
@@ -55,7 +56,7 @@ def smallness_energy(share, least=0.15):
 
     Source: Veksler 2020, the volumetric term of an image.
     """
-    return ops.square(ops.relu(least - ops.cast(share, "float32")))
+    return ops.square(ops.relu(min_fraction - ops.cast(fraction, "float32")))
 
 
 def positional_energy(x, border=3, center=3, mask=None):

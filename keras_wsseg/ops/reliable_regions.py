@@ -11,7 +11,7 @@ DIGIT = 256
 """Numbers are ranked by the digits of their bits to this base."""
 
 
-def confident_labels(maps, share=0.4, mask=None, tags=None):
+def confident_labels(maps, keep_fraction=0.4, mask=None, tags=None):
     r"""Labels every pixel with its class of largest value, but only the surest pixels of each class.
 
     A net can be trained on its own class activation maps where it is taught by the pixels that the maps are
@@ -25,7 +25,7 @@ def confident_labels(maps, share=0.4, mask=None, tags=None):
 
     Args:
         maps: `(batch, height, width, classes)`, not negative, any float type.
-        share: of the pixels that a class has by `argmax`, within (0, 1].
+        keep_fraction: of the pixels that a class has by `argmax`, within (0, 1].
         mask: `(batch, height, width)` of 0 and 1, or None: only pixels of 1 are part of the image.
         tags: `(batch, classes)` of 0 and 1: the classes that an image holds, no others are given. The
             background, column 0, always is one of them. None: all classes.
@@ -35,19 +35,19 @@ def confident_labels(maps, share=0.4, mask=None, tags=None):
         finite values is, 254 outside the mask. The first of several classes with the same value is taken.
 
     Raises:
-        ValueError: if the shapes do not fit, or `share` is out of its range.
+        ValueError: if the shapes do not fit, or `keep_fraction` is out of its range.
 
     Example:
 
     >>> import numpy as np
     >>> maps = np.array([[0.9, 0.2], [0.8, 0.3], [0.7, 0.6], [0.1, 0.5]], "float32").reshape(1, 1, 4, 2)
-    >>> np.array(confident_labels(maps, share=0.6)).tolist()
+    >>> np.array(confident_labels(maps, keep_fraction=0.6)).tolist()
     [[[0, 0, 255, 1]]]
 
     Source: Zhang et al. 2020, "Reliability Does Matter", arXiv:1911.08039, where what lies strictly above the
     threshold stays.
     """
-    check_share(share)
+    check_keep_fraction(keep_fraction)
     check_maps(maps, tags, mask)
     maps = ops.cast(ops.stop_gradient(maps), "float32")
     known = ops.all(ops.isfinite(maps), axis=-1)
@@ -63,7 +63,7 @@ def confident_labels(maps, share=0.4, mask=None, tags=None):
     inside = ops.ones_like(labels)
     if mask is not None:
         inside = ops.reshape(ops.cast(ops.cast(mask, "float32") > 0.5, "int32"), (batch, height * width))
-    thresholds = _thresholds(keys, labels, inside, classes, share)
+    thresholds = _thresholds(keys, labels, inside, classes, keep_fraction)
     kept = ops.logical_and(known, keys >= ops.take_along_axis(thresholds, labels, axis=1))
     labels = ops.where(inside > 0, ops.where(kept, labels, UNLABELED), PADDING)
     return ops.reshape(labels, (batch, height, width))
@@ -96,9 +96,9 @@ def present_classes(tags):
     return ops.concatenate([ops.ones_like(tags[:, :1]), tags[:, 1:]], axis=1)
 
 
-def check_share(share):
+def check_keep_fraction(keep_fraction):
     """Says what is wrong with the share of pixels that stay."""
-    check_number("share", share, above=0, high=1)
+    check_number("keep_fraction", keep_fraction, above=0, high=1)
 
 
 def check_maps(maps, tags=None, mask=None):
@@ -115,7 +115,7 @@ def check_maps(maps, tags=None, mask=None):
             raise ValueError(f"{name} must have the shape {wanted} for these maps. Received: shape {given}")
 
 
-def _thresholds(keys, labels, inside, classes, share):
+def _thresholds(keys, labels, inside, classes, keep_fraction):
     """The key of the last pixel that a class keeps, `(batch, classes)`, digit by digit.
 
     Counting the digits of all pixels takes a sixth of the time of sorting the pixels, half of it without XLA.
@@ -125,7 +125,7 @@ def _thresholds(keys, labels, inside, classes, share):
         labels: `(batch, pixels)`, int32, the class that a pixel belongs to.
         inside: `(batch, pixels)`, int32, 1 for the pixels that count.
         classes: how many.
-        share: of the pixels of a class that stay.
+        keep_fraction: of the pixels of a class that stay.
     """
     batch = ops.shape(keys)[0]
     cells = (ops.arange(batch, dtype="int32")[:, None] * classes + labels) * DIGIT
@@ -145,17 +145,17 @@ def _thresholds(keys, labels, inside, classes, share):
         counts = ops.reshape(counts, (batch, classes, DIGIT))
         reached = ops.cumsum(counts, axis=-1)
         if wanted is None:
-            wanted, found = _share_of(reached[..., -1], share), ops.zeros_like(reached[..., -1])
+            wanted, found = _share_of(reached[..., -1], keep_fraction), ops.zeros_like(reached[..., -1])
         before = ops.sum(ops.cast(reached < wanted[..., None], "int32"), axis=-1)
         wanted = wanted - ops.sum(ops.where(places < before[..., None], counts, 0), axis=-1)
         found = found * DIGIT + (DIGIT - 1 - before)
     return found
 
 
-def _share_of(counts, share):
+def _share_of(counts, keep_fraction):
     """`ceil(share counts)` and at least 1."""
     # In integers: 0.28 of 25 is 7, and not the ceiling of 7.000000000000001.
-    fraction = fractions.Fraction(float(share)).limit_denominator(40_000)
+    fraction = fractions.Fraction(float(keep_fraction)).limit_denominator(40_000)
     whole, rest = counts // fraction.denominator, counts % fraction.denominator
     part = (rest * fraction.numerator + fraction.denominator - 1) // fraction.denominator
     return ops.maximum(whole * fraction.numerator + part, 1)

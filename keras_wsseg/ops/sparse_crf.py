@@ -7,21 +7,21 @@ from keras import ops
 from keras_wsseg.arguments import check_number
 
 
-def neighbor_weights(guide, sigma):
+def neighbor_weights(guide, sigma_rgb):
     """How alike vertical and horizontal neighbors look.
 
-    `w_pq = exp(-|C_p - C_q|^2 / 2 sigma^2)` for each pair of 4-neighbors.
+    `w_pq = exp(-|C_p - C_q|^2 / 2 sigma_rgb^2)` for each pair of 4-neighbors.
 
     Args:
         guide: `(batch, height, width, channels)`, the image in [0, 1].
-        sigma: width in color, a number or scalar tensor above 0.
+        sigma_rgb: width in color, a number or scalar tensor above 0.
 
     Returns:
         `(batch, height - 1, width)` and `(batch, height, width - 1)`, float32: each pixel with the one below,
         and with the one to its right.
 
     Raises:
-        ValueError: if `sigma` is a number that is not above 0.
+        ValueError: if `sigma_rgb` is a number that is not above 0.
 
     Example:
 
@@ -32,18 +32,18 @@ def neighbor_weights(guide, sigma):
 
     Source: Veksler 2020, "Regularized Loss for Weakly Supervised Single Class Semantic Segmentation", ECCV.
     """
-    if isinstance(sigma, numbers.Real):
-        check_number("sigma", sigma, above=0)
+    if isinstance(sigma_rgb, numbers.Real):
+        check_number("sigma_rgb", sigma_rgb, above=0)
     guide = ops.cast(guide, "float32")
-    # Divided after the difference, whose square stands where that of a small sigma would be 0.
-    sigma = ops.cast(sigma, "float32")
+    # Divided after the difference, whose square stands where that of a small sigma_rgb would be 0.
+    sigma_rgb = ops.cast(sigma_rgb, "float32")
     return tuple(
-        ops.exp(-0.5 * ops.sum(ops.square((first - second) / sigma), axis=-1))
+        ops.exp(-0.5 * ops.sum(ops.square((first - second) / sigma_rgb), axis=-1))
         for first, second in _neighbors(guide)
     )
 
 
-def sparse_crf_energy(x, guide, sigma, mask=None):
+def sparse_crf_energy(x, guide, sigma_rgb, mask=None):
     r"""The sparse CRF of each image: what it costs to cut neighbors apart that look alike.
 
     `E = 1/2 sum_direction mean_{(p, q)} w_pq |x_p - x_q|`, each pair of 4-neighbors once, vertical and
@@ -52,7 +52,7 @@ def sparse_crf_energy(x, guide, sigma, mask=None):
     Args:
         x: `(batch, height, width)`, the object's probability.
         guide: `(batch, height, width, channels)`, the image in [0, 1].
-        sigma: width in color, above 0.
+        sigma_rgb: width in color, above 0.
         mask: `(batch, height, width)` of 0 and 1, or None: pairs take part where both pixels have 1.
 
     Returns:
@@ -72,7 +72,7 @@ def sparse_crf_energy(x, guide, sigma, mask=None):
     x = ops.cast(x, "float32")
     mask = ops.ones_like(x) if mask is None else ops.cast(mask, "float32")
     total = count = 0.0
-    directions = zip(neighbor_weights(guide, sigma), _neighbors(x), _neighbors(mask), strict=True)
+    directions = zip(neighbor_weights(guide, sigma_rgb), _neighbors(x), _neighbors(mask), strict=True)
     for weights, (first, second), (first_mask, second_mask) in directions:
         valid = first_mask * second_mask
         pairs = ops.sum(valid, axis=(1, 2))

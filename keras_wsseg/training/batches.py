@@ -41,7 +41,7 @@ def training_batches(config, data, length, done):
     """Endless batches for the epochs behind `done`; those of a later stage follow on those before."""
     common = {"flip": config.flip, "seed": config.seed, "repeat": True}
     if config.whole_images:
-        common["whole"] = True
+        common["mode"] = "resize"
     else:
         common["scale"] = (config.scale_low, config.scale_high)
     if not config.single_class:

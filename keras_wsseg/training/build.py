@@ -10,7 +10,7 @@ from keras_wsseg.data import SegmentationFolder, SingleClassFolder, TagFolder
 from keras_wsseg.data.listing import read_lines
 from keras_wsseg.export.source import all_layers
 from keras_wsseg.imaging.label_values import parse_values
-from keras_wsseg.layers import PUBLISHED_STRENGTH, crf_preset
+from keras_wsseg.layers import PUBLISHED_COUPLING, crf_preset
 from keras_wsseg.optimizers import LearningRateMultipliers
 from keras_wsseg.training.run_folder import load_model
 
@@ -57,7 +57,7 @@ def build_training_data(config):
         config.data,
         annotation=config.label_source,
         split=config.train_split,
-        labeled_share=config.labeled_share,
+        labeled_fraction=config.labeled_fraction,
         unlabeled_split=config.unlabeled_split,
         value_range=config.value_range or None,
         values=parse_values(config.values_of_annotation),
@@ -91,7 +91,7 @@ def build_validation_data(config, like):
         split=config.val_split,
         num_classes=like.num_classes,
         class_names=like.class_names,
-        channels="gray" if like.channels == 1 else "rgb",
+        color_mode="grayscale" if like.channels == 1 else "rgb",
         value_range=like.value_range,
         values=parse_values(config.values_of_labels),
     )
@@ -114,15 +114,15 @@ def build_model(config, data, started=True):
     if config.model == "two-branch":
         backbone = {"backbone": config.backbone, "weights": config.weights}
     else:
-        backbone = {"backbone": models.trunk(_build_network(config, data))}
+        backbone = {"backbone": models.feature_extractor(_build_network(config, data))}
     model = models.ReliableRegionMining(
         data.num_classes,
-        input_channels=data.channels,
+        channels=data.channels,
         value_range=data.value_range,
         dilation=config.dilation,
         scales=config.cam_scales,
-        gamma=config.background_gamma,
-        share=config.reliable_share,
+        background_exponent=config.background_gamma,
+        keep_fraction=config.reliable_share,
         crf=_mining_crf(config.mining_crf, data.value_range),
         classification_weight=config.classification_weight,
         weight_decay=config.weight_decay,
@@ -134,7 +134,7 @@ def build_model(config, data, started=True):
 def _mining_crf(kind, value_range):
     if kind != "windowed":
         return None if kind == "dense" else False
-    return crf_preset(kind, value_range, strength=PUBLISHED_STRENGTH, iterations=10, from_logits=False)
+    return crf_preset(kind, value_range, coupling=PUBLISHED_COUPLING, iterations=10, from_logits=False)
 
 
 def build_segmenter(config, data, started=True):
@@ -146,7 +146,7 @@ def build_segmenter(config, data, started=True):
 
 def _finished(segmenter, config, started):
     if config.whole_images:
-        segmenter = models.at_working_size(segmenter, config.crop)
+        segmenter = models.with_input_size(segmenter, config.crop)
     if started and config.start_from is not None:
         start_from(config.start_from, segmenter)
     return segmenter
@@ -210,17 +210,17 @@ def build_loss(config):
             volumetric_weight=config.volumetric_weight,
             positional_weight=config.positional_weight,
             negative_weight=config.negative_weight,
-            target=config.object_share,
+            target_fraction=config.object_fraction,
             small_reduction=config.small_reduction,
             border=config.border,
             center=config.center,
-            **_without_none({"crf_weight": config.crf_weight, "sigma": config.sigma_rgb}),
+            **_without_none({"crf_weight": config.crf_weight, "sigma_rgb": config.sigma_rgb}),
         )
         stages = callbacks.SingleClassStages(
             loss,
             annealing_epochs=config.annealing_epochs,
             normal_epochs=config.normal_epochs,
-            first_sigma=config.first_sigma,
+            initial_sigma_rgb=config.first_sigma,
             annealing_weight=config.annealing_weight,
             reset_optimizer=config.reset_optimizer,
         )
@@ -245,7 +245,7 @@ def _build_tag_loss(config):
     else:
         terms = [
             losses.AdaptivePriorLoss(
-                background_share=config.prior_background, object_share=config.prior_object
+                min_background_fraction=config.prior_background, object_fraction=config.prior_object
             )
         ]
         late = [build_regularized_loss(config)] if config.regularized else []
@@ -260,19 +260,19 @@ def build_regularized_loss(config):
     """The term beside the cross entropy, of a method that has one."""
     given = {"weight": config.crf_weight}
     if config.method == "tags-prior":
-        widths = _without_none({"xy": config.sigma_xy, "rgb": config.sigma_rgb})
+        widths = _without_none({"sigma_xy": config.sigma_xy, "sigma_rgb": config.sigma_rgb})
         wide, near = losses.NeighborhoodLoss().kernels
         return losses.NeighborhoodLoss(
-            kind=config.neighborhood,
+            variant=config.neighborhood,
             sharpness=1.0 if config.neighborhood == "mean" else config.sharpness,
             kernels=[losses.GaussianKernel(**{**wide.get_config(), **widths}), near],
             radius=config.neighborhood_radius,
-            method="auto" if config.neighborhood_radius else config.dense_method,
+            filter_method="auto" if config.neighborhood_radius else config.dense_method,
             landmarks=config.landmarks,
             **_without_none(given),
         )
     if config.method == "gated-crf":
-        widths = {"xy": config.sigma_xy, "rgb": config.sigma_rgb}
+        widths = {"sigma_xy": config.sigma_xy, "sigma_rgb": config.sigma_rgb}
         (kernel,) = losses.GatedCRFLoss().kernels
         given["kernels"] = losses.GaussianKernel(**{**kernel.get_config(), **_without_none(widths)})
         given.update(radius=config.radius, normalization=config.normalization)
@@ -284,14 +284,14 @@ def build_regularized_loss(config):
         kind = losses.GatedCRFLoss
     else:
         given.update(sigma_xy=config.sigma_xy, sigma_rgb=config.sigma_rgb)
-        given.update(method=config.dense_method, landmarks=config.landmarks)
+        given.update(filter_method=config.dense_method, landmarks=config.landmarks)
         if config.method == "kernel-cut":
-            given.update(gamma=config.gamma)
+            given.update(cut_weight=config.gamma)
             given.update(cut_sigma_xy=config.cut_sigma_xy, cut_sigma_rgb=config.cut_sigma_rgb)
         if config.method == "adm":
-            given.update(strength=config.adm_strength, iterations=config.adm_iterations)
+            given.update(coupling=config.adm_strength, iterations=config.adm_iterations)
         kind = _DENSE_LOSSES[config.method]
-    return kind(scale=config.loss_scale, **_without_none(given))
+    return kind(resolution=config.loss_scale, **_without_none(given))
 
 
 def _without_none(settings):

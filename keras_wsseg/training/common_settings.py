@@ -71,7 +71,7 @@ class CommonSettings:
         "part of each scribble that is kept, from 1 down to 0, a click; for scribbles, simulated_scribbles",
         least=0,
     )
-    labeled_share: float = option(
+    labeled_fraction: float = option(
         DATA,
         1.0,
         "part of the annotated images that keep their annotation; the others are trained on without, but "

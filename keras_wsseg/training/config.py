@@ -54,7 +54,7 @@ class TrainingConfig(MethodSettings):
                 f"warm_up must be below steps={self.steps}, or the loss of method={self.method!r} never "
                 f"acts. Received: warm_up={self.warm_up}"
             )
-        for name in ("loss_scale", "object_share", "reliable_share", "prior_background", "prior_object"):
+        for name in ("loss_scale", "object_fraction", "reliable_share", "prior_background", "prior_object"):
             if getattr(self, name) > 1:
                 raise ValueError(f"{name} must be at most 1. Received: {name}={getattr(self, name)!r}")
         if self.single_class:
@@ -97,13 +97,13 @@ class TrainingConfig(MethodSettings):
                 )
         if self.click_size % 2 == 0:
             raise ValueError(f"click_size must be odd. Received: click_size={self.click_size}")
-        for name in ("scribble_length", "labeled_share"):
+        for name in ("scribble_length", "labeled_fraction"):
             if getattr(self, name) > 1:
                 raise ValueError(f"{name} must be at most 1. Received: {name}={getattr(self, name)!r}")
-        if self.labeled_share == 1 and self.unlabeled_split is None:
+        if self.labeled_fraction == 1 and self.unlabeled_split is None:
             if self.unlabeled_batch is not None:
                 raise ValueError(
-                    "unlabeled_batch has an effect beside labeled_share or unlabeled_split only. "
+                    "unlabeled_batch has an effect beside labeled_fraction or unlabeled_split only. "
                     f"Received: unlabeled_batch={self.unlabeled_batch}"
                 )
         elif self.regularized and not self.from_tags:

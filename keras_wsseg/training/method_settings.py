@@ -81,7 +81,7 @@ class MethodSettings(CommonSettings):
     volumetric_weight: float = option(SINGLE, 1.0, "weight of the prior on the object's size", least=0)
     positional_weight: float = option(SINGLE, 1.0, "weight of the prior on its place", least=0)
     negative_weight: float = option(SINGLE, 2.0, "weight of the negatives", least=0)
-    object_share: float = option(SINGLE, 0.5, "expected share of the object in a batch", above=0)
+    object_fraction: float = option(SINGLE, 0.5, "expected share of the object in a batch", above=0)
     small_reduction: str = option(
         SINGLE,
         "sum",

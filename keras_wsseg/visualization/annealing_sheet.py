@@ -10,7 +10,7 @@ from keras_wsseg.visualization.contact_sheet import contact_sheet
 from keras_wsseg.visualization.film_strip import film_strip
 from keras_wsseg.visualization.neighbor_weights import neighbor_weights_image
 
-KINDS = ("probability", "mask")
+SHOWN = ("probability", "mask")
 
 _CAPTIONS = {
     "probability": "above: weights of neighbors, dark at edges; below: the object's probability, white 1",
@@ -26,7 +26,7 @@ def annealing_sheet(
     titles=None,
     truth=None,
     object_class=1,
-    kind="probability",
+    show="probability",
     value_range=(0, 255),
     cell=160,
 ):
@@ -43,7 +43,7 @@ def annealing_sheet(
         truth: list of label maps `(height, width)`, whose object is shown under the image; where there is
             None the image is shown once more.
         object_class: class id of the object.
-        kind: `"probability"`, that of the object in gray, or `"mask"`: in color where the object has the
+        show: `"probability"`, that of the object in gray, or `"mask"`: in color where the object has the
             highest probability.
         value_range: the values of black and of white in `images`.
         cell: largest width and height of an image on the sheet in pixels.
@@ -72,10 +72,10 @@ def annealing_sheet(
                 f"Received: {len(values)} entries"
             )
     columns = [
-        annealing_column(images, sigma, maps, title, object_class, kind, value_range, cell)
+        annealing_column(images, sigma, maps, title, object_class, show, value_range, cell)
         for sigma, maps, title in zip(sigmas, probabilities, titles, strict=True)
     ]
-    return annealing_film(images, columns, truth, object_class, kind, value_range, cell)
+    return annealing_film(images, columns, truth, object_class, show, value_range, cell)
 
 
 def annealing_column(
@@ -84,7 +84,7 @@ def annealing_column(
     probabilities,
     title,
     object_class=1,
-    kind="probability",
+    show="probability",
     value_range=(0, 255),
     cell=160,
 ):
@@ -94,7 +94,7 @@ def annealing_column(
         sigma: the sigma of the epoch.
         probabilities: list of `(height, width, classes)`, one for each image.
         title: words above, before sigma.
-        images, object_class, kind, value_range, cell: as of `annealing_sheet`.
+        images, object_class, show, value_range, cell: as of `annealing_sheet`.
 
     Returns:
         uint8 `(height, width, 3)`.
@@ -108,7 +108,7 @@ def annealing_column(
     >>> annealing_column([image], 0.05, [p], "epoch 1").shape[-1]
     3
     """
-    checked_kind(kind)
+    checked_show(show)
     sigma = float(check_number("sigma", sigma, above=0))
     number = check_integer("object_class", object_class, low=0)
     _check_length("probabilities", probabilities, images)
@@ -118,18 +118,18 @@ def annealing_column(
         one = _checked(one, rgb.shape[:2], number)
         rows.append([neighbor_weights_image(image, sigma, value_range)])
         mask = np.argmax(one, axis=-1) == number
-        rows.append([_drawn(rgb, one[..., number], mask, number, kind)])
+        rows.append([_drawn(rgb, one[..., number], mask, number, show)])
     return contact_sheet(rows, [f"{title}, sigma {sigma:.3f}"], cell=cell)
 
 
 def annealing_film(
-    images, columns, truth=None, object_class=1, kind="probability", value_range=(0, 255), cell=160
+    images, columns, truth=None, object_class=1, show="probability", value_range=(0, 255), cell=160
 ):
     """An `annealing_sheet` of columns that are drawn already.
 
     Args:
         columns: what `annealing_column` returned for each epoch.
-        images, truth, object_class, kind, value_range, cell: as of `annealing_sheet`.
+        images, truth, object_class, show, value_range, cell: as of `annealing_sheet`.
 
     Returns:
         uint8 `(height, width, 3)`.
@@ -144,7 +144,7 @@ def annealing_film(
     >>> annealing_film([image], [column]).shape[-1]
     3
     """
-    checked_kind(kind)
+    checked_show(show)
     number = check_integer("object_class", object_class, low=0)
     if truth is not None:
         _check_length("truth", truth, images)
@@ -155,21 +155,21 @@ def annealing_film(
         below = rgb
         if labels is not None:
             mask = checked_labels(labels, rgb.shape[:2], "truth") == number
-            below = _drawn(rgb, mask, mask, number, kind)
+            below = _drawn(rgb, mask, mask, number, show)
         rows += [[rgb], [below]]
     title = "image" if truth is None else "image, truth"
-    return film_strip([contact_sheet(rows, [title], cell=cell), *columns], _CAPTIONS[kind])
+    return film_strip([contact_sheet(rows, [title], cell=cell), *columns], _CAPTIONS[show])
 
 
-def checked_kind(kind):
-    """`kind`, or a `ValueError` where it is not one of `KINDS`."""
-    if kind not in KINDS:
-        raise ValueError(f"`kind` must be one of {KINDS}. Received: kind={kind!r}")
-    return kind
+def checked_show(show):
+    """`show`, or a `ValueError` where it is not one of `SHOWN`."""
+    if show not in SHOWN:
+        raise ValueError(f"`show` must be one of {SHOWN}. Received: show={show!r}")
+    return show
 
 
-def _drawn(image, probability, mask, number, kind):
-    if kind == "probability":
+def _drawn(image, probability, mask, number, show):
+    if show == "probability":
         return np.rint(255 * probability).astype(np.uint8)
     return overlay(image, np.where(mask, number, UNLABELED))
 

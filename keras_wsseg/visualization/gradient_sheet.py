@@ -23,7 +23,7 @@ def gradient_sheet(
     palette=None,
     from_logits=False,
     value_range=(0, 255),
-    kind="gradient",
+    show="gradient",
     percentile=99.0,
     limit=None,
     caption=None,
@@ -35,7 +35,7 @@ def gradient_sheet(
     columns compare.
 
     Args:
-        loss, image, labels, prediction, from_logits, value_range, kind, percentile, limit: as of
+        loss, image, labels, prediction, from_logits, value_range, show, percentile, limit: as of
             `loss_gradient`.
         classes: ids of the classes to show; by default those that are predicted anywhere.
         class_names: a name for each class; shown above its column and beside its color.
@@ -57,7 +57,7 @@ def gradient_sheet(
     dtype('uint8')
     """
     values, limit = scaled_gradient(
-        loss, image, labels, prediction, from_logits, value_range, kind, percentile, limit
+        loss, image, labels, prediction, from_logits, value_range, show, percentile, limit
     )
     known = range(values.shape[-1])
     if class_names is not None and len(class_names) != len(known):

@@ -3,10 +3,10 @@
 import numpy as np
 
 from keras_wsseg.arguments import check_integer, check_number
-from keras_wsseg.imaging.rgb import checked_image, unit_values
+from keras_wsseg.imaging.sigma_rgb import checked_image, unit_values
 
 
-def kernel_mosaic(image, xy=12.0, rgb=0.1, radius=15, value_range=(0, 255)):
+def kernel_mosaic(image, sigma_xy=12.0, sigma_rgb=0.1, radius=15, value_range=(0, 255)):
     """Windows of a kernel painted side by side, to choose sigmas by eye before training.
 
     The image is laid out in windows of `(2 radius + 1)²` pixels with an anchor a in the middle of each;
@@ -19,8 +19,8 @@ def kernel_mosaic(image, xy=12.0, rgb=0.1, radius=15, value_range=(0, 255)):
 
     Args:
         image: `(height, width)`, `(height, width, 1)` or `(height, width, 3)`, within `value_range`.
-        xy: sigma of the position in pixels of this image; None leaves the position out.
-        rgb: sigma of the color in units of an image in [0, 1]; None leaves the color out.
+        sigma_xy: sigma of the position in pixels of this image; None leaves the position out.
+        sigma_rgb: sigma of the color in units of an image in [0, 1]; None leaves the color out.
         radius: half a window's side in pixels, at least 1.
         value_range: the values of black and of white.
 
@@ -33,17 +33,18 @@ def kernel_mosaic(image, xy=12.0, rgb=0.1, radius=15, value_range=(0, 255)):
 
     Example:
 
-    >>> kernel_mosaic(np.array([[0, 0, 255]], np.uint8), xy=None, rgb=0.1, radius=1).tolist()
+    >>> kernel_mosaic(np.array([[0, 0, 255]], np.uint8), sigma_xy=None, sigma_rgb=0.1, radius=1).tolist()
     [[255, 255, 0]]
 
     Source: Obukhov et al., "Gated CRF Loss for Weakly Supervised Semantic Image Segmentation", 2019, figure 2
-    (xy = 12, rgb = 0.1, radius = 15) and equation 2; their rgb is in units of the standardized image.
+    (sigma_xy = 12, sigma_rgb = 0.1, radius = 15) and equation 2; their sigma_rgb is in units of the
+    standardized image.
     """
-    for name, sigma in (("xy", xy), ("rgb", rgb)):
+    for name, sigma in (("sigma_xy", sigma_xy), ("sigma_rgb", sigma_rgb)):
         if sigma is not None:
             check_number(name, sigma, above=0)
-    if xy is None and rgb is None:
-        raise ValueError("`xy` or `rgb` must be given. Received: xy=None, rgb=None")
+    if sigma_xy is None and sigma_rgb is None:
+        raise ValueError("`sigma_xy` or `sigma_rgb` must be given. Received: sigma_xy=None, sigma_rgb=None")
     side = 2 * check_integer("radius", radius, low=1) + 1
     colors = unit_values(checked_image(image), value_range)
     rows, columns = (np.arange(n) for n in colors.shape[:2])
@@ -51,10 +52,10 @@ def kernel_mosaic(image, xy=12.0, rgb=0.1, radius=15, value_range=(0, 255)):
         np.minimum(places // side * side + radius, len(places) - 1) for places in (rows, columns)
     )
     exponent = np.zeros(colors.shape[:2], np.float32)
-    if xy is not None:
-        exponent += np.square((rows - anchor_rows) / xy)[:, None]
-        exponent += np.square((columns - anchor_columns) / xy)[None, :]
-    if rgb is not None:
+    if sigma_xy is not None:
+        exponent += np.square((rows - anchor_rows) / sigma_xy)[:, None]
+        exponent += np.square((columns - anchor_columns) / sigma_xy)[None, :]
+    if sigma_rgb is not None:
         difference = colors - colors[anchor_rows[:, None], anchor_columns[None, :]]
-        exponent += np.sum(np.square(difference / rgb), axis=-1)
+        exponent += np.sum(np.square(difference / sigma_rgb), axis=-1)
     return np.rint(255 * np.exp(-0.5 * exponent)).astype(np.uint8)

@@ -7,7 +7,7 @@ from keras_wsseg.imaging.labels import UNLABELED
 from keras_wsseg.imaging.overlay import checked_labels
 from keras_wsseg.imaging.rgb import checked_image, rgb_image, unit_values
 
-KINDS = ("gradient", "change")
+SHOWN = ("gradient", "change")
 
 _MORE, _LESS = (235, 40, 45), (255, 214, 10)
 _BRIGHTNESS = 0.55
@@ -70,7 +70,7 @@ def loss_gradient(
     class_id=None,
     from_logits=False,
     value_range=(0, 255),
-    kind="gradient",
+    show="gradient",
     percentile=99.0,
     limit=None,
 ):
@@ -83,8 +83,8 @@ def loss_gradient(
     Negative gradients are red and positive ones yellow, on the dimmed gray image. Only the differences
     between the classes of a pixel have a meaning (see `prediction_gradient`), so what is shown is
 
-    - `kind="gradient"`: `g_k = ∂R/∂S_k − mean_j ∂R/∂S_j`, whether or not the prediction agrees already;
-    - `kind="change"`: what is left to do, `d_k = ∂R/∂S_k − min_{j≠k} ∂R/∂S_j`, times the probability that
+    - `show="gradient"`: `g_k = ∂R/∂S_k − mean_j ∂R/∂S_j`, whether or not the prediction agrees already;
+    - `show="change"`: what is left to do, `d_k = ∂R/∂S_k − min_{j≠k} ∂R/∂S_j`, times the probability that
       class k can still gain, `1 − S_k`, where `d_k < 0`, and times that which it can lose, `S_k`, where
       `d_k > 0`. Pixels that have what the loss asks for are gray.
 
@@ -97,7 +97,7 @@ def loss_gradient(
         class_id: k; None: all classes.
         from_logits: whether `prediction` holds logits; probabilities otherwise.
         value_range: the values of black and of white.
-        kind: `"gradient"` or `"change"`.
+        show: `"gradient"` or `"change"`.
         percentile: full color is reached at this percentile of the magnitudes that are not 0, over all
             classes of the image, so that they compare; above 0, at most 100.
         limit: full color at this gradient instead, to compare images or losses.
@@ -107,7 +107,7 @@ def loss_gradient(
 
     Raises:
         TypeError: if `loss` is no loss, or `labels` holds no integers.
-        ValueError: if sizes do not fit, a value lies outside its range, or there is no such class or kind.
+        ValueError: if sizes do not fit, a value lies outside its range, or there is no such class or show.
 
     Example:
 
@@ -117,10 +117,10 @@ def loss_gradient(
     >>> loss_gradient(losses.PartialCrossEntropy(), image, labels, undecided, class_id=1).tolist()
     [[[235, 40, 45], [0, 0, 0]]]
 
-    Source: Tang et al. 2018, arXiv:1803.09569, figure 1; `kind="change"` is not theirs.
+    Source: Tang et al. 2018, arXiv:1803.09569, figure 1; `show="change"` is not theirs.
     """
     values, limit = scaled_gradient(
-        loss, image, labels, prediction, from_logits, value_range, kind, percentile, limit
+        loss, image, labels, prediction, from_logits, value_range, show, percentile, limit
     )
     classes = values.shape[-1]
     if class_id is not None and class_id not in range(classes):
@@ -130,14 +130,14 @@ def loss_gradient(
     return paint_gradient(image, values[..., class_id], limit, value_range)
 
 
-def scaled_gradient(loss, image, labels, prediction, from_logits, value_range, kind, percentile, limit):
+def scaled_gradient(loss, image, labels, prediction, from_logits, value_range, show, percentile, limit):
     """The numbers behind `loss_gradient`, and the gradient that gets full color.
 
     Returns:
         `(values, limit)`: float32 `(h, w, classes)` on the prediction's grid, and a float above 0.
     """
-    if kind not in KINDS:
-        raise ValueError(f"`kind` must be one of {KINDS}. Received: kind={kind!r}")
+    if show not in SHOWN:
+        raise ValueError(f"`show` must be one of {SHOWN}. Received: show={show!r}")
     check_number("percentile", percentile, above=0, high=100)
     if limit is not None:
         check_number("limit", limit, above=0)
@@ -151,7 +151,7 @@ def scaled_gradient(loss, image, labels, prediction, from_logits, value_range, k
     labels = checked_labels(labels, guide.shape[:2])
     y_true = targets.pack(labels[None].astype(np.float32), guide[None])
     values = prediction_gradient(loss, y_true, probabilities[None])[0]
-    if kind == "gradient":
+    if show == "gradient":
         values = values - values.mean(axis=-1, keepdims=True)
     else:
         values = values - _least_of_the_others(values)

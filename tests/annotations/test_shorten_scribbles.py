@@ -129,7 +129,7 @@ def test_strokes_drawn_by_hand(real_data):
 def test_the_ratio_is_checked(ratio):
     with pytest.raises(ValueError) as raised:
         shorten_scribbles(np.zeros((3, 3), int), ratio)
-    assert str(raised.value) == f"`ratio` must be a number from 0 to 1. Received: ratio={ratio}"
+    assert str(raised.value) == f"`length` must be a number from 0 to 1. Received: length={ratio}"
 
 
 def test_labels_are_checked():

@@ -213,13 +213,13 @@ def test_tags_of_a_label_map():
     labels[0, :3], labels[1, 0], labels[2:] = 2, 4, 254
     found = tags_of_labels(labels, 5)
     assert found.dtype == np.float32 and found.tolist() == [1, 0, 1, 0, 1]
-    assert tags_of_labels(labels, 5, least=3).tolist() == [1, 0, 1, 0, 0]
-    assert tags_of_labels(labels, 5, least=4).tolist() == [1, 0, 0, 0, 0]
+    assert tags_of_labels(labels, 5, min_pixels=3).tolist() == [1, 0, 1, 0, 0]
+    assert tags_of_labels(labels, 5, min_pixels=4).tolist() == [1, 0, 0, 0, 0]
     # Three of the ten pixels that lie in the image.
-    assert tags_of_labels(labels, 5, least=0.3).tolist() == [1, 0, 1, 0, 0]
-    assert tags_of_labels(labels, 5, least=0.31).tolist() == [1, 0, 0, 0, 0]
-    assert tags_of_labels(labels, 5, least=1e-9).tolist() == [1, 0, 1, 0, 1]
-    assert tags_of_labels(np.full((2, 2), 254), 2, least=0.5).tolist() == [1, 0]
+    assert tags_of_labels(labels, 5, min_pixels=0.3).tolist() == [1, 0, 1, 0, 0]
+    assert tags_of_labels(labels, 5, min_pixels=0.31).tolist() == [1, 0, 0, 0, 0]
+    assert tags_of_labels(labels, 5, min_pixels=1e-9).tolist() == [1, 0, 1, 0, 1]
+    assert tags_of_labels(np.full((2, 2), 254), 2, min_pixels=0.5).tolist() == [1, 0]
 
 
 @pytest.mark.parametrize(
@@ -234,12 +234,12 @@ def test_tags_of_a_label_map():
         ),
         (
             [[0]],
-            {"least": 0},
-            "`least` must be a number ",
+            {"min_pixels": 0},
+            "`min_pixels` must be a number ",
         ),
-        ([[0]], {"least": 1.5}, "Received: least=1.5"),
-        ([[0]], {"least": True}, "Received: least=True"),
-        ([[0]], {"least": "1"}, "Received: least='1'"),
+        ([[0]], {"min_pixels": 1.5}, "Received: min_pixels=1.5"),
+        ([[0]], {"min_pixels": True}, "Received: min_pixels=True"),
+        ([[0]], {"min_pixels": "1"}, "Received: min_pixels='1'"),
     ],
 )
 def test_arguments_of_derived_tags_are_checked(labels, arguments, text):

@@ -5,7 +5,7 @@ import ways
 from PIL import Image
 
 from keras_wsseg import WeaklySupervisedModel, losses
-from keras_wsseg.callbacks import Annealing, AnnealingImages
+from keras_wsseg.callbacks import AnnealingImages, ParameterScheduler
 from keras_wsseg.visualization import annealing_sheet
 
 SIZE = 16
@@ -45,7 +45,7 @@ def fit(task, folder, end, initial_epoch=0, model_and_crf=None, **options):
         epochs=end,
         initial_epoch=initial_epoch,
         verbose=0,
-        callbacks=[Annealing(crf, "sigma", sigma_of), images],
+        callbacks=[ParameterScheduler(crf, "sigma_rgb", sigma_of), images],
     )
     return model, crf
 
@@ -65,7 +65,7 @@ def test_film_shows_sigma_and_prediction_of_each_epoch(task, tmp_path, options):
         epochs=3,
         verbose=0,
         callbacks=[
-            Annealing(crf, "sigma", sigma_of),
+            ParameterScheduler(crf, "sigma_rgb", sigma_of),
             AnnealingImages(task[0], crf, tmp_path, max_images=2),
             keras.callbacks.LambdaCallback(on_epoch_end=predict),
         ],
@@ -115,10 +115,10 @@ def test_images_of_several_sizes_with_truth_and_a_mask(task, tmp_path):
     model, crf = compiled()
     truth = [np.ones((10, SIZE), int), None]
     film = AnnealingImages(
-        [images[0][:10], images[1][:, :7]], crf, tmp_path, truth=truth, kind="mask", cell=40
+        [images[0][:10], images[1][:, :7]], crf, tmp_path, truth=truth, show="mask", cell=40
     )
     model.fit(images, labels, verbose=0, callbacks=[film])
-    without = AnnealingImages([images[0][:10], images[1][:, :7]], crf, tmp_path / "b", kind="mask", cell=40)
+    without = AnnealingImages([images[0][:10], images[1][:, :7]], crf, tmp_path / "b", show="mask", cell=40)
     without.set_model(model)
     without.on_epoch_end(0)
     assert film(tmp_path).shape[0] == film(tmp_path / "b").shape[0]
@@ -159,7 +159,7 @@ def test_value_range_comes_from_the_model_or_the_argument(task, tmp_path):
             ValueError,
             "must be an integer .* Received: object_class=-1$",
         ),
-        ({"kind": "gray"}, ValueError, "`kind` must be one of .* Received: kind='gray'$"),
+        ({"show": "gray"}, ValueError, "`show` must be one of .* Received: show='gray'$"),
         (
             {"max_images": 0},
             ValueError,

@@ -84,7 +84,7 @@ def test_a_forgetful_optimizer_is_as_a_new_one(kind):
 
 def test_without_annealing_the_normal_stage_comes_first():
     stages = callbacks.SingleClassStages(losses.SingleClassLoss(), annealing_epochs=0, normal_epochs=3)
-    narrow = callbacks.SingleClassStages(losses.SingleClassLoss(sigma=0.03), annealing_epochs=0)
+    narrow = callbacks.SingleClassStages(losses.SingleClassLoss(sigma_rgb=0.03), annealing_epochs=0)
     assert narrow.values_at(0)["sparse_crf_sigma"] == 0.03
     values = [stages.values_at(epoch) for epoch in range(4)]
     assert [v["sparse_crf_sigma"] for v in values] == [0.15] * 4

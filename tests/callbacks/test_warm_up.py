@@ -5,9 +5,9 @@ from keras_wsseg import callbacks, losses
 
 def test_weight_by_step():
     crf = losses.GatedCRFLoss(weight=0.4)
-    sudden = callbacks.WarmUp(crf, steps=3)
+    sudden = callbacks.WarmUp(crf, delay_steps=3)
     assert [sudden.weight_at(step) for step in (0, 2, 3, 9)] == pytest.approx([0, 0, 0.4, 0.4])
-    ramped = callbacks.WarmUp(crf, steps=2, ramp=3)
+    ramped = callbacks.WarmUp(crf, delay_steps=2, ramp_steps=3)
     assert [ramped.weight_at(step) for step in range(6)] == pytest.approx([0, 0, 0.1, 0.2, 0.3, 0.4])
     crf.weight = 0.8
     assert ramped.weight_at(5) == pytest.approx(0.8)
@@ -27,7 +27,7 @@ def test_weight_by_step():
         (
             (losses.GatedCRFLoss(), 1, 2.5),
             ValueError,
-            "`ramp` must be an integer of at least 0. Received: ramp=2.5",
+            "`ramp_steps` must be an integer of at least 0. Received: ramp_steps=2.5",
         ),
     ],
 )

@@ -118,7 +118,7 @@ def test_a_crf_sees_the_tagged_classes_alone(finished, data, kind):
     changed = 0
     for name, labels in labels_in(data / "pseudo").items():
         restricted = types.SimpleNamespace(probabilities=lambda _, name=name: np.float32(probabilities(name)))
-        crf = crf_preset(kind, (0, 255), xy=4.0, strength=2.0, iterations=3)
+        crf = crf_preset(kind, (0, 255), sigma_xy=4.0, coupling=2.0, iterations=3)
         expected = RefinedSegmenter(restricted, crf).probabilities(ramp(name)[..., None])
         sure = expected.max(-1)
         expected = np.where(sure < 0.6, 255, expected.argmax(-1))

@@ -39,7 +39,9 @@ def test_the_images_of_a_class_against_all_others(root):
 
 
 def test_batches_of_a_class(root):
-    images, labels = next(iter(ClassFolders(root).of_class("dog").train(4, 4, whole=True, negative_batch=2)))
+    images, labels = next(
+        iter(ClassFolders(root).of_class("dog").train(4, 4, mode="resize", negative_batch=2))
+    )
     assert labels.numpy()[:, 0, 0].tolist() == [UNLABELED, 0, UNLABELED, 0]
     values = images.numpy()[:, 0, 0, 0].round().astype(int)
     assert set(values[::2]) == {2, 3} and set(values[1::2]) <= {1, 4, 8, 9}
@@ -101,7 +103,7 @@ def test_every_class_has_the_channels_of_all(root):
     Image.fromarray(np.full((6, 8, 3), 5, np.uint8)).save(root / "negatives" / "x.png")
     folders = ClassFolders(root)
     assert folders.channels == 3 and folders.of_class("emu").load(0)[0].shape == (6, 8, 3)
-    assert ClassFolders(root, channels="gray").of_class("emu").channels == 1
+    assert ClassFolders(root, color_mode="grayscale").of_class("emu").channels == 1
 
 
 def test_wrong_folders_are_told(root):
@@ -117,8 +119,8 @@ def test_wrong_folders_are_told(root):
     (root / "positives" / "fox").mkdir()
     with pytest.raises(ValueError, match=r"positives.fox' must hold files with .* Received: none"):
         ClassFolders(root)
-    with pytest.raises(ValueError, match=r"`channels` must be .* Received: channels='RGB'"):
-        ClassFolders(root, channels="RGB")
+    with pytest.raises(ValueError, match=r"`color_mode` must be .* Received: color_mode='RGB'"):
+        ClassFolders(root, color_mode="RGB")
 
 
 def test_wrong_files_are_told(root):

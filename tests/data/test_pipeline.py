@@ -77,7 +77,7 @@ def test_whole_images_fill_the_batch_whatever_their_shape():
     labels = [np.where(image >= 100, 1, 0) for image in images]
     labels[0][0] = PADDING
     source = SegmentationArrays(images, labels)
-    batch, found = every(source.train(2, (12, 10), whole=True, flip=False, shuffle=False))
+    batch, found = every(source.train(2, (12, 10), mode="resize", flip=False, shuffle=False))
     assert batch.shape == (2, 12, 10, 1) and found.shape == (2, 12, 10)
     assert (found[0, 0] == PADDING).all() and not (found[0, 2:] == PADDING).any()
     assert not (found[1] == PADDING).any()
@@ -87,18 +87,18 @@ def test_whole_images_fill_the_batch_whatever_their_shape():
 
 
 def test_whole_images_flip_and_change_color_alone():
-    images, labels = every(coordinates(1).train(60, (20, 26), whole=True, seed=3))
+    images, labels = every(coordinates(1).train(60, (20, 26), mode="resize", seed=3))
     plain, straight = coordinates(1).load(0)[0], coordinates(1).load(0)[1]
     mirrored = images[:, 0, 0, 1] > images[:, 0, -1, 1]
     assert 0.3 < mirrored.mean() < 0.7
     for image, label, turned in zip(images, labels, mirrored, strict=True):
         np.testing.assert_allclose(image, plain[:, ::-1] if turned else plain, atol=1e-4)
         assert np.array_equal(label, straight[:, ::-1] if turned else straight)
-    again, _ = every(coordinates(1).train(60, (20, 26), whole=True, seed=3))
+    again, _ = every(coordinates(1).train(60, (20, 26), mode="resize", seed=3))
     assert np.array_equal(images, again)
-    straight, _ = every(coordinates(1).train(9, (20, 26), whole=True, flip=False))
+    straight, _ = every(coordinates(1).train(9, (20, 26), mode="resize", flip=False))
     assert (straight == straight[0]).all()
-    colored, same = every(coordinates(1).train(60, (20, 26), whole=True, seed=3, color_jitter=0.4))
+    colored, same = every(coordinates(1).train(60, (20, 26), mode="resize", seed=3, color_jitter=0.4))
     assert np.array_equal(labels, same) and colored.mean(axis=(1, 2, 3)).std() > 3
     assert colored.min() >= 0 and colored.max() <= 100
 
@@ -107,7 +107,7 @@ def test_whole_images_are_antialiased_and_stay_in_their_range():
     fine = np.zeros((64, 64), np.uint8)
     fine[::2] = 255
     source = SegmentationArrays([fine, np.full((64, 64), 255, np.uint8)], np.zeros((2, 64, 64), int))
-    images, _ = every(source.train(2, 13, whole=True, shuffle=False))
+    images, _ = every(source.train(2, 13, mode="resize", shuffle=False))
     assert np.abs(images[0] - 127.5).max() < 30 and images.max() <= 255
     np.testing.assert_allclose(images[1], 255, rtol=1e-6)
 
@@ -119,7 +119,7 @@ def test_no_click_is_lost_in_whole_images(ratio, other):
     labels[0, 3::8, 3::9] = np.arange(30).reshape(5, 6)
     source = SegmentationArrays(np.zeros((1, 41, 50), np.uint8), labels, num_classes=30)
     for size in (int(41 * ratio), int(50 * other)), (int(41 * other), int(50 * ratio)):
-        _, found = every(source.train(2, size, whole=True, seed=1))
+        _, found = every(source.train(2, size, mode="resize", seed=1))
         assert all(set(range(30)) | {UNLABELED} == set(np.unique(one).tolist()) for one in found)
 
 
@@ -254,12 +254,12 @@ def test_a_model_is_fitted_and_learns_the_ground():
     ("arguments", "text"),
     [
         ({"batch_size": 0}, r"`batch_size` must be an integer of at least 1. Received: batch_size=0"),
-        ({"crop_size": 0}, r"pair \(height, width\) of them. Received: crop_size=0"),
-        ({"crop_size": (4, 5, 6)}, r"Received: crop_size=\(4, 5, 6\)"),
+        ({"image_size": 0}, r"pair \(height, width\) of them. Received: image_size=0"),
+        ({"image_size": (4, 5, 6)}, r"Received: image_size=\(4, 5, 6\)"),
         ({"scale": (2, 1)}, r"0 < low <= high. Received: scale=\(2, 1\)"),
         ({"scale": 1}, r"Received: scale=1"),
         ({"scale": (0, 1)}, r"Received: scale=\(0, 1\)"),
-        ({"whole": True, "scale": (1, 1)}, r"left at \(0.5, 2.0\) where `whole=True`.* scale=\(1, 1\)"),
+        ({"mode": True, "scale": (1, 1)}, r"left at \(0.5, 2.0\) where `whole=True`.* scale=\(1, 1\)"),
         ({"color_jitter": 1}, r"at least 0 and below 1. Received: color_jitter=1"),
         ({"seed": -1}, r"`seed` must be an integer of at least 0. Received: seed=-1"),
         ({"first_epoch": 0.5}, r"`first_epoch` must be an integer of at least 0. Received: first_epoch=0.5"),
@@ -267,7 +267,7 @@ def test_a_model_is_fitted_and_learns_the_ground():
 )
 def test_arguments_of_training_are_checked(arguments, text):
     with pytest.raises(ValueError, match=text):
-        coordinates(1).train(**{"batch_size": 1, "crop_size": 4, **arguments})
+        coordinates(1).train(**{"batch_size": 1, "image_size": 4, **arguments})
 
 
 def test_arguments_of_validation_are_checked():

@@ -71,7 +71,7 @@ def test_types_are_checked():
 def test_negatives_are_background_everywhere():
     images = np.zeros((3, 8, 8, 3), np.uint8)
     dataset = SegmentationArrays(images, np.full((3, 8, 8), 255), num_classes=2, negatives=images[:2] + 200)
-    batch, labels = next(iter(dataset.train(3, 8, whole=True, negative_batch=1)))
+    batch, labels = next(iter(dataset.train(3, 8, mode="resize", negative_batch=1)))
     assert sorted(labels.numpy()[:, 0, 0]) == [0, 255, 255]
     assert (batch.numpy()[:, 0, 0, 0] == np.where(labels.numpy()[:, 0, 0] == 0, 200, 0)).all()
     with pytest.raises(ValueError, match="`negatives` must hold at least one image or be None"):
@@ -84,7 +84,7 @@ def test_tags_stand_for_labels_or_beside_them():
     assert (arrays.num_classes, arrays.class_names) == (3, ("0", "1", "2"))
     assert arrays.tags.dtype == np.float32 and np.array_equal(arrays.tags, tags)
     assert (arrays.load(0)[1] == 255).all() and arrays.load(0)[1].shape == (4, 5)
-    _, known = next(iter(arrays.train(2, 4, whole=True, shuffle=False)))
+    _, known = next(iter(arrays.train(2, 4, mode="resize", shuffle=False)))
     assert np.array_equal(known["tags"], tags) and (known["labels"].numpy() == 255).all()
     named = SegmentationArrays(IMAGES, LABELS, class_names="abc", tags=tags)
     assert named.class_names == ("a", "b", "c")

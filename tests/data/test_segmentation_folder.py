@@ -197,10 +197,14 @@ def test_gray_and_color(root):
     write_image(root / "images" / "a.png", np.full((24, 30), 9, np.uint8))
     mixed = SegmentationFolder(root)
     assert mixed.channels == 3 and (mixed.load(0)[0] == 9).all() and mixed.load(0)[0].shape == (24, 30, 3)
-    assert SegmentationFolder(root, names="a b".split(), channels="gray").load(1)[0].shape == (24, 30, 1)
+    assert SegmentationFolder(root, names="a b".split(), color_mode="grayscale").load(1)[0].shape == (
+        24,
+        30,
+        1,
+    )
     alone = SegmentationFolder(root, names=["a"])
     assert alone.channels == 1 and alone.load(0)[0].shape == (24, 30, 1)
-    assert SegmentationFolder(root, names=["a"], channels="rgb").load(0)[0].shape == (24, 30, 3)
+    assert SegmentationFolder(root, names=["a"], color_mode="rgb").load(0)[0].shape == (24, 30, 3)
 
 
 def test_sixteen_bits_reach_the_batches(root):
@@ -320,7 +324,10 @@ def test_nothing_annotated(root):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"channels": "RGB"}, r"`channels` must be None, \"gray\" or \"rgb\". Received: channels='RGB'"),
+        (
+            {"color_mode": "RGB"},
+            r"`color_mode` must be None, \"gray\" or \"rgb\". Received: color_mode='RGB'",
+        ),
         ({"num_classes": 4}, r"lines of '.*classes.txt', 3. Received: num_classes=4"),
         ({"num_classes": 4, "class_names": "ab"}, r"must name all 4 classes. Received: 2 names"),
         ({"class_names": ["a", "b", "a"]}, r"`class_names` must be different names. Received: 'a' twice"),
@@ -348,15 +355,15 @@ def test_nothing_annotated(root):
         ({"scribble_width": 1}, r"`scribble_width` has .* Received: annotation='scribbles'"),
         (
             {"seed": 1},
-            r"`seed` has an effect on simulated_scribbles and beside `scribble_length` or `labeled_share` "
+            r"`seed` has an effect on simulated_scribbles and beside `scribble_length` or `labeled_fraction` "
             r"only. Received: seed=1, annotation='scribbles'",
         ),
         (
-            {"labeled_share": 0},
-            r"`labeled_share` must be a number above 0 and of at most 1. Received: labeled_share=0",
+            {"labeled_fraction": 0},
+            r"`labeled_fraction` must be a number above 0 and of at most 1. Received: labeled_fraction=0",
         ),
-        ({"labeled_share": "1"}, r"`labeled_share` must be a number .* Received: labeled_share='1'"),
-        ({"labeled_share": 1.5}, r"Received: labeled_share=1.5"),
+        ({"labeled_fraction": "1"}, r"`labeled_fraction` must be a number .* Received: labeled_fraction='1'"),
+        ({"labeled_fraction": 1.5}, r"Received: labeled_fraction=1.5"),
         ({"stuff_classes": (0,)}, r"`stuff_classes` has an effect on simulated_clicks only"),
         ({"instances": "instances"}, r"`instances` has an effect on simulated_clicks only"),
         ({"annotation": "simulated_clicks", "click_size": 2}, r"positive odd integer. Received: size=2"),

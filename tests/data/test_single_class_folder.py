@@ -87,14 +87,14 @@ def test_names_choose_and_the_default_folder_is_images(root):
 def test_negatives_join_in_only_where_asked_for(root):
     folder = SingleClassFolder(root, "horses", negatives="streets")
     assert folder.steps_per_epoch(4) == 2 and folder.steps_per_epoch(4, negative_batch=2) == 4
-    for images, labels in folder.train(4, 8, whole=True):
+    for images, labels in folder.train(4, 8, mode="resize"):
         assert (labels.numpy() == UNLABELED).all() and shown(images).max() < 7
 
 
 @pytest.mark.parametrize(("batch", "negative", "expected"), [(4, 2, "0101"), (4, 1, "0010"), (5, 3, "10101")])
 def test_negatives_are_spread_over_the_batch(root, batch, negative, expected):
     folder = SingleClassFolder(root, "horses", negatives="streets")
-    dataset = folder.train(batch, (8, 6), whole=True, negative_batch=negative)
+    dataset = folder.train(batch, (8, 6), mode="resize", negative_batch=negative)
     assert dataset.cardinality() == folder.steps_per_epoch(batch, negative_batch=negative)
     for images, labels in dataset:
         assert "".join(str(int(number >= 10)) for number in shown(images)) == expected
@@ -104,7 +104,7 @@ def test_negatives_are_spread_over_the_batch(root, batch, negative, expected):
 
 def test_each_kind_is_shown_once_before_any_is_shown_again(root):
     folder = SingleClassFolder(root, "horses", negatives="streets")
-    dataset = folder.train(3, 8, whole=True, negative_batch=1)
+    dataset = folder.train(3, 8, mode="resize", negative_batch=1)
     negatives = []
     for _ in range(5):
         numbers = np.concatenate([shown(images) for images, _ in dataset])
@@ -121,7 +121,7 @@ def test_the_seed_repeats_the_sequence_and_it_goes_on_where_it_stopped(root, rep
 
     def run(seed=3, epochs=3, **arguments):
         dataset = folder.train(
-            4, 8, whole=True, negative_batch=2, color_jitter=0.3, seed=seed, repeat=repeat, **arguments
+            4, 8, mode="resize", negative_batch=2, color_jitter=0.3, seed=seed, repeat=repeat, **arguments
         )
         found = batches(dataset, 4 * epochs) if repeat else [batches(dataset) for _ in range(epochs)]
         return found if repeat else [np.concatenate(kind) for kind in zip(*found, strict=True)]
@@ -140,7 +140,9 @@ def test_the_positives_of_a_seed_do_not_change_with_other_negatives(root):
     found = []
     for negatives in ("streets", ("streets", "rooms")):
         folder = SingleClassFolder(root, "horses", negatives=negatives)
-        numbers = np.concatenate([shown(one) for one, _ in folder.train(4, 8, whole=True, negative_batch=1)])
+        numbers = np.concatenate(
+            [shown(one) for one, _ in folder.train(4, 8, mode="resize", negative_batch=1)]
+        )
         found.append(numbers)
     assert np.array_equal(found[0][found[0] < 10], found[1][found[1] < 10])
     assert not np.array_equal(found[0], found[1])
@@ -156,7 +158,7 @@ def test_unlabeled_and_negative_images_beside_each_other():
         np.full((2, 8, 8, 1), 150, np.uint8), np.ones((2, 8, 8), int), num_classes=2
     )
     assert arrays.steps_per_epoch(6) == 2 and arrays.steps_per_epoch(6, negative_batch=2) == 6
-    images, labels = next(iter(arrays.train(6, 8, whole=True, unlabeled_batch=2, negative_batch=2)))
+    images, labels = next(iter(arrays.train(6, 8, mode="resize", unlabeled_batch=2, negative_batch=2)))
     kinds = images.numpy()[:, 0, 0, 0].tolist()
     assert kinds == [50, 100, 150, 50, 100, 150]
     # Whatever the negatives' own labels say, they hold nothing but background.
@@ -212,7 +214,7 @@ def test_color_of_one_image_makes_all_color(root):
     folder = SingleClassFolder(root, "horses", negatives="streets")
     assert folder.channels == folder.negatives.channels == 3
     assert folder.load(0)[0].shape == folder.negatives.load(0)[0].shape == (12, 16, 3)
-    assert SingleClassFolder(root, "horses", negatives="streets", channels="gray").channels == 1
+    assert SingleClassFolder(root, "horses", negatives="streets", color_mode="grayscale").channels == 1
 
 
 def test_files_of_one_name_must_be_one_image(root):
@@ -262,7 +264,11 @@ def test_files_of_one_name_must_be_one_image(root):
         ({"split": "train", "names": ["h1"]}, ValueError, r"must not both be given"),
         ({"object_name": "background"}, ValueError, r"of the background. Received: object_name='background'"),
         ({"object_name": ""}, ValueError, r"Received: object_name=''"),
-        ({"channels": 3}, ValueError, r'`channels` must be None, "gray" or "rgb". Received: channels=3'),
+        (
+            {"color_mode": 3},
+            ValueError,
+            r'`color_mode` must be None, "grayscale" or "rgb". Received: color_mode=3',
+        ),
         ({"value_range": 1}, ValueError, r"two finite numbers, .* Received: value_range=1"),
     ],
 )
@@ -279,7 +285,7 @@ def test_a_model_is_fitted_and_learns_what_negatives_look_like(root):
     )
     model = WeaklySupervisedModel(segmenter)
     model.compile(keras.optimizers.Adam(0.05), PartialCrossEntropy())
-    dataset = folder.train(4, 8, whole=True, negative_batch=2)
+    dataset = folder.train(4, 8, mode="resize", negative_batch=2)
     history = model.fit(dataset, epochs=10, shuffle=False, verbose=0).history["loss"]
     assert np.isfinite(history).all() and history[-1] < 0.5 * history[0]
 
@@ -287,7 +293,7 @@ def test_a_model_is_fitted_and_learns_what_negatives_look_like(root):
 def test_horses_without_a_label(real_data):
     folder = SingleClassFolder(real_data / "horses", split="train", object_name="horse")
     assert (len(folder), folder.channels, folder.num_classes) == (255, 3, 2)
-    images, labels = next(iter(folder.train(8, 64, whole=True, cache=False)))
+    images, labels = next(iter(folder.train(8, 64, mode="resize", cache=False)))
     assert images.shape == (8, 64, 64, 3) and (labels.numpy() == UNLABELED).all()
     assert images.numpy().std() > 20
 

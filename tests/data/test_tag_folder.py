@@ -143,10 +143,10 @@ def test_specks_of_a_label_map_need_no_tag(root):
     label_map(root / "labels" / "p0.png", [1] * 2 + [2] * 50)
     label_map(root / "labels" / "p2.png", [1] * 5 + [PADDING] * 100)
     assert TagFolder(root, "labels").tags[[0, 2]].tolist() == [[1, 1, 1], [1, 1, 0]]
-    assert TagFolder(root, "labels", least=3).tags[[0, 2]].tolist() == [[1, 0, 1], [1, 1, 0]]
+    assert TagFolder(root, "labels", min_pixels=3).tags[[0, 2]].tolist() == [[1, 0, 1], [1, 1, 0]]
     # 5 of 92 pixels are in the image.
-    assert TagFolder(root, "labels", least=0.05).tags[[0, 2]].tolist() == [[1, 0, 1], [1, 1, 0]]
-    assert TagFolder(root, "labels", least=0.06).tags[[0, 2]].tolist() == [[1, 0, 1], [1, 0, 0]]
+    assert TagFolder(root, "labels", min_pixels=0.05).tags[[0, 2]].tolist() == [[1, 0, 1], [1, 1, 0]]
+    assert TagFolder(root, "labels", min_pixels=0.06).tags[[0, 2]].tolist() == [[1, 0, 1], [1, 0, 0]]
     _, labels = TagFolder(root, "labels").load(2)
     assert (labels == PADDING).sum() == 100 and (labels == UNLABELED).sum() == 92
 
@@ -184,7 +184,7 @@ def test_negatives_are_no_class_however_their_folder_is_typed(tmp_path, monkeypa
 
 
 def test_batches_carry_tags_beside_labels(root):
-    dataset = TagFolder(root).train(2, (10, 8), whole=True, shuffle=False)
+    dataset = TagFolder(root).train(2, (10, 8), mode="resize", shuffle=False)
     image, known = dataset.element_spec
     assert image.shape == (2, 10, 8, 1) and sorted(known) == ["labels", "tags"]
     assert known["tags"].shape == (2, 3) and known["tags"].dtype == "float32"
@@ -244,7 +244,9 @@ def test_a_classifier_is_fitted(root):
     model = keras.Model(inputs, scores)
     model.compile(keras.optimizers.Adam(0.03), "binary_crossentropy", metrics=["binary_accuracy"])
     dataset = (
-        TagFolder(root).train(5, 8, whole=True, repeat=True).map(lambda image, known: (image, known["tags"]))
+        TagFolder(root)
+        .train(5, 8, mode="resize", repeat=True)
+        .map(lambda image, known: (image, known["tags"]))
     )
     history = model.fit(dataset, steps_per_epoch=30, epochs=4, shuffle=False, verbose=0).history
     assert history["binary_accuracy"][-1] > 0.9
@@ -290,12 +292,12 @@ def test_a_classifier_is_fitted(root):
         ("tags.csv", {"class_names": ("background", "cat")}, ValueError, "Received: 'dog' in line 2"),
         (
             "tags.csv",
-            {"least": 2},
+            {"min_pixels": 2},
             ValueError,
-            "`least` has an effect on label maps only. Received: least=2, tags",
+            "`min_pixels` has an effect on label maps only. Received: min_pixels=2, tags",
         ),
-        ("folders", {"least": 0.1}, ValueError, "Received: least=0.1, tags='folders'"),
-        ("labels", {"least": 0}, ValueError, "Received: least=0"),
+        ("folders", {"min_pixels": 0.1}, ValueError, "Received: min_pixels=0.1, tags='folders'"),
+        ("labels", {"min_pixels": 0}, ValueError, "Received: min_pixels=0"),
         (
             "labels",
             {"negatives": "x"},
@@ -330,9 +332,9 @@ def test_a_classifier_is_fitted(root):
         ("folders", {"negatives": 3}, TypeError, "`negatives` must be a folder or a sequence of them"),
         (
             "tags.csv",
-            {"channels": 3},
+            {"color_mode": 3},
             ValueError,
-            '`channels` must be None, "gray" or "rgb". Received: channels=3',
+            '`color_mode` must be None, "grayscale" or "rgb". Received: color_mode=3',
         ),
     ],
 )
@@ -382,11 +384,14 @@ def test_images_of_further_kinds_have_no_place_beside_tags(root):
 @pytest.mark.parametrize(("name", "channels"), [("camvid", 3), ("acdc", 1), ("horses", 3)])
 def test_tags_of_real_label_maps(real_data, name, channels):
     names = (real_data / name / "train.txt").read_text().split()[::40]
-    folder = TagFolder(real_data / name, "labels", names=names, least=0.01)
+    folder = TagFolder(real_data / name, "labels", names=names, min_pixels=0.01)
     assert folder.channels == channels and folder.tags.shape == (len(names), folder.num_classes)
     for index in (0, len(names) - 1):
         labels = read_label_map(real_data / name / "labels" / f"{names[index]}.png")
-        assert folder.tags[index].tolist() == tags_of_labels(labels, folder.num_classes, least=0.01).tolist()
-    images, known = next(iter(folder.train(4, 48, whole=True)))
+        assert (
+            folder.tags[index].tolist()
+            == tags_of_labels(labels, folder.num_classes, min_pixels=0.01).tolist()
+        )
+    images, known = next(iter(folder.train(4, 48, mode="resize")))
     assert images.shape == (4, 48, 48, channels) and images.numpy().std() > 5
     assert known["tags"].shape == (4, folder.num_classes) and (known["tags"].numpy()[:, 0] == 1).all()

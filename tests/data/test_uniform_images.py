@@ -33,7 +33,7 @@ def numbers(images):
 
 
 def test_a_share_keeps_its_annotation_and_the_others_go_on_without(root):
-    folder = SegmentationFolder(root, labeled_share=0.4)
+    folder = SegmentationFolder(root, labeled_fraction=0.4)
     assert len(folder) == 4 and len(folder.unlabeled) == 6
     assert sorted(folder.names + folder.unlabeled.names) == [f"p{index:02}" for index in range(10)]
     assert list(folder.names) == sorted(folder.names)
@@ -50,16 +50,16 @@ def test_a_share_keeps_its_annotation_and_the_others_go_on_without(root):
 
 
 def test_shares_grow_into_each_other_and_follow_the_seed(root):
-    small, large = (set(SegmentationFolder(root, labeled_share=share).names) for share in (0.3, 0.7))
+    small, large = (set(SegmentationFolder(root, labeled_fraction=share).names) for share in (0.3, 0.7))
     assert len(small) == 3 and len(large) == 7 and small < large
-    assert len(SegmentationFolder(root, labeled_share=0.01)) == 1
-    chosen = {SegmentationFolder(root, labeled_share=0.3, seed=seed).names for seed in range(6)}
+    assert len(SegmentationFolder(root, labeled_fraction=0.01)) == 1
+    chosen = {SegmentationFolder(root, labeled_fraction=0.3, seed=seed).names for seed in range(6)}
     assert len(chosen) > 1
-    assert set(SegmentationFolder(root, labeled_share=0.3).names) == small
+    assert set(SegmentationFolder(root, labeled_fraction=0.3).names) == small
 
 
 def test_the_share_does_not_change_the_classes(root):
-    counts = {SegmentationFolder(root, labeled_share=0.1, seed=seed).num_classes for seed in range(4)}
+    counts = {SegmentationFolder(root, labeled_fraction=0.1, seed=seed).num_classes for seed in range(4)}
     assert counts == {3}
 
 
@@ -68,7 +68,7 @@ def test_further_images_need_no_annotation(root):
     assert len(folder) == 10 and folder.unlabeled.names == ("p13", "p10", "p12", "p11")
     image, labels = folder.unlabeled.load(0)
     assert (image == 130).all() and (labels == UNLABELED).all() and labels.shape == (16, 20)
-    both = SegmentationFolder(root, labeled_share=0.5, unlabeled_split="more")
+    both = SegmentationFolder(root, labeled_fraction=0.5, unlabeled_split="more")
     assert len(both) == 5 and len(both.unlabeled) == 9
     assert both.unlabeled.names[-4:] == ("p13", "p10", "p12", "p11")
     assert SegmentationFolder(root, unlabeled_split="more", ignore_values=(254,)).unlabeled is not None
@@ -110,7 +110,7 @@ def test_each_kind_has_a_sequence_of_its_own(root):
         return kinds
 
     folder = SegmentationFolder(root, unlabeled_split="more")
-    options = {"crop_size": 24, "scale": (0.8, 1.2), "repeat": True, "seed": 3}
+    options = {"image_size": 24, "scale": (0.8, 1.2), "repeat": True, "seed": 3}
     labeled, unlabeled = shown(folder.train(5, unlabeled_batch=3, **options), 15)
     alone = shown(folder.train(2, unlabeled_batch=0, **options), 15)[0]
     for (image, label), (same, again) in zip(labeled, alone, strict=True):
@@ -126,7 +126,7 @@ def test_each_kind_has_a_sequence_of_its_own(root):
 
 @pytest.mark.parametrize("repeat", [True, False])
 def test_an_interrupted_training_goes_on_where_it_stopped(root, repeat):
-    folder = SegmentationFolder(root, labeled_share=0.7, unlabeled_split="more")
+    folder = SegmentationFolder(root, labeled_fraction=0.7, unlabeled_split="more")
     steps = folder.steps_per_epoch(4)
 
     def images(first_epoch, epochs):
@@ -207,11 +207,11 @@ def test_unlabeled_images_are_checked_like_the_others(root):
 
 
 def test_a_share_without_any_annotated_pixel_is_told(root):
-    names = set(SegmentationFolder(root, labeled_share=0.2).names)
+    names = set(SegmentationFolder(root, labeled_fraction=0.2).names)
     for name in names:
         write_label_map(root / "scribbles" / f"{name}.png", np.full((16, 20), UNLABELED, np.uint8))
     with pytest.raises(ValueError, match="annotated in the 2 files .* Received: only 254 and 255"):
-        SegmentationFolder(root, labeled_share=0.2)
+        SegmentationFolder(root, labeled_fraction=0.2)
 
 
 def test_wrong_batches_are_told(root):
@@ -239,7 +239,7 @@ def test_filling_keeps_what_is_outside(value):
 
 
 def test_a_model_is_fitted_on_mixed_batches(root):
-    folder = SegmentationFolder(root, labeled_share=0.5, unlabeled_split="more")
+    folder = SegmentationFolder(root, labeled_fraction=0.5, unlabeled_split="more")
     keras.utils.set_random_seed(0)
     segmenter = keras.Sequential(
         [
@@ -250,7 +250,7 @@ def test_a_model_is_fitted_on_mixed_batches(root):
         ]
     )
     model = WeaklySupervisedModel(segmenter)
-    crf = GatedCRFLoss(weight=0.1, radius=2, kernels=GaussianKernel(xy=3, rgb=0.1))
+    crf = GatedCRFLoss(weight=0.1, radius=2, kernels=GaussianKernel(sigma_xy=3, sigma_rgb=0.1))
     model.compile(keras.optimizers.Adam(0.03), PartialCrossEntropy() + crf)
     history = model.fit(folder.train(4, 12), epochs=8, shuffle=False, verbose=0).history
     assert np.isfinite(history["loss"]).all() and history["loss"][-1] < history["loss"][0]
@@ -273,7 +273,7 @@ def test_unlabeled_images_alone_move_the_model_through_the_regularizer(root):
 
 def test_a_tenth_of_real_scribbles(real_data):
     folder = SegmentationFolder(
-        real_data / "acdc", split="val", labeled_share=0.1, scribble_length=0.5, unlabeled_split=None
+        real_data / "acdc", split="val", labeled_fraction=0.1, scribble_length=0.5, unlabeled_split=None
     )
     assert (len(folder), len(folder.unlabeled), folder.num_classes) == (22, 202, 4)
     images, labels = next(iter(folder.train(8, 144, unlabeled_batch=6)))

@@ -14,8 +14,8 @@ def test_saved_model_and_litert_say_what_keras_says(tmp_path):
     x = keras.layers.Rescaling(1 / 255)(image)
     x = keras.layers.Conv2D(8, 3, strides=4, padding="same", activation="relu")(x)
     segmenter = keras.Model(image, keras.layers.Conv2D(3, 1)(x))
-    crf = MeanFieldCRF(radius=1, iterations=2, kernels=[GaussianKernel(weight=1, xy=2, rgb=0.2)])
-    saved = to_saved_model(segmenter, tmp_path / "saved", refine=crf, input="uint8")
+    crf = MeanFieldCRF(radius=1, iterations=2, kernels=[GaussianKernel(weight=1, sigma_xy=2, sigma_rgb=0.2)])
+    saved = to_saved_model(segmenter, tmp_path / "saved", crf=crf, input_dtype="uint8")
     lite = to_litert(segmenter, tmp_path / "a.tflite", size=(13, 22))
     assert max(saved.max_difference, lite.max_difference) < 1e-4
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tflite", "saved"]

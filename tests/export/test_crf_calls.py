@@ -20,7 +20,7 @@ def with_crf_inside(segmenter):
 
 def test_every_crf_is_heard_inside_a_model_and_behind_it_and_then_no_more(tiny_segmenter):
     behind = MeanFieldCRF(radius=2, name="behind")
-    deployment = Deployment(with_crf_inside(tiny_segmenter(stride=1)), refine=behind)
+    deployment = Deployment(with_crf_inside(tiny_segmenter(stride=1)), crf=behind)
     names = []
 
     def answer(layer, own, logits, image):
@@ -38,13 +38,13 @@ def test_every_crf_is_heard_inside_a_model_and_behind_it_and_then_no_more(tiny_s
 
 
 def test_the_answer_goes_on_in_place_of_the_layers_own(tiny_segmenter):
-    deployment = Deployment(tiny_segmenter(stride=1), refine=MeanFieldCRF(radius=1))
+    deployment = Deployment(tiny_segmenter(stride=1), crf=MeanFieldCRF(radius=1))
     with heard(deployment, lambda layer, own, logits, image: 0 * logits):
         assert not np.asarray(deployment.logits(made_image())).any()
 
 
 def test_another_thread_that_predicts_meanwhile_gets_its_own(tiny_segmenter):
-    deployment = Deployment(tiny_segmenter(stride=1), refine=MeanFieldCRF(radius=1))
+    deployment = Deployment(tiny_segmenter(stride=1), crf=MeanFieldCRF(radius=1))
     want, found = np.asarray(deployment.logits(made_image())), []
     with heard(deployment, lambda layer, own, logits, image: 0 * logits):
         other = threading.Thread(target=lambda: found.append(np.asarray(deployment.logits(made_image()))))

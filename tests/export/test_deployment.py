@@ -58,7 +58,7 @@ def test_the_crf_comes_behind_the_mean_of_the_views(tiny_segmenter):
     crf = MeanFieldCRF(radius=2, iterations=2)
     segmenter = tiny_segmenter(stride=1)
     mean = Deployment(segmenter, flip=True).logits(made_image())
-    found = Deployment(segmenter, refine=crf, flip=True).logits(made_image())
+    found = Deployment(segmenter, crf=crf, flip=True).logits(made_image())
     np.testing.assert_array_equal(np.asarray(found), np.asarray(crf([mean, made_image()])))
     assert np.abs(np.asarray(found) - np.asarray(mean)).max() > 0.1
 

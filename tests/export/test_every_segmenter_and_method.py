@@ -26,7 +26,7 @@ def encoder_unet():
 
 
 def reliable_regions():
-    small = models.trunk(models.UNet(1, filters=(8, 16, 16)))
+    small = models.feature_extractor(models.UNet(1, filters=(8, 16, 16)))
     return models.ReliableRegionMining(CLASSES, backbone=small, dilation=2, crf=False).segmenter
 
 
@@ -38,7 +38,7 @@ SEGMENTERS = {
     "UMobileNetV2": lambda: models.UMobileNetV2(CLASSES),
     "VGG16Skip": lambda: models.VGG16Skip(CLASSES, filters=(32, 16, 16, 16)),
     "ReliableRegionMining": reliable_regions,
-    "at_working_size": lambda: models.at_working_size(models.UNet(CLASSES, filters=(8, 16)), 48),
+    "with_input_size": lambda: models.with_input_size(models.UNet(CLASSES, filters=(8, 16)), 48),
 }
 # The smallest of each family, and a stride up to which it holds every kind of layer that it has.
 BACKBONES = {
@@ -57,7 +57,7 @@ BACKBONES = {
     "VGG19": 8,
 }
 LONG_TO_BUILD = {"DenseNet121", "EfficientNetB0", "EfficientNetV2B0", "resnet38"}
-NO_SEGMENTERS = {"WeaklySupervisedModel", "copy_weights", "trunk"}
+NO_SEGMENTERS = {"WeaklySupervisedModel", "copy_weights", "feature_extractor"}
 
 
 def made_images(channels=3, size=(48, 48), count=4, seed=3):
@@ -146,14 +146,16 @@ def test_every_backbone(name, tmp_path):
 
 
 @pytest.mark.usefixtures("narrow_encoders")
-@pytest.mark.parametrize("name", ["UNet", "UNet, coarse logits", "EncoderUNet", "at_working_size"])
+@pytest.mark.parametrize("name", ["UNet", "UNet, coarse logits", "EncoderUNet", "with_input_size"])
 def test_segmenters_with_a_crf_behind_it(name, tmp_path):
     import tensorflow as tf
 
     keras.utils.set_random_seed(0)
     segmenter = settled(SEGMENTERS[name]())
-    crf = layers.MeanFieldCRF(radius=2, iterations=2, kernels=[GaussianKernel(weight=1, xy=2, rgb=0.2)])
-    to_onnx(segmenter, tmp_path / "a.onnx", refine=crf)
+    crf = layers.MeanFieldCRF(
+        radius=2, iterations=2, kernels=[GaussianKernel(weight=1, sigma_xy=2, sigma_rgb=0.2)]
+    )
+    to_onnx(segmenter, tmp_path / "a.onnx", crf=crf)
     found = OnnxSegmenter(tmp_path / "a.onnx")
     for size in UNSEEN:
         image = made_images(size=size, count=1, seed=sum(size))

@@ -13,7 +13,7 @@ from keras_wsseg import layers, models
 from keras_wsseg.export import litert_writer, to_litert
 from keras_wsseg.kernels import GaussianKernel
 
-CRF_KERNELS = [GaussianKernel(weight=1, xy=2, rgb=0.2)]
+CRF_KERNELS = [GaussianKernel(weight=1, sigma_xy=2, sigma_rgb=0.2)]
 SEGMENTERS = {
     "UNet": lambda: models.UNet(4, filters=(4, 8, 8)),
     "DeepLabV3Plus": lambda: models.DeepLabV3Plus(4, backbone="resnet18", filters=16),
@@ -22,12 +22,12 @@ SEGMENTERS = {
     "VGG16Skip": lambda: models.VGG16Skip(4, filters=(8, 8, 8, 8)),
     "ReliableRegionMining": lambda: (
         models.ReliableRegionMining(
-            4, backbone=models.trunk(models.UNet(1, filters=(4, 8, 8))), dilation=2, crf=False
+            4, backbone=models.feature_extractor(models.UNet(1, filters=(4, 8, 8))), dilation=2, crf=False
         ).segmenter
     ),
-    "at_working_size": lambda: models.at_working_size(models.UNet(4, filters=(4, 8)), 48),
+    "with_input_size": lambda: models.with_input_size(models.UNet(4, filters=(4, 8)), 48),
 }
-NO_SEGMENTERS = {"WeaklySupervisedModel", "copy_weights", "trunk"}
+NO_SEGMENTERS = {"WeaklySupervisedModel", "copy_weights", "feature_extractor"}
 
 
 def run(path, image):
@@ -57,7 +57,7 @@ def test_every_segmenter_converts_at_one_size(name, refined, tmp_path):
     keras.utils.set_random_seed(0)
     segmenter = SEGMENTERS[name]()
     crf = layers.MeanFieldCRF(radius=1, iterations=1, kernels=CRF_KERNELS) if refined else None
-    report = to_litert(segmenter, tmp_path / "a.tflite", size=(37, 61), refine=crf)
+    report = to_litert(segmenter, tmp_path / "a.tflite", size=(37, 61), crf=crf)
     assert report.max_difference <= 1e-4 and report.equal_classes >= 0.999
     image = noise(3, 37, 61, 3)
     logits = upsampled(segmenter, image)
@@ -101,7 +101,7 @@ def test_a_decoder_of_nearest_upsampling_converts_at_one_size(tmp_path):
 
 
 def test_signature_has_the_names_that_callers_use(tiny_segmenter, tmp_path):
-    to_litert(tiny_segmenter(), tmp_path / "a.tflite", size=(16, 24), input="uint8")
+    to_litert(tiny_segmenter(), tmp_path / "a.tflite", size=(16, 24), input_dtype="uint8")
     interpreter = Interpreter(str(tmp_path / "a.tflite"))
     names = {"inputs": ["image"], "outputs": ["classes", "probabilities"]}
     assert interpreter.get_signature_list() == {"serving_default": names}
@@ -115,7 +115,7 @@ def test_signature_has_the_names_that_callers_use(tiny_segmenter, tmp_path):
 def test_uint8_and_every_view_are_inside(tiny_segmenter, tmp_path):
     segmenter = tiny_segmenter()
     tta = {"flip": True, "scales": (0.5, 1)}
-    to_litert(segmenter, tmp_path / "a.tflite", size=(20, 32), input="uint8", tta=tta)
+    to_litert(segmenter, tmp_path / "a.tflite", size=(20, 32), input_dtype="uint8", tta=tta)
     image = noise(2, 20, 32, 3)
     views = []
     for size in [(10, 16), (20, 32)]:

@@ -140,7 +140,7 @@ def test_a_last_activation_is_not_taken_twice(name, tmp_path):
 def test_probabilities_are_averaged_and_refined_as_such(tmp_path):
     segmenter, image = brought("softmax"), noise(1, 20, 18, 3)
     crf = layers.MeanFieldCRF(radius=1, iterations=1)
-    to_onnx(segmenter, tmp_path / "a.onnx", tta={"flip": True}, refine=crf)
+    to_onnx(segmenter, tmp_path / "a.onnx", tta={"flip": True}, crf=crf)
     views = [keras_says(segmenter, image), keras_says(segmenter, image[:, :, ::-1])[:, :, ::-1]]
     expected = keras.ops.softmax(crf([np.log(np.mean(views, 0) + 1e-30), image])).numpy()
     np.testing.assert_allclose(run(tmp_path / "a.onnx", image)[0], expected, atol=1e-4)
@@ -326,9 +326,12 @@ def test_mixed_precision_is_exported_in_float32(tmp_path):
             r"`outputs` must be a list .* Received: outputs=\['classes', 'l",
         ),
         ({"outputs": ["classes", "classes"]}, r"`outputs` must be a list of"),
-        ({"input": "int8"}, r"`input` must be one of float32, uint8\. Received: input='int8'"),
         (
-            {"input": "uint8", "value_range": (0, 1)},
+            {"input_dtype": "int8"},
+            r"`input_dtype` must be one of float32, uint8\. Received: input_dtype='int8'",
+        ),
+        (
+            {"input_dtype": "uint8", "value_range": (0, 1)},
             r'`input="uint8"` needs .* in \(0, 255\)\. Received: value_range=\(0\.0, 1\.0\)',
         ),
         ({"precision": "int4"}, r"`precision` must be one of .*float16, int8\. Received: precision='int4'"),
@@ -477,12 +480,12 @@ def test_files_of_every_precision_say_who_wrote_them(tiny_segmenter, tmp_path, p
     to_onnx(tiny_segmenter(), tmp_path / "a.onnx", precision=precision, calibration=calibration, **limits)
     model = onnx.load(tmp_path / "a.onnx")
     assert model.producer_name == "keras_wsseg" and not model.graph.value_info
-    assert OnnxSegmenter(tmp_path / "a.onnx").metadata == {"precision": precision, "input": "float32"}
+    assert OnnxSegmenter(tmp_path / "a.onnx").metadata == {"precision": precision, "input_dtype": "float32"}
 
 
 def test_bytes_as_they_are(tiny_segmenter, tmp_path):
     path = tmp_path / "a.onnx"
-    to_onnx(tiny_segmenter(), path, input="uint8")
+    to_onnx(tiny_segmenter(), path, input_dtype="uint8")
     model = onnx.load(path)
     assert model.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
     properties = {item.key: item.value for item in model.metadata_props}
@@ -510,9 +513,9 @@ def test_what_is_folded_in_is_checked_on_every_backend(tiny_segmenter, tmp_path)
     report = to_onnx(
         tiny_segmenter(),
         tmp_path / "a.onnx",
-        refine=crf,
+        crf=crf,
         tta={"flip": True},
-        input="uint8",
+        input_dtype="uint8",
         check_sizes=[(13, 22)],
     )
     assert report.max_difference < 1e-4
@@ -526,9 +529,9 @@ def test_all_of_it_in_one_file(tiny_segmenter, tmp_path):
     report = to_onnx(
         segmenter,
         path,
-        refine=crf,
+        crf=crf,
         tta={"flip": True, "scales": (0.5, 1)},
-        input="uint8",
+        input_dtype="uint8",
         outputs=["classes"],
         metadata={"method": "gated CRF"},
     )
@@ -588,7 +591,7 @@ def test_a_mixed_policy_does_not_reach_the_file(tmp_path, policy):
         x = Block()(keras.layers.Rescaling(1 / 255)(image))
         segmenter = keras.Model(image, keras.layers.Conv2D(4, 1, dtype="float32")(x))
         crf = keras_wsseg.layers.MeanFieldCRF(radius=2, iterations=2)
-        report = to_onnx(segmenter, tmp_path / "a.onnx", refine=crf)
+        report = to_onnx(segmenter, tmp_path / "a.onnx", crf=crf)
         assert keras.config.dtype_policy().name == policy
     finally:
         keras.config.set_dtype_policy(before)

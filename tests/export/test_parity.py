@@ -30,7 +30,7 @@ def test_calls_of_a_crf_are_counted_and_the_stages_compared(tiny_segmenter):
     image = np.random.default_rng(0).uniform(0, 255, (1, 9, 11, 3)).astype("float32")
     plain = Deployment(tiny_segmenter(stride=1), flip=True)
     assert parity.run_keras(plain, [image, image]).crf_calls == 0
-    refined = Deployment(plain.segmenter, refine=MeanFieldCRF(radius=1))
+    refined = Deployment(plain.segmenter, crf=MeanFieldCRF(radius=1))
     reference = parity.run_keras(refined, [image, image])
     assert reference.crf_calls == 1
     before = np.asarray(plain.segmenter(image))

@@ -64,7 +64,7 @@ def test_bytes_in_and_a_fixed_size(segmenter, tmp_path):
         tmp_path / "a.onnx",
         precision="int8",
         calibration=calibration,
-        input="uint8",
+        input_dtype="uint8",
         size=(24, 16),
     )
     assert report.sizes == ((24, 16),)

@@ -68,7 +68,7 @@ def test_signatures_have_the_names_that_callers_use(tiny_segmenter, tmp_path):
 
 def test_uint8_gives_the_same_and_a_fixed_size_stays_fixed(tiny_segmenter, tmp_path):
     segmenter = tiny_segmenter()
-    report = to_saved_model(segmenter, tmp_path / "saved", input="uint8", size=(17, 23))
+    report = to_saved_model(segmenter, tmp_path / "saved", input_dtype="uint8", size=(17, 23))
     assert report.sizes == ((17, 23),)
     array = noise(3, 17, 23, 3)
     found = run(tmp_path / "saved", array.astype("uint8"))[0]
@@ -80,8 +80,8 @@ def test_uint8_gives_the_same_and_a_fixed_size_stays_fixed(tiny_segmenter, tmp_p
 
 def test_crf_and_mirrored_view_are_inside(tiny_segmenter, tmp_path):
     segmenter = tiny_segmenter()
-    crf = MeanFieldCRF(radius=2, iterations=2, kernels=[GaussianKernel(weight=1, xy=2, rgb=0.2)])
-    to_saved_model(segmenter, tmp_path / "saved", refine=crf, tta={"flip": True})
+    crf = MeanFieldCRF(radius=2, iterations=2, kernels=[GaussianKernel(weight=1, sigma_xy=2, sigma_rgb=0.2)])
+    to_saved_model(segmenter, tmp_path / "saved", crf=crf, tta={"flip": True})
     image = noise(2, 19, 31, 3)
     mirrored = upsampled(segmenter, image[:, :, ::-1])[:, :, ::-1]
     mean = (tf.nn.softmax(upsampled(segmenter, image)) + tf.nn.softmax(mirrored)) / 2
@@ -124,7 +124,7 @@ def test_report_and_metadata_describe_the_folder(tiny_segmenter, tmp_path, capfd
         "producer_version": keras_wsseg.__version__,
         "method": "gated CRF",
         "precision": "float32",
-        "input": "float32",
+        "input_dtype": "float32",
     }
 
 
@@ -166,8 +166,8 @@ def test_bad_arguments_are_refused(tiny_segmenter, tmp_path):
         to_saved_model(tiny_segmenter(), tmp_path / "nowhere" / "saved")
     with pytest.raises(ValueError, match=r"`tolerance` must be a number above 0\. Received: tolerance=0"):
         to_saved_model(tiny_segmenter(), tmp_path / "saved", tolerance=0)
-    with pytest.raises(ValueError, match="`input` must be one of float32, uint8"):
-        to_saved_model(tiny_segmenter(), tmp_path / "saved", input="int8")
+    with pytest.raises(ValueError, match="`input_dtype` must be one of float32, uint8"):
+        to_saved_model(tiny_segmenter(), tmp_path / "saved", input_dtype="int8")
     with pytest.raises(TypeError, match=r"`segmenter` must be a keras\.Model"):
         to_saved_model("segmenter.keras", tmp_path / "saved")
     (tmp_path / "notes.txt").write_text("mine")

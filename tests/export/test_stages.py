@@ -15,7 +15,10 @@ IMAGE = made_image(np.random.default_rng(0), (1, 29, 45, 3), (0, 255))
 
 
 def kernels(weights=(3, 10), xy=3.0, rgb=13 / 255):
-    return [GaussianKernel(weight=weights[0], xy=xy), GaussianKernel(weight=weights[1], xy=80, rgb=rgb)]
+    return [
+        GaussianKernel(weight=weights[0], sigma_xy=xy),
+        GaussianKernel(weight=weights[1], sigma_xy=80, sigma_rgb=rgb),
+    ]
 
 
 CRF = {"radius": 3, "kernels": kernels()}
@@ -75,7 +78,7 @@ def in_file(segmenter, crf, noise=None, image=IMAGE, change=lambda logits: logit
 @pytest.mark.parametrize("crf", [CRF, STRONG, LONG])
 @pytest.mark.parametrize("noise", [10, 11])
 def test_last_digits_pass_whatever_the_crf_makes_of_them(segmenter, crf, noise):
-    deployment = Deployment(segmenter, refine=MeanFieldCRF(**crf))
+    deployment = Deployment(segmenter, crf=MeanFieldCRF(**crf))
     assert largest_in_stages(deployment, IMAGE, *in_file(segmenter, crf, noise)) < 1e-4
 
 
@@ -92,7 +95,7 @@ def test_the_largest_difference_of_the_whole_is_chance():
 @pytest.mark.parametrize("strong", [CRF, STRONG])
 def test_a_crf_that_rounds_otherwise_passes(segmenter, strong):
     """The last digits of what comes out of a step, as another order of the sums leaves them."""
-    deployment = Deployment(segmenter, refine=MeanFieldCRF(**strong))
+    deployment = Deployment(segmenter, crf=MeanFieldCRF(**strong))
     before = in_file(segmenter, strong)[1][0]
     digits = np.random.default_rng(7).standard_normal(before.shape).astype("float32")
     scale = max(1.0, np.abs(np.asarray(MeanFieldCRF(**strong)([before, IMAGE]))).max())
@@ -105,7 +108,7 @@ def test_a_crf_that_rounds_otherwise_passes(segmenter, strong):
 def test_a_wrong_crf_is_seen(make, seed, fault):
     segmenter = make(seed)
     right, wrong = in_file(segmenter, CRF), in_file(segmenter, {**CRF, **FAULTS[fault]})
-    deployment = Deployment(segmenter, refine=MeanFieldCRF(**CRF))
+    deployment = Deployment(segmenter, crf=MeanFieldCRF(**CRF))
     assert largest_in_stages(deployment, IMAGE, *right) < 1e-5
     assert largest_in_stages(deployment, IMAGE, *wrong) > 2e-4
 
@@ -122,7 +125,7 @@ def one_pixel_moved(image):
 
 @pytest.mark.parametrize("fault", [shifted, one_pixel_moved])
 def test_a_crf_that_sees_another_image_is_seen(segmenter, fault):
-    deployment = Deployment(segmenter, refine=MeanFieldCRF(**CRF))
+    deployment = Deployment(segmenter, crf=MeanFieldCRF(**CRF))
     wrong = in_file(segmenter, CRF, image=fault(IMAGE))
     assert largest_in_stages(deployment, IMAGE, *wrong) > 2e-4
 
@@ -138,12 +141,12 @@ def test_a_crf_that_sees_another_image_is_seen(segmenter, fault):
 )
 def test_wrong_logits_before_a_crf_are_seen(segmenter, fault):
     """Behind a CRF that makes one class of everything nothing of it would be left."""
-    deployment = Deployment(segmenter, refine=MeanFieldCRF(**CRF))
+    deployment = Deployment(segmenter, crf=MeanFieldCRF(**CRF))
     assert largest_in_stages(deployment, IMAGE, *in_file(segmenter, CRF, change=fault)) > 2e-4
 
 
 def test_what_follows_the_last_crf_is_held_to_it(segmenter):
-    deployment = Deployment(segmenter, refine=MeanFieldCRF(**CRF))
+    deployment = Deployment(segmenter, crf=MeanFieldCRF(**CRF))
     probabilities, stages = in_file(segmenter, CRF)
     wrong = probabilities.copy()
     wrong[0, 3, 4] += [3e-4, -3e-4, 0]
@@ -154,7 +157,7 @@ def test_what_follows_the_last_crf_is_held_to_it(segmenter):
 def test_a_crf_too_few_or_too_many_is_infinitely_far(cut):
     segmenter = untrained(0)
     probabilities, stages = in_file(segmenter, CRF)
-    deployment = Deployment(segmenter, refine=MeanFieldCRF(**CRF))
+    deployment = Deployment(segmenter, crf=MeanFieldCRF(**CRF))
     assert largest_in_stages(deployment, IMAGE, probabilities, cut(stages)) == np.inf
 
 
@@ -162,7 +165,7 @@ def test_crfs_that_follow_each_other_are_judged_one_by_one():
     inner = untrained(3)
     image = keras.Input((None, None, 3))
     segmenter = keras.Model(image, MeanFieldCRF(**STRONG)([inner(image), image]))
-    deployment = Deployment(segmenter, refine=MeanFieldCRF(**CRF))
+    deployment = Deployment(segmenter, crf=MeanFieldCRF(**CRF))
 
     def said(second):
         first = in_file(inner, STRONG, 10)[1]

@@ -156,11 +156,11 @@ def complaint(page):
 
 FORMS = {
     "float32": {},
-    "uint8": {"input": "uint8"},
-    "classes alone": {"outputs": ("classes",), "input": "uint8"},
+    "uint8": {"input_dtype": "uint8"},
+    "classes alone": {"outputs": ("classes",), "input_dtype": "uint8"},
     "probabilities alone": {"outputs": ("probabilities",)},
     "gray": {"channels": 1, "outputs": ("classes", "probabilities")},
-    "gray uint8": {"channels": 1, "input": "uint8", "outputs": ("probabilities",)},
+    "gray uint8": {"channels": 1, "input_dtype": "uint8", "outputs": ("probabilities",)},
     "unit range": {"value_range": (0.0, 1.0)},
     "signed range": {"value_range": (-1.0, 1.0)},
     "many classes": {"classes": 300, "outputs": ("classes",)},
@@ -191,7 +191,7 @@ def test_file_out_of_keras(show, onnx_file, tmp_path):
 def test_file_with_all_that_comes_behind_the_network(show, tiny_segmenter, tmp_path):
     path = tmp_path / "segmenter.onnx"
     refine = MeanFieldCRF(radius=3, iterations=2)
-    to_onnx(tiny_segmenter(), path, refine=refine, tta={"flip": True}, input="uint8")
+    to_onnx(tiny_segmenter(), path, crf=refine, tta={"flip": True}, input_dtype="uint8")
     page = show(path)
     check_probabilities(page, path, tmp_path)
     assert "mean field, 7x7 window" in page.locator("#about").text_content()
@@ -291,7 +291,7 @@ WINDOWS = {
     "overlapping": ({}, (132, 176)),
     "overlapping classes": ({"outputs": ("classes",)}, (132, 176)),
     "overlapping probabilities": ({"outputs": ("probabilities",), "channels": 1}, (132, 176)),
-    "uneven": ({"input": "uint8"}, (101, 103)),
+    "uneven": ({"input_dtype": "uint8"}, (101, 103)),
     "of the very size": ({}, (32, 48)),
     "smaller": ({}, (20, 100)),
     "mirrored many times": ({"outputs": ("probabilities",)}, (1, 5)),

@@ -8,16 +8,16 @@ from keras_wsseg.losses import GaussianKernel
 
 def test_features_are_divided_by_sigma():
     guide = {"rgb": np.ones((2, 2, 3, 3), "float32"), "depth": np.full((2, 2, 3, 1), 4, "float32")}
-    out = np.array(GaussianKernel(xy=2, rgb=0.5, depth=8).features(guide, 2, 2, 3))
+    out = np.array(GaussianKernel(sigma_xy=2, sigma_rgb=0.5, sigma_depth=8).features(guide, 2, 2, 3))
     assert out.shape == (2, 2, 3, 6)
     np.testing.assert_allclose(out[1, 1, 2], [0.5, 1, 2, 2, 2, 0.5])
 
 
 def test_numbers_are_declared_or_annealed():
-    kernel = GaussianKernel(xy=6, rgb=0.1)
-    kernel.rgb = 0.2
-    kernel.anneal("xy", 3)
-    assert (kernel.rgb, kernel.xy) == (pytest.approx(0.2), 3)
+    kernel = GaussianKernel(sigma_xy=6, sigma_rgb=0.1)
+    kernel.sigma_rgb = 0.2
+    kernel.anneal("sigma_xy", 3)
+    assert (kernel.sigma_rgb, kernel.sigma_xy) == (pytest.approx(0.2), 3)
     assert kernel.get_config() == {"weight": 1.0, "xy": 6.0, "rgb": 0.2}
     assert copy.deepcopy(kernel).get_config() == kernel.get_config()
     assert repr(kernel) == "GaussianKernel(weight=1, xy=6, rgb=0.2)"
@@ -27,10 +27,13 @@ def test_numbers_are_declared_or_annealed():
     ("act", "text"),
     [
         (lambda: GaussianKernel(), "GaussianKernel needs the sigma of at least one of xy, rgb"),
-        (lambda: GaussianKernel(xy=0), "`xy` must be a number of at least 0.0001. Received: xy=0"),
-        (lambda: GaussianKernel(rgb=float("nan")), "`rgb` must be a number of at least 0.0001"),
-        (lambda: setattr(GaussianKernel(xy=1), "xy", 0), "`xy` must be a number of at least 0.0001"),
-        (lambda: GaussianKernel(xy=1).anneal("rgb", 1), r"attribute must be one of \('weight', 'xy'\)"),
+        (lambda: GaussianKernel(sigma_xy=0), "`xy` must be a number of at least 0.0001. Received: xy=0"),
+        (lambda: GaussianKernel(sigma_rgb=float("nan")), "`rgb` must be a number of at least 0.0001"),
+        (lambda: setattr(GaussianKernel(sigma_xy=1), "xy", 0), "`xy` must be a number of at least 0.0001"),
+        (
+            lambda: GaussianKernel(sigma_xy=1).anneal("sigma_rgb", 1),
+            r"attribute must be one of \('weight', 'xy'\)",
+        ),
     ],
 )
 def test_bad_numbers(act, text):
@@ -40,4 +43,4 @@ def test_bad_numbers(act, text):
 
 def test_unknown_attribute():
     with pytest.raises(AttributeError, match="has no attribute 'depth'"):
-        _ = GaussianKernel(xy=1).depth
+        _ = GaussianKernel(sigma_xy=1).depth

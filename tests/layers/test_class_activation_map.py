@@ -38,7 +38,7 @@ def expected(image, scales, gamma=4.0, inside=None):
 def test_matches_the_loops(size, scales):
     image = images(size)
     inside = (np.random.default_rng(1).random((2, *size)) > 0.3).astype("float32")
-    layer = ClassActivationMap(linear(), scales, gamma=2)
+    layer = ClassActivationMap(linear(), scales, background_exponent=2)
     np.testing.assert_allclose(layer([image, TAGS]), expected(image, scales, 2), atol=1e-5)
     want = expected(image, scales, 2, inside)
     np.testing.assert_allclose(layer([image, TAGS, inside]), want, atol=1e-5)
@@ -104,7 +104,7 @@ def test_model_that_shares_the_layers_is_saved_with_them_shared(tmp_path):
 
 
 def test_config():
-    layer = ClassActivationMap(linear(), scales=[0.5, 1], gamma=3, name="cam")
+    layer = ClassActivationMap(linear(), scales=[0.5, 1], background_exponent=3, name="cam")
     again = ClassActivationMap.from_config(layer.get_config())
     assert again.get_config() == layer.get_config()
     again.scores.set_weights(layer.scores.get_weights())
@@ -157,7 +157,11 @@ def test_float32_under_mixed_precision():
             ValueError,
             r"a number of at least 0.001. Received: scales='all'",
         ),
-        ({"gamma": -1}, ValueError, "`gamma` must be a number above 0. Received: gamma=-1"),
+        (
+            {"background_exponent": -1},
+            ValueError,
+            "`background_exponent` must be a number above 0. Received: background_exponent=-1",
+        ),
         ({"scores": linear(size=(8, 8))}, ValueError, r"any size, .* for the shape \(None, 8, 8, 3\)"),
     ],
 )

@@ -9,7 +9,7 @@ from keras_wsseg.export import to_onnx
 from keras_wsseg.kernels import GaussianKernel
 from keras_wsseg.layers import MeanFieldCRF
 
-KERNELS = [GaussianKernel(weight=1.0, xy=2), GaussianKernel(weight=2.0, xy=5, rgb=0.2)]
+KERNELS = [GaussianKernel(weight=1.0, sigma_xy=2), GaussianKernel(weight=2.0, sigma_xy=5, sigma_rgb=0.2)]
 
 
 def smooth(size, channels, seed=0, batch=1):
@@ -63,7 +63,7 @@ def test_a_matrix_of_potts_is_potts():
 def test_images_of_a_batch_do_not_meet():
     logits, image = inputs(batch=3)
     for radius in (None, 4):
-        layer = MeanFieldCRF(radius, method="auto")
+        layer = MeanFieldCRF(radius, filter_method="auto")
         alone = np.concatenate([np.array(layer([logits[i : i + 1], image[i : i + 1]])) for i in range(3)])
         np.testing.assert_allclose(np.array(layer([logits, image])), alone, rtol=1e-4, atol=1e-4)
 
@@ -78,10 +78,10 @@ def test_computes_in_float32_under_mixed_precision():
 
 
 def test_kernels_are_taken_as_they_are_now():
-    kernel = GaussianKernel(weight=2.0, xy=5, rgb=0.2)
-    kernel.anneal("rgb", 0.4)
+    kernel = GaussianKernel(weight=2.0, sigma_xy=5, sigma_rgb=0.2)
+    kernel.anneal("sigma_rgb", 0.4)
     layer = MeanFieldCRF(2, kernel)
-    kernel.rgb = 0.9
+    kernel.sigma_rgb = 0.9
     assert layer.kernels[0].rgb == pytest.approx(0.4)
 
 
@@ -90,7 +90,13 @@ def test_kernels_are_taken_as_they_are_now():
     [
         {"radius": 2, "kernels": KERNELS, "compatibility": "trainable", "train_kernel_weights": True},
         {"compatibility": [[0, 1, 2], [1, 0, 3], [2, 1, 0]], "normalization": "row", "iterations": 2},
-        {"kernels": KERNELS[0], "include_self": False, "method": "exact", "from_logits": False, "seed": 3},
+        {
+            "kernels": KERNELS[0],
+            "include_self": False,
+            "filter_method": "exact",
+            "from_logits": False,
+            "seed": 3,
+        },
     ],
 )
 def test_config_and_saved_model(settings, tmp_path):
@@ -189,7 +195,7 @@ def test_agrees_with_the_published_code_on_its_examples(name, real_data):
     )
     certain = np.where(is_drawn, 0.7, 0.3 / (len(colors) - 1))
     unary = np.where(is_drawn.any(-1, keepdims=True), certain, 1 / len(colors))
-    refined = MeanFieldCRF(from_logits=False, method="nystrom")([unary[None], image[None]])
+    refined = MeanFieldCRF(from_logits=False, filter_method="nystrom")([unary[None], image[None]])
     agreement = np.mean(np.array(refined)[0].argmax(-1) == is_stored.argmax(-1))
     assert agreement > 0.99
     assert agreement > np.mean(unary.argmax(-1) == is_stored.argmax(-1))
@@ -222,11 +228,17 @@ def test_sizes_that_differ_at_run_time():
         ({"compatibility": "pots"}, "compatibility must be one of .* Received: compatibility='pots'"),
         ({"compatibility": [[0, 1]]}, r"a square matrix of finite numbers. Received: compatibility="),
         ({"kernels": []}, r"a list of at least one. Received: kernels=\[\]"),
-        ({"kernels": GaussianKernel(depth=1)}, "GaussianKernel over xy and rgb, or a list"),
+        ({"kernels": GaussianKernel(sigma_depth=1)}, "GaussianKernel over xy and rgb, or a list"),
         ({"value_range": (1, 0)}, "`value_range` must be two finite numbers"),
-        ({"radius": 2, "method": "nystrom"}, "windowed kernels are exact. Received: method='nystrom'"),
-        ({"include_self": False, "method": "nystrom"}, "own share apart. Received: method='nystrom'"),
-        ({"method": "fast"}, "method must be one of .* Received: method='fast'"),
+        (
+            {"radius": 2, "filter_method": "nystrom"},
+            "windowed kernels are exact. Received: filter_method='nystrom'",
+        ),
+        (
+            {"include_self": False, "filter_method": "nystrom"},
+            "own share apart. Received: filter_method='nystrom'",
+        ),
+        ({"filter_method": "fast"}, "filter_method must be one of .* Received: filter_method='fast'"),
     ],
 )
 def test_bad_arguments(settings, text):

@@ -47,7 +47,7 @@ def test_pixels_outside_do_not_count_towards_the_shares():
 
 def test_shares_and_grid_are_used():
     z = logits()
-    shares = np.array(PixelLabelEstimator(shares=(0.1, 0.6))([z, TAGS])).mean((1, 2))
+    shares = np.array(PixelLabelEstimator(min_fractions=(0.1, 0.6))([z, TAGS])).mean((1, 2))
     assert shares[0, 2] > 0.599 and shares[1, 1] > 0.599
     # A grid of one point leaves the probabilities as they are.
     coarse = np.array(PixelLabelEstimator(grid=1)([z, TAGS]))[0]
@@ -80,7 +80,7 @@ def test_computes_in_float32_under_mixed_precision():
 
 @pytest.mark.parametrize("size", ((None, None), (5, 6)))
 def test_config_and_saved_functional_model(size, tmp_path):
-    layer = PixelLabelEstimator(shares=(0.3, 0.25), grid=49, name="labels")
+    layer = PixelLabelEstimator(min_fractions=(0.3, 0.25), grid=49, name="labels")
     assert PixelLabelEstimator.from_config(layer.get_config()).get_config() == layer.get_config()
     ends = [keras.Input((*size, 3)), keras.Input((3,)), keras.Input(size)]
     model = keras.Model(ends, layer(ends))
@@ -97,8 +97,14 @@ def test_config_and_saved_functional_model(size, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"shares": 0.4}, "`shares` must be two numbers from 0 to 1, .* Received: shares=0.4"),
-        ({"shares": (-0.1, 0.2)}, r"`shares` must be a number from 0 to 1. Received: shares=-0.1"),
+        (
+            {"min_fractions": 0.4},
+            "`min_fractions` must be two numbers from 0 to 1, .* Received: min_fractions=0.4",
+        ),
+        (
+            {"min_fractions": (-0.1, 0.2)},
+            r"`min_fractions` must be a number from 0 to 1. Received: min_fractions=-0.1",
+        ),
         ({"grid": True}, "`grid` must be an integer of at least 1. Received: grid=True"),
     ],
 )

@@ -12,7 +12,7 @@ from keras_wsseg.kernels import GaussianKernel
 from keras_wsseg.layers import ClassActivationMap, MeanFieldCRF, ReliableRegions
 from keras_wsseg.ops import confident_labels
 
-KERNELS = [GaussianKernel(weight=1.0, xy=2), GaussianKernel(weight=4.0, xy=5, rgb=0.2)]
+KERNELS = [GaussianKernel(weight=1.0, sigma_xy=2), GaussianKernel(weight=4.0, sigma_xy=5, sigma_rgb=0.2)]
 TAGS = np.array([[1, 1, 0, 1], [1, 0, 1, 1]], "float32")
 
 
@@ -90,7 +90,7 @@ def test_without_a_crf_the_sure_pixels_are_the_labels():
 def test_pixels_outside_have_no_say():
     """Without normalization an image with padding has the labels of the image cut to its pixels."""
     maps, image = example((9, 14))
-    crf = MeanFieldCRF(3, [GaussianKernel(weight=0.3, xy=3)], iterations=5, normalization="none")
+    crf = MeanFieldCRF(3, [GaussianKernel(weight=0.3, sigma_xy=3)], iterations=5, normalization="none")
     layer = ReliableRegions(0.8, crf)
     inside = np.zeros(maps.shape[:3])
     inside[:, :7, :9] = 1
@@ -112,7 +112,7 @@ def test_the_published_crf():
     rows, columns = np.mgrid[:24, :24]
     blob = np.exp(-((rows - 8) ** 2 + (columns - 8) ** 2) / (2 * 6.0**2))[None]
     maps = np.stack([(1 - blob) ** 4, blob], -1).astype("float32")
-    layer = ReliableRegions(share=1.0)
+    layer = ReliableRegions(keep_fraction=1.0)
     assert (layer.crf.iterations, layer.crf.radius, layer.crf.from_logits) == (10, None, False)
     assert [kernel.get_config() for kernel in layer.crf.kernels] == [
         kernel.get_config() for kernel in MeanFieldCRF().kernels
@@ -183,7 +183,7 @@ def test_half_precision_policy():
 @pytest.mark.parametrize(
     "settings",
     [
-        {"share": 0.2, "value_range": (-1, 1)},
+        {"keep_fraction": 0.2, "value_range": (-1, 1)},
         {"crf": False},
         {"crf": MeanFieldCRF(2, KERNELS, value_range=(0, 1), name="given")},
     ],
@@ -253,7 +253,11 @@ def test_saved_model(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "error", "text"),
     [
-        ({"share": 0.0}, ValueError, r"`share` must be a number above 0 .* Received: share=0.0"),
+        (
+            {"keep_fraction": 0.0},
+            ValueError,
+            r"`keep_fraction` must be a number above 0 .* Received: keep_fraction=0.0",
+        ),
         ({"crf": True}, TypeError, "its serialized config, None or False. Received: crf=True"),
         (
             {"crf": keras.layers.ReLU()},

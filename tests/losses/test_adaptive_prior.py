@@ -166,7 +166,13 @@ def test_dtype_reduction_and_sample_weight(dtype):
 
 
 def test_config_round_trip():
-    settings = {"weight": 0.5, "background_share": 0.3, "object_share": 0.1, "grid": 49, "from_logits": False}
+    settings = {
+        "weight": 0.5,
+        "min_background_fraction": 0.3,
+        "min_object_fraction": 0.1,
+        "grid": 49,
+        "from_logits": False,
+    }
     loss = losses.AdaptivePriorLoss(**settings, reduction="sum", name="prior", dtype="bfloat16")
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
     assert again.get_config() == loss.get_config()
@@ -213,12 +219,12 @@ def test_training_from_tags(policy, tmp_path):
     [
         ({"weight": -1}, "`weight` must be a number of at least 0. Received: weight=-1"),
         (
-            {"background_share": 1.5},
-            "a number from 0 to 1. Received: background_share=1.5",
+            {"min_background_fraction": 1.5},
+            "a number from 0 to 1. Received: min_background_fraction=1.5",
         ),
         (
-            {"object_share": "much"},
-            "a number from 0 to 1. Received: object_share='much'",
+            {"min_object_fraction": "much"},
+            "a number from 0 to 1. Received: min_object_fraction='much'",
         ),
         ({"grid": 0}, "`grid` must be an integer of at least 1. Received: grid=0"),
     ],

@@ -21,14 +21,14 @@ def by_hand(labels, guide, logits, proposed_from, xy, rgb, strength, iterations)
 
 def test_value_is_the_cross_entropy_towards_the_proposals():
     labels, guide, logits = batch()
-    loss = losses.ADMLoss(weight=0.5, strength=1.5, iterations=3, sigma_rgb=0.4, sigma_xy=3, scale=1.0)
+    loss = losses.ADMLoss(weight=0.5, coupling=1.5, iterations=3, sigma_rgb=0.4, sigma_xy=3, resolution=1.0)
     want = 0.5 * by_hand(labels, guide, logits, logits, 3, 0.4, 1.5, 3)
     np.testing.assert_allclose(float(loss(targets.pack(labels, guide), logits)), want, rtol=1e-5)
 
 
 def test_no_gradient_flows_through_the_proposals():
     labels, guide, logits = batch((4, 3))
-    loss = losses.ADMLoss(weight=1.0, strength=1.5, iterations=3, sigma_rgb=0.4, sigma_xy=3, scale=1.0)
+    loss = losses.ADMLoss(weight=1.0, coupling=1.5, iterations=3, sigma_rgb=0.4, sigma_xy=3, resolution=1.0)
     x = tf.constant(logits)
     with tf.GradientTape() as tape:
         tape.watch(x)
@@ -42,7 +42,7 @@ def test_no_gradient_flows_through_the_proposals():
 def test_a_cell_is_labeled_where_one_of_its_pixels_is():
     labels = np.full((1, 4, 4), 255)
     labels[0, 0, 1], labels[0, 3, 3] = 1, 0
-    known, labeled = losses.ADMLoss(scale=0.5)._known(tf.constant(labels), 2, 2, 2)
+    known, labeled = losses.ADMLoss(resolution=0.5)._known(tf.constant(labels), 2, 2, 2)
     np.testing.assert_allclose(known[0], [[0, 1], [0, 0], [0, 0], [1, 0]], atol=1e-6)
     assert labeled[0].numpy().tolist() == [1, 0, 0, 1]
 
@@ -65,4 +65,7 @@ def test_without_an_unlabeled_cell_nothing_is_left_of_rounding(size):
     for _ in range(5):
         labels = rng.integers(0, 3, (1, *size))
         y_true = targets.pack(labels, rng.random((1, *size, 3), "float32"))
-        assert float(losses.ADMLoss(scale=0.5)(y_true, rng.normal(size=(1, *size, 3)).astype("float32"))) == 0
+        assert (
+            float(losses.ADMLoss(resolution=0.5)(y_true, rng.normal(size=(1, *size, 3)).astype("float32")))
+            == 0
+        )

@@ -16,14 +16,14 @@ def by_hand(labels, guide, logits, xy, rgb):
 
 def test_value_is_the_energy_over_the_kernel_mass_of_the_batch():
     labels, guide, logits = batch()
-    loss = losses.DenseCRFLoss(weight=0.5, sigma_rgb=0.4, sigma_xy=3, scale=1.0)
+    loss = losses.DenseCRFLoss(weight=0.5, sigma_rgb=0.4, sigma_xy=3, resolution=1.0)
     want = 0.5 * by_hand(labels, guide, logits, 3, 0.4)
     np.testing.assert_allclose(float(loss(targets.pack(labels, guide), logits)), want, rtol=1e-5)
 
 
 def test_gradient_by_finite_differences():
     labels, guide, logits = batch((4, 3))
-    loss = losses.DenseCRFLoss(weight=1.0, sigma_rgb=0.4, sigma_xy=3, scale=1.0)
+    loss = losses.DenseCRFLoss(weight=1.0, sigma_rgb=0.4, sigma_xy=3, resolution=1.0)
     x = tf.constant(logits)
     with tf.GradientTape() as tape:
         tape.watch(x)
@@ -40,8 +40,8 @@ def test_one_weight_serves_every_resolution():
     def twice(x):
         return np.repeat(np.repeat(x, 2, axis=1), 2, axis=2)
 
-    small = losses.DenseCRFLoss(sigma_xy=5, scale=1.0)(targets.pack(labels, guide), logits)
-    large = losses.DenseCRFLoss(sigma_xy=10, scale=1.0)(
+    small = losses.DenseCRFLoss(sigma_xy=5, resolution=1.0)(targets.pack(labels, guide), logits)
+    large = losses.DenseCRFLoss(sigma_xy=10, resolution=1.0)(
         targets.pack(twice(labels), twice(guide)), twice(logits)
     )
     np.testing.assert_allclose(large, small, rtol=0.01)
@@ -52,7 +52,7 @@ def test_a_published_weight_gives_the_gradient_of_the_raw_energy(scale):
     labels, guide, logits = batch((8, 6))
     labels = np.where(labels == 254, 255, labels)
     packed = targets.pack(labels, guide)
-    loss = losses.DenseCRFLoss(sigma_rgb=0.4, sigma_xy=3, scale=scale)
+    loss = losses.DenseCRFLoss(sigma_rgb=0.4, sigma_xy=3, resolution=scale)
     loss.weight = loss.published_weight(packed, published=2e-4)
     found = float(loss(packed, logits))
     cell = int(1 / scale)

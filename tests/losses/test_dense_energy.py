@@ -12,7 +12,7 @@ WIDTHS = {"sigma_rgb": 0.4, "sigma_xy": 3.0}
 
 
 def by_hand(labels, guide, probabilities, scale=1, gates=None):
-    """Energy and kernel mass of each image, with `scale` cells a pixel and the gates given, if any."""
+    """Energy and kernel mass of each image, with `resolution` cells a pixel and the gates given, if any."""
     cell = int(1 / scale)
     _, height, width, classes = probabilities.shape
     blocks = (len(labels), height // cell, cell, width // cell, cell)
@@ -39,9 +39,11 @@ def test_value_is_the_energy_over_the_kernel_mass_of_the_batch(scale):
     labels, guide, logits = batch((8, 6))
     packed = targets.pack(labels, guide)
     energy, mass = by_hand(labels, guide, oracles.softmax(logits), scale)
-    loss = losses.DenseEnergyLoss(weight=0.5, scale=scale, **WIDTHS)
+    loss = losses.DenseEnergyLoss(weight=0.5, resolution=scale, **WIDTHS)
     np.testing.assert_allclose(float(loss(packed, logits)), 0.5 * energy.sum() / mass.sum(), rtol=1e-4)
-    raw = losses.DenseEnergyLoss(weight=0.5, scale=scale, normalization="none", reduction="none", **WIDTHS)
+    raw = losses.DenseEnergyLoss(
+        weight=0.5, resolution=scale, normalization="none", reduction="none", **WIDTHS
+    )
     np.testing.assert_allclose(raw(packed, logits), 0.5 * energy, rtol=1e-4)
 
 
@@ -59,7 +61,7 @@ def test_gradient_by_finite_differences(normalization):
     """With the gates held at their values: no gradient flows through them."""
     labels, guide, logits = batch((4, 3))
     labels[0, 0, 0], labels[1, 2, 1] = 0, 2
-    loss = losses.DenseEnergyLoss(weight=1.0, scale=1.0, normalization=normalization, **WIDTHS)
+    loss = losses.DenseEnergyLoss(weight=1.0, resolution=1.0, normalization=normalization, **WIDTHS)
     x = tf.constant(logits)
     with tf.GradientTape() as tape:
         tape.watch(x)
@@ -82,7 +84,7 @@ def test_gradient_is_the_exact_one_and_not_the_one_sided_one():
     """S_i (G (1 - P))_i - (G (S P))_i for each class, against -2 S_i (G P)_i behind the same softmax."""
     labels, guide, logits = (x[:1] for x in batch((5, 4)))
     labels = np.where(labels == 254, 1, labels)
-    loss = losses.DenseEnergyLoss(weight=1.0, scale=1.0, normalization="none", **WIDTHS)
+    loss = losses.DenseEnergyLoss(weight=1.0, resolution=1.0, normalization="none", **WIDTHS)
     x = tf.constant(logits)
     with tf.GradientTape() as tape:
         tape.watch(x)
@@ -108,12 +110,12 @@ def test_sure_labeled_pixels_receive_nothing_and_still_give():
     x = tf.constant(logits)
     with tf.GradientTape() as tape:
         tape.watch(x)
-        value = losses.DenseEnergyLoss(weight=1.0, scale=1.0, sigma_xy=9)(targets.pack(labels, guide), x)
+        value = losses.DenseEnergyLoss(weight=1.0, resolution=1.0, sigma_xy=9)(targets.pack(labels, guide), x)
     slope = tape.gradient(value, x)[0, 0].numpy()
     # The pixel in doubt is drawn to class 0; the sure one stays, its softmax being flat.
     assert slope[1, 0] < -1e-2 and np.abs(slope[0]).max() < 1e-6
     # Unlabeled pixels all have their gate open: the energy is that of the dense CRF without its diagonal.
-    both = losses.DenseEnergyLoss(weight=1.0, scale=1.0, sigma_xy=9)
+    both = losses.DenseEnergyLoss(weight=1.0, resolution=1.0, sigma_xy=9)
     p = oracles.softmax(logits[0, 0].astype("float64"))
     want = sum(p[i, c] * (1 - p[1 - i, c]) for i in range(2) for c in range(2)) / 2
     np.testing.assert_allclose(both(targets.pack(np.full((1, 1, 2), 255), guide), logits), want, rtol=1e-5)
@@ -124,7 +126,7 @@ def test_approximations_come_near(method, tolerance):
     labels, guide, logits = batch((16, 14))
     packed = targets.pack(labels, guide)
     exact, found = (
-        losses.DenseEnergyLoss(scale=1.0, method=name, landmarks=120, **WIDTHS)(packed, logits)
+        losses.DenseEnergyLoss(resolution=1.0, filter_method=name, landmarks=120, **WIDTHS)(packed, logits)
         for name in ("exact", method)
     )
     np.testing.assert_allclose(found, exact, rtol=tolerance)
@@ -134,7 +136,9 @@ def test_approximations_come_near(method, tolerance):
 def test_pixels_outside_take_no_part(method):
     labels, guide, logits = batch((12, 8))
     outside = (labels == 254)[..., None]
-    loss = losses.DenseEnergyLoss(scale=1.0, method=method, landmarks=60, sigma_rgb=0.4, sigma_xy=6.0)
+    loss = losses.DenseEnergyLoss(
+        resolution=1.0, filter_method=method, landmarks=60, sigma_rgb=0.4, sigma_xy=6.0
+    )
     value = float(loss(targets.pack(labels, guide), logits))
     changed = tf.constant(np.where(outside, logits + 5 * np.arange(3), logits).astype("float32"))
     with tf.GradientTape() as tape:
@@ -152,11 +156,13 @@ def test_one_weight_serves_every_resolution():
     def twice(x):
         return np.repeat(np.repeat(x, 2, axis=1), 2, axis=2)
 
-    small = losses.DenseEnergyLoss(sigma_xy=5, sigma_rgb=0.3, scale=1.0)(targets.pack(labels, guide), logits)
+    small = losses.DenseEnergyLoss(sigma_xy=5, sigma_rgb=0.3, resolution=1.0)(
+        targets.pack(labels, guide), logits
+    )
     packed = targets.pack(twice(labels), twice(guide))
-    half = losses.DenseEnergyLoss(sigma_xy=10, sigma_rgb=0.3, scale=0.5)(packed, twice(logits))
+    half = losses.DenseEnergyLoss(sigma_xy=10, sigma_rgb=0.3, resolution=0.5)(packed, twice(logits))
     np.testing.assert_allclose(half, small, rtol=1e-4)
-    large = losses.DenseEnergyLoss(sigma_xy=10, sigma_rgb=0.3, scale=1.0)(packed, twice(logits))
+    large = losses.DenseEnergyLoss(sigma_xy=10, sigma_rgb=0.3, resolution=1.0)(packed, twice(logits))
     np.testing.assert_allclose(large, small, rtol=0.05)
 
 
@@ -178,13 +184,13 @@ def test_degenerate_batches_are_finite(size, classes, fill, normalization):
 def test_probabilities_half_precision_reduction_and_sample_weight():
     labels, guide, logits = batch((8, 6))
     packed = targets.pack(labels, guide)
-    plain = losses.DenseEnergyLoss(scale=1.0, **WIDTHS)
+    plain = losses.DenseEnergyLoss(resolution=1.0, **WIDTHS)
     value = float(plain(packed, logits))
-    given = losses.DenseEnergyLoss(scale=1.0, from_logits=False, **WIDTHS)
+    given = losses.DenseEnergyLoss(resolution=1.0, from_logits=False, **WIDTHS)
     np.testing.assert_allclose(given(packed, oracles.softmax(logits)), value, rtol=1e-5)
-    half = losses.DenseEnergyLoss(scale=1.0, dtype="float16", **WIDTHS)(packed, logits.astype("float16"))
+    half = losses.DenseEnergyLoss(resolution=1.0, dtype="float16", **WIDTHS)(packed, logits.astype("float16"))
     np.testing.assert_allclose(float(half), value, rtol=0.02)
-    each = np.array(losses.DenseEnergyLoss(scale=1.0, reduction="none", **WIDTHS)(packed, logits))
+    each = np.array(losses.DenseEnergyLoss(resolution=1.0, reduction="none", **WIDTHS)(packed, logits))
     np.testing.assert_allclose(each.mean(), value, rtol=1e-5)
     weighted = plain(packed, logits, sample_weight=np.array([2.0, 0.0]))
     np.testing.assert_allclose(weighted, each[0], rtol=1e-5)
@@ -192,7 +198,7 @@ def test_probabilities_half_precision_reduction_and_sample_weight():
 
 def test_config_round_trip():
     loss = losses.DenseEnergyLoss(
-        weight=1e-7, sigma_rgb=0.1, sigma_xy=30, scale=0.25, normalization="none", method="nystrom",
+        weight=1e-7, sigma_rgb=0.1, sigma_xy=30, resolution=0.25, normalization="none", filter_method="nystrom",
         landmarks=64, seed=5, from_logits=False, reduction="sum", name="other", dtype="bfloat16",
     )  # fmt: skip
     loss.anneal("weight", 99)
@@ -210,7 +216,7 @@ def test_fit_save_and_load(tmp_path):
     loss = losses.DenseEnergyLoss(landmarks=32)
     model = WeaklySupervisedModel(net)
     model.compile("adam", loss=losses.BalancedCrossEntropy() + loss, jit_compile=True)
-    warm_up = callbacks.WarmUp(loss, steps=1)
+    warm_up = callbacks.WarmUp(loss, delay_steps=1)
     history = model.fit(images, labels, batch_size=2, epochs=2, callbacks=[warm_up], verbose=0).history
     assert {"loss", "balanced_cross_entropy", "dense_energy"} <= set(history)
     assert np.isfinite([*history.values()]).all() and history["dense_energy"][0] > 0
@@ -227,7 +233,7 @@ def test_fit_save_and_load(tmp_path):
         ({"normalization": "sum"}, r"one of \('kernel_mass', 'none'\). Received: normalization='sum'"),
         ({"weight": -1}, "`weight` must be a number of at least 0. Received: weight=-1"),
         ({"sigma_xy": 0}, "`sigma_xy` must be a number of at least 0.0001. Received: sigma_xy=0"),
-        ({"scale": 2}, "`scale` must be a number above 0 and of at most 1. Received: scale=2"),
+        ({"resolution": 2}, "`resolution` must be a number above 0 and of at most 1. Received: resolution=2"),
     ],
 )
 def test_bad_arguments(arguments, text):

@@ -123,8 +123,8 @@ def test_fit_save_and_load(kind, tmp_path):
     mode = {"jit_compile": True} if kind is FOUR[0] else {"run_eagerly": True}
     model.compile("adam", loss=losses.PartialCrossEntropy() + loss, **mode)
     steps = [
-        callbacks.WarmUp(loss, steps=1),
-        callbacks.Annealing(loss, "sigma_rgb", lambda epoch: 0.1 + 0.1 * epoch),
+        callbacks.WarmUp(loss, delay_steps=1),
+        callbacks.ParameterScheduler(loss, "sigma_rgb", lambda epoch: 0.1 + 0.1 * epoch),
     ]
     history = model.fit(images, labels, batch_size=2, epochs=2, callbacks=steps, verbose=0).history
     annealed = f"{loss.name}_sigma_rgb"
@@ -148,9 +148,12 @@ def test_fit_save_and_load(kind, tmp_path):
             {"sigma_xy": float("nan")},
             "`sigma_xy` must be a number of at least 0.0001. Received: sigma_xy=nan",
         ),
-        ({"scale": 0}, "`scale` must be a number above 0 and of at most 1. Received: scale=0"),
-        ({"scale": 1.5}, "`scale` must be a number above 0 and of at most 1. Received: scale=1.5"),
-        ({"method": "tiles"}, "method must be one of .* Received: method='tiles'"),
+        ({"resolution": 0}, "`resolution` must be a number above 0 and of at most 1. Received: resolution=0"),
+        (
+            {"resolution": 1.5},
+            "`resolution` must be a number above 0 and of at most 1. Received: resolution=1.5",
+        ),
+        ({"filter_method": "tiles"}, "filter_method must be one of .* Received: filter_method='tiles'"),
         ({"landmarks": 0}, "`landmarks` must be an integer of at least 1. Received: landmarks=0"),
         ({"seed": 1.5}, "`seed` must be an integer. Received: seed=1.5"),
     ],

@@ -13,7 +13,7 @@ from keras_wsseg import losses, targets
 # The value, the norm of the gradient and its part along a random direction, as found eagerly on TensorFlow.
 EXPECTED = json.loads(pathlib.Path(__file__).with_name("every_loss.json").read_text())
 
-SHORT = {"scale": 0.5, "sigma_rgb": 0.3, "sigma_xy": 6.0}
+SHORT = {"resolution": 0.5, "sigma_rgb": 0.3, "sigma_xy": 6.0}
 KERNELS = [
     {
         "module": "keras_wsseg.kernels.gaussian_kernel",
@@ -24,30 +24,30 @@ KERNELS = [
 ]
 CASES = {
     "PartialCrossEntropy": {"class_weights": "batch"},
-    "GatedCRFLoss": {"radius": 3, "scale": 0.5},
+    "GatedCRFLoss": {"radius": 3, "resolution": 0.5},
     "DenseCRFLoss": SHORT,
     "NormalizedCutLoss": SHORT,
-    "KernelCutLoss": {**SHORT, "gamma": 0.5, "cut_sigma_rgb": 0.5, "cut_sigma_xy": 9.0},
+    "KernelCutLoss": {**SHORT, "cut_weight": 0.5, "cut_sigma_rgb": 0.5, "cut_sigma_xy": 9.0},
     "ADMLoss": {**SHORT, "iterations": 3},
-    "SparseCRFLoss": {"object_class": 2, "sigma": 0.3},
-    "VolumetricLoss": {"object_class": 2, "least": 0.5},
+    "SparseCRFLoss": {"object_class": 2, "sigma_rgb": 0.3},
+    "VolumetricLoss": {"object_class": 2, "min_fraction": 0.5},
     "PositionalLoss": {"object_class": 2},
     "NegativeLoss": {"object_class": 2},
-    "SingleClassLoss": {"object_class": 2, "least": 0.5},
+    "SingleClassLoss": {"object_class": 2, "min_fraction": 0.5},
     "AdaptivePriorLoss": {},
     "NeighborhoodLoss": {},
     "NeighborhoodLoss window": {"radius": 3, "sharpness": 3.0},
     "NeighborhoodLoss mean": {"kind": "mean", "through_neighbors": False},
     "NeighborhoodLoss raw": {"normalized": False, "kernels": KERNELS},
-    "NeighborhoodLoss nystrom": {"method": "nystrom", "landmarks": 24, "kernels": KERNELS},
-    "NeighborhoodLoss permutohedral": {"method": "permutohedral", "kernels": KERNELS},
+    "NeighborhoodLoss nystrom": {"filter_method": "nystrom", "landmarks": 24, "kernels": KERNELS},
+    "NeighborhoodLoss permutohedral": {"filter_method": "permutohedral", "kernels": KERNELS},
     "DenseEnergyLoss": SHORT,
     "DenseEnergyLoss raw": {**SHORT, "normalization": "none"},
     "BalancedCrossEntropy": {},
 }
 # The images are small enough for the exact sums; the approximations must agree between backends as well.
 CASES |= {
-    f"{name} {method}": {**CASES[name], "method": method, "landmarks": 24}
+    f"{name} {method}": {**CASES[name], "filter_method": method, "landmarks": 24}
     for name in ("DenseCRFLoss", "NormalizedCutLoss", "ADMLoss", "DenseEnergyLoss")
     for method in ("nystrom", "permutohedral")
 }

@@ -33,7 +33,7 @@ def by_hand(labels, guide, y, radius, xy, rgb, source=None, destination=None, ma
 
 def test_value_is_the_energy_over_the_receiving_pixels_of_the_batch():
     labels, guide, logits = batch()
-    loss = losses.GatedCRFLoss(weight=0.5, radius=2, kernels=losses.GaussianKernel(xy=3, rgb=0.4))
+    loss = losses.GatedCRFLoss(weight=0.5, radius=2, kernels=losses.GaussianKernel(sigma_xy=3, sigma_rgb=0.4))
     want = by_hand(labels, guide, oracles.softmax(logits), 2, 3, 0.4)
     np.testing.assert_allclose(float(loss(targets.pack(labels, guide), logits)), 0.5 * want, rtol=1e-5)
 
@@ -50,7 +50,7 @@ def test_gates():
         (False, True): (ones, ((labels == 255) | (labels == 254)).astype("float64")),
     }.items():
         loss = losses.GatedCRFLoss(
-            weight=1, radius=2, kernels=losses.GaussianKernel(xy=3, rgb=0.4),
+            weight=1, radius=2, kernels=losses.GaussianKernel(sigma_xy=3, sigma_rgb=0.4),
             gate_source=source, gate_destination=destination,
         )  # fmt: skip
         want = by_hand(labels, guide, y, 2, 3, 0.4, *masks)
@@ -60,7 +60,7 @@ def test_gates():
 def test_padding_receives_and_counts_as_published():
     labels, guide, logits = batch()
     valid, ones = (labels != 254).astype("float64"), np.ones(labels.shape)
-    kernel = losses.GaussianKernel(xy=3, rgb=0.4)
+    kernel = losses.GaussianKernel(sigma_xy=3, sigma_rgb=0.4)
     loss = losses.GatedCRFLoss.published(weight=1, radius=2, kernels=kernel)
     want = by_hand(labels, guide, oracles.softmax(logits), 2, 3, 0.4, valid, ones)
     np.testing.assert_allclose(float(loss(targets.pack(labels, guide), logits)), want, rtol=1e-5)
@@ -68,7 +68,11 @@ def test_padding_receives_and_counts_as_published():
 
 def test_kernel_mass_bounds_the_energy_whatever_window_and_image():
     labels, guide, logits = batch()
-    make = {"weight": 1, "normalization": "kernel_mass", "kernels": losses.GaussianKernel(xy=3, rgb=0.4)}
+    make = {
+        "weight": 1,
+        "normalization": "kernel_mass",
+        "kernels": losses.GaussianKernel(sigma_xy=3, sigma_rgb=0.4),
+    }
     want = by_hand(labels, guide, oracles.softmax(logits), 3, 3, 0.4, mass=True)
     np.testing.assert_allclose(
         float(losses.GatedCRFLoss(radius=3, **make)(targets.pack(labels, guide), logits)), want, rtol=1e-5
@@ -83,7 +87,7 @@ def test_guide_and_masks_come_to_a_coarser_grid_by_area():
     coarse = np.random.default_rng(1).normal(size=(2, 6, 4, 3)).astype("float32")
     small = guide.reshape(2, 6, 2, 4, 2, 3).mean((2, 4))
     whole = (labels != 254).reshape(2, 6, 2, 4, 2).all((2, 4)).astype("float64")
-    loss = losses.GatedCRFLoss(weight=1, radius=2, kernels=losses.GaussianKernel(xy=3, rgb=0.4))
+    loss = losses.GatedCRFLoss(weight=1, radius=2, kernels=losses.GaussianKernel(sigma_xy=3, sigma_rgb=0.4))
     want = by_hand(np.zeros((2, 6, 4)), small, oracles.softmax(coarse), 2, 3, 0.4, whole)
     np.testing.assert_allclose(float(loss(targets.pack(labels, guide), coarse)), want, rtol=1e-5)
     fine = np.repeat(np.repeat(coarse, 2, 1), 2, 2)
@@ -93,7 +97,10 @@ def test_guide_and_masks_come_to_a_coarser_grid_by_area():
 
 def test_more_modalities():
     labels, guide, logits = batch(guide_channels=4)
-    kernels = [losses.GaussianKernel(xy=2, depth=0.3), losses.GaussianKernel(weight=0.5, rgb=0.2)]
+    kernels = [
+        losses.GaussianKernel(sigma_xy=2, sigma_depth=0.3),
+        losses.GaussianKernel(weight=0.5, sigma_rgb=0.2),
+    ]
     loss = losses.GatedCRFLoss(weight=1, radius=1, kernels=kernels)
     with targets.guide_layout(rgb=3, depth=1):
         value = float(loss(targets.pack(labels, guide), logits))
@@ -136,7 +143,9 @@ def test_degenerate_batches_are_finite(size, classes, fill, normalization):
 
 def test_gradient_of_the_loss_by_finite_differences():
     labels, guide, logits = batch((4, 5))
-    loss = losses.GatedCRFLoss(radius=2, gate_destination=True, kernels=losses.GaussianKernel(xy=3, rgb=0.4))
+    loss = losses.GatedCRFLoss(
+        radius=2, gate_destination=True, kernels=losses.GaussianKernel(sigma_xy=3, sigma_rgb=0.4)
+    )
     valid, unlabeled = (labels != 254).astype("float64"), (labels == 255).astype("float64")
 
     def value(z):
@@ -154,14 +163,16 @@ def test_gradient_of_the_loss_by_finite_differences():
 def test_dtype_reduction_and_sample_weight(dtype):
     labels, guide, logits = batch()
     packed = targets.pack(labels, guide)
-    plain = losses.GatedCRFLoss(radius=2, kernels=losses.GaussianKernel(xy=3, rgb=0.4))
+    plain = losses.GatedCRFLoss(radius=2, kernels=losses.GaussianKernel(sigma_xy=3, sigma_rgb=0.4))
     value = float(plain(packed, logits))
-    loss = losses.GatedCRFLoss(radius=2, kernels=losses.GaussianKernel(xy=3, rgb=0.4), dtype=dtype)
+    loss = losses.GatedCRFLoss(
+        radius=2, kernels=losses.GaussianKernel(sigma_xy=3, sigma_rgb=0.4), dtype=dtype
+    )
     np.testing.assert_allclose(float(loss(packed, logits)), value, rtol=0.02 if dtype != "float32" else 1e-6)
     each = np.array(
-        losses.GatedCRFLoss(radius=2, kernels=losses.GaussianKernel(xy=3, rgb=0.4), reduction="none")(
-            packed, logits
-        )
+        losses.GatedCRFLoss(
+            radius=2, kernels=losses.GaussianKernel(sigma_xy=3, sigma_rgb=0.4), reduction="none"
+        )(packed, logits)
     )
     np.testing.assert_allclose(each.mean(), value, rtol=1e-5)
     weighted = float(plain(packed, logits, sample_weight=np.array([2.0, 0.0])))
@@ -171,9 +182,9 @@ def test_dtype_reduction_and_sample_weight(dtype):
 def test_config_round_trip():
     loss = losses.GatedCRFLoss(
         weight=0.3, radius=3,
-        kernels=[losses.GaussianKernel(0.5, xy=4, rgb=0.1), losses.GaussianKernel(depth=2)],
+        kernels=[losses.GaussianKernel(0.5, sigma_xy=4, sigma_rgb=0.1), losses.GaussianKernel(sigma_depth=2)],
         compatibility=[[0, 1], [2, 0]], gate_source=False, gate_destination=True, gate_padding=False,
-        normalization="kernel_mass", scale=0.5, from_logits=False, method="patches", reduction="sum",
+        normalization="kernel_mass", scale=0.5, from_logits=False, filter_method="patches", reduction="sum",
         name="crf", dtype="bfloat16",
     )  # fmt: skip
     loss.anneal("weight", 0.0)
@@ -196,9 +207,9 @@ def test_published_setting():
         ({"weight": "much"}, "`weight` must be a number of at least 0. Received: weight='much'"),
         ({"radius": 0}, "`radius` must be an integer of at least 1. Received: radius=0"),
         ({"normalization": "sum"}, "normalization must be one of .* Received: normalization='sum'"),
-        ({"scale": 0}, "`scale` must be a number above 0 and of at most 1. Received: scale=0"),
-        ({"scale": 2}, "`scale` must be a number above 0 and of at most 1. Received: scale=2"),
-        ({"method": "loop"}, "method must be one of .* Received: method='loop'"),
+        ({"resolution": 0}, "`resolution` must be a number above 0 and of at most 1. Received: resolution=0"),
+        ({"resolution": 2}, "`resolution` must be a number above 0 and of at most 1. Received: resolution=2"),
+        ({"filter_method": "loop"}, "filter_method must be one of .* Received: filter_method='loop'"),
         (
             {"kernels": []},
             r"kernels must be a GaussianKernel or a list of at least one. Received: kernels=\[\]",
@@ -215,5 +226,5 @@ def test_a_kernel_without_its_modality_says_how_to_get_it():
     labels, _, logits = batch()
     with pytest.raises(ValueError, match="the kernel compares 'rgb', so y_true must carry it: train with"):
         losses.GatedCRFLoss()(labels, logits)
-    value = losses.GatedCRFLoss(kernels=losses.GaussianKernel(xy=3))(labels, logits)
+    value = losses.GatedCRFLoss(kernels=losses.GaussianKernel(sigma_xy=3))(labels, logits)
     assert float(value) > 0

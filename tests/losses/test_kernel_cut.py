@@ -9,17 +9,17 @@ from keras_wsseg import losses, targets
 def test_it_is_the_sum_of_the_two(cut):
     labels, guide, logits = batch()
     packed = targets.pack(labels, guide)
-    both = losses.KernelCutLoss(weight=0.5, gamma=0.7, sigma_rgb=0.4, sigma_xy=3, scale=1.0, **cut)
-    crf = losses.DenseCRFLoss(weight=0.5, sigma_rgb=0.4, sigma_xy=3, scale=1.0)
+    both = losses.KernelCutLoss(weight=0.5, cut_weight=0.7, sigma_rgb=0.4, sigma_xy=3, resolution=1.0, **cut)
+    crf = losses.DenseCRFLoss(weight=0.5, sigma_rgb=0.4, sigma_xy=3, resolution=1.0)
     widths = {"sigma_rgb": 0.2, "sigma_xy": 8.0} if cut else {"sigma_rgb": 0.4, "sigma_xy": 3}
-    normalized = losses.NormalizedCutLoss(weight=0.5 * 0.7, scale=1.0, **widths)
+    normalized = losses.NormalizedCutLoss(weight=0.5 * 0.7, resolution=1.0, **widths)
     want = float(crf(packed, logits)) + float(normalized(packed, logits))
     np.testing.assert_allclose(float(both(packed, logits)), want, rtol=1e-5)
 
 
 def test_gamma_and_the_cuts_own_widths_can_be_annealed_and_travel():
-    loss = losses.KernelCutLoss(gamma=0.7, cut_sigma_rgb=0.2, cut_sigma_xy=8.0)
-    assert {"gamma", "cut_sigma_rgb", "cut_sigma_xy"} < set(loss.annealable)
+    loss = losses.KernelCutLoss(cut_weight=0.7, cut_sigma_rgb=0.2, cut_sigma_xy=8.0)
+    assert {"cut_weight", "cut_sigma_rgb", "cut_sigma_xy"} < set(loss.annealable)
     again = losses.KernelCutLoss.from_config(loss.get_config())
     assert again.get_config() == loss.get_config() and again.cut_sigma_xy == 8.0
     assert "cut_sigma_xy" not in losses.KernelCutLoss().annealable

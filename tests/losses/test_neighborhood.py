@@ -12,7 +12,7 @@ KINDS = {
     "exponentiated": {},
     "sharp": {"sharpness": 4.0},
     "unnormalized": {"normalized": False, "sharpness": 0.3},
-    "mean": {"kind": "mean"},
+    "mean": {"variant": "mean"},
 }
 
 
@@ -27,7 +27,7 @@ def batch(size=(12, 8), coarse=1, classes=3, seed=0):
 
 
 def made(**settings):
-    kernels = [losses.GaussianKernel(weight, xy=xy, rgb=rgb) for weight, xy, rgb in KERNELS]
+    kernels = [losses.GaussianKernel(weight, sigma_xy=xy, sigma_rgb=rgb) for weight, xy, rgb in KERNELS]
     return losses.NeighborhoodLoss(**{"weight": 1.0, "kernels": kernels, **settings})
 
 
@@ -95,7 +95,7 @@ def test_one_setting_serves_every_resolution():
     small = made()(targets.pack(labels, guide), logits)
     loss = made()
     for kernel in loss.kernels:
-        kernel.xy = 2 * kernel.xy
+        kernel.sigma_xy = 2 * kernel.sigma_xy
     large = loss(targets.pack(twice(labels), twice(guide)), logits)
     np.testing.assert_allclose(large, small, rtol=1e-4)
 
@@ -132,7 +132,7 @@ def test_a_mean_field_fixed_point_costs_nothing(radius):
     assert (q.argmax(axis=1) == sides).all() and q.max() > 0.9
     logits = np.log(q).reshape(1, 4, 4, 2).astype("float32")
     packed = targets.pack(np.full((1, 4, 4), 255), guide)
-    settings = {"weight": 1.0, "kernels": losses.GaussianKernel(xy=5, rgb=0.2), "radius": radius}
+    settings = {"weight": 1.0, "kernels": losses.GaussianKernel(sigma_xy=5, sigma_rgb=0.2), "radius": radius}
     assert abs(float(losses.NeighborhoodLoss(normalized=False, **settings)(packed, logits))) < 1e-6
     assert float(losses.NeighborhoodLoss(**settings)(packed, logits)) > 0.1
 
@@ -176,7 +176,7 @@ def test_penalty_is_never_negative_and_zero_where_all_agree():
     labels, guide, logits = batch()
     packed = targets.pack(labels, guide)
     agreed = np.broadcast_to(logits[:, :1, :1], logits.shape)
-    for settings in ({"kind": "mean"}, {"kind": "mean", "method": "nystrom", "landmarks": 30}):
+    for settings in ({"variant": "mean"}, {"variant": "mean", "filter_method": "nystrom", "landmarks": 30}):
         assert float(made(**settings)(packed, logits)) > 0.01
         assert abs(float(made(**settings)(packed, agreed))) < 1e-4
 
@@ -197,22 +197,22 @@ def test_probabilities_half_precision_reduction_and_sample_weight():
 def test_more_modalities():
     labels, guide, logits = batch()
     depth = np.random.default_rng(1).random((2, 12, 8, 1)).astype("float32")
-    loss = losses.NeighborhoodLoss(kernels=losses.GaussianKernel(xy=5, depth=0.3))
+    loss = losses.NeighborhoodLoss(kernels=losses.GaussianKernel(sigma_xy=5, sigma_depth=0.3))
     with targets.guide_layout(rgb=3, depth=1):
         value = float(loss(targets.pack(labels, np.concatenate([guide, depth], -1)), logits))
-    same = losses.NeighborhoodLoss(kernels=losses.GaussianKernel(xy=5, rgb=0.3))
+    same = losses.NeighborhoodLoss(kernels=losses.GaussianKernel(sigma_xy=5, sigma_rgb=0.3))
     np.testing.assert_allclose(value, float(same(targets.pack(labels, depth), logits)), rtol=1e-5)
 
 
 def test_default_kernels_are_those_of_the_dense_crf():
     first, second = losses.NeighborhoodLoss().kernels
-    assert (first.weight, first.xy, round(255 * first.rgb, 4)) == (10, 80, 13)
-    assert (second.weight, second.xy, second.modalities) == (3, 3, ("xy",))
+    assert (first.weight, first.sigma_xy, round(255 * first.sigma_rgb, 4)) == (10, 80, 13)
+    assert (second.weight, second.sigma_xy, second.modalities) == (3, 3, ("xy",))
 
 
 def test_config_round_trip():
     loss = losses.NeighborhoodLoss(
-        weight=0.2, sharpness=6, normalized=False, kernels=losses.GaussianKernel(2, xy=9, depth=0.1),
+        weight=0.2, sharpness=6, normalized=False, kernels=losses.GaussianKernel(2, sigma_xy=9, sigma_depth=0.1),
         radius=4, through_neighbors=False, landmarks=64, seed=5, from_logits=False, reduction="sum",
         name="other", dtype="bfloat16",
     )  # fmt: skip
@@ -221,7 +221,7 @@ def test_config_round_trip():
     assert again.get_config() == loss.get_config()
     assert (again.sharpness, again.radius, again.dtype, again.through_neighbors) == (6, 4, "bfloat16", False)
     assert again.kernels[0].modalities == ("xy", "depth")
-    mean = losses.NeighborhoodLoss(kind="mean", method="nystrom")
+    mean = losses.NeighborhoodLoss(variant="mean", filter_method="nystrom")
     again = losses.NeighborhoodLoss.from_config(mean.get_config())
     assert again.get_config() == mean.get_config() and again.kind == "mean" and len(again.kernels) == 2
 
@@ -237,9 +237,9 @@ def test_fit_save_and_load(tmp_path):
     model = WeaklySupervisedModel(net)
     model.compile("adam", loss=losses.PartialCrossEntropy() + loss, jit_compile=True)
     steps = [
-        callbacks.WarmUp(loss, steps=1),
-        callbacks.Annealing(loss, "sharpness", lambda epoch: 1.0 + epoch),
-        callbacks.Annealing(loss.kernels[0], "rgb", lambda epoch: 0.1 + 0.1 * epoch),
+        callbacks.WarmUp(loss, delay_steps=1),
+        callbacks.ParameterScheduler(loss, "sharpness", lambda epoch: 1.0 + epoch),
+        callbacks.ParameterScheduler(loss.kernels[0], "sigma_rgb", lambda epoch: 0.1 + 0.1 * epoch),
     ]
     history = model.fit(images, labels, batch_size=2, epochs=2, callbacks=steps, verbose=0).history
     assert history["neighborhood_sharpness"] == pytest.approx([1, 2])
@@ -257,7 +257,7 @@ def test_annealed_numbers_reach_a_compiled_step():
     step = tf.function(lambda x: loss(packed, x), jit_compile=True)
     before = float(step(tf.constant(logits)))
     loss.anneal("sharpness", 5.0)
-    loss.kernels[0].anneal("xy", 2.0)
+    loss.kernels[0].anneal("sigma_xy", 2.0)
     sharp = made(sharpness=5.0)
     sharp.kernels[0].xy = 2.0
     want = float(sharp(packed, logits))
@@ -274,15 +274,21 @@ def test_annealed_numbers_reach_a_compiled_step():
             {"sharpness": "much"},
             "`sharpness` must be a number of at least 0. Received: sharpness='much'",
         ),
-        ({"kind": "mean", "sharpness": 2}, "sharpness must be 1 where kind='mean'.* Received: sharpness=2.0"),
         (
-            {"kind": "mean", "normalized": False},
-            "normalized must be True where kind='mean'.*normalized=False",
+            {"variant": "mean", "sharpness": 2},
+            "sharpness must be 1 where variant='mean'.* Received: sharpness=2.0",
         ),
-        ({"kind": "sum"}, "kind must be one of .* Received: kind='sum'"),
+        (
+            {"variant": "mean", "normalized": False},
+            "normalized must be True where variant='mean'.*normalized=False",
+        ),
+        ({"variant": "sum"}, "variant must be one of .* Received: variant='sum'"),
         ({"radius": 0}, "`radius` must be an integer of at least 1. Received: radius=0"),
-        ({"radius": 2, "method": "nystrom"}, "method must be 'auto' where a radius is given.*'nystrom'"),
-        ({"method": "tiles"}, "method must be one of .* Received: method='tiles'"),
+        (
+            {"radius": 2, "filter_method": "nystrom"},
+            "filter_method must be 'auto' where a radius is given.*'nystrom'",
+        ),
+        ({"filter_method": "tiles"}, "filter_method must be one of .* Received: filter_method='tiles'"),
         ({"landmarks": 0}, "`landmarks` must be an integer of at least 1. Received: landmarks=0"),
         ({"seed": 1.5}, "`seed` must be an integer. Received: seed=1.5"),
         (
@@ -297,8 +303,8 @@ def test_bad_arguments(arguments, text):
 
 
 def test_a_mean_cannot_be_sharpened_later():
-    loss = losses.NeighborhoodLoss(kind="mean")
-    with pytest.raises(ValueError, match="sharpness must be 1 where kind='mean'"):
+    loss = losses.NeighborhoodLoss(variant="mean")
+    with pytest.raises(ValueError, match="sharpness must be 1 where variant='mean'"):
         loss.sharpness = 3.0
 
 
@@ -306,4 +312,4 @@ def test_a_kernel_without_its_modality_says_how_to_get_it():
     labels, _, logits = batch()
     with pytest.raises(ValueError, match="the kernel compares 'rgb', so y_true must carry it: train with"):
         losses.NeighborhoodLoss()(labels, logits)
-    assert float(losses.NeighborhoodLoss(kernels=losses.GaussianKernel(xy=3))(labels, logits)) > 0
+    assert float(losses.NeighborhoodLoss(kernels=losses.GaussianKernel(sigma_xy=3))(labels, logits)) > 0

@@ -14,14 +14,14 @@ def by_hand(labels, guide, logits, xy, rgb):
 
 def test_value_is_the_mean_ratio_of_the_images():
     labels, guide, logits = batch()
-    loss = losses.NormalizedCutLoss(weight=0.5, sigma_rgb=0.4, sigma_xy=3, scale=1.0)
+    loss = losses.NormalizedCutLoss(weight=0.5, sigma_rgb=0.4, sigma_xy=3, resolution=1.0)
     want = 0.5 * by_hand(labels, guide, logits, 3, 0.4)
     np.testing.assert_allclose(float(loss(targets.pack(labels, guide), logits)), want, rtol=1e-5)
 
 
 def test_gradient_by_finite_differences():
     labels, guide, logits = batch((4, 3))
-    loss = losses.NormalizedCutLoss(weight=1.0, sigma_rgb=0.4, sigma_xy=3, scale=1.0)
+    loss = losses.NormalizedCutLoss(weight=1.0, sigma_rgb=0.4, sigma_xy=3, resolution=1.0)
     x = tf.constant(logits)
     with tf.GradientTape() as tape:
         tape.watch(x)

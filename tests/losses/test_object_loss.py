@@ -14,11 +14,11 @@ from keras_wsseg import WeaklySupervisedModel, losses, targets
 
 VOLUME = {"target": 0.4, "least": 0.3, "small_weight": 2.0}
 ALL = {
-    "SparseCRFLoss": {"sigma": 0.4},
+    "SparseCRFLoss": {"sigma_rgb": 0.4},
     "VolumetricLoss": VOLUME,
     "PositionalLoss": {"border": 2, "center": 2},
     "NegativeLoss": {"weight": 2.0},
-    "SingleClassLoss": {"crf_weight": 7.0, "sigma": 0.4, "border": 2, "center": 2, **VOLUME},
+    "SingleClassLoss": {"crf_weight": 7.0, "sigma_rgb": 0.4, "border": 2, "center": 2, **VOLUME},
 }
 EACH = pytest.mark.parametrize("name", ALL)
 

@@ -13,9 +13,9 @@ SETTINGS = {
     "volumetric_weight": 0.5,
     "positional_weight": 0.25,
     "negative_weight": 3.0,
-    "sigma": 0.4,
-    "target": 0.4,
-    "least": 0.3,
+    "sigma_rgb": 0.4,
+    "target_fraction": 0.4,
+    "min_fraction": 0.3,
     "small_weight": 2.0,
     "small_reduction": "mean",
     "border": 2,
@@ -46,7 +46,7 @@ def test_annealing_of_a_term_shows_in_the_sum_even_once_compiled():
     full = float(total())
     rest = full - float(loss.crf(y_true, logits))
     for sigma, weight in ((0.06, 1.0), (0.1, 3.0)):
-        loss.crf.anneal("sigma", sigma)
+        loss.crf.anneal("sigma_rgb", sigma)
         loss.crf.anneal("weight", weight)
         crf = losses.SparseCRFLoss(weight, sigma, object_class=2)(y_true, logits)
         assert float(total()) == pytest.approx(rest + float(crf), rel=1e-4)
@@ -123,9 +123,12 @@ def test_bad_weights(argument, value):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"sigma": 0}, "`sigma` must be a number above 0. Received: sigma=0"),
-        ({"target": 2}, "`target` must be a number from 0 to 1. Received: target=2"),
-        ({"least": -1}, "`least` must be a number from 0 to 1. Received: least=-1"),
+        ({"sigma_rgb": 0}, "`sigma_rgb` must be a number above 0. Received: sigma_rgb=0"),
+        (
+            {"target_fraction": 2},
+            "`target_fraction` must be a number from 0 to 1. Received: target_fraction=2",
+        ),
+        ({"min_fraction": -1}, "`min_fraction` must be a number from 0 to 1. Received: min_fraction=-1"),
         ({"small_reduction": "max"}, "small_reduction must be one of .* Received: small_reduction='max'"),
         ({"border": 0}, "`border` must be an integer of at least 1. Received: border=0"),
         ({"center": 0}, "`center` must be an integer of at least 1. Received: center=0"),

@@ -12,13 +12,13 @@ def test_value_with_half_the_resolution():
     coarse = np.random.default_rng(1).normal(size=(6, 4, 5, 4)).astype("float32")
     x = oracles.softmax(coarse.astype("float64"))[..., 2]
     want = object_cases.terms(labels, images, x, sigma=0.4)["sparse_crf"]
-    loss = losses.SparseCRFLoss(sigma=0.4, object_class=2)
+    loss = losses.SparseCRFLoss(sigma_rgb=0.4, object_class=2)
     assert float(loss(targets.pack(labels, images), coarse)) == pytest.approx(want, rel=1e-5)
 
 
 def test_flipped_images_cost_the_same():
     labels, images, logits = object_cases.batch()
-    loss = losses.SparseCRFLoss(object_class=2, sigma=0.3)
+    loss = losses.SparseCRFLoss(object_class=2, sigma_rgb=0.3)
     want = float(loss(targets.pack(labels, images), logits))
     for axis in (1, 2):
         flipped = [np.flip(a, axis) for a in (labels, images, logits)]
@@ -63,10 +63,12 @@ def test_labels_alone_say_how_to_get_the_image():
         losses.SparseCRFLoss()(labels, logits)
 
 
-@pytest.mark.parametrize("sigma", (0, 0.0, -0.1, "wide", float("nan")))
+@pytest.mark.parametrize("sigma_rgb", (0, 0.0, -0.1, "wide", float("nan")))
 def test_bad_sigma(sigma):
-    with pytest.raises(ValueError, match=f"`sigma` must be a number above 0. Received: sigma={sigma!r}"):
-        losses.SparseCRFLoss(sigma=sigma)
+    with pytest.raises(
+        ValueError, match=f"`sigma_rgb` must be a number above 0. Received: sigma_rgb={sigma!r}"
+    ):
+        losses.SparseCRFLoss(sigma_rgb=sigma)
     loss = losses.SparseCRFLoss()
-    with pytest.raises(ValueError, match="`sigma` must be a number above 0. "):
-        loss.anneal("sigma", sigma)
+    with pytest.raises(ValueError, match="`sigma_rgb` must be a number above 0. "):
+        loss.anneal("sigma_rgb", sigma)

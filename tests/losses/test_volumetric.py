@@ -14,13 +14,13 @@ def test_the_mean_is_that_of_the_batch_and_smallness_that_of_each_image():
     labels, y = values([0.05, 0.10, 0.90, 0.35])
     loss = losses.VolumetricLoss(from_logits=False)
     assert float(loss(labels, y)) == pytest.approx(0.15**2 + 5 * (0.1**2 + 0.05**2), rel=1e-5)
-    far = losses.VolumetricLoss(from_logits=False, target=0.35, small_weight=0.0)
+    far = losses.VolumetricLoss(from_logits=False, target_fraction=0.35, small_weight=0.0)
     assert float(far(labels, y)) == pytest.approx(0, abs=1e-9)
 
 
 def test_small_images_add_up_or_are_averaged():
     labels, y = values([0.05, 0.10, 0.90, 0.35])
-    options = {"from_logits": False, "target": 0.35}
+    options = {"from_logits": False, "target_fraction": 0.35}
     total = float(losses.VolumetricLoss(small_reduction="sum", **options)(labels, y))
     mean = float(losses.VolumetricLoss(small_reduction="mean", **options)(labels, y))
     assert total == pytest.approx(5 * 0.0125, rel=1e-5) and mean == pytest.approx(total / 4, rel=1e-5)
@@ -50,10 +50,19 @@ def test_the_weight_of_smallness_can_be_annealed():
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"target": 1.5}, "`target` must be a number from 0 to 1. Received: target=1.5"),
-        ({"target": "half"}, "`target` must be a number from 0 to 1. Received: target='half'"),
-        ({"least": -0.1}, "`least` must be a number from 0 to 1. Received: least=-0.1"),
-        ({"least": float("nan")}, "`least` must be a number from 0 to 1. Received: least=nan"),
+        (
+            {"target_fraction": 1.5},
+            "`target_fraction` must be a number from 0 to 1. Received: target_fraction=1.5",
+        ),
+        (
+            {"target_fraction": "half"},
+            "`target_fraction` must be a number from 0 to 1. Received: target_fraction='half'",
+        ),
+        ({"min_fraction": -0.1}, "`min_fraction` must be a number from 0 to 1. Received: min_fraction=-0.1"),
+        (
+            {"min_fraction": float("nan")},
+            "`min_fraction` must be a number from 0 to 1. Received: min_fraction=nan",
+        ),
         (
             {"small_weight": -5},
             "`small_weight` must be a number of at least 0. Received: small_weight=-5",

@@ -40,7 +40,7 @@ def test_counts_as_a_loop_does(batch):
 
 def test_ignored_classes_take_no_part(batch):
     labels, scores = batch
-    metric = Accuracy(4, ignore_classes=[2])
+    metric = Accuracy(4, ignore_class=[2])
     metric.update_state(labels, scores)
     np.testing.assert_array_equal(metric.confusion_matrix, loop_confusion(labels, scores, 4, ignored=[2]))
 
@@ -115,7 +115,7 @@ def test_reset(batch):
 
 
 def test_config_round_trip():
-    metric = Accuracy(5, ignore_classes=[4, 1], name="acc")
+    metric = Accuracy(5, ignore_class=[4, 1], name="acc")
     clone = Accuracy.from_config(metric.get_config())
     assert clone.get_config() == metric.get_config()
     assert (clone.num_classes, clone.ignore_classes, clone.name) == (5, (1, 4), "acc")

@@ -38,7 +38,7 @@ def batch():
 @pytest.mark.parametrize("ignored", [(), (0,)])
 def test_against_precision_and_recall_of_a_loop(batch, beta_squared, threshold, ignored):
     labels, logits, probabilities = batch
-    metric = FBeta(3, beta_squared, object_class=2, threshold=threshold, ignore_classes=ignored)
+    metric = FBeta(3, beta_squared, object_class=2, threshold=threshold, ignore_class=ignored)
     metric.update_state(labels[:1], logits[:1])
     metric.update_state(labels[1:], logits[1:])
     expected = loop_f(labels, probabilities, 2, beta_squared, threshold, ignored)
@@ -83,7 +83,7 @@ def test_below_the_threshold_the_best_of_the_others_is_predicted(batch):
 def test_beta_of_one_is_dice_and_of_zero_precision():
     labels, found = np.array([[[1, 1, 1, 0, 0]]]), np.array([[[1, 0, 0, 1, 0]]])
     for beta_squared, expected in ((1.0, 2 / 5), (0.0, 1 / 2), (1e6, 1 / 3)):
-        metric = FBeta(beta_squared=beta_squared)
+        metric = FBeta(beta=(beta_squared) ** 0.5)
         metric.update_state(labels, np.eye(2)[found])
         assert float(metric.result()) == pytest.approx(expected, abs=1e-5)
 
@@ -91,7 +91,7 @@ def test_beta_of_one_is_dice_and_of_zero_precision():
 @pytest.mark.parametrize("beta_squared", [0.0, 0.3])
 @pytest.mark.parametrize(("true", "found"), [(0, 0), (0, 1), (1, 0), (255, 1)])
 def test_never_nan(beta_squared, true, found):
-    metric = FBeta(beta_squared=beta_squared)
+    metric = FBeta(beta=(beta_squared) ** 0.5)
     assert float(metric.result()) == 0.0
     metric.update_state(np.full((1, 2, 2), true), np.eye(2)[np.full((1, 2, 2), found)])
     assert float(metric.result()) == 0.0
@@ -99,12 +99,12 @@ def test_never_nan(beta_squared, true, found):
 
 def test_weights_weigh_pixels():
     labels, found = np.array([[[1, 1, 0]]]), np.array([[[1, 0, 1]]])
-    metric = FBeta(beta_squared=1.0)
+    metric = FBeta(beta=1.0**0.5)
     metric.update_state(labels, np.eye(2)[found], sample_weight=np.array([[[3.0, 1.0, 0.0]]]))
     assert float(metric.result()) == pytest.approx(6 / 7)
 
 
-@pytest.mark.parametrize("metric", [FBeta(4, 0.5, 2, 0.3, False, "f", [0]), FBeta(beta_squared=0.3)])
+@pytest.mark.parametrize("metric", [FBeta(4, 0.5, 2, 0.3, False, "f", [0]), FBeta(beta=0.3**0.5)])
 def test_config_round_trip(metric):
     clone = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(metric))
     assert type(clone) is FBeta
@@ -115,19 +115,19 @@ def test_config_holds_every_argument():
     config = FBeta(4, 0.5, 2, 0.3, False, "f", [0]).get_config()
     assert {**config, "dtype": None} == {
         "num_classes": 4,
-        "beta_squared": 0.5,
+        "beta": 0.5,
         "object_class": 2,
         "threshold": 0.3,
         "from_logits": False,
         "name": "f",
-        "ignore_classes": [0],
+        "ignore_class": [0],
         "dtype": None,
     }
 
 
 def object_scores():
     return [
-        FBeta(beta_squared=0.3),
+        FBeta(beta=0.3**0.5),
         FBeta(threshold=0.3, name="f_at_0.3"),
         Jaccard(),
         Jaccard(threshold=0.45, per_image=True, name="jaccard_mean"),
@@ -177,12 +177,12 @@ def test_saved_with_a_compiled_model(tmp_path):
     ("arguments", "error", "message"),
     [
         (
-            {"beta_squared": -0.1},
+            {"beta": -0.1},
             ValueError,
-            "`beta_squared` must be a number of at least 0. Received: beta_squared=-0.1$",
+            "`beta` must be a number of at least 0. Received: beta=-0.1$",
         ),
-        ({"beta_squared": math.nan}, ValueError, "`beta_squared` must be .* Received: beta_squared=nan$"),
-        ({"beta_squared": "big"}, ValueError, "`beta_squared` must be .* Received: beta_squared='big'$"),
+        ({"beta": math.nan}, ValueError, "`beta` must be .* Received: beta=nan$"),
+        ({"beta": "big"}, ValueError, "`beta` must be .* Received: beta='big'$"),
         (
             {"threshold": 0},
             ValueError,
@@ -201,7 +201,7 @@ def test_saved_with_a_compiled_model(tmp_path):
             ValueError,
             "`object_class` must be an integer .*Received: object_class=1.0$",
         ),
-        ({"ignore_classes": [1]}, ValueError, "must not hold the object's class. .* ignore_classes=\\[1\\]$"),
+        ({"ignore_class": [1]}, ValueError, "must not hold the object's class. .* ignore_class=\\[1\\]$"),
     ],
 )
 def test_bad_arguments(arguments, error, message):

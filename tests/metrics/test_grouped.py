@@ -64,7 +64,7 @@ def test_f_measure_per_volume_and_its_mean(volumes, beta_squared):
 
 
 def test_f_measure_needs_a_weight():
-    with pytest.raises(ValueError, match="at least 0. Received: beta_squared=-1$"):
+    with pytest.raises(ValueError, match="at least 0. Received: beta=-1$"):
         GroupedConfusion(2).f_beta(-1)
 
 

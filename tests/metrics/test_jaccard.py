@@ -110,7 +110,7 @@ def test_config_round_trip():
         "from_logits": False,
         "per_image": True,
         "name": "j",
-        "ignore_classes": [0],
+        "ignore_class": [0],
         "dtype": None,
     }
 

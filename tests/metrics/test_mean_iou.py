@@ -54,7 +54,7 @@ def test_probabilities_and_logits_score_alike():
 def test_ignored_class_neither_counts_nor_is_averaged():
     labels = np.array([[[0, 0, 1, 2, 2]]])
     prediction = np.array([[[0, 2, 1, 0, 1]]])
-    metric = MeanIoU(4, ignore_classes=(2,))
+    metric = MeanIoU(4, ignore_class=(2,))
     metric.update_state(labels, SCORES[prediction])
     np.testing.assert_allclose(metric.per_class(), [0.5, 1.0, np.nan, np.nan])
     assert float(metric.result()) == pytest.approx(0.75)
@@ -69,7 +69,7 @@ def test_everything_ignored_is_zero():
 
 
 def test_config_round_trip():
-    metric = MeanIoU(4, name="iou", ignore_classes=[3])
+    metric = MeanIoU(4, name="iou", ignore_class=[3])
     clone = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(metric))
     assert type(clone) is MeanIoU
     assert clone.get_config() == metric.get_config()
@@ -110,7 +110,7 @@ def test_weighted_metric_in_fit():
 def test_saved_with_a_compiled_model(tmp_path):
     images, labels = small_task()
     model = small_net()
-    model.compile("sgd", "mse", metrics=[MeanIoU(3, ignore_classes=[2]), Dice(3, classes=[1])])
+    model.compile("sgd", "mse", metrics=[MeanIoU(3, ignore_class=[2]), Dice(3, classes=[1])])
     model.compute_loss = lambda x, y, y_pred, sample_weight, training=True: keras.ops.mean(y_pred**2)
     before = model.evaluate(images, labels, verbose=0, return_dict=True)
     model.save(tmp_path / "model.keras")

@@ -6,7 +6,7 @@ import pytest
 
 from keras_wsseg import losses
 from keras_wsseg.layers import MeanFieldCRF
-from keras_wsseg.models import EncoderUNet, UNet, WeaklySupervisedModel, at_working_size, copy_weights
+from keras_wsseg.models import EncoderUNet, UNet, WeaklySupervisedModel, copy_weights, with_input_size
 
 SMALL = {"filters": (4, 6)}
 
@@ -30,9 +30,9 @@ def test_the_target_predicts_what_the_source_did(trained, make_images):
 
 
 def test_wrapped_in_a_working_size_and_a_training_model(trained):
-    source = WeaklySupervisedModel(at_working_size(trained, 16))
+    source = WeaklySupervisedModel(with_input_size(trained, 16))
     source.compile("adam", losses.PartialCrossEntropy() + losses.GatedCRFLoss(radius=1))
-    target = WeaklySupervisedModel(at_working_size(UNet(3, **SMALL), (32, 24)))
+    target = WeaklySupervisedModel(with_input_size(UNet(3, **SMALL), (32, 24)))
     copy_weights(source, target)
     assert_same(target.segmenter.weights, trained.weights)
     bare = UNet(3, **SMALL)

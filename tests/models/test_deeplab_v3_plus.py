@@ -82,7 +82,7 @@ def test_an_application_exports_from_its_features_on(check_exports):
 
 @pytest.mark.usefixtures("narrow_encoders")
 def test_gray_images_are_those_of_three_equal_channels(make_images, randomize):
-    gray = randomize(DeepLabV3Plus(**SMALL, input_channels=1))
+    gray = randomize(DeepLabV3Plus(**SMALL, channels=1))
     color = DeepLabV3Plus(**SMALL)
     color.set_weights(gray.get_weights())
     images = make_images(channels=1)
@@ -94,7 +94,7 @@ def test_gray_images_are_those_of_three_equal_channels(make_images, randomize):
 
 
 def test_other_channels(make_images):
-    model = DeepLabV3Plus(**SMALL, input_channels=5)
+    model = DeepLabV3Plus(**SMALL, channels=5)
     assert model.get_layer("resnet18").input.shape[-1] == 5
     assert model.predict(make_images(channels=5), verbose=0).shape == (2, 33, 41, 3)
 
@@ -122,7 +122,7 @@ def test_weights_of_a_local_file(tmp_path, randomize):
         ({"weight_decay": -1e-4}, ValueError, "Received: weight_decay=-0.0001"),
         ({"weights": "imagenet"}, ValueError, "`weights` of resnet18 must be None or .* weights='imagenet'"),
         ({"weights": "none.npz"}, FileNotFoundError, "must name an existing file. Received: weights='none"),
-        ({"weights": "none.npz", "input_channels": 2}, ValueError, "1 or 3 .* Received: input_channels=2"),
+        ({"weights": "none.npz", "channels": 2}, ValueError, "1 or 3 .* Received: channels=2"),
         (
             {"backbone": "VGG16", "weights": "none.h5"},
             FileNotFoundError,

@@ -94,15 +94,15 @@ def test_the_image_stands_in_where_the_encoder_has_no_features(make_images):
 
 
 def test_gray_images_see_the_encoder_in_color(make_images):
-    model = EncoderUNet(**SMALL, backbone="resnet18", input_channels=1)
+    model = EncoderUNet(**SMALL, backbone="resnet18", channels=1)
     assert encoder_of(model).input.shape[-1] == 3
     assert model.predict(make_images(channels=1), verbose=0).shape == (2, 33, 41, 3)
-    assert encoder_of(EncoderUNet(**SMALL, backbone="resnet18", input_channels=5)).input.shape[-1] == 5
+    assert encoder_of(EncoderUNet(**SMALL, backbone="resnet18", channels=5)).input.shape[-1] == 5
 
 
 @pytest.mark.parametrize("backbone", ("MobileNetV2", "EfficientNetV2B0"))
 def test_gray_images_are_repeated_for_encoders_of_any_preprocessing(backbone, make_images):
-    model = EncoderUNet(**SMALL, backbone=backbone, input_channels=1)
+    model = EncoderUNet(**SMALL, backbone=backbone, channels=1)
     assert model.predict(make_images(channels=1), verbose=0).shape == (2, 33, 41, 3)
 
 
@@ -199,7 +199,7 @@ def test_momentum_is_the_networks_own_with_weights_unless_given(pretrained, weig
         ),
         ({"backbone": "Xception"}, ValueError, "`backbone` must be .* Received: backbone='Xception'"),
         ({"weights": "none.h5"}, FileNotFoundError, "`weights` must be None, 'imagenet' or name .*none.h5"),
-        ({"weights": "none.h5", "input_channels": 2}, ValueError, "Received: input_channels=2"),
+        ({"weights": "none.h5", "channels": 2}, ValueError, "Received: channels=2"),
     ],
 )
 def test_bad_arguments_say_so(arguments, error, message):

@@ -3,7 +3,7 @@ import pytest
 from keras import layers, ops
 
 from keras_wsseg.layers import MeanFieldCRF
-from keras_wsseg.models import UNet, WeaklySupervisedModel, at_working_size
+from keras_wsseg.models import UNet, WeaklySupervisedModel, with_input_size
 from keras_wsseg.models.model_output import ModelOutput, read_output, yields_probabilities
 
 pytestmark = pytest.mark.any_backend
@@ -119,7 +119,7 @@ def test_segmenters_of_the_library_and_what_is_built_around_brought_ones():
     refined = MeanFieldCRF(radius=1)([segmenter.output, segmenter.input])
     assert yields_probabilities(keras.Model(segmenter.input, refined)) is False
     brought = keras.Sequential([keras.Input((None, None, 3)), head(3, "softmax")])
-    assert yields_probabilities(at_working_size(brought, 8)) is True
+    assert yields_probabilities(with_input_size(brought, 8)) is True
     assert yields_probabilities(WeaklySupervisedModel(brought)) is True
 
 

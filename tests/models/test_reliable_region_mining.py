@@ -9,12 +9,12 @@ import ways
 from keras_wsseg import callbacks, losses, metrics
 from keras_wsseg.export import OnnxSegmenter, to_onnx
 from keras_wsseg.layers import MeanFieldCRF
-from keras_wsseg.models import ReliableRegionMining, UNet, trunk
+from keras_wsseg.models import ReliableRegionMining, UNet, feature_extractor
 
 
 def backbone(channels=3):
     keras.utils.set_random_seed(0)
-    return trunk(UNet(1, filters=(4, 8), input_channels=channels))
+    return feature_extractor(UNet(1, filters=(4, 8), channels=channels))
 
 
 def model_of(**options):
@@ -117,9 +117,9 @@ def test_the_tags_alone_teach_where_things_are():
     tags[:, 0] = 1
     keras.utils.set_random_seed(0)
     model = model_of(scales=(1.0,), crf=MeanFieldCRF(3, iterations=3, from_logits=False))
-    cross_entropy, energy = losses.BalancedCrossEntropy(), losses.DenseEnergyLoss(scale=1.0)
+    cross_entropy, energy = losses.BalancedCrossEntropy(), losses.DenseEnergyLoss(resolution=1.0)
     model.compile(keras.optimizers.Adam(5e-3), cross_entropy + energy, metrics=[metrics.MeanIoU(3)])
-    schedule = [callbacks.WarmUp(term, steps=60, ramp=20) for term in (cross_entropy, energy)]
+    schedule = [callbacks.WarmUp(term, delay_steps=60, ramp_steps=20) for term in (cross_entropy, energy)]
     model.fit(images, tags, batch_size=8, epochs=70, verbose=0, callbacks=schedule)
     scores = model.evaluate(images, truth, verbose=0, return_dict=True)
     assert scores["mean_iou"] > 0.6
@@ -284,8 +284,8 @@ def test_replicas_count_the_tags_once():
     [
         (lambda: ReliableRegionMining(1), "`num_classes` must be an integer of at least 2. Received: num"),
         (lambda: model_of(dilation=0), "`dilation` must be an integer of at least 1"),
-        (lambda: model_of(share=0.0), "`share` must"),
-        (lambda: model_of(gamma=-1.0), "`gamma` must"),
+        (lambda: model_of(share=0.0), "`keep_fraction` must"),
+        (lambda: model_of(gamma=-1.0), "`background_exponent` must"),
         (lambda: model_of(scales=()), "`scales` must"),
         (lambda: model_of(output_stride=2), "`output_stride` must be one of 1, None. Received: output_str"),
         (

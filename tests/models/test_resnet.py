@@ -153,7 +153,7 @@ def test_variables_are_those_of_torchvision(name):
         ({"name": "resnet50"}, "`backbone` must be one of resnet18, resnet34. Received: backbone=resnet50"),
         ({"strides": (4, 6)}, "`strides` must be one of 2, 4, 8, 16, 32. Received: strides=6"),
         ({"strides": (2, 4)}, r"`strides` must end at 8, 16 or 32. Received: strides=\(2, 4\)"),
-        ({"input_channels": 0}, "`input_channels` must be .* Received: input_channels=0"),
+        ({"channels": 0}, "`channels` must be .* Received: channels=0"),
         (
             {"weight_decay": -1.0},
             "`weight_decay` must be a number of at least 0. Received: weight_decay=-1.0",

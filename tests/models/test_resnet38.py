@@ -161,7 +161,7 @@ def test_exports_with_what_is_behind_it(check_exports):
     [
         ({"strides": (4, 16)}, ValueError, "`strides` must be one of 1, 2, 4, 8. Received: strides=16"),
         ({"width": 0}, ValueError, "`width` must be .* Received: width=0"),
-        ({"input_channels": 0}, ValueError, "`input_channels` must be .* Received: input_channels=0"),
+        ({"channels": 0}, ValueError, "`channels` must be .* Received: channels=0"),
         (
             {"weight_decay": -1.0},
             ValueError,

@@ -39,7 +39,7 @@ def trained():
     x = keras.layers.Conv2D(2, 1, name="logits")(x)
     model = WeaklySupervisedModel(keras.Model(image, layers.ResizeLike()(x, image)))
     optimizer = LearningRateMultipliers(keras.optimizers.SGD(1e-3, momentum=0.9), {"logits": 0.5})
-    kernel = losses.GaussianKernel(xy=3.0, rgb=0.5)
+    kernel = losses.GaussianKernel(sigma_xy=3.0, sigma_rgb=0.5)
     loss = losses.PartialCrossEntropy() + losses.GatedCRFLoss(weight=0.5, radius=1, kernels=kernel)
     model.compile(optimizer, loss, metrics=[metrics.MeanIoU(2)])
     model.fit(*example(), epochs=2, verbose=0)

@@ -6,7 +6,7 @@ import pytest
 import ways
 
 from keras_wsseg import losses
-from keras_wsseg.models import UMobileNetV2, WeaklySupervisedModel, at_working_size
+from keras_wsseg.models import UMobileNetV2, WeaklySupervisedModel, with_input_size
 
 
 def test_object_and_background_on_mobilenet():
@@ -30,7 +30,7 @@ LOSS, MOVED = 0.8355408, [0.7004319, -0.003104963, -0.02766235, -0.008392986]
 def test_a_step_moves_what_is_not_frozen(make_images, randomize):
     """With a working size and a frozen encoder; one compiled step, since each compiles for long."""
     segmenter = randomize(UMobileNetV2(filters=(8, 8, 6, 6, 4), frozen=True))
-    model = WeaklySupervisedModel(at_working_size(segmenter, 32))
+    model = WeaklySupervisedModel(with_input_size(segmenter, 32))
     model.compile(keras.optimizers.SGD(1e-2), losses.PartialCrossEntropy())
     images = make_images()
     before = segmenter.get_weights()

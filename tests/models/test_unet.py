@@ -20,7 +20,7 @@ def test_coarser_logits(check_sizes, output_stride):
 
 
 def test_one_level_and_gray_images(check_sizes):
-    check_sizes(UNet(2, filters=(4,), input_channels=1))
+    check_sizes(UNet(2, filters=(4,), channels=1))
 
 
 def test_saves(check_saves):
@@ -76,7 +76,7 @@ def test_dropout_acts_in_training_only(make_images):
         ({"num_classes": 0}, "`num_classes` must be an integer of at least 1. Received: num_classes=0"),
         ({"filters": ()}, r"`filters` must name at least one level. Received: filters=\(\)"),
         ({"filters": (4, 2.5)}, "`filters` must be an integer of at least 1. Received: filters=2.5"),
-        ({"input_channels": 0}, "`input_channels` must be .* Received: input_channels=0"),
+        ({"channels": 0}, "`channels` must be .* Received: channels=0"),
         ({"output_stride": 8}, "`output_stride` must be one of 1, 2, 4. Received: output_stride=8"),
         ({"dropout": 1.0}, r"`dropout` must be a number of at least 0 and below 1. Received: dropout=1.0"),
         ({"weight_decay": -1}, "`weight_decay` must be a number of at least 0. Received: weight_decay=-1"),

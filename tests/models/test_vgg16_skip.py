@@ -53,7 +53,7 @@ def test_the_architecture():
 def test_given_weights_arrive(tmp_path, make_images):
     network = keras.applications.VGG16(include_top=False, weights=None)
     network.save_weights(tmp_path / "vgg16.weights.h5")
-    model = VGG16Skip(**SMALL, weights=tmp_path / "vgg16.weights.h5", input_channels=1)
+    model = VGG16Skip(**SMALL, weights=tmp_path / "vgg16.weights.h5", channels=1)
     for ours, theirs in zip(model.get_layer("vgg16").weights, network.weights, strict=True):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
     gray = make_images(32, 64, channels=1)
@@ -107,7 +107,7 @@ def test_weight_decay_is_coupled_in_every_kernel(check_weight_decay):
         ),
         ({"weight_decay": -1}, ValueError, "Received: weight_decay=-1"),
         ({"weights": "none.h5"}, FileNotFoundError, "name an existing file. Received: weights='none.h5'"),
-        ({"weights": "none.h5", "input_channels": 2}, ValueError, "1 or 3 .* Received: input_channels=2"),
+        ({"weights": "none.h5", "channels": 2}, ValueError, "1 or 3 .* Received: channels=2"),
     ],
 )
 def test_bad_arguments_say_so(arguments, error, message):

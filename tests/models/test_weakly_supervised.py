@@ -120,7 +120,7 @@ def test_dict_inputs_name_the_modalities():
     both = keras.layers.Concatenate()([image, extra])
     segmenter = keras.Model({"image": image, "depth": extra}, keras.layers.Conv2D(3, 1)(both))
     model = WeaklySupervisedModel(segmenter, value_range={"image": (0, 255), "depth": (0, 10)})
-    kernel = losses.GaussianKernel(xy=3, rgb=0.2, depth=0.3)
+    kernel = losses.GaussianKernel(sigma_xy=3, sigma_rgb=0.2, sigma_depth=0.3)
     model.compile(keras.optimizers.SGD(0.0), loss=losses.GatedCRFLoss(radius=1, kernels=kernel))
     logs = model.fit({"image": x, "depth": depth}, y, batch_size=8, verbose=0).history
     from keras_wsseg import targets
@@ -160,7 +160,7 @@ def test_nan_is_nothing_outside_the_image_and_an_error_within(options):
     image, extra = keras.Input((None, None, 3), name="image"), keras.Input((None, None, 1), name="depth")
     segmenter = keras.Model({"image": image, "depth": extra}, keras.layers.Conv2D(3, 1)(image))
     model = WeaklySupervisedModel(segmenter)
-    kernel = losses.GaussianKernel(xy=3, rgb=0.2, depth=0.3)
+    kernel = losses.GaussianKernel(sigma_xy=3, sigma_rgb=0.2, sigma_depth=0.3)
     crf = losses.GatedCRFLoss(radius=1, kernels=kernel)
     model.compile("sgd", loss=losses.PartialCrossEntropy() + crf, **options)
     history = model.fit({"image": x, "depth": depth}, y, verbose=0).history
@@ -372,12 +372,12 @@ def test_schedules_act_in_every_mode(options):
     y = rng.choice([0, 1, 255], size=(8, 12, 10), p=[0.1, 0.1, 0.8])
     flat = keras.layers.Conv2D(2, 3, padding="same", kernel_initializer="zeros")
     model = WeaklySupervisedModel(keras.Sequential([keras.Input((12, 10, 3)), flat]))
-    kernel = losses.GaussianKernel(xy=6, rgb=1e6)
+    kernel = losses.GaussianKernel(sigma_xy=6, sigma_rgb=1e6)
     crf = losses.GatedCRFLoss(weight=1, radius=1, kernels=kernel, normalization="kernel_mass")
     model.compile(keras.optimizers.SGD(0.0), loss=0 * losses.PartialCrossEntropy() + crf, **options)
     schedules = [
-        callbacks.WarmUp(crf, steps=4, ramp=4),
-        callbacks.Annealing(kernel, "xy", lambda epoch: 1.0 + epoch),
+        callbacks.WarmUp(crf, delay_steps=4, ramp_steps=4),
+        callbacks.ParameterScheduler(kernel, "xy", lambda epoch: 1.0 + epoch),
     ]
     fitted = model.fit(x, y, batch_size=1, epochs=3, shuffle=False, verbose=0, callbacks=schedules)
     together = options.get("steps_per_execution", 1)

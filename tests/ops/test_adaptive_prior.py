@@ -234,9 +234,18 @@ def test_no_gradient_reaches_the_weights():
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"shares": (0.4,)}, r"`shares` must be two numbers from 0 to 1, .* Received: shares=\(0.4,\)"),
-        ({"shares": (0.4, 1.2)}, r"`shares` must be a number from 0 to 1. Received: shares=1.2"),
-        ({"shares": (float("nan"), 0.2)}, r"`shares` must be a number from 0 to 1. Received: shares=nan"),
+        (
+            {"min_fractions": (0.4,)},
+            r"`min_fractions` must be two numbers from 0 to 1, .* Received: min_fractions=\(0.4,\)",
+        ),
+        (
+            {"min_fractions": (0.4, 1.2)},
+            r"`min_fractions` must be a number from 0 to 1. Received: min_fractions=1.2",
+        ),
+        (
+            {"min_fractions": (float("nan"), 0.2)},
+            r"`min_fractions` must be a number from 0 to 1. Received: min_fractions=nan",
+        ),
         ({"grid": 0}, "`grid` must be an integer of at least 1. Received: grid=0"),
         ({"grid": 9.0}, "`grid` must be an integer of at least 1. Received: grid=9.0"),
         ({"probabilities": np.zeros((4, 3))}, r"with at least two classes. Received: shape \(4, 3\)"),

@@ -69,8 +69,14 @@ def test_values_of_extreme_size_stay_finite():
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"gamma": 0}, "`gamma` must be a number above 0. Received: gamma=0"),
-        ({"gamma": "4"}, "`gamma` must be a number above 0. Received: gamma='4'"),
+        (
+            {"background_exponent": 0},
+            "`background_exponent` must be a number above 0. Received: background_exponent=0",
+        ),
+        (
+            {"background_exponent": "4"},
+            "`background_exponent` must be a number above 0. Received: background_exponent='4'",
+        ),
         ({"score_maps": []}, "a list of at least one tensor. Received: an empty list"),
         ({"score_maps": np.zeros((1, 2, 2, 2))}, "at least one tensor. Received: <class 'numpy.ndarray'>"),
         ({"tags": np.ones((3,))}, r"tags must be \(batch, classes\). Received: shape \(3,\)"),

@@ -191,7 +191,7 @@ def test_half_precision_is_finite_and_float32(dtype):
         ({"probabilities": np.zeros((2, 35))}, r"probabilities must be \(batch, pixels, classes\)"),
         ({"features": np.zeros((2, 34, 5))}, r"features must lie on the pixels .* Received: shape \(2, 34\)"),
         ({"mask": np.zeros((2, 35, 1))}, r"mask must lie on the pixels .* Received: shape \(2, 35, 1\)"),
-        ({"method": "grid"}, "method must be one of .* Received: method='grid'"),
+        ({"filter_method": "grid"}, "filter_method must be one of .* Received: filter_method='grid'"),
         ({"landmarks": 0}, "`landmarks` must be an integer of at least 1. Received: landmarks=0"),
         ({"seed": None}, "`seed` must be an integer. Received: seed=None"),
     ],

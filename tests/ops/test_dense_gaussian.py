@@ -245,7 +245,10 @@ def test_the_command_line_offers_the_same_methods():
             r"values must be \(batch, pixels, classes\) over .*\(1, 3\). Received",
         ),
         ({"values": np.zeros((1, 3))}, r"values must be \(batch, pixels, classes\)"),
-        ({"method": "fast"}, r"method must be one of \('auto', .*\). Received: method='fast'"),
+        (
+            {"filter_method": "fast"},
+            r"filter_method must be one of \('auto', .*\). Received: filter_method='fast'",
+        ),
         ({"landmarks": 0}, "`landmarks` must be an integer of at least 1. Received: landmarks=0"),
         ({"landmarks": 2.0}, "`landmarks` must be an integer of at least 1. Received: landmarks=2.0"),
         ({"seed": "a"}, "`seed` must be an integer. Received: seed='a'"),

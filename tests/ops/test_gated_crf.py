@@ -58,7 +58,9 @@ def test_defaults_are_potts_one_kernel_and_open_gates(method):
     y, features, *_ = case()
     ones = np.ones(y.shape[:3])
     want = expected(y, features[:1], 2, [1.0], ones, ones)[0]
-    np.testing.assert_allclose(np.array(gated_crf_energy(y, features[0], 2, method=method)), want, rtol=1e-5)
+    np.testing.assert_allclose(
+        np.array(gated_crf_energy(y, features[0], 2, filter_method=method)), want, rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -134,10 +136,13 @@ def test_value_and_slope_in_every_way_are_those_of_the_loops(method, way):
 def test_half_precision_in_float32_inside(dtype, method):
     y, features, *_ = case((40, 40))
     short = [ops.cast(f, dtype) for f in features]
-    value = gated_crf_energy(ops.cast(y, dtype), short, 5, method=method)
+    value = gated_crf_energy(ops.cast(y, dtype), short, 5, filter_method=method)
     assert keras.backend.standardize_dtype(value.dtype) == "float32"
     exact = gated_crf_energy(
-        ops.cast(ops.cast(y, dtype), "float32"), [ops.cast(f, "float32") for f in short], 5, method=method
+        ops.cast(ops.cast(y, dtype), "float32"),
+        [ops.cast(f, "float32") for f in short],
+        5,
+        filter_method=method,
     )
     np.testing.assert_allclose(np.array(value), np.array(exact), rtol=1e-6)
 
@@ -193,7 +198,7 @@ def test_no_gradient_flows_to_features_and_masks():
     [
         ({"radius": 0}, "`radius` must be an integer of at least 1. Received: radius=0"),
         ({"radius": 2.5}, "`radius` must be an integer of at least 1. Received: radius=2.5"),
-        ({"method": "loop"}, "method must be one of .* Received: method='loop'"),
+        ({"filter_method": "loop"}, "filter_method must be one of .* Received: filter_method='loop'"),
         ({"features": []}, r"features must hold at least one kernel's features. Received: features=\[\]"),
         ({"features": np.zeros((2, 11, 9))}, r"features must be \(batch, height, width, channels\)"),
         (

@@ -26,7 +26,7 @@ def test_more_tiles_than_one_chunk_holds():
     values = rng.random((1, 130, 121, 2)).astype("float32")
     features = rng.random((1, 130, 121, 3)).astype("float32") * 3
     out = local_gaussian_filter(values, features, 2)
-    want = local_gaussian_filter(values, features, 2, method="patches")
+    want = local_gaussian_filter(values, features, 2, filter_method="patches")
     np.testing.assert_allclose(np.array(out), np.array(want), rtol=1e-5)
 
 

@@ -140,7 +140,7 @@ def test_sizes_that_are_known_at_run_time_only(radius, xla):
     def run(logits, image):
         with tf.GradientTape() as tape:
             tape.watch(logits)
-            out = mean_field(logits, [None, image], XY[:2], WEIGHTS[:2], radius, method=method)
+            out = mean_field(logits, [None, image], XY[:2], WEIGHTS[:2], radius, filter_method=method)
             total = tf.reduce_sum(out * tf.cos(out))
         return out, tape.gradient(total, logits)
 
@@ -195,8 +195,14 @@ def test_separable_kernel_is_the_sum_over_all_pairs():
         ({"kernel_weights": [1.0, 2.0]}, "at least one kernel. Received: 1, 1 and 2"),
         ({"features": [np.zeros((1, 4, 5, 3))]}, r"\(1, 4, 4\). Received: shape \(1, 4, 5, 3\)"),
         ({"logits": np.zeros((4, 4, 3))}, r"a tensor of shape \(4, 4, 3\)"),
-        ({"radius": 1, "method": "exact"}, "windowed kernels are exact. Received: method='exact'"),
-        ({"include_self": False, "method": "nystrom"}, "own share apart. Received: method='nystrom'"),
+        (
+            {"radius": 1, "filter_method": "exact"},
+            "windowed kernels are exact. Received: filter_method='exact'",
+        ),
+        (
+            {"include_self": False, "filter_method": "nystrom"},
+            "own share apart. Received: filter_method='nystrom'",
+        ),
         ({"include_self": "no"}, "True, False or None. Received: include_self='no'"),
     ],
 )

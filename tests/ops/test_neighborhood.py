@@ -10,7 +10,7 @@ KINDS = {
     "exponentiated": {},
     "sharp": {"sharpness": 4.0},
     "unnormalized": {"normalized": False, "sharpness": 0.5},
-    "mean": {"kind": "mean"},
+    "mean": {"variant": "mean"},
 }
 # (weight, xy, rgb) of each kernel.
 KERNELS = [(2.0, 4.0, 0.5), (0.7, 1.5, None), (0.5, None, 0.4)]
@@ -81,7 +81,7 @@ def test_a_window_over_the_image_is_the_whole_image(name):
 def test_approximations_come_near(kind, method, tolerance):
     y, guide, mask = case((16, 18))
     kernels = [(2.0, 5.0, 0.5), (0.7, 1.5, None)]
-    options = {"kind": kind, "mask": mask, "landmarks": 120}
+    options = {"variant": kind, "mask": mask, "landmarks": 120}
     exact = np.exp(run(y, guide, kernels, method="exact", **options)[0])
     found = np.exp(run(y, guide, kernels, method=method, **options)[0])
     # Beside what the distributions of two pixels differ by.
@@ -107,7 +107,7 @@ def test_negative_entries_of_an_approximation_leave_a_distribution():
     classes[0, 5, 5] = 2  # a single pixel, whose share elsewhere is one entry of the matrix
     y = np.eye(3, dtype="float32")[classes]
     guide = rng.random((1, 12, 12, 3)).astype("float32")
-    options = {"kind": "mean", "method": "nystrom", "landmarks": 10}
+    options = {"variant": "mean", "filter_method": "nystrom", "landmarks": 10}
     log_neighbors, found = run(y, guide, [(1.0, 2.0, 0.3)], **options)
     assert np.array(found).mean() > 0.5
     np.testing.assert_allclose(np.exp(log_neighbors).sum(axis=-1)[np.array(found) > 0], 1, atol=1e-5)
@@ -208,7 +208,13 @@ def test_graph_xla_and_dynamic_sizes_agree_with_eager(radius):
         with tf.GradientTape() as tape:
             tape.watch(y)
             log_neighbors, found = neighborhood_distribution(
-                y, [guide / 0.5, None], [3.0, 1.5], radius=radius, mask=mask, method="auto", landmarks=99
+                y,
+                [guide / 0.5, None],
+                [3.0, 1.5],
+                radius=radius,
+                mask=mask,
+                filter_method="auto",
+                landmarks=99,
             )
             total = tf.reduce_sum((mask * found)[..., None] * log_neighbors**2)
         return log_neighbors * mask[..., None], tape.gradient(total, y)
@@ -253,14 +259,17 @@ def test_no_gradient_flows_to_features_and_mask():
         ({"features": [None], "sigmas_xy": [None]}, "must have features or a sigma .* Received: neither"),
         ({"features": [np.zeros((2, 4, 6, 3))]}, r"features must lie on the grid .* \(2, 4, 6, 3\)"),
         ({"mask": np.zeros((2, 4, 5, 1))}, r"mask must lie on the grid .* Received: shape \(2, 4, 5, 1\)"),
-        ({"kind": "median"}, "kind must be one of .* Received: kind='median'"),
+        ({"variant": "median"}, "variant must be one of .* Received: variant='median'"),
         (
-            {"kind": "mean", "normalized": False},
-            "normalized must be True where kind='mean'.*normalized=False",
+            {"variant": "mean", "normalized": False},
+            "normalized must be True where variant='mean'.*normalized=False",
         ),
         ({"radius": 0}, "`radius` must be an integer of at least 1. Received: radius=0"),
-        ({"radius": 2, "method": "exact"}, "method must be 'auto' where a radius is given.*method='exact'"),
-        ({"method": "tiles"}, "method must be one of .* Received: method='tiles'"),
+        (
+            {"radius": 2, "filter_method": "exact"},
+            "filter_method must be 'auto' where a radius is given.*method='exact'",
+        ),
+        ({"filter_method": "tiles"}, "filter_method must be one of .* Received: filter_method='tiles'"),
         ({"landmarks": 0}, "`landmarks` must be an integer of at least 1. Received: landmarks=0"),
     ],
 )

@@ -3,7 +3,7 @@ import oracles
 import pytest
 import tensorflow as tf
 
-from keras_wsseg.ops import object_share, positional_energy, smallness_energy, volumetric_energy
+from keras_wsseg.ops import object_fraction, positional_energy, smallness_energy, volumetric_energy
 
 
 def case(size=(8, 11), seed=0):
@@ -13,10 +13,10 @@ def case(size=(8, 11), seed=0):
 
 def test_share_is_the_mean_over_the_mask():
     x, mask = case()
-    np.testing.assert_allclose(object_share(x), x.mean(axis=(1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(object_fraction(x), x.mean(axis=(1, 2)), rtol=1e-6)
     want = [oracles.mean_where(*one) for one in zip(x, mask, strict=True)]
-    np.testing.assert_allclose(object_share(x, mask), want, rtol=1e-6)
-    assert not np.any(object_share(x, np.zeros_like(mask)))
+    np.testing.assert_allclose(object_fraction(x, mask), want, rtol=1e-6)
+    assert not np.any(object_fraction(x, np.zeros_like(mask)))
 
 
 def test_volume_and_smallness():
@@ -60,7 +60,7 @@ def test_frame_or_middle_outside_of_the_image_adds_nothing():
 
 
 def energies(x, mask):
-    share = object_share(x, mask)
+    share = object_fraction(x, mask)
     return volumetric_energy(share[0]) + smallness_energy(share, 0.9) + positional_energy(x, 2, 3, mask)
 
 

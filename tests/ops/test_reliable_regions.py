@@ -116,9 +116,12 @@ def test_eager_graph_and_xla_agree():
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"share": 0}, r"`share` must be a number above 0 .* Received: share=0"),
-        ({"share": 1.1}, r"`share` must be a number above 0 .* Received: share=1.1"),
-        ({"share": True}, r"`share` must be a number above 0 .* Received: share=True"),
+        ({"keep_fraction": 0}, r"`keep_fraction` must be a number above 0 .* Received: keep_fraction=0"),
+        ({"keep_fraction": 1.1}, r"`keep_fraction` must be a number above 0 .* Received: keep_fraction=1.1"),
+        (
+            {"keep_fraction": True},
+            r"`keep_fraction` must be a number above 0 .* Received: keep_fraction=True",
+        ),
         ({"maps": np.zeros((4, 4, 3))}, r"\(batch, height, width, classes\). Received: shape \(4, 4, 3\)"),
         ({"tags": np.ones((1, 2))}, r"tags must have the shape \(1, 3\) .* Received: shape \(1, 2\)"),
         (
@@ -128,7 +131,7 @@ def test_eager_graph_and_xla_agree():
     ],
 )
 def test_bad_arguments(changes, text):
-    arguments = {"maps": np.zeros((1, 4, 4, 3), "float32"), "share": 0.4, **changes}
+    arguments = {"maps": np.zeros((1, 4, 4, 3), "float32"), "keep_fraction": 0.4, **changes}
     with pytest.raises(ValueError, match=text):
         confident_labels(**arguments)
 
@@ -137,5 +140,5 @@ def test_what_is_no_number_is_no_label():
     maps = np.full((1, 2, 3, 2), 0.5, "float32")
     maps[0, 0, 0, 1] = np.nan
     maps[0, 1, 2] = np.inf
-    found = np.array(confident_labels(maps, share=1.0))
+    found = np.array(confident_labels(maps, keep_fraction=1.0))
     assert found.tolist() == [[[255, 0, 0], [0, 0, 255]]]

@@ -111,7 +111,7 @@ def test_a_sigma_whose_square_is_no_number_tells_equal_from_unequal():
     assert np.ravel(beside).tolist() == [1, 0, 0, 1]
 
 
-@pytest.mark.parametrize("sigma", (0, -0.1, float("nan")))
+@pytest.mark.parametrize("sigma_rgb", (0, -0.1, float("nan")))
 def test_sigma_must_be_above_zero(sigma):
-    with pytest.raises(ValueError, match="`sigma` must be a number above 0. Received: sigma="):
+    with pytest.raises(ValueError, match="`sigma_rgb` must be a number above 0. Received: sigma_rgb="):
         neighbor_weights(np.zeros((1, 2, 2, 3), "float32"), sigma)

@@ -59,7 +59,7 @@ def test_single_class_has_its_loss_and_stages(small_config):
     assert (stages.annealing_epochs, stages.negative_epoch, stages.loss) == (15, 65, loss)
     changed = config.replace(
         crf_weight=7.0, sigma_rgb=0.2, volumetric_weight=2.0, positional_weight=3.0, negative_weight=4.0,
-        object_share=0.3, small_reduction="mean", border=2, center=5, annealing_epochs=3, normal_epochs=4,
+        object_fraction=0.3, small_reduction="mean", border=2, center=5, annealing_epochs=3, normal_epochs=4,
         first_sigma=0.1, annealing_weight=0.5, reset_optimizer=True,
     )  # fmt: skip
     loss, (stages,) = build_loss(changed)
@@ -147,7 +147,7 @@ def test_full_supervision_has_no_scribbles_to_shorten(small_config):
 
 
 def test_a_share_keeps_its_annotation(small_config):
-    config = small_config.replace(labeled_share=0.5)
+    config = small_config.replace(labeled_fraction=0.5)
     data = build_training_data(config)
     assert len(data) == 2 and len(data.unlabeled) == 2
     assert build_training_data(config.replace(seed=1)).names == data.names
@@ -157,7 +157,7 @@ def test_a_share_keeps_its_annotation(small_config):
 
 @pytest.mark.parametrize("method", ["pce", "full"])
 def test_methods_that_learn_from_labels_alone_get_the_share_alone(small_config, method):
-    config = small_config.replace(labeled_share=0.5, method=method)
+    config = small_config.replace(labeled_fraction=0.5, method=method)
     data = build_training_data(config)
     assert data.names == build_training_data(config.replace(method="gated-crf")).names
     assert data.unlabeled is None

@@ -104,20 +104,24 @@ from keras_wsseg.training import TrainingConfig
             ValueError,
             "scribble_length must be at least 0. Received: scribble_length=-0.5",
         ),
-        ({"labeled_share": 2}, ValueError, "labeled_share must be at most 1. Received: labeled_share=2"),
         (
-            {"labeled_share": 0.0},
+            {"labeled_fraction": 2},
             ValueError,
-            "labeled_share must be greater than 0. Received: labeled_share=0.0",
+            "labeled_fraction must be at most 1. Received: labeled_fraction=2",
+        ),
+        (
+            {"labeled_fraction": 0.0},
+            ValueError,
+            "labeled_fraction must be greater than 0. Received: labeled_fraction=0.0",
         ),
         (
             {"unlabeled_batch": 4},
             ValueError,
-            "unlabeled_batch has an effect beside labeled_share or unlabeled_split only. "
+            "unlabeled_batch has an effect beside labeled_fraction or unlabeled_split only. "
             "Received: unlabeled_batch=4",
         ),
         (
-            {"unlabeled_batch": 8, "labeled_share": 0.5},
+            {"unlabeled_batch": 8, "labeled_fraction": 0.5},
             ValueError,
             "unlabeled_batch must be below batch_size=8. Received: unlabeled_batch=8",
         ),
@@ -160,7 +164,11 @@ from keras_wsseg.training import TrainingConfig
             "encoder can be frozen where weights or start_from give it some only. "
             "Received: encoder='frozen', weights=None, start_from=None",
         ),
-        ({"object_share": 1.5}, ValueError, "object_share must be at most 1. Received: object_share=1.5"),
+        (
+            {"object_fraction": 1.5},
+            ValueError,
+            "object_fraction must be at most 1. Received: object_fraction=1.5",
+        ),
         (
             {"method": "rrm", "values": ("0=a",)},
             ValueError,
@@ -250,7 +258,7 @@ def test_full_supervision_learns_from_labels():
 
 def test_methods_without_use_for_unlabeled_images_take_any_batch():
     for method in ("pce", "full"):
-        config = TrainingConfig(data="hearts", method=method, labeled_share=0.5, batch_size=1)
+        config = TrainingConfig(data="hearts", method=method, labeled_fraction=0.5, batch_size=1)
         assert config.replace(unlabeled_batch=4).batch_size == 1
 
 

@@ -40,7 +40,7 @@ def test_the_adaptive_prior_has_its_losses_with_what_was_set(config):
         sigma_xy=9.0, sigma_rgb=0.2,
     )  # fmt: skip
     prior, neighborhood = build_loss(changed)[0].terms
-    assert (prior.background_share, prior.object_share) == (0.3, 0.1)
+    assert (prior.background_share, prior.object_fraction) == (0.3, 0.1)
     assert (neighborhood.sharpness, neighborhood.radius, neighborhood.weight) == (4.0, 3, 0.7)
     wide, near = neighborhood.kernels
     assert (wide.xy, wide.rgb, wide.weight, near.xy) == (9.0, 0.2, 10.0, 3.0)
@@ -55,7 +55,7 @@ def test_reliable_regions_have_their_losses_with_what_was_set(config):
     total, schedule = build_loss(config.replace(method="rrm"))
     cross_entropy, energy = total.terms
     assert cross_entropy.get_config() == losses.BalancedCrossEntropy().get_config()
-    assert energy.get_config() == losses.DenseEnergyLoss(scale=0.5).get_config()
+    assert energy.get_config() == losses.DenseEnergyLoss(resolution=0.5).get_config()
     assert [one.loss for one in schedule] == [cross_entropy, energy]
     changed = config.replace(method="rrm", crf_weight=0.7, sigma_xy=9.0, sigma_rgb=0.2, loss_scale=1.0)
     energy = build_loss(changed)[0].terms[1]

@@ -29,7 +29,7 @@ def image():
 
 @pytest.mark.parametrize("kind", ("windowed", "dense"))
 def test_noise_goes_and_the_border_stays(kind):
-    refined = RefinedSegmenter(Noisy(), crf_preset(kind, (0, 255), strength=3))
+    refined = RefinedSegmenter(Noisy(), crf_preset(kind, (0, 255), coupling=3))
     want = (image()[..., 0] > 0).astype(int)
     assert (Noisy().probabilities(image()).argmax(-1) != want).mean() > 0.05
     np.testing.assert_array_equal(refined(image()), want)
@@ -45,7 +45,7 @@ def test_a_keras_model_is_refined_from_its_logits_at_any_stride():
 
 
 def test_settings_of_the_crf():
-    crf = crf_preset("dense", (0, 1), xy=40, rgb=0.1, strength=5, iterations=3)
+    crf = crf_preset("dense", (0, 1), sigma_xy=40, sigma_rgb=0.1, coupling=5, iterations=3)
     assert isinstance(crf, MeanFieldCRF) and crf.radius is None and crf.iterations == 3
     assert [kernel.weight for kernel in crf.kernels] == [pytest.approx(1.5), 5]
     assert (crf.kernels[1].xy, crf.kernels[1].rgb) == (40, pytest.approx(0.1))

@@ -129,7 +129,7 @@ def test_all_data_are_read_before_the_first_training(small_config, tmp_path, mon
             {"unlabeled_split": [None, "nowhere"]},
             "The list must be there as a file. Received: '.*nowhere.txt'",
         ),
-        ({"labeled_share": [1.0, 0.01]}, "At least one pixel must be annotated in the 1 files"),
+        ({"labeled_fraction": [1.0, 0.01]}, "At least one pixel must be annotated in the 1 files"),
     ],
 )
 def test_each_choice_of_annotation_is_read_before_the_first_training(
@@ -138,7 +138,7 @@ def test_each_choice_of_annotation_is_read_before_the_first_training(
     monkeypatch.setattr(sweeper, "train", None)
     root = tmp_path / "data"
     shutil.copytree(small_folder, root)
-    (kept,) = SegmentationFolder(root, split="train", labeled_share=0.01).names
+    (kept,) = SegmentationFolder(root, split="train", labeled_fraction=0.01).names
     write_label_map(root / "scribbles" / f"{kept}.png", np.full((32, 32), UNLABELED, np.uint8))
     with pytest.raises((FileNotFoundError, ValueError), match=text):
         sweep(small_config.replace(data=root), varied, [0], tmp_path / "runs")

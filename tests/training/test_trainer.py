@@ -73,7 +73,7 @@ def test_resuming_ends_where_an_unbroken_training_ends(whole_run, tmp_path, monk
 
 
 def test_images_without_annotation_go_on_where_they_stopped(small_config, tmp_path, monkeypatch):
-    config = small_config.replace(labeled_share=0.5, unlabeled_split="val")
+    config = small_config.replace(labeled_fraction=0.5, unlabeled_split="val")
     unbroken = train(config, tmp_path / "unbroken", verbose=0)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         interrupt_after(patch, epochs=2)
@@ -91,7 +91,7 @@ def test_batches_hold_as_many_images_without_annotation_as_asked_for(small_confi
         raise KeyboardInterrupt
 
     monkeypatch.setattr(SegmentationFolder, "train", spy)
-    config = small_config.replace(labeled_share=0.5, unlabeled_batch=0, steps=1, warm_up=0, val_split=None)
+    config = small_config.replace(labeled_fraction=0.5, unlabeled_batch=0, steps=1, warm_up=0, val_split=None)
     for name, chosen in (("mixed", config), ("pce", config.replace(method="pce"))):
         with pytest.raises(KeyboardInterrupt):
             train(chosen.replace(image_every=0), tmp_path / name, verbose=0)

@@ -51,10 +51,10 @@ def test_mask_colors_where_the_object_is_likeliest():
     p[:, 32:] = (0.5, 0.4, 0.1)
     expected = image.copy()
     expected[:, :32] = np.rint((100 + np.array((230, 57, 70))) / 2)
-    assert holds(annealing_sheet([image], [0.1], [[p]], kind="mask", cell=CELL), expected)
+    assert holds(annealing_sheet([image], [0.1], [[p]], show="mask", cell=CELL), expected)
     truth = np.zeros((64, 64), int)
     truth[:, :32] = 1
-    film = annealing_film([image], [], [truth], kind="mask", cell=CELL)
+    film = annealing_film([image], [], [truth], show="mask", cell=CELL)
     assert holds(film, expected)
     mask = np.where(truth == 1, 255, 0).astype(np.uint8)
     assert holds(annealing_film([image], [], [truth], cell=CELL), mask)
@@ -102,7 +102,7 @@ def test_title_tells_sigma_and_is_the_callers(scene):
         ({"probabilities": [[]]}, ValueError, "`probabilities` must have .* the 1 images. Received: 0"),
         ({"truth": []}, ValueError, "`truth` must have an entry for each of the 1 images. Received: 0"),
         ({"truth": [np.zeros((4, 4))]}, TypeError, "`truth` must hold integers. Received: dtype=float64$"),
-        ({"kind": "gray"}, ValueError, r"`kind` must be one of .* Received: kind='gray'$"),
+        ({"show": "gray"}, ValueError, r"`show` must be one of .* Received: show='gray'$"),
         ({"object_class": 2}, ValueError, "must be a class id from 0 to 1. Received: object_class=2$"),
         (
             {"object_class": -1},

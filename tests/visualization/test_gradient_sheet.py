@@ -61,7 +61,7 @@ def test_a_coarser_prediction_covers_the_image():
         ),
         ({"classes": [3]}, r"`classes` must hold ids from 0 to 2. Received: classes=\[3\]$"),
         ({"classes": []}, r"`classes` must hold ids from 0 to 2. Received: classes=\[\]$"),
-        ({"kind": "x"}, r"`kind` must be one of .* Received: kind='x'$"),
+        ({"show": "x"}, r"`show` must be one of .* Received: show='x'$"),
     ],
 )
 def test_bad_arguments(change, message):

@@ -25,7 +25,7 @@ def loop_mosaic(image, xy, rgb, radius):
 @pytest.mark.parametrize(("xy", "rgb"), [(3.0, 0.4), (None, 0.4), (3.0, None)])
 def test_against_a_loop(xy, rgb):
     image = np.random.default_rng(0).random((12, 16, 3))
-    mosaic = kernel_mosaic(image, xy=xy, rgb=rgb, radius=2, value_range=(0, 1))
+    mosaic = kernel_mosaic(image, sigma_xy=xy, sigma_rgb=rgb, radius=2, value_range=(0, 1))
     assert mosaic.dtype == np.uint8
     expected = 255 * loop_mosaic(image, xy, rgb, 2)
     np.testing.assert_allclose(mosaic, expected, atol=0.51)
@@ -34,8 +34,8 @@ def test_against_a_loop(xy, rgb):
 def test_gray_sixteen_bits_equal_their_float_image():
     image = np.random.default_rng(1).integers(0, 65536, (9, 9), dtype=np.uint16)
     np.testing.assert_array_equal(
-        kernel_mosaic(image, xy=4, rgb=0.2, radius=1, value_range=(0, 65535)),
-        kernel_mosaic(image[..., None] / 65535, xy=4, rgb=0.2, radius=1, value_range=(0, 1)),
+        kernel_mosaic(image, sigma_xy=4, sigma_rgb=0.2, radius=1, value_range=(0, 65535)),
+        kernel_mosaic(image[..., None] / 65535, sigma_xy=4, sigma_rgb=0.2, radius=1, value_range=(0, 1)),
     )
 
 

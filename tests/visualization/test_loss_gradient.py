@@ -14,9 +14,9 @@ RED, YELLOW = (235, 40, 45), (255, 214, 10)
 LOSSES = {
     "pce": losses.PartialCrossEntropy(class_weights=[1.0, 2.0, 0.5]),
     "gated": losses.GatedCRFLoss(radius=2),
-    "dense": losses.DenseCRFLoss(sigma_xy=4, sigma_rgb=0.2, method="exact"),
-    "cut": losses.NormalizedCutLoss(sigma_xy=4, sigma_rgb=0.2, method="exact"),
-    "kernel cut": losses.KernelCutLoss(method="exact"),
+    "dense": losses.DenseCRFLoss(sigma_xy=4, sigma_rgb=0.2, filter_method="exact"),
+    "cut": losses.NormalizedCutLoss(sigma_xy=4, sigma_rgb=0.2, filter_method="exact"),
+    "kernel cut": losses.KernelCutLoss(filter_method="exact"),
     "sum": losses.PartialCrossEntropy() + 0.5 * losses.GatedCRFLoss(radius=1, weight=2.0),
 }
 
@@ -112,22 +112,22 @@ def is_color(painted, color):
 
 def test_between_the_border_of_a_wide_mask_and_the_edge_of_the_thing_less_is_asked_for():
     image, distance, p = disk(margin=2)
-    crf = losses.GatedCRFLoss(radius=6, kernels=losses.GaussianKernel(xy=6, rgb=0.1))
+    crf = losses.GatedCRFLoss(radius=6, kernels=losses.GaussianKernel(sigma_xy=6, sigma_rgb=0.1))
     band, inner, outer = (distance > 6) & (distance <= 8), distance <= 5, distance > 8
-    more, less = (loss_gradient(crf, image, None, p, class_id=1, kind="change") for _ in range(2))
+    more, less = (loss_gradient(crf, image, None, p, class_id=1, show="change") for _ in range(2))
     assert is_color(less, YELLOW)[band].mean() > 0.9
     assert not is_color(more, RED).any() and not is_color(less, YELLOW)[inner | outer].any()
-    ground = loss_gradient(crf, image, None, p, class_id=0, kind="change")
+    ground = loss_gradient(crf, image, None, p, class_id=0, show="change")
     assert is_color(ground, RED)[band].mean() > 0.9 and not is_color(ground, RED)[~band].any()
 
 
 def test_a_whole_gradient_backs_the_inside_and_opposes_the_outside():
     image, distance, p = disk(margin=0)
-    crf = losses.GatedCRFLoss(radius=3, kernels=losses.GaussianKernel(xy=6, rgb=0.1))
+    crf = losses.GatedCRFLoss(radius=3, kernels=losses.GaussianKernel(sigma_xy=6, sigma_rgb=0.1))
     painted = loss_gradient(crf, image, None, p, class_id=1, percentile=50)
     assert is_color(painted, RED)[distance <= 3].all()
     assert is_color(painted, YELLOW)[(distance > 9) & (distance < 13)].all()
-    nothing = loss_gradient(crf, image, None, p, class_id=1, kind="change")
+    nothing = loss_gradient(crf, image, None, p, class_id=1, show="change")
     assert not np.ptp(nothing, axis=-1).any()
 
 
@@ -163,7 +163,7 @@ def test_change_counts_what_a_class_can_still_gain_or_lose():
     p = np.array([[[0.9, 0.1, 0.0], [0.5, 0.25, 0.25], [0.1, 0.2, 0.7]]])
     scaled = [
         loss_gradient(
-            losses.PartialCrossEntropy(), np.zeros((1, 3), np.uint8), labels, p, k, kind="change", limit=3
+            losses.PartialCrossEntropy(), np.zeros((1, 3), np.uint8), labels, p, k, show="change", limit=3
         )
         for k in range(3)
     ]
@@ -205,7 +205,7 @@ def test_pixels_outside_the_image_take_no_part():
         ({"prediction": np.full((4, 4, 2), 3.0)}, ValueError, "must hold probabilities .* sums from 6 to 6$"),
         ({"prediction": np.full((4, 4, 2), np.nan)}, ValueError, "must hold probabilities .* from nan"),
         ({"class_id": 2}, ValueError, "`class_id` must be 0 to 1. Received: class_id=2$"),
-        ({"kind": "all"}, ValueError, r"`kind` must be one of .* Received: kind='all'$"),
+        ({"show": "all"}, ValueError, r"`show` must be one of .* Received: show='all'$"),
         (
             {"percentile": 0},
             ValueError,

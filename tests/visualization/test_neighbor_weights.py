@@ -24,7 +24,7 @@ def loop_mean(image, sigma):
     return result
 
 
-@pytest.mark.parametrize("sigma", [0.05, 0.3, 5.0])
+@pytest.mark.parametrize("sigma_rgb", [0.05, 0.3, 5.0])
 @pytest.mark.parametrize("shape", [(5, 7, 3), (1, 6, 3), (4, 1, 1), (1, 1, 3), (3, 4)])
 def test_against_a_loop(shape, sigma):
     image = np.random.default_rng(0).integers(0, 256, shape).astype("uint8")
@@ -59,9 +59,11 @@ def test_sixteen_bits_show_as_eight():
     )
 
 
-@pytest.mark.parametrize("sigma", [0, -1, math.nan, math.inf, "wide", None])
+@pytest.mark.parametrize("sigma_rgb", [0, -1, math.nan, math.inf, "wide", None])
 def test_bad_sigma(sigma):
-    with pytest.raises(ValueError, match=f"`sigma` must be a number above 0. Received: sigma={sigma!r}"):
+    with pytest.raises(
+        ValueError, match=f"`sigma_rgb` must be a number above 0. Received: sigma_rgb={sigma!r}"
+    ):
         neighbor_weights_image(np.zeros((2, 2)), sigma)
 
 

@@ -9,7 +9,7 @@ from keras_wsseg.models.weakly_supervised import WeaklySupervisedModel
 _RESIZE = "working_size"
 
 
-def at_working_size(segmenter, size, name=None):
+def with_input_size(segmenter, size, name=None):
     """The segmenter with the resizing to its working size, and back, inside the model.
 
     A network trained on whole images resized to 128x128 sees objects at that scale only. Around it, this
@@ -35,7 +35,7 @@ def at_working_size(segmenter, size, name=None):
     Example:
 
     >>> from keras_wsseg import models
-    >>> deployed = at_working_size(models.UNet(2, filters=(4, 8)), 16)
+    >>> deployed = with_input_size(models.UNet(2, filters=(4, 8)), 16)
     >>> deployed.compute_output_shape((1, 97, 131, 3))
     (1, 97, 131, 2)
     """

@@ -4,16 +4,16 @@ from keras_wsseg.callbacks.per_step import PerStep
 from keras_wsseg.kernels.annealable import Annealable
 
 
-class Annealing(PerStep):
+class ParameterScheduler(PerStep):
     """Changes a number of a loss, or of one of its kernels, while the training runs.
 
     Args:
         target: the loss or `GaussianKernel` that holds the number; the very object that was compiled.
-        attribute: its name, such as `"weight"`, `"rgb"` or `"xy"`.
+        parameter: its name, such as `"weight"`, `"sigma_rgb"` or `"sigma_xy"`.
         schedule: any callable from the 0-based count to the value; Keras' learning-rate schedules serve.
         per: `"epoch"` or `"step"`: what is counted.
 
-    The value shows in the logs of each epoch as `<name of target>_<attribute>`.
+    The value shows in the logs of each epoch as `<name of target>_<parameter>`.
 
     Raises:
         ValueError: if `target` has no such number, `per` is neither, or the schedule returns what the number
@@ -22,32 +22,32 @@ class Annealing(PerStep):
 
     Example:
         >>> from keras_wsseg import callbacks, losses
-        >>> kernel = losses.GaussianKernel(rgb=0.05)
-        >>> annealing = callbacks.Annealing(kernel, "rgb", lambda epoch: 0.05 + 0.01 * (epoch + 1))
-        >>> annealing.value_at(4)
+        >>> kernel = losses.GaussianKernel(sigma_rgb=0.05)
+        >>> rising = lambda epoch: 0.05 + 0.01 * (epoch + 1)
+        >>> callbacks.ParameterScheduler(kernel, "sigma_rgb", rising).value_at(4)
         0.1
     """
 
-    def __init__(self, target, attribute, schedule, per="epoch"):
+    def __init__(self, target, parameter, schedule, per="epoch"):
         super().__init__()
         if not isinstance(target, Annealable):
             raise TypeError(f"target must be a loss or kernel of keras_wsseg. Received: {target!r}")
-        if attribute not in target.annealable:
+        if parameter not in target.annealable:
             raise ValueError(
-                f"attribute must be one of {target.annealable} of {type(target).__name__}. "
-                f"Received: attribute={attribute!r}"
+                f"parameter must be one of {target.annealable} of {type(target).__name__}. "
+                f"Received: parameter={parameter!r}"
             )
         if not callable(schedule):
             raise TypeError(f"schedule must be callable from a count to a value. Received: {schedule!r}")
         if per not in ("epoch", "step"):
             raise ValueError(f"per must be 'epoch' or 'step'. Received: per={per!r}")
-        self.target, self.attribute, self.schedule, self.per = target, attribute, schedule, per
+        self.target, self.parameter, self.schedule, self.per = target, parameter, schedule, per
         self._applied = None
 
     @property
     def log_name(self):
         """Under which name the value shows in the logs."""
-        return f"{getattr(self.target, 'name', 'kernel')}_{self.attribute}"
+        return f"{getattr(self.target, 'name', 'kernel')}_{self.parameter}"
 
     def value_at(self, count):
         """The value of a 0-based epoch or step."""
@@ -76,5 +76,5 @@ class Annealing(PerStep):
     def _apply(self, value):
         if value != self._applied:
             self.sync()
-            self.target.anneal(self.attribute, value)
+            self.target.anneal(self.parameter, value)
             self._applied = value

@@ -5,7 +5,7 @@ import keras
 _HEAD = "logits"
 
 
-def trunk(segmenter):
+def feature_extractor(segmenter):
     """All of a segmenter but its last convolution: from images to features.
 
     The result shares the layers, so that training it trains the segmenter. It serves as `backbone` of
@@ -24,7 +24,7 @@ def trunk(segmenter):
     Example:
 
     >>> from keras_wsseg.models import UNet
-    >>> trunk(UNet(num_classes=4, filters=(8, 16))).output_shape
+    >>> feature_extractor(UNet(num_classes=4, filters=(8, 16))).output_shape
     (None, None, None, 8)
     """
     names = [layer.name for layer in getattr(segmenter, "layers", [])]

@@ -14,7 +14,7 @@ from keras_wsseg.layers import MeanFieldCRF
 
 
 def crf(**options):
-    kernels = [GaussianKernel(weight=2, xy=3, rgb=0.1), GaussianKernel(weight=0.5, xy=1)]
+    kernels = [GaussianKernel(weight=2, sigma_xy=3, sigma_rgb=0.1), GaussianKernel(weight=0.5, sigma_xy=1)]
     return MeanFieldCRF(**{"radius": 2, "iterations": 2, "kernels": kernels, **options})
 
 
@@ -28,7 +28,7 @@ def photograph(height=33, width=47):
 def test_the_file_refines_as_keras_does(tiny_segmenter, tmp_path, compatibility):
     layer = crf(compatibility=compatibility, train_kernel_weights=compatibility == "trainable")
     segmenter = tiny_segmenter(stride=1)
-    to_onnx(segmenter, tmp_path / "a.onnx", refine=layer)
+    to_onnx(segmenter, tmp_path / "a.onnx", crf=layer)
     found = OnnxSegmenter(tmp_path / "a.onnx")
     logits = segmenter(photograph())
     want = np.asarray(keras.ops.softmax(layer([logits, photograph()])))
@@ -47,7 +47,7 @@ def test_a_crf_of_a_mixed_training_is_full_float32_in_the_file(tiny_segmenter, t
     layer([np.zeros((1, 4, 4, 4), "float32"), np.zeros((1, 4, 4, 3), "float32")])
     matrix = np.linspace(0, 1, 16, dtype="float32").reshape(4, 4)
     layer.set_weights([matrix])
-    report = to_onnx(tiny_segmenter(stride=1), tmp_path / "a.onnx", refine=layer)
+    report = to_onnx(tiny_segmenter(stride=1), tmp_path / "a.onnx", crf=layer)
     assert report.stage_difference < 1e-4 and layer.compute_dtype == "float16"
     full = crf(compatibility=matrix.tolist())
     want = np.asarray(keras.ops.softmax(full([tiny_segmenter(stride=1)(photograph()), photograph()])))
@@ -62,25 +62,25 @@ def test_a_crf_of_a_mixed_training_is_full_float32_in_the_file(tiny_segmenter, t
         (
             "windowed",
             TypeError,
-            r"`refine` must be a layers\.MeanFieldCRF or None\. Received: .* of type str",
+            r"`crf` must be a layers\.MeanFieldCRF or None\. Received: .* of type str",
         ),
-        (lambda: crf(radius=None), ValueError, r"`refine` must look at a window.* Received: radius=None"),
-        (lambda: crf(from_logits=False), ValueError, r"`refine` must take logits.* from_logits=False"),
+        (lambda: crf(radius=None), ValueError, r"`crf` must look at a window.* Received: radius=None"),
+        (lambda: crf(from_logits=False), ValueError, r"`crf` must take logits.* from_logits=False"),
         (
             lambda: crf(value_range=(0, 1)),
             ValueError,
-            r"`refine` must see .* value_range=\(0\.0, 255\.0\)\. Received: value_range=\(0, 1\)",
+            r"`crf` must see .* value_range=\(0\.0, 255\.0\)\. Received: value_range=\(0, 1\)",
         ),
         (
             lambda: crf(compatibility=[[0, 1], [1, 0]]),
             ValueError,
-            r"`refine` must fit a segmenter of 4 classes\. Received: compatibility must be a matrix",
+            r"`crf` must fit a segmenter of 4 classes\. Received: compatibility must be a matrix",
         ),
     ],
 )
 def test_a_crf_that_cannot_go_into_a_file_is_refused(tiny_segmenter, tmp_path, refine, error, words):
     with pytest.raises(error, match=words):
-        to_onnx(tiny_segmenter(), tmp_path / "a.onnx", refine=refine() if callable(refine) else refine)
+        to_onnx(tiny_segmenter(), tmp_path / "a.onnx", crf=refine() if callable(refine) else refine)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -101,7 +101,7 @@ def test_a_crf_that_makes_much_of_last_digits_exports_on_every_processor(tmp_pat
     if inside:
         report = to_onnx(with_crf_as_last_layer(segmenter, layer), tmp_path / "a.onnx")
     else:
-        report = to_onnx(segmenter, tmp_path / "a.onnx", refine=layer)
+        report = to_onnx(segmenter, tmp_path / "a.onnx", crf=layer)
     assert report.stage_difference < 2e-5 < report.max_difference
     assert "by stages" in str(report)
     names = [value.name for value in onnx.load(tmp_path / "a.onnx").graph.output]
@@ -114,8 +114,8 @@ def swapped(segmenter):
 
 
 KERNELS_OFF = [
-    [GaussianKernel(weight=2.02, xy=3, rgb=0.1), GaussianKernel(weight=0.5, xy=1)],
-    [GaussianKernel(weight=2, xy=3, rgb=0.101), GaussianKernel(weight=0.5, xy=1)],
+    [GaussianKernel(weight=2.02, sigma_xy=3, sigma_rgb=0.1), GaussianKernel(weight=0.5, sigma_xy=1)],
+    [GaussianKernel(weight=2, sigma_xy=3, sigma_rgb=0.101), GaussianKernel(weight=0.5, sigma_xy=1)],
 ]
 
 
@@ -146,13 +146,13 @@ def test_a_file_with_a_fault_planted_is_refused(
     net = tiny_segmenter(stride=1)
     wanted = with_crf_as_last_layer(net, crf()) if inside else net
     with pytest.raises(ValueError, match=r"within tolerance=0\.0001\. Received: .* CRF by itself"):
-        to_onnx(wanted, tmp_path / "a.onnx", refine=None if inside else crf(), check_sizes=[(33, 47)])
+        to_onnx(wanted, tmp_path / "a.onnx", crf=None if inside else crf(), check_sizes=[(33, 47)])
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("write,path", [(to_saved_model, "saved"), (to_litert, "a.tflite")])
 def test_other_formats_are_judged_by_stages_too(tiny_segmenter, tmp_path, write, path):
-    layer = MeanFieldCRF(radius=3, kernels=[GaussianKernel(weight=60, xy=3, rgb=0.1)])
+    layer = MeanFieldCRF(radius=3, kernels=[GaussianKernel(weight=60, sigma_xy=3, sigma_rgb=0.1)])
     report = write(tiny_segmenter(stride=1), tmp_path / path, refine=layer, size=(33, 47))
     assert 0 < report.stage_difference < 2e-5
     assert [entry.name for entry in tmp_path.iterdir()] == [path]

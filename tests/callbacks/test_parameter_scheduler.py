@@ -18,7 +18,7 @@ def model_and_data(loss):
 def test_per_step_with_a_keras_schedule():
     crf = losses.GatedCRFLoss(radius=1)
     schedule = keras.optimizers.schedules.PolynomialDecay(1.0, 8, end_learning_rate=0.0)
-    annealing = callbacks.Annealing(crf, "weight", schedule, per="step")
+    annealing = callbacks.ParameterScheduler(crf, "weight", schedule, per="step")
     seen = []
     spy = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(crf.weight))
     model, x, y = model_and_data(crf)
@@ -34,14 +34,14 @@ def train(backup, seen, stop_at=None):
     kernel = crf.kernels[0]
 
     def note(batch, logs):
-        seen.append((crf.weight, kernel.rgb))
+        seen.append((crf.weight, kernel.sigma_rgb))
         if len(seen) == stop_at:
             raise KeyboardInterrupt
 
     model, x, y = model_and_data(losses.PartialCrossEntropy() + crf)
     chosen = [
-        callbacks.WarmUp(crf, steps=3, ramp=10),
-        callbacks.Annealing(kernel, "rgb", lambda epoch: 0.1 * (epoch + 1)),
+        callbacks.WarmUp(crf, delay_steps=3, ramp_steps=10),
+        callbacks.ParameterScheduler(kernel, "sigma_rgb", lambda epoch: 0.1 * (epoch + 1)),
         keras.callbacks.BackupAndRestore(backup),
         keras.callbacks.LambdaCallback(on_train_batch_end=note),
     ]
@@ -65,7 +65,9 @@ def test_steps_are_counted_in_batches_under_gradient_accumulation():
     model, x, y = model_and_data(losses.PartialCrossEntropy() + crf)
     model.compile(keras.optimizers.SGD(0.0, gradient_accumulation_steps=2), loss=model.loss)
     seen = []
-    annealing = callbacks.Annealing(crf, "weight", lambda step: seen.append(int(step)) or 1.0, per="step")
+    annealing = callbacks.ParameterScheduler(
+        crf, "weight", lambda step: seen.append(int(step)) or 1.0, per="step"
+    )
     model.fit(x, y, batch_size=1, epochs=2, verbose=0, callbacks=[annealing])
     assert seen == list(range(8))
 
@@ -75,7 +77,7 @@ def test_a_loss_that_is_not_the_compiled_one_is_told():
     model, x, y = model_and_data(crf)
     for callback in (
         callbacks.WarmUp(losses.GatedCRFLoss(radius=1), 3),
-        callbacks.Annealing(losses.GaussianKernel(rgb=1), "rgb", lambda epoch: 1.0),
+        callbacks.ParameterScheduler(losses.GaussianKernel(sigma_rgb=1), "rgb", lambda epoch: 1.0),
     ):
         with pytest.raises(ValueError, match="must be the very object that was compiled"):
             model.fit(x, y, verbose=0, callbacks=[callback])
@@ -92,7 +94,7 @@ def test_a_loss_that_is_not_the_compiled_one_is_told():
         (
             (losses.GatedCRFLoss(), "radius", abs),
             ValueError,
-            r"attribute must be one of \('weight',\) of GatedCRF",
+            r"parameter must be one of \('weight',\) of GatedCRF",
         ),
         ((losses.GatedCRFLoss(), "weight", 3), TypeError, "schedule must be callable .* Received: 3"),
         (
@@ -104,11 +106,11 @@ def test_a_loss_that_is_not_the_compiled_one_is_told():
 )
 def test_bad_arguments(arguments, error, text):
     with pytest.raises(error, match=text):
-        callbacks.Annealing(*arguments)
+        callbacks.ParameterScheduler(*arguments)
 
 
 def test_a_schedule_out_of_range_is_an_error():
     crf = losses.GatedCRFLoss(radius=1)
     model, x, y = model_and_data(crf)
     with pytest.raises(ValueError, match="`weight` must be a number of at least 0. Received: weight=-1"):
-        model.fit(x, y, verbose=0, callbacks=[callbacks.Annealing(crf, "weight", lambda epoch: -1)])
+        model.fit(x, y, verbose=0, callbacks=[callbacks.ParameterScheduler(crf, "weight", lambda epoch: -1)])
