@@ -33,7 +33,7 @@ def segmenters():
 
     def reliable_regions():
         small = models.feature_extractor(models.UNet(1))
-        return models.ReliableRegionMining(CLASSES, backbone=small, dilation=2, crf=False).segmenter
+        return models.ReliableRegionMining(CLASSES, backbone=small, dilation=2, crf=None).segmenter
 
     return {
         "UNet": lambda: models.UNet(CLASSES),

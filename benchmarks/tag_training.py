@@ -39,7 +39,7 @@ def tagged(setting, xla, loss):
     return model
 
 
-def mining(setting, xla, crf=False):
+def mining(setting, xla, crf=None):
     """A step of both branches, whose labels are mined if `y` is tags."""
     model = models.ReliableRegionMining(
         setting.classes, models.feature_extractor(segmenter(setting)), scales=setting.scales, crf=crf

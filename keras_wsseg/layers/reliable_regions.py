@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_wsseg.arguments import check_value_range
 from keras_wsseg.layers.class_activation_map import check_inputs
+from keras_wsseg.layers.crf_preset import PUBLISHED_COUPLING, crf_preset
 from keras_wsseg.layers.mean_field_crf import MeanFieldCRF
 from keras_wsseg.ops.reliable_regions import (
     agreeing_labels,
@@ -35,17 +36,17 @@ class ReliableRegions(keras.layers.Layer):
 
     This is the rule as printed in the paper. The code published with it follows another, which is not done
     here: two CRFs, on maps with `background_exponent` 4 and 32, and a label where the probability of the CRF
-        is at least
-    0.8 and the map is above 0.1.
+    is at least 0.8 and the map is above 0.1.
 
     Args:
         keep_fraction: of the pixels that `argmax` gives to a class in an image, so many stay at least, within
             (0, 1]. Pixels that tie with the last one to stay all stay: see `ops.confident_labels`.
-        crf: `MeanFieldCRF`, or its config as `keras.saving.serialize_keras_object` gives it, with Potts
-            compatibility; None for the published one, fully connected with 10 iterations; False for none:
-            then `I_cam` is the label. One with a `radius` is several times as fast.
-        value_range: the values of black and white in the image, for the published CRF; a CRF that is given
-            has its own.
+        crf: `"dense"`, the published CRF, fully connected with 10 iterations; `"windowed"`, that of
+            `crf_preset` with the published coupling and 10 iterations, several times as fast; a
+            `MeanFieldCRF` with Potts compatibility, or its config as `keras.saving.serialize_keras_object`
+            gives it; or None: then `I_cam` is the label.
+        value_range: the values of black and white in the image, for a CRF by name; one that is given has its
+            own.
         **kwargs: of `keras.layers.Layer`.
 
     Attributes:
@@ -81,13 +82,13 @@ class ReliableRegions(keras.layers.Layer):
     Approach", arXiv:1911.08039.
     """
 
-    def __init__(self, keep_fraction=0.4, crf=None, value_range=(0, 255), **kwargs):
+    def __init__(self, keep_fraction=0.4, crf="dense", value_range=(0, 255), **kwargs):
         kwargs.setdefault("autocast", False)
         super().__init__(**kwargs)
         check_keep_fraction(keep_fraction)
         self.keep_fraction = float(keep_fraction)
         self.value_range = check_value_range(value_range)
-        self._published = crf is None
+        self._named = crf if isinstance(crf, str) else None
         self.crf = _parse(crf, self.value_range)
 
     def build(self, input_shape):
@@ -128,8 +129,8 @@ class ReliableRegions(keras.layers.Layer):
         return keras.KerasTensor(self.compute_output_shape([x.shape for x in inputs]), dtype="int32")
 
     def get_config(self):
-        crf = None if self._published else False
-        if self.crf is not None and not self._published:
+        crf = self._named
+        if crf is None and self.crf is not None:
             crf = keras.saving.serialize_keras_object(self.crf)
         config = {"keep_fraction": self.keep_fraction, "crf": crf, "value_range": self.value_range}
         return {**super().get_config(), **config}
@@ -138,16 +139,18 @@ class ReliableRegions(keras.layers.Layer):
 def _parse(crf, value_range):
     """The layer that an argument stands for, or None."""
     if crf is None:
-        return MeanFieldCRF(
-            iterations=10, from_logits=False, value_range=value_range, dtype="float32", name="crf"
-        )
-    if crf is False:
         return None
+    if isinstance(crf, str):
+        settings = {"iterations": 10, "from_logits": False, "dtype": "float32", "name": "crf"}
+        if crf == "dense":
+            return MeanFieldCRF(value_range=value_range, **settings)
+        return crf_preset(crf, value_range, coupling=PUBLISHED_COUPLING, **settings)
     if isinstance(crf, dict):
         crf = keras.saving.deserialize_keras_object(crf)
     if not isinstance(crf, MeanFieldCRF):
         raise TypeError(
-            f"crf must be a MeanFieldCRF, its serialized config, None or False. Received: crf={crf!r}"
+            "crf must be dense, windowed, a MeanFieldCRF, its serialized config or None. "
+            f"Received: crf={crf!r}"
         )
     if crf.compatibility != "potts":
         raise ValueError(

@@ -4,7 +4,7 @@ from keras import ops
 from keras_wsseg import targets
 from keras_wsseg.arguments import check_integer, check_number
 from keras_wsseg.imaging.labels import PADDING, UNLABELED
-from keras_wsseg.kernels.gaussian_kernel import GaussianKernel, as_kernels
+from keras_wsseg.kernels.gaussian_kernel import SMALLEST_SIGMA, as_kernels, of_guide
 from keras_wsseg.losses.loss_grid import grid_size, image_positions, whole_cells
 from keras_wsseg.losses.segmentation_loss import SegmentationLoss
 from keras_wsseg.ops.backend import mean_over_replicas
@@ -33,7 +33,10 @@ class GatedCRFLoss(SegmentationLoss):
         weight: lambda, the factor of the term. The default is small for the sake of nets from scratch, see
             docs/defaults.md.
         radius: the window reaches this many pixels of the loss's grid in each direction.
-        kernels: `GaussianKernel` or a list of them. None: `GaussianKernel(sigma_xy=12, sigma_rgb=0.03)`.
+        sigma_xy: width of the kernel in pixels of the image, whatever the grid.
+        sigma_rgb: width of the kernel in color, in units of an image in [0, 1].
+        kernels: several `GaussianKernel`, or one with further modalities or another weight, in place of that
+            of the two sigmas, which callbacks may anneal as they may those of `kernels`.
         compatibility: `(classes, classes)`, non-negative, zero diagonal. None: Potts.
         gate_source: pixels outside the image (label 254) send no energy. If False they do.
         gate_destination: annotated pixels receive no energy, in addition to those outside the image.
@@ -76,6 +79,8 @@ class GatedCRFLoss(SegmentationLoss):
         self,
         weight=0.01,
         radius=5,
+        sigma_xy=12.0,
+        sigma_rgb=0.03,
         kernels=None,
         compatibility=None,
         gate_source=True,
@@ -101,9 +106,14 @@ class GatedCRFLoss(SegmentationLoss):
             )
         check_number("resolution", resolution, above=0, high=1)
         self.radius = radius
-        self.kernels = as_kernels(
-            GaussianKernel(sigma_xy=12.0, sigma_rgb=0.03) if kernels is None else kernels
-        )
+        self.kernels = None if kernels is None else as_kernels(kernels)
+        if kernels is None:
+            self._declare(weight=weight, sigma_xy=sigma_xy, sigma_rgb=sigma_rgb)
+        elif (sigma_xy, sigma_rgb) != (12.0, 0.03):
+            raise ValueError(
+                "sigma_xy and sigma_rgb have no effect beside kernels, which have their own. "
+                f"Received: sigma_xy={sigma_xy!r}, sigma_rgb={sigma_rgb!r}, kernels={kernels!r}"
+            )
         self.compatibility = check_compatibility(compatibility)
         self.gate_source = gate_source
         self.gate_destination = gate_destination
@@ -123,9 +133,10 @@ class GatedCRFLoss(SegmentationLoss):
         Args:
             **overrides: any argument of the class.
         """
-        # 0.1 divided by ImageNet's mean deviation over channels, 0.226, the scale of standardized images.
-        kernel = GaussianKernel(sigma_xy=24.0, sigma_rgb=0.0226)
-        published = {"weight": 0.1, "kernels": [kernel], "gate_padding": False, "resolution": 0.25}
+        published = {"weight": 0.1, "gate_padding": False, "resolution": 0.25}
+        if overrides.get("kernels") is None:
+            # 0.1 divided by ImageNet's mean deviation over channels, 0.226, the scale of standardized images.
+            published |= {"sigma_xy": 24.0, "sigma_rgb": 0.0226}
         return cls(**{**published, **overrides})
 
     def energy(self, y_true, y_pred):
@@ -140,9 +151,9 @@ class GatedCRFLoss(SegmentationLoss):
         }
         energy, mass = energy_and_mass(
             y,
-            [kernel.features(guide, positions) for kernel in self.kernels],
+            self._features(guide, positions),
             self.radius,
-            [kernel.tensor("weight") for kernel in self.kernels],
+            [kernel.tensor("weight") for kernel in self.kernels or ()] or [1.0],
             source,
             destination,
             self.compatibility,
@@ -155,6 +166,17 @@ class GatedCRFLoss(SegmentationLoss):
         else:
             norm = ops.sum(destination, axis=(1, 2))
         return ops.divide_no_nan(energy, mean_over_replicas(norm))
+
+    def _check(self, name, value):
+        if "sigma" in name:
+            check_number(name, value, low=SMALLEST_SIGMA)
+        return super()._check(name, value)
+
+    def _features(self, guide, positions):
+        if self.kernels is not None:
+            return [kernel.features(guide, positions) for kernel in self.kernels]
+        colors = of_guide(guide, "rgb") / self.tensor("sigma_rgb")
+        return [ops.concatenate([positions / self.tensor("sigma_xy"), colors], axis=-1)]
 
     def _masks(self, labels, height, width):
         inside = labels != PADDING
@@ -169,7 +191,7 @@ class GatedCRFLoss(SegmentationLoss):
     @property
     def annealed_variables(self):
         """The variables behind the weight and the numbers of all kernels."""
-        kernels = [variable for kernel in self.kernels for variable in kernel.annealed_variables]
+        kernels = [variable for kernel in self.kernels or () for variable in kernel.annealed_variables]
         return super().annealed_variables + kernels
 
     def get_config(self):
@@ -177,7 +199,7 @@ class GatedCRFLoss(SegmentationLoss):
         return {
             **super().get_config(),
             "radius": self.radius,
-            "kernels": [keras.saving.serialize_keras_object(kernel) for kernel in self.kernels],
+            "kernels": self.kernels and [keras.saving.serialize_keras_object(one) for one in self.kernels],
             "compatibility": None if matrix is None else matrix.tolist(),
             "gate_source": self.gate_source,
             "gate_destination": self.gate_destination,

@@ -52,8 +52,8 @@ class ReliableRegionMining(WeaklySupervisedModel):
         scales: factors of the image's size at which class activation is read.
         background_exponent: exponent of the background, greater than 0: the larger, the less background.
         keep_fraction: of the pixels that the maps give to a class, how many stay, the surest, in (0, 1].
-        crf: `layers.MeanFieldCRF` with which the labels must agree, see `ReliableRegions`; None for the
-            published one, fully connected; False for none. A windowed one takes a fraction of the time.
+        crf: the CRF with which the labels must agree, see `ReliableRegions`: `"dense"` as published,
+            `"windowed"`, which takes a fraction of the time, a `layers.MeanFieldCRF`, or None.
         classification_weight: factor of the tags' cross entropy, at least 0.
         weight_decay: coupled L2 on the convolution kernels that are made here.
         name: name of the model.
@@ -70,7 +70,7 @@ class ReliableRegionMining(WeaklySupervisedModel):
         >>> import numpy as np
         >>> from keras_wsseg.models import UNet, feature_extractor
         >>> backbone = feature_extractor(UNet(num_classes=1, filters=(4, 8)))
-        >>> model = ReliableRegionMining(num_classes=3, backbone=backbone, crf=False, scales=(1.0,))
+        >>> model = ReliableRegionMining(num_classes=3, backbone=backbone, crf=None, scales=(1.0,))
         >>> model.compile("sgd")
         >>> images = np.random.default_rng(0).uniform(0, 255, (2, 16, 16, 3)).astype("float32")
         >>> tags = np.array([[1, 1, 0], [1, 0, 1]])
@@ -99,7 +99,7 @@ class ReliableRegionMining(WeaklySupervisedModel):
         scales=(0.5, 1.0, 1.5, 2.0),
         background_exponent=4.0,
         keep_fraction=0.4,
-        crf=None,
+        crf="dense",
         classification_weight=1.0,
         weight_decay=0.0,
         name=None,

@@ -28,32 +28,34 @@ class Length:
 def training_length(config, data):
     """The `Length` of a training with these settings on these images."""
     if config.single_class:
-        epochs = config.annealing_epochs + config.normal_epochs
+        stages = config.stages["config"]
+        epochs = stages["annealing_epochs"] + stages["normal_epochs"]
         negative_epochs = config.negative_epochs if data.negatives is not None else 0
-        epoch_steps = config.epoch_steps or data.steps_per_epoch(config.batch_size)
+        epoch_steps = config.steps_per_epoch or data.steps_per_epoch(config.batch_size)
         return Length(epochs + negative_epochs, epoch_steps, epochs)
     # Epochs of one length, so that the last step is the one at which the learning rate arrives at 0.
-    epochs = -(-config.steps // (config.epoch_steps or _EPOCH_STEPS))
+    epochs = -(-config.steps // (config.steps_per_epoch or _EPOCH_STEPS))
     return Length(epochs, -(-config.steps // epochs), epochs)
 
 
 def training_batches(config, data, length, done):
     """Endless batches for the epochs behind `done`; those of a later stage follow on those before."""
-    common = {"flip": config.flip, "seed": config.seed, "repeat": True}
-    if config.whole_images:
-        common["mode"] = "resize"
-    else:
-        common["scale"] = (config.scale_low, config.scale_high)
+    common = {"flip": config.flip, "seed": config.seed, "repeat": True, "mode": config.mode}
+    common["color_jitter"] = config.color_jitter
+    if config.mode == "crop":
+        common["scale"] = config.scale
     if not config.single_class:
         unlabeled = None if data.unlabeled is None else config.unlabeled_batch
         passed = done * length.epoch_steps // data.steps_per_epoch(config.batch_size, unlabeled)
         return data.train(
-            config.batch_size, config.crop, first_epoch=passed, unlabeled_batch=unlabeled, **common
+            config.batch_size, config.image_size, first_epoch=passed, unlabeled_batch=unlabeled, **common
         )
 
     def stage(first, batch_size, negatives):
         passed = first * length.epoch_steps // data.steps_per_epoch(batch_size, negative_batch=negatives)
-        return data.train(batch_size, config.crop, first_epoch=passed, negative_batch=negatives, **common)
+        return data.train(
+            batch_size, config.image_size, first_epoch=passed, negative_batch=negatives, **common
+        )
 
     negatives = config.negative_batch or config.batch_size
     if done >= length.negative_epoch:

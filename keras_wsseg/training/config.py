@@ -3,233 +3,390 @@
 import dataclasses
 import json
 import os
-import typing
+import re
 
-from keras_wsseg.arguments import check_value_range
-from keras_wsseg.imaging.label_values import parse_values
+from keras_wsseg.arguments import check_integer, check_number
+from keras_wsseg.imaging.file_names import normal_name
 from keras_wsseg.imaging.text_file import read_text
-from keras_wsseg.training.method_settings import MethodSettings
-from keras_wsseg.training.setting import check, check_group_by
+from keras_wsseg.training.former_config import from_former
+from keras_wsseg.training.parts import (
+    OPTIONAL,
+    PARTS,
+    arguments_of,
+    as_part,
+    check_names,
+    complete_part,
+    plain,
+)
+from keras_wsseg.training.recipes import read_recipe
+from keras_wsseg.training.signatures import parameters
+
+CRFS = ("windowed", "dense")
+
+# The terms that learn from annotated pixels alone, and are there from the first step.
+_FIRST_TERMS = ("PartialCrossEntropy", "AdaptivePriorLoss", "SingleClassLoss")
+
+
+def _setting(default, help, low=None, above=None, choices=None):
+    metadata = {"help": help, "low": low, "above": above, "choices": choices}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainingConfig(MethodSettings):
-    """The settings of a training; each is an option of `keras-wsseg train` of the same name.
+class TrainingConfig:
+    """What a training is made of: settings of its own, and parts that are objects of classes.
 
-    The defaults are meant to be no worse than cross entropy alone on any kind of image rather than the best
-    on one: docs/defaults.md has the trials, and where that could not be shown.
+    A part is `{"class_name": ..., "config": {...}}`, as Keras serializes objects: the arguments of the class,
+    completed with its defaults, so that a run folder means the same whatever a later default is. `loss` is a
+    list of such terms. `from_recipe` and `replace` take arguments by dotted names, `"loss.radius"`.
+
+    The recipes' values are meant to be no worse than cross entropy alone on any kind of image rather than the
+    best on one; the page on defaults has the trials, and where that could not be shown.
+
+    Args:
+        data, validation, segmenter, loss, optimizer, schedule, warm_up, stages: the parts. `validation`
+            (images to score on), `schedule` (of the learning rate, over all steps), `warm_up` (of all terms
+            but the first; by default a quarter of the steps without them, and as many to raise them) and
+            `stages` (of a `SingleClassLoss`) may be None.
+        **settings: one for each option of `keras-wsseg train` without a dot; see there.
 
     Raises:
-        TypeError: if a setting is of the wrong type.
-        ValueError: if a setting is out of its range, or contradicts another. Settings of other methods than
-            the one chosen are left alone, so that a sweep over methods can share them.
+        TypeError, ValueError: if a setting is out of its range, a part has no such class or argument, or two
+            of them contradict each other. What is wrong with the value of an argument, the class says itself
+            when the training is built.
 
     Example:
-        >>> TrainingConfig(data="hearts", steps=500).method
-        'gated-crf'
+        >>> config = TrainingConfig.from_recipe("scribbles", "hearts", {"steps": 500, "loss.radius": 3})
+        >>> config.steps, config.loss[1]["class_name"], config.loss[1]["config"]["radius"]
+        (500, 'GatedCRFLoss', 3)
     """
 
+    data: dict
+    segmenter: dict
+    loss: list
+    optimizer: dict
+    validation: dict | None = None
+    schedule: dict | None = None
+    warm_up: dict | None = None
+    stages: dict | None = None
+
+    steps: int = _setting(400, "training steps; with stages they follow from the epochs of those", low=1)
+    batch_size: int = _setting(8, "images a step", low=1)
+    image_size: int = _setting(144, "side of the training images in pixels", low=8)
+    mode: str = _setting(
+        "crop",
+        "random crops; or resize: whole images, resized, and a segmenter that resizes what it is given",
+        choices=("crop", "resize"),
+    )
+    scale: tuple = _setting((0.8, 1.25), "smallest and largest random scale of a training image; for crops")
+    flip: bool = _setting(True, "mirror half of the images; not where left and right differ in kind")
+    color_jitter: float = _setting(0.0, "largest relative change of brightness, contrast, saturation", low=0)
+    unlabeled_batch: int | None = _setting(
+        None, "images without annotation in each batch; none: half of them where there are any", low=0
+    )
+    negative_batch: int | None = _setting(
+        None, "negative images added to each batch of the last stage; none: as many as batch_size", low=1
+    )
+    negative_epochs: int = _setting(200, "epochs with negative images, after the stages", low=0)
+    start_from: str | None = _setting(
+        None, "run folder or .keras file of a like segmenter whose weights to start from"
+    )
+    encoder_rate: float = _setting(
+        1.0, "factor of the learning rate in the encoder, such as 0.1 beside pretrained weights", low=0
+    )
+    seed: int = _setting(0, "seed of weights, order and augmentation", low=0)
+    steps_per_epoch: int | None = _setting(
+        None,
+        "steps between two lines of the log and two checkpoints; none: 50, with stages a pass over the images",
+        low=1,
+    )
+    images_every: int = _setting(2, "write images every so many lines of the log; 0: never", low=0)
+    tensorboard: bool = _setting(False, "write logs and images for TensorBoard too")
+    group_by: str | None = _setting(
+        None, "regular expression whose first group, in an image's name, is the volume it belongs to"
+    )
+    score_crf: str | None = _setting(
+        None, "score a second time with a CRF behind the segmenter, see evaluate --crf", choices=CRFS
+    )
+
+    @classmethod
+    def from_recipe(cls, recipe="scribbles", data=None, changes=None):
+        """The configuration that a recipe describes.
+
+        Args:
+            recipe: a name (`keras-wsseg recipes` lists them), or the path of a `.toml` or `.json` file.
+            data: the data folder, `data.root`.
+            changes: see `replace`.
+
+        Raises:
+            FileNotFoundError, TypeError, ValueError: if there is no such recipe, or see the class.
+        """
+        table = read_recipe(recipe)
+        if "data" not in table and "method" in table:
+            table = from_former(table)
+        check_names("", table, [field.name for field in dataclasses.fields(cls)], f"The recipe {recipe}")
+        for part in PARTS:
+            if isinstance(table.get(part), dict):
+                table[part] = _with_class(part, table[part])
+        if data is not None:
+            table["data"]["config"]["root"] = os.fspath(data)
+        return cls(**_changed(table, changes or {}))
+
+    def replace(self, changes):
+        """A copy with some values changed.
+
+        Args:
+            changes: dict by name. A setting: `"steps"`. The class of a part, with the defaults of that class:
+                `"segmenter"`, or None to do without; `"loss"` is the last term, where None leaves the first
+                alone. An argument of a part: `"segmenter.filters"`; `"loss.radius"` is that of the last term
+                that has it, `"loss.partial_cross_entropy.class_weights"` that of the term of this name.
+
+        Raises:
+            TypeError, ValueError: see the class.
+        """
+        table = json.loads(self.to_json())
+        return type(self)(**_changed(table, changes))
+
     def __post_init__(self):
-        if isinstance(self.data, os.PathLike):
-            object.__setattr__(self, "data", os.fspath(self.data))
         for field in dataclasses.fields(self):
-            # JSON knows no tuples.
-            if typing.get_origin(field.type) is tuple and isinstance(getattr(self, field.name), list):
-                object.__setattr__(self, field.name, tuple(getattr(self, field.name)))
-        if not self.data:
+            if field.name not in PARTS:
+                object.__setattr__(self, field.name, _checked(field, getattr(self, field.name)))
+        for part in PARTS:
+            object.__setattr__(self, part, self._completed(part))
+        if not self.data["config"]["root"]:
+            raise ValueError("data.root must be the folder of images and annotations. Received: none")
+        if self.score_crf is not None and self.validation is None:
+            raise ValueError(f"score_crf needs images to score on. Received: score_crf={self.score_crf!r}")
+        self._check_losses()
+        if self.regularized and self.delay_steps >= self.steps:
             raise ValueError(
-                f"data must be the folder of images and annotations. Received: data={self.data!r}"
-            )
-        for field in dataclasses.fields(self):
-            check(field, getattr(self, field.name))
-        if self.scale_high < self.scale_low:
-            raise ValueError(
-                f"scale_high must be at least scale_low={self.scale_low}. "
-                f"Received: scale_high={self.scale_high}"
-            )
-        if not self.filters or min(self.filters) < 1:
-            raise ValueError(f"filters must be integers of at least 1. Received: filters={self.filters}")
-        if self.regularized and self.warm_up_steps >= self.steps:
-            raise ValueError(
-                f"warm_up must be below steps={self.steps}, or the loss of method={self.method!r} never "
-                f"acts. Received: warm_up={self.warm_up}"
-            )
-        for name in ("loss_scale", "object_fraction", "reliable_share", "prior_background", "prior_object"):
-            if getattr(self, name) > 1:
-                raise ValueError(f"{name} must be at most 1. Received: {name}={getattr(self, name)!r}")
-        if self.single_class:
-            self._check_stages()
-        self._check_segmenter()
-        if self.score_crf != "none" and self.val_split is None:
-            raise ValueError(
-                f"score_crf needs images to score on. Received: score_crf={self.score_crf!r}, val_split=None"
-            )
-        if (self.cut_sigma_xy is None) != (self.cut_sigma_rgb is None):
-            raise ValueError(
-                "cut_sigma_xy and cut_sigma_rgb must both be given or both be none. "
-                f"Received: cut_sigma_xy={self.cut_sigma_xy}, cut_sigma_rgb={self.cut_sigma_rgb}"
-            )
-        self._check_annotation()
-        if self.value_range:
-            check_value_range(self.value_range)
-        for texts in (self.values, self.label_values):
-            parse_values(texts)
-        if self.values and (self.single_class or (self.from_tags and not self._tags_from_label_maps)):
-            raise ValueError(
-                "values has an effect where the training reads label maps only. "
-                f"Received: values={self.values!r}, method={self.method!r}"
+                f"warm_up.delay_steps must be below steps={self.steps}, or no term but the first ever acts. "
+                f"Received: {self.delay_steps}"
             )
         if self.group_by is not None:
             check_group_by(self.group_by)
 
-    def _check_annotation(self):
-        for name, where in (
-            ("click_size", ("clicks", "simulated_clicks")),
-            ("stuff_classes", ("simulated_clicks",)),
-            ("instances", ("simulated_clicks",)),
-            ("scribble_length", ("scribbles", "simulated_scribbles")),
-        ):
-            changed = getattr(self, name) != type(self).__dataclass_fields__[name].default
-            if changed and self.annotation not in where:
-                raise ValueError(
-                    f"{name} has an effect where annotation is {' or '.join(where)} only. "
-                    f"Received: {name}={getattr(self, name)!r}, annotation={self.annotation!r}"
-                )
-        if self.click_size % 2 == 0:
-            raise ValueError(f"click_size must be odd. Received: click_size={self.click_size}")
-        for name in ("scribble_length", "labeled_fraction"):
-            if getattr(self, name) > 1:
-                raise ValueError(f"{name} must be at most 1. Received: {name}={getattr(self, name)!r}")
-        if self.labeled_fraction == 1 and self.unlabeled_split is None:
-            if self.unlabeled_batch is not None:
-                raise ValueError(
-                    "unlabeled_batch has an effect beside labeled_fraction or unlabeled_split only. "
-                    f"Received: unlabeled_batch={self.unlabeled_batch}"
-                )
-        elif self.regularized and not self.from_tags:
-            if self.unlabeled_batch is None and self.batch_size == 1:
-                raise ValueError(
-                    "batch_size must be at least 2 to hold images with and without annotation. "
-                    "Received: batch_size=1"
-                )
-            if self.unlabeled_batch is not None and self.unlabeled_batch >= self.batch_size:
-                raise ValueError(
-                    f"unlabeled_batch must be below batch_size={self.batch_size}. "
-                    f"Received: unlabeled_batch={self.unlabeled_batch}"
-                )
+    def _completed(self, part):
+        given = getattr(self, part)
+        if part == "loss":
+            return [complete_part("loss", as_part(term)) for term in given]
+        if given is None and part in OPTIONAL:
+            return None
+        given = _with_class(part, given)
+        if part == "warm_up":
+            # As long as the time without them, unless something is said.
+            given = {**given, "config": {"ramp_steps": None, **given["config"]}}
+        return complete_part(part, given)
 
-    def _check_stages(self):
-        if not self.positives:
-            raise ValueError("positives must name at least one folder. Received: positives=()")
-        if self.annealing_epochs + self.normal_epochs == 0:
+    def _check_losses(self):
+        if not self.loss:
+            raise ValueError("loss must have at least one term. Received: none")
+        if self.single_class != (self.stages is not None):
             raise ValueError(
-                "annealing_epochs and normal_epochs must not both be 0. "
-                "Received: annealing_epochs=0, normal_epochs=0"
+                "stages go with SingleClassLoss and with nothing else. "
+                f"Received: stages={self.stages!r}, loss={', '.join(self.terms)}"
             )
-        if self.sigma_rgb is not None and self.sigma_rgb < self.first_sigma and self.annealing_epochs:
+        mining = self.segmenter["class_name"] == "ReliableRegionMining"
+        if self.from_tags != (mining or "AdaptivePriorLoss" in self.terms):
             raise ValueError(
-                f"first_sigma must be at most sigma_rgb={self.sigma_rgb}. "
-                f"Received: first_sigma={self.first_sigma}"
+                "Tags (TagFolder) are what AdaptivePriorLoss and ReliableRegionMining learn from, and nothing "
+                f"else does. Received: {self.data['class_name']}, {self.segmenter['class_name']}, "
+                f"{', '.join(self.terms)}"
+            )
+        if self.single_class != (self.data["class_name"] == "SingleClassFolder"):
+            raise ValueError(
+                "SingleClassLoss and SingleClassFolder go together. "
+                f"Received: {self.data['class_name']}, {', '.join(self.terms)}"
             )
 
-    def _check_segmenter(self):
-        if self.encoder_rate != 1 and self.model == "unet":
-            raise ValueError(
-                "encoder_rate must be 1 for a model without encoder. "
-                f"Received: encoder_rate={self.encoder_rate}, model='unet'"
-            )
-        if self.encoder == "frozen" and self.weights is None and self.start_from is None:
-            raise ValueError(
-                "encoder can be frozen where weights or start_from give it some only. "
-                "Received: encoder='frozen', weights=None, start_from=None"
-            )
-        if self.model == "two-branch" and self.method != "rrm":
-            raise ValueError(
-                "model can be two-branch where method is rrm only. "
-                f"Received: model='two-branch', method={self.method!r}"
-            )
-        if self.model == "two-branch" and self.output_stride != 1:
-            raise ValueError(
-                "output_stride must be 1 where model is two-branch. "
-                f"Received: output_stride={self.output_stride}"
-            )
-        if not self.cam_scales or min(self.cam_scales) < 0.001:
-            raise ValueError(
-                f"cam_scales must be numbers of at least 0.001. Received: cam_scales={self.cam_scales}"
-            )
+    @property
+    def root(self):
+        """The data folder."""
+        return self.data["config"]["root"]
+
+    @property
+    def terms(self):
+        """Class names of the loss's terms."""
+        return [term["class_name"] for term in self.loss]
+
+    @property
+    def method(self):
+        """What the training is called in a few letters: the name of the loss's last term."""
+        return term_name(self.terms[-1])
 
     @property
     def from_tags(self):
-        """Whether the method learns from tags of whole images."""
-        return self.method in ("tags-prior", "rrm")
+        """Whether it learns from tags of whole images."""
+        return self.data["class_name"] == "TagFolder"
 
     @property
     def single_class(self):
-        """Whether the method learns one object from images alone."""
-        return self.method == "single-class"
+        """Whether it learns one object from images alone."""
+        return "SingleClassLoss" in self.terms
 
     @property
-    def whole_images(self):
-        """Whether images are resized instead of cropped."""
-        return self.single_class or (self.from_tags if self.whole is None else self.whole)
+    def late_terms(self):
+        """Places in the loss of the terms that a warm-up raises."""
+        return [place for place, name in enumerate(self.terms) if name not in _FIRST_TERMS]
 
     @property
     def regularized(self):
-        """Whether the method has a loss that warms up and learns from unlabeled pixels too."""
-        if self.method == "tags-prior":
-            return self.neighborhood != "none"
-        return self.method not in ("pce", "full", "single-class")
+        """Whether there is a term that may warm up and learns from unlabeled pixels too."""
+        return bool(self.late_terms)
 
     @property
-    def warm_up_steps(self):
-        """First steps without the regularized loss."""
-        return self.steps // 4 if self.warm_up is None else self.warm_up
+    def delay_steps(self):
+        """First steps without the late terms."""
+        return self._warm_up("delay_steps")
 
     @property
     def ramp_steps(self):
-        """Steps over which its weight then rises."""
-        return self.steps // 4 if self.ramp is None else self.ramp
+        """Steps over which their weights then rise."""
+        return self._warm_up("ramp_steps")
 
-    @property
-    def label_source(self):
-        """The annotation that is trained on: `labels` for full supervision."""
-        return "labels" if self.method == "full" else self.annotation
-
-    @property
-    def values_of_annotation(self):
-        """What the values in the files that are trained on mean."""
-        return self.values_of_labels if self._trains_on_labels else self.values
-
-    @property
-    def values_of_labels(self):
-        """What the values in labels/ mean."""
-        return self.label_values or (self.values if self._trains_on_labels else ())
-
-    @property
-    def _trains_on_labels(self):
-        source = self.tags if self.from_tags else self.label_source
-        return source in ("labels", "simulated_clicks", "simulated_scribbles")
-
-    @property
-    def _tags_from_label_maps(self):
-        return self.tags != "folders" and not self.tags.lower().endswith(".csv")
-
-    def replace(self, **changes):
-        """A copy with some settings changed."""
-        return dataclasses.replace(self, **changes)
+    def _warm_up(self, name):
+        if self.warm_up is None:
+            return 0
+        given = self.warm_up["config"][name]
+        return self.steps // 4 if given is None else check_integer(f"warm_up.{name}", given, low=0)
 
     def to_json(self):
-        """The settings as JSON text."""
-        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+        """All of it as JSON text."""
+        return json.dumps({"version": 2, **dataclasses.asdict(self)}, indent=2) + "\n"
 
     @classmethod
     def read(cls, path):
-        """Reads what `to_json` gave.
+        """Reads what `to_json` gave, or what version 0.1 wrote.
 
         Raises:
             ValueError: if the file holds something else.
         """
         try:
-            return cls(**json.loads(read_text(path, "The configuration")))
-        except (TypeError, ValueError) as error:
+            table = json.loads(read_text(path, "The configuration"))
+            table = table if table.pop("version", None) == 2 else from_former(table)
+            return cls(**table)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{str(path)!r} is no configuration of a training: {error}") from error
+
+
+def check_group_by(pattern):
+    """`pattern` compiled, or a `ValueError` where it is no regular expression with a group."""
+    try:
+        compiled = re.compile(normal_name(pattern))
+    except (re.error, TypeError) as error:
+        raise ValueError(
+            f"group_by must be a regular expression ({error}). Received: group_by={pattern!r}"
+        ) from error
+    if not compiled.groups:
+        raise ValueError(f"group_by must have a group in parentheses. Received: group_by={pattern!r}")
+    return compiled
+
+
+def term_name(class_name):
+    """The name of a loss in the logs."""
+    return parameters("losses", class_name)[0]["name"].default
+
+
+def _with_class(part, table):
+    """The part; where a table names no class, the one that there is."""
+    given = as_part(table)
+    classes = PARTS[part][1]
+    return {**given, "class_name": given["class_name"] or classes[0]}
+
+
+def _checked(field, value):
+    limits, name = field.metadata, field.name
+    if value is None and "None" in str(field.type):
+        return None
+    if limits["choices"]:
+        if value not in limits["choices"]:
+            choices = ", ".join(limits["choices"])
+            raise ValueError(f"{name} must be one of {choices}. Received: {name}={value!r}")
+    elif field.type in (int, int | None):
+        return check_integer(name, value, low=limits["low"])
+    elif field.type is float:
+        return float(check_number(name, value, low=limits["low"], above=limits["above"]))
+    elif field.type is bool:
+        if not isinstance(value, bool):
+            raise TypeError(f"{name} must be true or false. Received: {name}={value!r}")
+    elif field.type is tuple:
+        low, high = value
+        check_number(name, low, above=0)
+        check_number(name, high, low=low)
+        return (low, high)
+    elif not isinstance(value, str):
+        raise TypeError(f"{name} must be a text. Received: {name}={value!r}")
+    return value
+
+
+def _changed(table, changes):
+    """`table` with the changes: classes first, since they bring the arguments that others change."""
+    table = {name: value for name, value in table.items() if name != "version"}
+    for name, value in sorted(changes.items(), key=lambda item: item[0].count(".")):
+        part, *path = name.split(".")
+        if part not in PARTS:
+            known = [field.name for field in dataclasses.fields(TrainingConfig)]
+            check_names("", [part], known, "A training")
+            if path:
+                raise ValueError(f"{part} is a setting and has no arguments. Received: {name}")
+            table[part] = plain(value)
+        elif not path:
+            _set_class(table, part, value)
+        elif part == "loss":
+            _set_argument(*_term(table["loss"], path), value)
+        else:
+            if table.get(part) is None:
+                if part not in OPTIONAL:
+                    raise ValueError(f"{part} must have a class first. Received: {name}={value!r}")
+                table[part] = _with_class(part, {})
+            table[part] = as_part(table[part])
+            _set_argument(part, table[part], path, value)
+    return table
+
+
+def _set_class(table, part, value):
+    made = (
+        None
+        if value is None
+        else _with_class(part, value if isinstance(value, dict) else {"class_name": value})
+    )
+    if part == "loss":
+        terms = [as_part(term) for term in table.get("loss", [])]
+        table["loss"] = terms[:1] if made is None else [*terms[:1], made] if _beside(terms, made) else [made]
+    elif made is None and part not in OPTIONAL:
+        raise ValueError(f"{part} must be a class. Received: {part}=none")
+    else:
+        if part == "data" and made is not None and table.get("data"):
+            kept = as_part(table["data"])["config"]
+            made["config"] = {**{k: kept[k] for k in ("root", "split") if k in kept}, **made["config"]}
+        table[part] = made
+
+
+def _beside(terms, made):
+    """Whether a term stands beside the first one rather than in its place."""
+    firsts = (*_FIRST_TERMS, "BalancedCrossEntropy")
+    return bool(terms) and terms[0]["class_name"] in firsts and made["class_name"] not in firsts
+
+
+def _term(terms, path):
+    """The term that a dotted name means, and the rest of the name."""
+    terms[:] = [as_part(term) for term in terms]
+    named = [term for term in terms if term_name(term["class_name"]) == path[0]]
+    if named and len(path) > 1:
+        return "loss", named[-1], path[1:]
+    known = {}
+    for term in terms:
+        known |= dict.fromkeys(arguments_of("loss", term["class_name"])[1], term)
+    check_names("loss.", path[:1], known, " + ".join(term["class_name"] for term in terms))
+    return "loss", known[path[0]], path
+
+
+def _set_argument(part, holder, path, value):
+    config = holder["config"]
+    for name in path[:-1]:
+        inner = config.get(name)
+        if not isinstance(inner, dict):
+            raise ValueError(f"{part}.{name} must be a class to have arguments. Received: {inner!r}")
+        config[name] = inner = as_part(inner)
+        config = inner["config"]
+    config[path[-1]] = plain(value)

@@ -9,7 +9,7 @@ from keras import ops
 from keras_wsseg.imaging.file_names import normal_name
 from keras_wsseg.metrics import GroupedConfusion
 from keras_wsseg.models.predicted_logits import predicted_logits
-from keras_wsseg.training.setting import check_group_by
+from keras_wsseg.training.config import check_group_by
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,7 +19,7 @@ class RunFolder:
     classes.txt      the classes' names, one a line
     log.csv          loss, its terms and scores by epoch
     backup/          state of an unfinished training, for --resume
-    images/        image, annotation, prediction and uncertainty by epoch; annealing/ of single-class
+    images/          image, annotation, prediction and uncertainty by epoch; annealing/ of single-class
     tensorboard/     where asked for
     segmenter.keras  the trained segmenter
     scores.json      its scores
@@ -49,7 +49,7 @@ class RunFolder:
         """Whether the training in this folder came to its end, scores included where they were asked for."""
         if not (self.config.is_file() and self.segmenter.is_file()):
             return False
-        return self.scores.is_file() or TrainingConfig.read(self.config).val_split is None
+        return self.scores.is_file() or TrainingConfig.read(self.config).validation is None
 
     def settings(self, config, resume):
         """The settings of the training to be done here; nothing is written yet.
@@ -153,9 +153,18 @@ def segmenter_file(path):
 
 
 def changed_settings(begun, now):
-    """Names of the settings in which two `TrainingConfig` differ."""
-    names = [field.name for field in dataclasses.fields(begun)]
-    return [name for name in names if getattr(begun, name) != getattr(now, name)]
+    """Names of the settings, and of the arguments of parts, in which two `TrainingConfig` differ."""
+    before, after = (_flat(json.loads(config.to_json())) for config in (begun, now))
+    return [name for name in {**before, **after} if before.get(name) != after.get(name)]
+
+
+def _flat(table, prefix=""):
+    flat = {}
+    for name, value in table.items() if isinstance(table, dict) else enumerate(table):
+        name = f"{prefix}{name}".removesuffix(".class_name").replace(".config.", ".")
+        inner = isinstance(value, dict) or (isinstance(value, list) and value and isinstance(value[0], dict))
+        flat |= _flat(value, f"{name}.") if inner else {name.removesuffix(".config"): value}
+    return flat
 
 
 def load_model(path, called=None):

@@ -51,7 +51,7 @@ def train(config, folder, resume=False, verbose="auto", progress=None):
         segmenter = _fit(config, run, data, resume, verbose)
     if validation is not None:
         scores = evaluate(segmenter, validation, config.group_by, progress)
-        if config.score_crf != "none":
+        if config.score_crf is not None:
             refined = RefinedSegmenter(segmenter, crf_preset(config.score_crf, data.value_range))
             refined_scores = evaluate(refined, validation, config.group_by, progress)
             scores = dataclasses.replace(scores, refined=refined_scores)
@@ -91,9 +91,9 @@ def _callbacks(config, run, data, loss, schedule, append):
     chosen.append(keras.callbacks.CSVLogger(run.log, append=append))
     if config.tensorboard:
         chosen.append(keras.callbacks.TensorBoard(run.tensorboard))
-    if config.image_every:
+    if config.images_every:
         chosen.append(_images(config, run, data))
-        if config.single_class and config.annealing_epochs:
+        if config.single_class and config.stages["config"]["annealing_epochs"]:
             chosen.append(_annealing_images(config, run, data, loss))
     return chosen
 
@@ -111,7 +111,7 @@ def _images(config, run, data):
     common = {
         "directory": run.images,
         "class_names": data.class_names,
-        "every": config.image_every,
+        "every": config.images_every,
         "tensorboard": run.tensorboard / "images" if config.tensorboard else None,
         "value_range": data.value_range,
     }
@@ -123,11 +123,12 @@ def _images(config, run, data):
 
 def _annealing_images(config, run, data, loss):
     """The film of the annealing stage, in some eight columns."""
+    epochs = config.stages["config"]["annealing_epochs"]
     return callbacks.AnnealingImages(
         [data.load(index)[0] for index in _spread(len(data), 4)],
         loss.crf,
         run.images / "annealing",
-        epochs=config.annealing_epochs,
-        every=max(1, config.annealing_epochs // 7),
+        epochs=epochs,
+        every=max(1, epochs // 7),
         value_range=data.value_range,
     )

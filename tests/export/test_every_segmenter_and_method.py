@@ -27,7 +27,7 @@ def encoder_unet():
 
 def reliable_regions():
     small = models.feature_extractor(models.UNet(1, filters=(8, 16, 16)))
-    return models.ReliableRegionMining(CLASSES, backbone=small, dilation=2, crf=False).segmenter
+    return models.ReliableRegionMining(CLASSES, backbone=small, dilation=2, crf=None).segmenter
 
 
 SEGMENTERS = {

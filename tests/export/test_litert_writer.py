@@ -22,7 +22,7 @@ SEGMENTERS = {
     "VGG16Skip": lambda: models.VGG16Skip(4, filters=(8, 8, 8, 8)),
     "ReliableRegionMining": lambda: (
         models.ReliableRegionMining(
-            4, backbone=models.feature_extractor(models.UNet(1, filters=(4, 8, 8))), dilation=2, crf=False
+            4, backbone=models.feature_extractor(models.UNet(1, filters=(4, 8, 8))), dilation=2, crf=None
         ).segmenter
     ),
     "with_input_size": lambda: models.with_input_size(models.UNet(4, filters=(4, 8)), 48),

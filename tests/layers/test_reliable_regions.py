@@ -83,7 +83,7 @@ def test_classes_that_are_not_tagged_never_appear():
 
 def test_without_a_crf_the_sure_pixels_are_the_labels():
     maps, image = example()
-    out = ReliableRegions(0.3, crf=False)([maps, image, TAGS])
+    out = ReliableRegions(0.3, crf=None)([maps, image, TAGS])
     np.testing.assert_array_equal(out, confident_labels(maps, 0.3, tags=TAGS))
 
 

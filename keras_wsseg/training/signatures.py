@@ -1,0 +1,122 @@
+"""What the classes of this library take, read from their sources: showing it takes no Keras.
+
+To import the classes instead costs four seconds, which is what libraries that read signatures would do.
+"""
+
+import ast
+import dataclasses
+import functools
+import inspect
+import operator
+import pathlib
+import re
+
+_ROOT = pathlib.Path(__file__).resolve().parents[1]
+_OPERATORS = {ast.Div: operator.truediv, ast.Pow: operator.pow, ast.Mult: operator.mul}
+_NO_DEFAULT = inspect.Parameter.empty
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """One argument of a class.
+
+    Attributes:
+        name: as in the signature.
+        default: its value there; None where it has none, or one that is no constant.
+        help: what the docstring says of it.
+    """
+
+    name: str
+    default: object
+    help: str
+
+
+@functools.cache
+def parameters(room, name):
+    """The arguments of a public class or function of this library.
+
+    Args:
+        room: sub-package that exports it, such as `"losses"`.
+        name: of the class.
+
+    Returns:
+        `(dict of Parameter by name, whether it passes further ones on)`.
+
+    Raises:
+        ValueError: if the room has no such name.
+
+    Example:
+
+    >>> parameters("losses", "GatedCRFLoss")[0]["radius"].default
+    5
+    """
+    if name not in public_names(room):
+        raise ValueError(
+            f"{room} must be one of {', '.join(sorted(public_names(room)))}. Received: {room}={name!r}"
+        )
+    node = _definition(room, name)
+    function = node
+    if isinstance(node, ast.ClassDef):
+        function = next(item for item in node.body if getattr(item, "name", None) == "__init__")
+    arguments = function.args
+    names = [one.arg for one in (*arguments.posonlyargs, *arguments.args) if one.arg != "self"]
+    defaults = [_NO_DEFAULT] * (len(names) - len(arguments.defaults)) + arguments.defaults
+    names += [one.arg for one in arguments.kwonlyargs]
+    defaults += arguments.kw_defaults
+    helps = _argument_helps(ast.get_docstring(node) or "")
+    found = {
+        one: Parameter(one, _constant(default), _resolved(room, one, helps.get(one, "")))
+        for one, default in zip(names, defaults, strict=True)
+    }
+    return found, arguments.kwarg is not None
+
+
+@functools.cache
+def public_names(room):
+    """The classes and functions that a room exports, with the module that defines each."""
+    tree = ast.parse((_ROOT / room / "__init__.py").read_text(encoding="utf-8"))
+    return {
+        alias.name: node.module.rpartition(".")[2]
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if node.module.startswith(f"keras_wsseg.{room}.")
+    }
+
+
+@functools.cache
+def _definition(room, name):
+    path = _ROOT / room / f"{public_names(room)[name]}.py"
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return next(node for node in tree.body if getattr(node, "name", None) == name)
+
+
+def _constant(node):
+    if node is _NO_DEFAULT or node is None:
+        return None
+    if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
+        return _OPERATORS[type(node.op)](_constant(node.left), _constant(node.right))
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return None
+
+
+def _argument_helps(docstring):
+    """What stands behind each name under `Args:`."""
+    section = re.search(r"^Args:\n(.*?)(?=^\S|\Z)", docstring, re.MULTILINE | re.DOTALL)
+    helps = {}
+    for entry in re.split(r"\n(?=    \S)", section[1].rstrip() if section else ""):
+        names, _, words = entry.partition(":")
+        for one in names.split(","):
+            helps[one.strip().lstrip("*")] = " ".join(words.split())
+    return helps
+
+
+def _resolved(room, name, words):
+    """The words themselves, or those of the class of the room that they refer to."""
+    other = re.fullmatch(r"(?:see|as of|as in) `(\w+)`\.?", words)
+    if other and other[1] in public_names(room):
+        helps = _argument_helps(ast.get_docstring(_definition(room, other[1])) or "")
+        return helps.get(name, words)
+    return words
