@@ -5,9 +5,8 @@ import shlex
 import sys
 
 from keras_wsseg.cli import console
-from keras_wsseg.cli.options import add_command, add_settings, fields, given_settings, parse_value
+from keras_wsseg.cli.options import add_command, add_recipe, given_changes, parse_changes
 from keras_wsseg.training.config import TrainingConfig
-from keras_wsseg.training.method_settings import DENSE, GATED
 
 _DESCRIPTION = """
 Learns several classes from images that nobody has labeled, only sorted: DATA/positives/cat/ holds images
@@ -17,25 +16,15 @@ RUN/dataset/pseudo/, to be looked at; a segmenter of all classes learns from tho
 val.txt in DATA too, it is scored: 0 in labels/ is the background, then come the classes in the order of
 DATA/classes.txt, or of their names where there is none.
 
-The options are those of the nets (see keras-wsseg train --help); --final sets those of the segmenter.
+The options are those of the nets (see keras-wsseg train --recipe single-class --help); --final sets those
+of the segmenter, whose recipe is scribbles without the CRF loss unless set here.
 """
 
 _EXAMPLE = """
-keras-wsseg class-by-class pets --out runs/pets --model umobilenetv2 --weights imagenet --crop 128 \\
-    --final model=deeplabv3plus --final backbone=resnet101 --final weights=imagenet --final steps=20000
+keras-wsseg class-by-class pets --out runs/pets --segmenter UMobileNetV2 --segmenter.weights imagenet \\
+    --image_size 128 --final segmenter=DeepLabV3Plus --final segmenter.weights=imagenet --final steps=20000
 keras-wsseg class-by-class pets --out runs/pets --resume
 """
-
-# Of no effect on nets that read no annotation and are not scored.
-_WITHOUT_EFFECT = {
-    *("click_size", "stuff_classes", "instances", "scribble_length", "labeled_fraction", "unlabeled_split"),
-    *("unlabeled_batch", "group_by", "steps", "whole", "scale_low", "scale_high", "class_weights"),
-    *("sigma_xy", "loss_scale", "warm_up", "ramp", "score_crf", "label_values"),
-    *(field.name for field in fields() if field.metadata["group"] in (GATED, DENSE)),
-}
-
-# Set by the pipeline itself.
-_OWN = ("method", "positives", "object_name", "negatives", "annotation", "values", "train_split", "val_split")
 
 
 def add_to(commands):
@@ -57,9 +46,9 @@ def add_to(commands):
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="an option of train for the segmenter of all classes, whose method is pce unless set here",
+        help="an option of train for the segmenter of all classes",
     )
-    add_settings(parser, leave_out={*_OWN, *_WITHOUT_EFFECT})
+    add_recipe(chosen, "single-class")
     parser.set_defaults(run=run)
 
 
@@ -68,8 +57,7 @@ def run(arguments):
     data = pathlib.Path(arguments.data)
     if not data.is_dir():
         raise FileNotFoundError(f"DATA must be a folder with positives/<class>/. Received: {str(data)!r}")
-    given, final = given_settings(arguments), parse_final(arguments.final)
-    given["data"] = final["data"] = str(data.resolve())
+    given, final = given_changes(arguments), parse_final(arguments.final)
     try:
         console.load_keras()
         from keras_wsseg.training import ClassByClassFolder, train_class_by_class
@@ -77,10 +65,11 @@ def run(arguments):
         begun = ClassByClassFolder(arguments.out)
         if arguments.resume and begun.begun:
             nets, last = begun.read()
-            nets, last = nets.replace(**given), last.replace(**final)
+            nets, last = nets.replace(given), last.replace(final)
         else:
-            nets = TrainingConfig(method="single-class", val_split=None, **given)
-            last = TrainingConfig(**{"method": "pce", "annotation": "pseudo", **final})
+            root = data.resolve()
+            nets = TrainingConfig.from_recipe(arguments.recipe, root, {"validation": None, **given})
+            last = TrainingConfig.from_recipe("scribbles", root, {"loss": None, **final})
         run = train_class_by_class(
             nets,
             last,
@@ -103,20 +92,13 @@ def run(arguments):
 
 
 def parse_final(texts):
-    """The settings by name out of `NAME=VALUE` each.
+    """The changes by name out of `NAME=VALUE` each.
 
     Raises:
-        ValueError: if a name is no setting or set by the pipeline, or a value is not one of it.
+        ValueError: if a text is something else.
     """
-    known, settings = {field.name: field for field in fields()}, {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        name = name.strip().lstrip("-").replace("-", "_")
+    pairs = [text.partition("=") for text in texts]
+    for text, (_, equals, _) in zip(texts, pairs, strict=True):
         if not equals:
             raise ValueError(f"--final must be NAME=VALUE. Received: {text!r}")
-        if name not in known:
-            raise ValueError(f"--final must name an option of `keras-wsseg train`. Received: {name!r}")
-        if name in _OWN and name != "method":
-            raise ValueError(f"--final cannot set {name}, which follows from DATA. Received: {text!r}")
-        settings[name] = parse_value(known[name], value)
-    return settings
+    return parse_changes({name.strip().lstrip("-").replace("-", "_"): value for name, _, value in pairs})

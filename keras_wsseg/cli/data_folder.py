@@ -4,13 +4,6 @@ import pathlib
 
 from keras_wsseg.training.config import TrainingConfig
 
-WITHOUT_LABELS = {
-    "single-class": "image of the object",
-    "tags-prior": "image with tags",
-    "rrm": "image with tags",
-}
-"""The methods that find their images in folders of any name, and what these are."""
-
 
 def check_data_folder(path, images=True):
     """Raises `FileNotFoundError` where `path` is no data folder, in the words of the command line.
@@ -28,12 +21,13 @@ def check_data_folder(path, images=True):
         raise FileNotFoundError(f"DATA must have a folder images/ in it. Received: {str(path)!r}")
 
 
-def settings_for(path, given, must_score=False):
-    """The settings of a training on a data folder, which may lack lists and dense labels.
+def config_for(path, recipe, changes, must_score=False):
+    """The configuration of a training on a data folder, which may lack lists and dense labels.
 
     Args:
         path: the data folder.
-        given: settings by name that were typed; they are taken as they are.
+        recipe: what to start from.
+        changes: values by name that were typed; they are taken as they are.
         must_score: whether a training without scores is of no use.
 
     Returns:
@@ -41,23 +35,24 @@ def settings_for(path, given, must_score=False):
 
     Raises:
         FileNotFoundError: if the folder lacks what cannot be done without.
-        ValueError: if a setting is out of its range.
+        ValueError: if there is no such recipe, or a value is out of its range.
     """
-    method = given.get("method")
-    check_data_folder(path, images=method not in WITHOUT_LABELS)
-    folder, splits, notes = pathlib.Path(path), {}, []
+    config = TrainingConfig.from_recipe(recipe, pathlib.Path(path).resolve(), changes)
+    check_data_folder(path, images=config.data["class_name"] == "SegmentationFolder")
+    folder, lists, notes = pathlib.Path(path), {}, []
     has_val = (folder / "val.txt").is_file()
     missing = "val.txt" if not has_val else None if (folder / "labels").is_dir() else "labels/"
-    if "val_split" not in given and missing and not must_score:
-        splits["val_split"] = None
+    given = {name for name in changes if name.partition(".")[0] == "validation"}
+    if config.validation is not None and missing and not must_score and not given:
+        lists["validation"] = None
         notes.append(f"There is no {missing} in {path}: training without scores.")
-    if "train_split" not in given and not (folder / "train.txt").is_file():
+    split = config.data["config"]["split"]
+    if split == "train" and "data.split" not in changes and not (folder / "train.txt").is_file():
         if has_val:
             raise FileNotFoundError(
                 f"{str(path)!r} has a val.txt and must have a train.txt too; "
-                "--train-split none takes every annotated image, those of val.txt included."
+                "--data.split none takes every annotated image, those of val.txt included."
             )
-        splits["train_split"] = None
-        every = WITHOUT_LABELS.get(method, "annotated image")
-        notes.append(f"There is no train.txt in {path}: training on every {every}.")
-    return TrainingConfig(data=str(folder.resolve()), **{**splits, **given}), notes
+        lists["data.split"] = None
+        notes.append(f"There is no train.txt in {path}: training on every image.")
+    return config.replace(lists), notes

@@ -12,18 +12,18 @@ _TRAINING, _VALIDATION, _SIZE = 40, 24, 96
 _STROKE_WIDTH = 2
 # These shapes are striped and blotched, far beyond the default width in color.
 _SIGMA_RGB = 0.1
-_SETTINGS = {
-    "filters": (12, 24, 48),
-    "steps": 400,
-    "batch_size": 8,
-    "crop": _SIZE,
-    "learning_rate": 2e-3,
-    "sigma_rgb": _SIGMA_RGB,
-    "crf_weight": 0.1,
-    "warm_up": 60,
-    "ramp": 60,
-    "epoch_steps": 100,
-    "image_every": 1,
+_CHANGES = {
+    "segmenter.filters": (12, 24, 48),
+    "image_size": _SIZE,
+    "optimizer.learning_rate": 2e-3,
+    "warm_up.delay_steps": 60,
+    "warm_up.ramp_steps": 60,
+    "steps_per_epoch": 100,
+    "images_every": 1,
+}
+_LOSSES = {
+    "pce": {"loss": None},
+    "gated-crf": {"loss.weight": 0.1, "loss.sigma_rgb": _SIGMA_RGB},
 }
 _METHODS = {"pce": "pCE", "gated-crf": "pCE + gated CRF"}
 _ROWS = 5
@@ -131,7 +131,8 @@ class Demo:
         """Trains with one method; returns its scores."""
         from keras_wsseg.training import TrainingConfig, train
 
-        config = TrainingConfig(data=self.data, method=method, seed=self.seed, **_SETTINGS)
+        changes = {**_CHANGES, **_LOSSES[method], "seed": self.seed}
+        config = TrainingConfig.from_recipe("scribbles", self.data, changes)
         run = train(config, self.runs / method, verbose=console.training_verbosity())
         return run.read_scores()
 

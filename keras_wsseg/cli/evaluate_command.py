@@ -6,10 +6,10 @@ import pathlib
 
 from keras_wsseg.cli import console
 from keras_wsseg.cli.data_folder import check_data_folder
-from keras_wsseg.cli.options import add_command, add_setting
+from keras_wsseg.cli.options import add_command, add_values
 from keras_wsseg.cli.refine import add_crf_options, refined
 from keras_wsseg.cli.segmenters import load_segmenter
-from keras_wsseg.training.setting import check_group_by
+from keras_wsseg.training.config import check_group_by
 
 _DESCRIPTION = """
 Scores a trained segmenter, as Keras model or as ONNX file, on images with dense labels: IoU and Dice of
@@ -34,7 +34,7 @@ def add_to(commands):
         metavar="NAME",
         help="list of the images, NAME.txt in DATA; none: all with labels",
     )
-    add_setting(parser, "values")
+    add_values(parser)
     parser.add_argument(
         "--group-by",
         metavar="REGEX",
@@ -54,7 +54,6 @@ def run(arguments):
     check_data_folder(arguments.data)
     console.load_keras()
     from keras_wsseg.data import SegmentationFolder
-    from keras_wsseg.imaging.label_values import parse_values
     from keras_wsseg.training import evaluate
 
     segmenter = refined(load_segmenter(arguments.segmenter), arguments)
@@ -67,7 +66,7 @@ def run(arguments):
         class_names=None if named else segmenter.class_names,
         color_mode={1: "grayscale", 3: "rgb"}.get(segmenter.channels),
         value_range=segmenter.value_range,
-        values=parse_values(getattr(arguments, "values", ())),
+        values=arguments.values,
     )
     scores = evaluate(segmenter, data, arguments.group_by, console.progress("scoring"))
     if arguments.json:

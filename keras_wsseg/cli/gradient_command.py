@@ -5,12 +5,11 @@ import sys
 
 from keras_wsseg.cli import console
 from keras_wsseg.cli.images import check_out, find_images
-from keras_wsseg.cli.options import add_command, add_setting
+from keras_wsseg.cli.options import add_command, add_values
 from keras_wsseg.cli.segmenters import KerasSegmenter, load_keras_model, load_segmenter
 from keras_wsseg.imaging.file_names import image_name
 from keras_wsseg.imaging.suffixes import LABEL_SUFFIXES
-from keras_wsseg.training.common_settings import METHODS
-from keras_wsseg.training.config import TrainingConfig
+from keras_wsseg.training.parts import LOSSES
 
 _DESCRIPTION = """
 Paints what a loss asks of a segmenter: for each class the gradient of the loss with respect to its
@@ -20,8 +19,10 @@ images.
 
 _EXAMPLE = """
 keras-wsseg gradient runs/hearts hearts/images/one.png --out gradients
-keras-wsseg gradient hearts.onnx 'new/*.png' --loss dense-crf --kind change --out gradients
+keras-wsseg gradient hearts.onnx 'new/*.png' --loss DenseCRFLoss --show change --out gradients
 """
+
+_FROM_LABELS = ("PartialCrossEntropy", "BalancedCrossEntropy")
 
 
 def add_to(commands):
@@ -34,10 +35,10 @@ def add_to(commands):
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for a NAME.png for each image")
     parser.add_argument(
         "--loss",
-        choices=METHODS,
-        metavar="{" + ",".join(METHODS) + "}",
-        help="the regularized loss of this method with its default settings, the cross entropy for pce and "
-        "full; by default the one that the run was trained with, and its settings",
+        choices=LOSSES,
+        metavar="CLASS",
+        help="a loss by its class, with the defaults of that, such as DenseCRFLoss "
+        "(default: the last term of the loss that the run was trained with)",
     )
     parser.add_argument(
         "--labels",
@@ -45,12 +46,12 @@ def add_to(commands):
         help="label maps NAME.png of the images: annotations for the cross entropy, and which pixels are "
         "outside the image",
     )
-    add_setting(parser, "values")
+    add_values(parser)
     parser.add_argument(
         "--classes", metavar="N,N,...", help="ids of the classes to show (default: those predicted)"
     )
     parser.add_argument(
-        "--kind",
+        "--show",
         default="gradient",
         choices=("gradient", "change"),
         help="gradient: the whole of it; change: where the prediction is not yet what the loss asks for "
@@ -82,32 +83,35 @@ def run(arguments):
     if folder is not None and not folder.is_dir():
         raise FileNotFoundError(f"--labels must be a folder. Received: {str(folder)!r}")
     segmenter, config = _load(arguments.segmenter)
-    values = getattr(arguments, "values", () if config is None else config.values_of_annotation)
-    config = _settings(arguments.loss, config)
-    if config.method in ("pce", "full") and folder is None:
+    if config is None and arguments.loss is None:
+        raise ValueError("--loss must be given where the segmenter is no run folder's. Received: none")
+    kind = arguments.loss or config.terms[-1]
+    if kind in _FROM_LABELS and folder is None:
         raise ValueError(
-            "--labels must be given where the loss is the cross entropy, which reads nothing else. "
-            "Received: none"
+            f"--labels must be given where the loss is {kind}, which reads nothing else. Received: none"
         )
-    if config.method == "tags-prior" and not config.regularized:
-        raise ValueError(
-            "the loss must have a neighborhood term to paint: the prior reads tags, which are not given. "
-            "Received: neighborhood='none'"
-        )
+    if kind == "AdaptivePriorLoss":
+        raise ValueError("The loss must not be AdaptivePriorLoss, which reads tags. Received: none")
     if segmenter.channels not in (1, 3):
         raise ValueError(
             f"The segmenter must take gray or RGB images. Received: {segmenter.channels} channels"
         )
     console.load_keras()
+    from keras_wsseg import losses
     from keras_wsseg.data.label_files import LabelReader
     from keras_wsseg.data.listing import files_by_stem
     from keras_wsseg.imaging import read_image, write_png
-    from keras_wsseg.imaging.label_values import parse_values, resolve_values
-    from keras_wsseg.training.build import build_loss, build_regularized_loss
+    from keras_wsseg.imaging.label_values import resolve_values
+    from keras_wsseg.training.build import build_terms
 
     labels = {} if folder is None else files_by_stem(folder, ".", LABEL_SUFFIXES)
-    reader = LabelReader(resolve_values(parse_values(values), segmenter.class_names)[0])
-    loss = build_regularized_loss(config) if config.regularized else build_loss(config)[0]
+    values = arguments.values
+    if values is None and config is not None:
+        values = _values_of(config)
+    reader = LabelReader(resolve_values(values, segmenter.class_names)[0])
+    # Widths and weights that suit one loss mean nothing to another.
+    own = arguments.loss in (None, config and config.terms[-1])
+    loss = build_terms(config)[-1] if own else getattr(losses, arguments.loss)()
     failed = []
     for path in console.progress("painting")(images):
         name = image_name(path)
@@ -115,9 +119,7 @@ def run(arguments):
             image = read_image(path, segmenter.channels, segmenter.value_range)
             file = labels.get(name, None if folder is None else folder / f"{name}.png")
             annotation = None if file is None else reader.read(file)
-            sheet = _painted(
-                segmenter, loss, image, annotation, classes, arguments, f"{name}, {config.method}"
-            )
+            sheet = _painted(segmenter, loss, image, annotation, classes, arguments, f"{name}, {loss.name}")
             write_png(out / f"{name}.png", sheet)
         except (ValueError, TypeError, OSError) as error:
             failed.append((path, " ".join(str(error).split())))
@@ -144,14 +146,10 @@ def _load(path):
     return KerasSegmenter(model, class_names), config
 
 
-def _settings(method, config):
-    """The settings of the loss: the run's own, or defaults where another method is asked for."""
-    if config is None and method is None:
-        raise ValueError("--loss must be given where the segmenter is no run folder's. Received: none")
-    if config is None or method not in (None, config.method):
-        # Widths and weights that suit one method mean nothing to another.
-        return TrainingConfig(data="." if config is None else config.data, method=method)
-    return config
+def _values_of(config):
+    """What the values in the files that were trained on mean, or None."""
+    values = config.data["config"].get("values")
+    return values and {int(value): name for value, name in values.items()}
 
 
 def _painted(segmenter, loss, image, annotation, classes, arguments, caption):
@@ -168,7 +166,7 @@ def _painted(segmenter, loss, image, annotation, classes, arguments, caption):
         palette=segmenter.palette,
         from_logits=from_logits,
         value_range=segmenter.value_range,
-        show=arguments.kind,
+        show=arguments.show,
         percentile=arguments.percentile,
         limit=arguments.limit,
         caption=caption,

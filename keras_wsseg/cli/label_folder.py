@@ -38,7 +38,7 @@ def label_folder(data, name, sources, force):
     return out
 
 
-def say_how_to_train(data, annotation, options="--method pce"):
+def say_how_to_train(data, annotation, options="--loss none"):
     """Prints the command that trains on label maps.
 
     Args:
@@ -47,6 +47,6 @@ def say_how_to_train(data, annotation, options="--method pce"):
         options: further words of the command.
     """
     run = f"runs/{pathlib.Path(data).resolve().name}-{pathlib.Path(annotation).name}"
-    words = f"train {shlex.quote(str(data))} --annotation {shlex.quote(str(annotation))} {options}"
+    words = f"train {shlex.quote(str(data))} --data.annotation {shlex.quote(str(annotation))} {options}"
     print("Next, train on them:")
     print(f"  {console.own_command()} {words} --out {shlex.quote(run)}")

@@ -18,14 +18,17 @@ from keras_wsseg.cli import (
     predict_command,
     propose_command,
     pseudo_label_command,
+    recipes_command,
     serve_command,
     sweep_command,
     train_command,
 )
-from keras_wsseg.cli.options import HelpFormatter
+from keras_wsseg.cli.options import HelpFormatter, describe_changes, parse_changes, take_changes
+from keras_wsseg.training.config import TrainingConfig
 
 _COMMANDS = (
     train_command,
+    recipes_command,
     evaluate_command,
     predict_command,
     export_command,
@@ -65,8 +68,8 @@ def main(argv=None):
         The exit status: 0; 1 where some images were left out; 2 after an error, told in one line;
         130 after Ctrl-C. SIGTERM ends the process with 143.
     """
-    arguments = _parser().parse_args(_words(sys.argv[1:] if argv is None else argv))
     try:
+        arguments = _parse(_words(sys.argv[1:] if argv is None else argv))
         with _terminated_in_order():
             return arguments.run(arguments) or 0
     except KeyboardInterrupt:
@@ -81,6 +84,34 @@ def main(argv=None):
             raise
         print(f"keras-wsseg: error: {_one_line(error)}", file=sys.stderr)
         return 2
+
+
+def _parse(words):
+    """The arguments; `changes` are the settings and parts of a training among them."""
+    parser, commands = _parser()
+    command = commands.choices.get(next(iter(words), None))
+    if command is None or not command.get_default("takes_changes"):
+        return parser.parse_args(words)
+    if "--help" in words or "-h" in words:
+        _help(command, words)
+    words, changes = take_changes(words)
+    return parser.parse_args(words, argparse.Namespace(changes=changes))
+
+
+def _help(command, words):
+    """Prints the help of a command that trains, with the parts of the recipe and classes that were typed."""
+    place = next(place for place, word in enumerate(words) if word in ("--help", "-h"))
+    everything = words[place + 1 : place + 2] == ["all"]
+    words, changes = take_changes(words[:place] + words[place + 1 + everything :])
+    recipe = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    recipe.add_argument("--recipe", default=command.get_default("recipe"))
+    recipe = recipe.parse_known_args(words)[0].recipe
+    config = TrainingConfig.from_recipe(recipe, "DATA", parse_changes(changes))
+    epilog, command.epilog = command.epilog, None
+    print(command.format_help())
+    print(describe_changes(config, everything))
+    print(f"\n{epilog}")
+    raise SystemExit(0)
 
 
 def _words(argv):
@@ -133,7 +164,7 @@ def _parser():
         command.add_to(commands)
     shown = commands.add_parser("version", help="print the version", formatter_class=HelpFormatter)
     shown.set_defaults(run=lambda _: print(version))
-    return parser
+    return parser, commands
 
 
 def _one_line(error):

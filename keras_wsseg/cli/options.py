@@ -1,20 +1,35 @@
-"""Options out of the fields of `TrainingConfig`, so that each setting is described once."""
+"""Options out of the settings and parts of a training, each described once, where it is defined."""
 
 import argparse
 import dataclasses
+import json
 import pathlib
-import typing
+import re
+import textwrap
 
-from keras_wsseg.training.config import TrainingConfig
+from keras_wsseg.imaging.label_values import parse_values
+from keras_wsseg.training.config import TrainingConfig, term_name
+from keras_wsseg.training.parts import PARTS, arguments_of
+from keras_wsseg.training.recipes import recipe_names
+from keras_wsseg.training.signatures import parameters
 
-_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+_TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off")
+_SETTINGS = {field.name: field for field in dataclasses.fields(TrainingConfig) if field.name not in PARTS}
+_OFTEN = {
+    *("steps", "batch_size", "image_size", "mode", "start_from", "encoder_rate", "seed", "group_by"),
+    *("data.annotation", "data.split", "data.value_range", "data.values", "data.tags", "data.positives"),
+    *("data.negatives", "data.object_name", "segmenter.filters", "segmenter.backbone", "segmenter.weights"),
+    *("loss.class_weights", "loss.weight", "loss.crf_weight", "loss.radius", "loss.sigma_xy"),
+    *("loss.sigma_rgb", "optimizer.learning_rate", "stages.annealing_epochs", "stages.normal_epochs"),
+}
+_WIDTH, _INDENT = 108, 32
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
     """Keeps the lines of descriptions and examples, and gives options room."""
 
     def __init__(self, prog):
-        super().__init__(prog, max_help_position=32, width=108)
+        super().__init__(prog, max_help_position=_INDENT, width=_WIDTH)
 
 
 def add_command(commands, name, summary, description, example):
@@ -31,128 +46,228 @@ def add_command(commands, name, summary, description, example):
     )
 
 
-def add_settings(parser, leave_out=()):
-    """Adds an option for every field of `TrainingConfig` but `data`, which each command asks for itself.
+def add_recipe(parser, default="scribbles"):
+    """Adds `--recipe`; the settings and parts that go on top of it are read by `take_changes`."""
+    parser.add_argument(
+        "--recipe",
+        default=default,
+        metavar="NAME",
+        help=f"what to start from: {', '.join(recipe_names())}, or a .toml or .json file; "
+        f"`keras-wsseg recipes NAME` prints one (default: {default})",
+    )
+    parser.set_defaults(takes_changes=True)
+
+
+def add_argument_of(parser, room, function, name, option=None, **settings):
+    """Adds an option for an argument of a public function or class, in the words of its docstring."""
+    found = parameters(room, function)[0][name]
+    shown = "" if found.default in (None, ()) else f" (default: {_shown(found.default)})"
+    words = f"{found.help.rstrip('.').replace('`', '')}{shown}".replace("%", "%%")
+    option = option or "--" + name.replace("_", "-")
+    settings = {"default": found.default, "metavar": "X", "help": words, **settings}
+    parser.add_argument(option, dest=name, **settings)
+
+
+def add_values(parser):
+    """Adds `--values`, what the values in label maps mean."""
+    parser.add_argument(
+        "--values",
+        type=_values,
+        metavar="V=NAME,...",
+        help="what the values in the label maps mean where they are not ids of classes, such as "
+        "0=background,255=cell; unlabeled and padding are names too",
+    )
+
+
+def add_value_range(parser):
+    """Adds `--value-range`, the values of black and of white."""
+    parser.add_argument(
+        "--value-range",
+        type=lambda text: tuple(float(part) for part in text.split(",")),
+        metavar="LOW,HIGH",
+        help="lowest and highest value that an image may have, such as 0,4095 for 12 bits in files of 16; "
+        "needed for floating point (default: what the files' bits can hold)",
+    )
+
+
+def _values(text):
+    try:
+        return parse_values(text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def take_changes(words):
+    """Takes the settings and parts out of the words of a command line.
 
     Args:
-        parser: of the command.
-        leave_out: names of fields that the command sets by itself.
+        words: as typed, such as `["train", "hearts", "--loss.radius", "5"]`.
+
+    Returns:
+        `(the other words, dict from name to text)`; a setting that is on or off may stand without a text, as
+        `--flip` or `--no-flip`.
+
+    Raises:
+        ValueError: if a value is missing.
+
+    Example:
+
+    >>> take_changes(["hearts", "--loss.radius", "5", "--no-flip", "--out", "run"])
+    (['hearts', '--out', 'run'], {'loss.radius': '5', 'flip': 'no'})
     """
-    groups = {}
-    for field in fields():
-        if field.name in leave_out:
+    left, changes, words = [], {}, list(words)
+    while words:
+        word = words.pop(0)
+        found = re.fullmatch(r"--(no-)?([a-z_-]+)((?:\.[\w-]+)*)(=.*)?", word, re.DOTALL)
+        name = found and (found[2] + found[3]).replace("-", "_")
+        if not found or name.split(".")[0] not in (*_SETTINGS, *PARTS):
+            left.append(word)
             continue
-        title = field.metadata["group"]
-        if title not in groups:
-            groups[title] = parser.add_argument_group(title)
-        _add_setting(groups[title], field)
+        switch = name in _SETTINGS and _SETTINGS[name].type is bool
+        if found[4]:
+            text = found[4][1:]
+        elif switch and not (words and words[0].lower() in _TRUE + _FALSE):
+            text = "no" if found[1] else "yes"
+        elif words and not words[0].startswith("--"):
+            text = words.pop(0)
+        else:
+            raise ValueError(f"{word} must be followed by a value. Received: none")
+        changes[name] = text
+    return left, changes
 
 
-def add_setting(parser, name):
-    """Adds the option for one field of `TrainingConfig` to a command that is no training."""
-    _add_setting(parser, next(field for field in fields() if field.name == name))
-
-
-def fields():
-    """The fields of `TrainingConfig` that are options, in the order of their groups."""
-    return [field for field in dataclasses.fields(TrainingConfig) if field.name != "data"]
-
-
-def given_settings(arguments):
-    """The settings that were typed, by name: what is not typed is left to the defaults or to a run folder."""
-    given = {
-        field.name: getattr(arguments, field.name) for field in fields() if hasattr(arguments, field.name)
-    }
-    if given.get("start_from"):
+def given_changes(arguments):
+    """What was typed of settings and parts, as `TrainingConfig.replace` takes it."""
+    changes = parse_changes(arguments.changes)
+    if changes.get("start_from"):
         # A training may be resumed from another folder than it was begun in.
-        given["start_from"] = str(pathlib.Path(given["start_from"]).resolve())
-    return given
+        changes["start_from"] = str(pathlib.Path(changes["start_from"]).resolve())
+    return changes
 
 
-def parse_value(field, text, separator=","):
-    """`text` as a value of `field`.
+def parse_changes(texts, separator=","):
+    """Values out of texts, by name.
 
     Args:
-        field: of `TrainingConfig`.
-        text: as typed; `none` where the field may be None, and for an empty list where that is its default.
+        texts: dict from name to text.
         separator: between the parts of a list.
 
     Raises:
-        ValueError: if it is no such value.
+        ValueError: if a text is no such value.
+
+    Example:
+
+    >>> parse_changes({"steps": "500", "segmenter.filters": "8,16", "data.values": "0=a,255=b"})
+    {'steps': 500, 'segmenter.filters': [8, 16], 'data.values': {'0': 'a', '255': 'b'}}
     """
-    name = option_name(field.name)
-    if text.lower() == "none" and type(None) in typing.get_args(field.type):
+    return {name: _parsed(name, text, separator) for name, text in texts.items()}
+
+
+def _parsed(name, text, separator):
+    if text.lower() == "none":
         return None
-    if text.lower() == "none" and field.default == ():
-        return ()
-    if typing.get_origin(field.type) is tuple:
-        if text == "":
-            return ()
-        kind = typing.get_args(field.type)[0]
-        parts = text.split(separator)
-        return tuple(parts) if kind is str else tuple(_number(name, kind, part) for part in parts)
-    kind = _kind(field)
-    if kind is bool:
-        if text.lower() not in _TRUE + _FALSE:
-            raise ValueError(f"{name} must be true or false. Received: {text!r}")
-        return text.lower() in _TRUE
-    return _number(name, kind, text) if kind in (int, float) else text
-
-
-def option_name(name):
-    """How the setting `name` is typed."""
-    return "--" + name.replace("_", "-")
-
-
-def _number(name, kind, text):
-    try:
-        return kind(text)
-    except ValueError:
-        wanted = "an integer" if kind is int else "a number"
-        raise ValueError(f"{name} must be {wanted}. Received: {text!r}") from None
-
-
-def _add_setting(group, field):
-    limits = field.metadata
-    # A percent sign would be taken for a place to fill in.
-    words = f"{limits['help']} (default: {_shown(field.default)})".replace("%", "%%")
-    common = {"dest": field.name, "default": argparse.SUPPRESS, "help": words}
-    if _kind(field) is bool:
-        group.add_argument(option_name(field.name), action=argparse.BooleanOptionalAction, **common)
-        return
-    if limits["choices"]:
-        common["choices"] = limits["choices"]
-        common["metavar"] = "{" + ",".join(map(str, limits["choices"])) + "}"
-    else:
-        common["metavar"] = _metavar(field)
-    group.add_argument(option_name(field.name), type=_converter(field), **common)
-
-
-def _converter(field):
-    def convert(text):
+    if text[:1] in ("[", "{", '"'):
         try:
-            return parse_value(field, text)
+            return json.loads(text)
         except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
+            raise ValueError(
+                f"--{name} must be JSON where it begins so ({error}). Received: {text}"
+            ) from None
+    if name in PARTS or (name in _SETTINGS and "str" in str(_SETTINGS[name].type)):
+        return text
+    parts = text.split(separator)
+    pairs = [re.fullmatch(r"\s*(\d+)\s*=\s*(.+?)\s*", part) for part in parts]
+    if all(pairs):
+        return {pair[1]: pair[2] for pair in pairs}
+    listed = len(parts) > 1 or _is_list(name)
+    values = [_literal(part.strip()) for part in parts if part.strip()]
+    return values if listed else values[0] if values else ""
 
-    return convert
+
+def _is_list(name):
+    """Whether an argument is a list wherever a class has it."""
+    if name in _SETTINGS:
+        return _SETTINGS[name].type is tuple
+    part, _, argument = name.partition(".")
+    room, classes = PARTS[part]
+    found = [parameters(room, one)[0].get(argument.rpartition(".")[2]) for one in classes if room]
+    return any(one and isinstance(one.default, tuple) for one in found)
 
 
-def _metavar(field):
-    if typing.get_origin(field.type) is tuple:
-        return "TEXT,TEXT,..." if typing.get_args(field.type)[0] is str else "N,N,..."
-    return {int: "N", float: "X"}.get(_kind(field), "TEXT")
+def _literal(text):
+    if text.lower() in _TRUE + _FALSE:
+        return text.lower() in _TRUE
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text
 
 
-def _kind(field):
-    """The field's type, without the None that it may be too."""
-    kinds = [kind for kind in typing.get_args(field.type) if kind is not type(None)]
-    return kinds[0] if kinds else field.type
+def describe_changes(config, everything=False):
+    """The help of the settings and of the parts of a configuration.
+
+    Args:
+        config: a `TrainingConfig`.
+        everything: all of them in full, rather than what is touched often.
+    """
+    lines = ["settings:"]
+    for name, field in _SETTINGS.items():
+        if everything or name in _OFTEN:
+            choices = field.metadata["choices"]
+            words = field.metadata["help"] + (f"; one of {', '.join(choices)}" if choices else "")
+            lines += _option(name, words, getattr(config, name), everything)
+    for part, (_, classes) in PARTS.items():
+        given = getattr(config, part)
+        chosen = given if isinstance(given, list) else [given] if given else []
+        names = " + ".join(one["class_name"] for one in chosen) or "none"
+        lines += ["", f"{part}: {names}"]
+        if everything or part in ("segmenter", "loss"):
+            lines += _option(part, f"another class: {', '.join(classes)}", None, everything)
+        # Without the name of a term, an argument is that of the last one that has it.
+        last = {name: one["class_name"] for one in chosen for name in one["config"]}
+        for one in chosen:
+            helps, _, further = arguments_of(part, one["class_name"])
+            for name in {**helps, **one["config"]}:
+                own = last.get(name, one["class_name"]) == one["class_name"]
+                dotted = f"{part}.{name}" if own else f"{part}.{term_name(one['class_name'])}.{name}"
+                if name != "root" and (everything or dotted in _OFTEN):
+                    lines += _option(dotted, helps.get(name, ""), one["config"].get(name), everything)
+            if further and everything:
+                lines.append(f"  and any other argument of {one['class_name']}")
+    lines = [line for place, line in enumerate(lines) if not _is_empty_title(lines, place)]
+    if not everything:
+        lines += ["", "These are the ones touched most; --help all shows every one."]
+    return "\n".join(lines)
+
+
+def _is_empty_title(lines, place):
+    """Whether a part's title has no option below it, or a blank line none."""
+    if lines[place] == "":
+        return place + 2 >= len(lines) or not lines[place + 2].startswith("  ")
+    titled = not lines[place].startswith(" ")
+    return titled and (place + 1 >= len(lines) or not lines[place + 1].startswith("  "))
+
+
+def _option(name, words, default, everything):
+    if not everything:
+        words = re.split(r"(?<=[a-z)])[.;:] ", words)[0]
+    words = words.strip().rstrip(".").replace("`", "")
+    words += f" (default: {_shown(default)})" if default is not None else ""
+    head = f"  --{name} X"
+    body = textwrap.wrap(words, _WIDTH - _INDENT) or [""]
+    first = [head] if len(head) > _INDENT - 2 else [f"{head:{_INDENT}}{body.pop(0)}"]
+    return [line.rstrip() for line in (*first, *(" " * _INDENT + line for line in body))]
 
 
 def _shown(value):
-    if value is None or value == ():
+    if value is None:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    if isinstance(value, dict):
+        return value.get("class_name") or json.dumps(value)
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(_shown, value)) or "none"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

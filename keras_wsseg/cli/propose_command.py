@@ -8,7 +8,7 @@ import numpy as np
 from keras_wsseg.cli import console
 from keras_wsseg.cli.data_folder import check_data_folder
 from keras_wsseg.cli.label_folder import label_folder, say_how_to_train
-from keras_wsseg.cli.options import add_command, add_setting
+from keras_wsseg.cli.options import add_argument_of, add_command, add_value_range, add_values
 
 _DESCRIPTION = """
 Grows scribbles or clicks into dense label maps by GrabCut, once: the baseline that trains on such proposals
@@ -17,7 +17,7 @@ as if they were the truth. It needs a folder with images/ and annotations, and t
 
 _EXAMPLE = """
 keras-wsseg propose hearts --annotation scribbles --out grabcut
-keras-wsseg train hearts --annotation grabcut --method pce --out runs/grabcut
+keras-wsseg train hearts --data.annotation grabcut --loss none --out runs/grabcut
 """
 
 
@@ -25,43 +25,22 @@ def add_to(commands):
     """Adds the command."""
     parser = add_command(commands, "propose", "grow annotations by GrabCut", _DESCRIPTION, _EXAMPLE)
     parser.add_argument("data", metavar="DATA", help="folder with images/ and the annotations")
-    parser.add_argument(
-        "--annotation",
-        default="scribbles",
-        metavar="NAME",
-        help="sub-folder of annotations; or simulated_clicks, simulated_scribbles from labels/ "
-        "(default: scribbles)",
-    )
+    add_argument_of(parser, "data", "SegmentationFolder", "annotation")
     parser.add_argument(
         "--out",
         default="grabcut",
         metavar="NAME",
         help="sub-folder of DATA for the label maps, or an absolute path where DATA is not to be written to; "
-        "train takes either as --annotation (default: grabcut)",
+        "train takes either as --data.annotation (default: grabcut)",
     )
     parser.add_argument(
         "--split", metavar="NAME", help="list of the images, NAME.txt in DATA (default: all annotated ones)"
     )
-    parser.add_argument(
-        "--iterations",
-        type=int,
-        default=5,
-        metavar="N",
-        help="rounds of learning colors and cutting (default: 5)",
-    )
-    parser.add_argument(
-        "--unclaimed",
-        type=int,
-        default=255,
-        metavar="ID",
-        help="pixels that no class claims: 255, unlabeled, or the id of a background class (default: 255)",
-    )
-    add_setting(parser, "instances")
-    add_setting(parser, "values")
-    add_setting(parser, "value_range")
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="seed of the color models (default: 0)"
-    )
+    for name in ("iterations", "unclaimed", "seed"):
+        add_argument_of(parser, "annotations", "grabcut_proposals", name, type=int)
+    add_argument_of(parser, "data", "SegmentationFolder", "instances")
+    add_values(parser)
+    add_value_range(parser)
     parser.add_argument(
         "--force", action="store_true", help="replace label maps of the same names that lie in --out"
     )
@@ -71,20 +50,18 @@ def add_to(commands):
 def run(arguments):
     """Proposes, and says what to type next."""
     check_data_folder(arguments.data)
-    instances = getattr(arguments, "instances", None)
-    sources = [source for source in (arguments.annotation, instances) if source is not None]
+    sources = [source for source in (arguments.annotation, arguments.instances) if source is not None]
     out = label_folder(arguments.data, arguments.out, sources, arguments.force)
     console.load_keras()
     from keras_wsseg.data import SegmentationFolder
-    from keras_wsseg.imaging.label_values import parse_values
 
     data = SegmentationFolder(
         arguments.data,
         annotation=arguments.annotation,
         split=arguments.split,
-        instances=instances,
-        values=parse_values(getattr(arguments, "values", ())),
-        value_range=getattr(arguments, "value_range", ()) or None,
+        instances=arguments.instances,
+        values=arguments.values,
+        value_range=arguments.value_range,
     )
     if arguments.unclaimed not in (*range(data.num_classes), 255):
         raise ValueError(

@@ -18,7 +18,7 @@ from keras_wsseg.training.run_folder import RunFolder, segmenter_file, write_tex
 _DESCRIPTION = """
 Labels every pixel of images whose tags are known, so that a second segmenter learns from these labels as if
 they had been drawn. No image gets a class that it is not tagged with, however sure the first segmenter is
-of it. It needs a segmenter, for instance one of train --method rrm, and a folder with images/ and tags.csv.
+of it. It needs a segmenter, for instance one of train --recipe rrm, and a folder with images/ and tags.csv.
 
 train does not read images that lie in a folder for each class: of these (--tags folders) a data folder is
 made in --out, with images/, pseudo/ and classes.txt.
@@ -26,13 +26,13 @@ made in --out, with images/, pseudo/ and classes.txt.
 
 _EXAMPLE = """
 keras-wsseg pseudo-label runs/voc voc --crf dense
-keras-wsseg train voc --annotation pseudo --method pce --model deeplabv3plus --out runs/voc-pseudo
+keras-wsseg train voc --data.annotation pseudo --loss none --segmenter DeepLabV3Plus --out runs/voc-pseudo
 keras-wsseg pseudo-label runs/pets pets --tags folders --out ../pets-second --confidence 0.7
 """
 
 _FOLDERS = "folders"
 _PSEUDO = "pseudo"
-_SECOND = "--method pce --model deeplabv3plus"
+_SECOND = "--loss none --segmenter DeepLabV3Plus"
 
 
 def add_to(commands):
@@ -47,7 +47,7 @@ def add_to(commands):
         default=_PSEUDO,
         metavar="DIR",
         help="sub-folder of DATA for the label maps, NAME.png for each image, or an absolute path where "
-        f"DATA is not to be written to; train takes either as --annotation (default: {_PSEUDO})",
+        f"DATA is not to be written to; train takes either as --data.annotation (default: {_PSEUDO})",
     )
     parser.add_argument(
         "--tags",
@@ -159,10 +159,10 @@ def _chosen(arguments, root):
     config = _settings(arguments.segmenter)
     tags = arguments.tags
     if tags is None:
-        tags = "tags.csv" if config is None else config.tags
+        tags = "tags.csv" if config is None else config.data["config"].get("tags", "tags.csv")
     if arguments.split is not None:
         return tags, None if arguments.split.lower() == "none" else arguments.split
-    split = "train" if config is None else config.train_split
+    split = "train" if config is None else config.data["config"]["split"]
     return tags, split if split is not None and (root / f"{split}.txt").is_file() else None
 
 
@@ -285,9 +285,9 @@ def _make_data_folder(out, images, class_names):
 def _say_next(root, annotation, split, class_names):
     options = _SECOND
     if split not in (None, "train"):
-        options += f" --train-split {split}"
+        options += f" --data.split {split}"
     elif split is None and (root / "val.txt").is_file() and not (root / "train.txt").is_file():
-        options += " --train-split none"
+        options += " --data.split none"
     if not (root / "classes.txt").is_file():
         lines = ", ".join(class_names)
         print(f"There is no classes.txt in {root}: make one of these names, one a line: {lines}")

@@ -1,7 +1,12 @@
 """The options of a CRF behind a segmenter, and the segmenter that they make."""
 
+import argparse
+
 from keras_wsseg.cli.console import load_keras
-from keras_wsseg.training.common_settings import CRFS
+from keras_wsseg.cli.options import add_argument_of
+from keras_wsseg.training.config import CRFS
+
+_ARGUMENTS = {"sigma_xy": float, "sigma_rgb": float, "coupling": float, "iterations": int}
 
 
 def add_crf_options(parser):
@@ -9,21 +14,16 @@ def add_crf_options(parser):
     group = parser.add_argument_group("CRF post-processing")
     group.add_argument(
         "--crf",
-        choices=CRFS,
+        choices=("none", *CRFS),
         default="none",
         help="refine each mask along the image's borders by mean-field inference: windowed (11 x 11 "
         "pixels, fast) or dense (all pixels); default: none",
     )
-    for name, words in (
-        ("xy", "width of its color kernel in pixels (default: 80, windowed 6)"),
-        ("rgb", "width of its color kernel in color, of an image in [0, 1] (default: 0.051)"),
-        (
-            "strength",
-            "weight of its color kernel; smoothness has 0.3 of it (default: 1, windowed 3)",
-        ),
-    ):
-        group.add_argument(f"--crf-{name}", type=float, metavar="X", help=words)
-    group.add_argument("--crf-iterations", type=int, metavar="N", help="mean-field steps (default: 5)")
+    for name, kind in _ARGUMENTS.items():
+        add_argument_of(
+            group, "layers", "crf_preset", name, f"--crf-{name.replace('_', '-')}", type=kind,
+            default=argparse.SUPPRESS,
+        )  # fmt: skip
 
 
 def refined(segmenter, arguments):
@@ -46,11 +46,12 @@ def asked_crf(arguments, value_range):
     Raises:
         ValueError: if a setting of a CRF was given without one, or is out of its range.
     """
-    given = {name: getattr(arguments, f"crf_{name}") for name in ("xy", "rgb", "strength", "iterations")}
-    given = {name: value for name, value in given.items() if value is not None}
+    given = {name: getattr(arguments, name) for name in _ARGUMENTS if hasattr(arguments, name)}
     if arguments.crf == "none":
         for name in given:
-            raise ValueError(f"--crf-{name} needs --crf windowed or --crf dense. Received: --crf none")
+            raise ValueError(
+                f"--crf-{name.replace('_', '-')} needs --crf windowed or --crf dense. Received: --crf none"
+            )
         return None
     load_keras()
     from keras_wsseg.layers import crf_preset

@@ -7,8 +7,8 @@ import sys
 import time
 
 from keras_wsseg.cli import console
-from keras_wsseg.cli.data_folder import settings_for
-from keras_wsseg.cli.options import add_command, add_settings, fields, given_settings, parse_value
+from keras_wsseg.cli.data_folder import config_for
+from keras_wsseg.cli.options import add_command, add_recipe, given_changes, parse_changes
 
 _DESCRIPTION = """
 Repeats a training over values of its settings and over seeds, and prints the table: mean and spread of the
@@ -17,12 +17,12 @@ for train; what is trained already is not trained again, so the same command goe
 """
 
 _EXAMPLE = """
-keras-wsseg sweep hearts --out sweeps/methods --vary method=pce,gated-crf,full --seeds 3
-keras-wsseg sweep hearts --out sweeps/gates --vary gate_source+gate_destination=no:no,yes:no,yes:yes
-keras-wsseg sweep hearts --out sweeps/clicks --annotation simulated_clicks --vary click_size=1,3 \\
-    --vary method=pce,gated-crf
-keras-wsseg sweep hearts --out sweeps/sigma --vary sigma_xy+radius=3:3,6:5,10:8 --seeds 3
-keras-wsseg sweep hearts --out sweeps/lambda --vary crf_weight=0.05,0.1,0.3 --score mean_dice
+keras-wsseg sweep hearts --out sweeps/losses --vary loss=none,GatedCRFLoss,DenseCRFLoss --seeds 3
+keras-wsseg sweep hearts --out sweeps/gates --vary loss.gate_source+loss.gate_destination=no:no,yes:no,yes:yes
+keras-wsseg sweep hearts --out sweeps/clicks --data.annotation simulated_clicks --vary data.click_size=1,3 \\
+    --vary loss=none,GatedCRFLoss
+keras-wsseg sweep hearts --out sweeps/sigma --vary loss.sigma_xy+loss.radius=6:3,12:5,20:8 --seeds 3
+keras-wsseg sweep hearts --out sweeps/lambda --vary loss.weight=0.05,0.1,0.3 --score mean_dice
 """
 
 
@@ -42,9 +42,9 @@ def add_to(commands):
         action="append",
         required=True,
         metavar="NAME=V,V,...",
-        help="values of an option of train, of which every combination is trained; "
+        help="values of an option of train, of which every combination is trained, such as loss.radius=3,5; "
         "A+B=1:2,3:4 changes two options together; the parts of a list are joined by /, as in "
-        "filters=8/16,12/24",
+        "segmenter.filters=8/16,12/24",
     )
     chosen.add_argument("--seeds", type=int, default=1, metavar="N", help="trainings of each (default: 1)")
     chosen.add_argument(
@@ -53,7 +53,7 @@ def add_to(commands):
         default="mean_iou",
         help="what the table shows (default: mean_iou)",
     )
-    add_settings(parser)
+    add_recipe(chosen)
     parser.set_defaults(run=run)
 
 
@@ -65,7 +65,7 @@ def run(arguments):
     varied = parse_variations(arguments.vary)
     if any("seed" in names.split("+") for names in varied):
         raise ValueError("--vary must leave the seed to --seeds and --seed. Received: seed")
-    config, _ = settings_for(arguments.data, given_settings(arguments), must_score=True)
+    config, _ = config_for(arguments.data, arguments.recipe, given_changes(arguments), must_score=True)
     console.load_keras()
     from keras_wsseg.training import sweep
     from keras_wsseg.training.run_folder import write_text
@@ -109,9 +109,13 @@ def parse_variations(texts):
     """The values to train, by name, out of `NAME=V,V` and `A+B=V:W,V:W`.
 
     Raises:
-        ValueError: if a name is no setting, or a value is not one of it.
+        ValueError: if a text is neither, or a name is there twice.
+
+    Example:
+
+    >>> parse_variations(["loss.radius=3,5", "loss.weight+steps=1:50,2:100"])
+    {'loss.radius': [3, 5], 'loss.weight+steps': [(1, 50), (2, 100)]}
     """
-    known = {field.name: field for field in fields()}
     varied = {}
     for text in texts:
         names, equals, values = text.partition("=")
@@ -120,23 +124,20 @@ def parse_variations(texts):
             raise ValueError(f"--vary must be NAME=V,V,... Received: {text!r}")
         parts = names.split("+")
         for name in parts:
-            if name not in known:
-                raise ValueError(f"--vary must name an option of `keras-wsseg train`. Received: {name!r}")
             if any(name in earlier.split("+") for earlier in varied):
                 raise ValueError(f"--vary must name an option once. Received: {name!r} twice")
-        varied[names] = [_values([known[name] for name in parts], one) for one in values.split(",")]
+        varied[names] = [_values(parts, one) for one in values.split(",")]
     return varied
 
 
-def _values(chosen, text):
-    words = text.split(":") if len(chosen) > 1 else [text]
-    if len(words) != len(chosen):
-        names = "+".join(field.name for field in chosen)
+def _values(names, text):
+    words = text.split(":") if len(names) > 1 else [text]
+    if len(words) != len(names):
         raise ValueError(
-            f"{names} needs {len(chosen)} values joined by a colon at a time. Received: {text!r}"
+            f"{'+'.join(names)} needs {len(names)} values joined by a colon at a time. Received: {text!r}"
         )
-    values = tuple(parse_value(field, word, "/") for field, word in zip(chosen, words, strict=True))
-    return values if len(chosen) > 1 else values[0]
+    values = tuple(parse_changes(dict(zip(names, words, strict=True)), "/").values())
+    return values if len(names) > 1 else values[0]
 
 
 def table_of(rows, score):
@@ -192,4 +193,4 @@ def as_markdown(columns, rows):
 
 
 def _shown(value):
-    return "/".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return "/".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

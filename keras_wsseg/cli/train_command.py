@@ -6,30 +6,31 @@ import shlex
 import sys
 
 from keras_wsseg.cli import console
-from keras_wsseg.cli.data_folder import WITHOUT_LABELS, check_data_folder, settings_for
-from keras_wsseg.cli.options import add_command, add_settings, given_settings
+from keras_wsseg.cli.data_folder import check_data_folder, config_for
+from keras_wsseg.cli.options import add_command, add_recipe, given_changes
 
 _DESCRIPTION = """
-Trains a segmenter on the annotated pixels of your images, and with the gated CRF on all the others. It
+Trains a segmenter on the annotated pixels of your images, and with the gated CRF loss on all the others. It
 needs a folder with images/ and scribbles/ (or clicks/, labels/) of the same file names; with train.txt,
-val.txt and labels/ in it too, it scores what it learned. --method single-class needs no annotation, only
-images that hold one kind of object each; tags-prior and rrm need tags.csv, which says what is in each.
+val.txt and labels/ in it too, it scores what it learned. A recipe says what the training is made of, and
+options change it: --steps 2000, the argument of a part --loss.radius 3, or its class --loss DenseCRFLoss.
+The recipe single-class needs no annotation, only images that hold one kind of object each; tags and rrm need
+tags.csv, which says what is in each.
 """
 
 _EXAMPLE = """
 keras-wsseg train hearts --out runs/hearts --steps 2000
 keras-wsseg train hearts --out runs/hearts --resume       # after Ctrl-C or a power cut
-keras-wsseg train horses --method single-class --model umobilenetv2 --weights imagenet --crop 128 \\
-    --batch-size 16 --out runs/horses
-keras-wsseg train voc --method rrm --model two-branch --backbone resnet38 --weights resnet38.weights.h5 \
-    --encoder-rate 0.1 --crop 321 --out runs/voc
+keras-wsseg train hearts --out runs/dense --loss DenseCRFLoss --loss.sigma_xy 30
+keras-wsseg train horses --recipe single-class --segmenter UMobileNetV2 --segmenter.weights imagenet \\
+    --image_size 128 --batch_size 16 --out runs/horses
 """
 
 
 def add_to(commands):
     """Adds the command."""
     parser = add_command(commands, "train", "train a segmenter on a folder", _DESCRIPTION, _EXAMPLE)
-    parser.usage = "keras-wsseg train DATA --out RUN [--resume] [options]"
+    parser.usage = "keras-wsseg train DATA --out RUN [--resume] [--recipe NAME] [--NAME VALUE ...]"
     chosen = parser.add_argument_group("run")
     chosen.add_argument("data", metavar="DATA", help="folder with images/ and the annotations")
     chosen.add_argument(
@@ -40,7 +41,7 @@ def add_to(commands):
         action="store_true",
         help="go on with the training in RUN; its settings need not be typed again",
     )
-    add_settings(parser)
+    add_recipe(chosen)
     parser.set_defaults(run=run)
 
 
@@ -57,7 +58,7 @@ def run(arguments):
                 f"There is a training in {arguments.out!r} already: add --resume to go on with it, "
                 "or choose another --out."
             )
-        config, notes = settings_for(arguments.data, given_settings(arguments))
+        config, notes = config_for(arguments.data, arguments.recipe, given_changes(arguments))
         folder.settings(config, resume=False)
     if folder.finished:
         notes.append(f"The training in {arguments.out} is finished already.")
@@ -84,11 +85,11 @@ def run(arguments):
 def _begun(folder, arguments):
     """The settings of the folder, with those typed now: where they differ, the folder will say so."""
     begun = folder.settings(None, resume=True)
-    check_data_folder(arguments.data, images=begun.method not in WITHOUT_LABELS)
-    typed = given_settings(arguments)
-    if pathlib.Path(begun.data).resolve() != pathlib.Path(arguments.data).resolve():
-        typed["data"] = os.fspath(arguments.data)
-    return folder.settings(begun.replace(**typed), resume=True)
+    check_data_folder(arguments.data, images=begun.data["class_name"] == "SegmentationFolder")
+    typed = given_changes(arguments)
+    if pathlib.Path(begun.root).resolve() != pathlib.Path(arguments.data).resolve():
+        typed["data.root"] = os.fspath(arguments.data)
+    return folder.settings(begun.replace(typed), resume=True)
 
 
 def _how_to_go_on(folder, arguments):

@@ -3,7 +3,7 @@
 import pathlib
 
 from keras_wsseg.data.image_format import check_format, inspect_copies
-from keras_wsseg.data.listing import files_of_folders, folder_list, listed_names, require_files
+from keras_wsseg.data.listing import files_of_folders, folder_list, listed_names, read_lines, require_files
 from keras_wsseg.data.uniform_images import UniformImages
 from keras_wsseg.imaging.file_names import normal_name
 from keras_wsseg.imaging.labels import UNLABELED
@@ -35,7 +35,8 @@ class SingleClassFolder(UniformImages):
             None where there are none; `train(..., negative_batch=...)` mixes them in.
         split: take the names of the positives from `root/<split>.txt`.
         names: take these names: a sequence, or the path of a list. Without `split` and `names`: all of them.
-        object_name: what the object is called, the name of class 1.
+        object_name: what the object is called, the name of class 1. None: the second line of
+            `root/classes.txt` where there is one, which then has two, else "object".
         color_mode: `"grayscale"` or `"rgb"` to convert to; by default gray if all images are, else rgb.
         value_range: lowest and highest value that an image may have; by default (0, 255) for 8 bits and
             (0, 65535) for 16, required for floating point.
@@ -68,7 +69,7 @@ class SingleClassFolder(UniformImages):
         negatives=(),
         split=None,
         names=None,
-        object_name="object",
+        object_name=None,
         color_mode=None,
         value_range=None,
     ):
@@ -95,7 +96,7 @@ class SingleClassFolder(UniformImages):
         self._open(
             [(name, known[name][0]) for name in names],
             [(name, files[0]) for name, files in without.items()],
-            object_name,
+            _listed_name(root) if object_name is None else object_name,
             image_format,
         )
 
@@ -131,6 +132,19 @@ class SingleClassFolder(UniformImages):
         super().__init__(**common, **_listed(positives), value=UNLABELED)
         if negatives:
             self.negatives = UniformImages(**common, **_listed(negatives), value=_BACKGROUND)
+
+
+def _listed_name(root):
+    path = root / "classes.txt"
+    if not path.is_file():
+        return "object"
+    lines = read_lines(path)
+    if len(lines) != 2:
+        raise ValueError(
+            f"`object_name` must be given where {str(path)!r} names other than two classes, the background "
+            f"and the object. Received: object_name=None and {len(lines)} names"
+        )
+    return lines[1]
 
 
 def _listed(images):

@@ -13,7 +13,7 @@ from keras_wsseg.data.linking import link_file
 from keras_wsseg.data.listing import files_by_stem, read_lines
 from keras_wsseg.imaging.read_image import read_image
 from keras_wsseg.imaging.suffixes import IMAGE_SUFFIXES, LABEL_SUFFIXES
-from keras_wsseg.training.build import build_loss, build_segmenter, build_validation_data
+from keras_wsseg.training.build import build_loss, build_model, build_validation_data
 from keras_wsseg.training.config import TrainingConfig
 from keras_wsseg.training.evaluation import check_groups, class_map
 from keras_wsseg.training.run_folder import RunFolder, changed_settings, write_text
@@ -77,13 +77,12 @@ def train_class_by_class(nets, final, folder, resume=False, verbose="auto", prog
     done again.
 
     Args:
-        nets: `TrainingConfig` of the nets, `method="single-class"`; `data` is the folder that holds
-            `positives/<class>/`, and `negatives/` with images that hold none of the classes where there
+        nets: `TrainingConfig` of the nets, from the recipe `single-class`; `data.root` is the folder that
+            holds `positives/<class>/`, and `negatives/` with images that hold none of the classes where there
             are any (see `data.ClassFolders`). `positives`, `negatives` and the lists are set here.
-        final: `TrainingConfig` of the segmenter, with any method that trains on labels; `data`, `annotation`
-            and the lists are set here. It is scored where `data` has images/, labels/ and val.txt; ids in
-            labels/ are 0 for the background, then the classes in the order of classes.txt in `data`, or of
-            their names where there is none.
+        final: `TrainingConfig` of the segmenter, with any loss that trains on labels; `data` is set here. It
+            is scored where `data.root` has images/, labels/ and val.txt; ids in labels/ are 0 for the
+            background, then the classes in the order of classes.txt, or of their names where there is none.
         folder: path of the folder for everything, see `ClassByClassFolder`.
         resume: go on where an interrupted training in `folder` stopped.
         verbose: as in `model.fit`.
@@ -104,7 +103,8 @@ def train_class_by_class(nets, final, folder, resume=False, verbose="auto", prog
     run = ClassByClassFolder(folder)
     nets, final = _settings(run, nets, final, resume)
     say = on_stage or (lambda line: None)
-    classes = ClassFolders(nets.data, value_range=nets.value_range or None)
+    value_range = nets.data["config"]["value_range"]
+    classes = ClassFolders(nets.root, value_range=value_range)
     labeled = {stem: class_name for class_name, stem, _ in classes.single_class_images()}
     for name in classes.class_names:
         if name not in labeled.values():
@@ -112,29 +112,31 @@ def train_class_by_class(nets, final, folder, resume=False, verbose="auto", prog
                 "every class must have an image that lies in its folder alone, to learn labels from. "
                 f"Received: none of {name!r}"
             )
-    validation = _validation_images(nets.data, set(labeled))
-    last = final.replace(
-        value_range=final.value_range or nets.value_range,
-        data=str(run.dataset.resolve()),
-        annotation=PSEUDO,
-        train_split="train",
-        val_split="val" if validation else None,
-    )
-    _check_parts(last, nets.data, classes, validation)
+    validation = _validation_images(nets.root, set(labeled))
+    changes = {
+        "data.root": str(run.dataset.resolve()),
+        "data.annotation": PSEUDO,
+        "data.split": "train",
+        "data.value_range": final.data["config"]["value_range"] or value_range,
+        **({"validation.split": "val"} if validation else {"validation": None}),
+    }
+    last = final.replace(changes)
+    _check_parts(last, nets.root, classes, validation)
     run.begin(nets, final)
     names = list(classes.class_names)
     for number, name in enumerate(names, 1):
         net = run.net(name)
         say(f"Net {number} of {len(names)}: {name}" + (" (there already)" if net.finished else ""))
+        negatives = [f"positives/{other}" for other in names if other != name]
+        negatives += ["negatives"] * (pathlib.Path(nets.root) / "negatives").is_dir()
         one = nets.replace(
-            positives=(f"positives/{name}",),
-            object_name=name,
-            negatives=tuple(
-                [f"positives/{other}" for other in names if other != name]
-                + ["negatives"] * (pathlib.Path(nets.data) / "negatives").is_dir()
-            ),
-            train_split=None,
-            val_split=None,
+            {
+                "data.positives": [f"positives/{name}"],
+                "data.negatives": negatives,
+                "data.object_name": name,
+                "data.split": None,
+                "validation": None,
+            }
         )
         train(one, net.path, resume=net.config.is_file(), verbose=verbose)
     say("Labels out of the nets' masks")
@@ -168,38 +170,34 @@ def _settings(run, nets, final, resume):
             )
         nets, final = begun
     if not nets.single_class:
-        raise ValueError(f"nets must have method='single-class'. Received: method={nets.method!r}")
-    if final.single_class or final.from_tags or final.method == "full":
+        raise ValueError(f"nets must have a SingleClassLoss. Received: {', '.join(nets.terms)}")
+    if final.data["class_name"] != "SegmentationFolder" or final.data["config"]["annotation"] == "labels":
         raise ValueError(
-            "final must have a method that learns from weak labels, such as 'pce'. "
-            f"Received: method={final.method!r}"
+            "final must learn from weak labels, as the recipe scribbles does. "
+            f"Received: {final.data['class_name']}, annotation={final.data['config'].get('annotation')!r}"
         )
-    if final.values:
+    if final.data["config"]["values"]:
         raise ValueError(
-            "final cannot have values, since the labels it learns from are written here (label_values are "
-            f"for those that it is scored on). Received: values={final.values!r}"
+            "final cannot have data.values, since the labels it learns from are written here "
+            "(validation.values are for those that it is scored on). "
+            f"Received: data.values={final.data['config']['values']!r}"
         )
     return nets, final
 
 
-def _check_parts(final, data, classes, validation):
+def _check_parts(final, root, classes, validation):
     """Builds what the last training will need: better now than after hours of the nets."""
     check_groups(final.group_by, list(validation))
-    if validation:
-        like = types.SimpleNamespace(
-            num_classes=1 + len(classes.class_names),
-            class_names=("background", *classes.class_names),
-            channels=classes.channels,
-            value_range=final.value_range or classes.value_range,
-        )
-        build_validation_data(final.replace(data=data), like)
-    build_loss(final)
     like = types.SimpleNamespace(
         num_classes=1 + len(classes.class_names),
+        class_names=("background", *classes.class_names),
         channels=classes.channels,
-        value_range=classes.value_range,
+        value_range=final.data["config"]["value_range"] or classes.value_range,
     )
-    build_segmenter(final, like)
+    if validation:
+        build_validation_data(final.replace({"data.root": root}), like)
+    build_loss(final)
+    build_model(final, like)
 
 
 def _validation_images(data, taken):

@@ -97,7 +97,7 @@ class TrainingConfig:
     seed: int = _setting(0, "seed of weights, order and augmentation", low=0)
     steps_per_epoch: int | None = _setting(
         None,
-        "steps between two lines of the log and two checkpoints; none: 50, with stages a pass over the images",
+        "steps between two lines of the log and two checkpoints; none: 50, or with stages one pass over all",
         low=1,
     )
     images_every: int = _setting(2, "write images every so many lines of the log; 0: never", low=0)
@@ -122,7 +122,7 @@ class TrainingConfig:
             FileNotFoundError, TypeError, ValueError: if there is no such recipe, or see the class.
         """
         table = read_recipe(recipe)
-        if "data" not in table and "method" in table:
+        if table.pop("version", None) != 2 and "method" in table:
             table = from_former(table)
         check_names("", table, [field.name for field in dataclasses.fields(cls)], f"The recipe {recipe}")
         for part in PARTS:
@@ -189,8 +189,8 @@ class TrainingConfig:
         mining = self.segmenter["class_name"] == "ReliableRegionMining"
         if self.from_tags != (mining or "AdaptivePriorLoss" in self.terms):
             raise ValueError(
-                "Tags (TagFolder) are what AdaptivePriorLoss and ReliableRegionMining learn from, and nothing "
-                f"else does. Received: {self.data['class_name']}, {self.segmenter['class_name']}, "
+                "Tags (TagFolder) are what AdaptivePriorLoss and ReliableRegionMining learn from, and "
+                f"nothing else does. Received: {self.data['class_name']}, {self.segmenter['class_name']}, "
                 f"{', '.join(self.terms)}"
             )
         if self.single_class != (self.data["class_name"] == "SingleClassFolder"):

@@ -2,17 +2,12 @@
 
 import dataclasses
 import itertools
+import json
 import pathlib
 
 import numpy as np
 
-from keras_wsseg.training.build import (
-    build_loss,
-    build_segmenter,
-    build_training_data,
-    build_validation_data,
-)
-from keras_wsseg.training.common_settings import DATA, SEGMENTER
+from keras_wsseg.training.build import build_loss, build_model, build_training_data, build_validation_data
 from keras_wsseg.training.evaluation import check_groups
 from keras_wsseg.training.run_folder import RunFolder
 from keras_wsseg.training.trainer import train
@@ -68,9 +63,9 @@ def sweep(config, varied, seeds, folder, score="mean_iou", on_run=None, on_score
 
     Args:
         config: the `TrainingConfig` that all trainings share.
-        varied: values by the setting's name, `{"crf_weight": [0.05, 0.1], "radius": [3, 5]}`. Settings that
-            change together are given as one name joined by `+` with tuples of values:
-            `{"sigma_xy+radius": [(3, 3), (6, 5)]}`.
+        varied: values by name, as of `TrainingConfig.replace`: `{"loss.weight": [0.05, 0.1], "loss.radius":
+            [3, 5]}`. What changes together is given as one name joined by `+` with tuples of values:
+            `{"loss.sigma_xy+loss.radius": [(6, 3), (12, 5)]}`.
         seeds: the seeds, such as `range(3)`.
         folder: a folder that receives one run folder a training.
         score: `"mean_iou"`, `"mean_dice"` or `"mean_f_beta"`.
@@ -83,7 +78,7 @@ def sweep(config, varied, seeds, folder, score="mean_iou", on_run=None, on_score
         A list of `SweepRow`, in the order of the values.
 
     Raises:
-        ValueError: if a setting does not exist, a value is out of its range or given twice, there is nothing
+        ValueError: if there is no such name, a value is out of its range or given twice, there is nothing
             to score on, or the data are wrong; all before the first training.
     """
     if score not in SCORES:
@@ -92,7 +87,7 @@ def sweep(config, varied, seeds, folder, score="mean_iou", on_run=None, on_score
     if not seeds:
         raise ValueError("seeds must hold at least one. Received: none")
     combinations = [_flat(varied, values) for values in itertools.product(*varied.values())]
-    configs = [[_changed(config, {**values, "seed": seed}) for seed in seeds] for values in combinations]
+    configs = [[config.replace({**values, "seed": seed}) for seed in seeds] for values in combinations]
     _check_paths([_run_path(folder, values, seed) for values in combinations for seed in seeds])
     _check_parts([row[0] for row in configs])
     rows, number, count = [], 0, len(combinations) * len(seeds)
@@ -131,27 +126,19 @@ def _check_parts(configs):
     """Reads and builds what the trainings will need: better now than after hours of the first ones."""
     sources, segmenters = {}, set()
     for config in configs:
-        if config.val_split is None:
-            raise ValueError("A sweep needs images to score on. Received: val_split=None")
+        if config.validation is None:
+            raise ValueError("A sweep needs images to score on. Received: validation=None")
         build_loss(config)
-        source = (*_settings_of(config, DATA), config.label_source, config.single_class, config.regularized)
-        source += (config.from_tags,)
-        source += (config.negative_epochs > 0,)
+        source = json.dumps((config.data, config.validation, config.regularized, config.negative_epochs > 0))
         if source not in sources:
             sources[source] = build_training_data(config)
             validation = build_validation_data(config, sources[source])
             check_groups(config.group_by, validation.names)
         data = sources[source]
-        segmenter = (*_settings_of(config, SEGMENTER), config.start_from, data.num_classes, data.channels)
-        segmenter += (config.whole_images,)
-        if segmenter not in segmenters:
-            segmenters.add(segmenter)
-            build_segmenter(config, data)
-
-
-def _settings_of(config, group):
-    fields = dataclasses.fields(config)
-    return [getattr(config, field.name) for field in fields if field.metadata["group"] == group]
+        build = (config.segmenter, config.start_from, config.mode, data.num_classes, data.channels)
+        if json.dumps(build) not in segmenters:
+            segmenters.add(json.dumps(build))
+            build_model(config, data)
 
 
 def _flat(varied, values):
@@ -163,14 +150,6 @@ def _flat(varied, values):
             raise ValueError(f"{'+'.join(names)} needs {len(names)} values at a time. Received: {value!r}")
         flat.update(zip(names, value, strict=True))
     return flat
-
-
-def _changed(config, changes):
-    known = {field.name for field in dataclasses.fields(config)}
-    for name in changes:
-        if name not in known:
-            raise ValueError(f"there is no setting of that name to vary. Received: {name!r}")
-    return config.replace(**changes)
 
 
 def _run_path(folder, values, seed):
