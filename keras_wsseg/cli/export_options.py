@@ -1,72 +1,44 @@
 """The options of `keras-wsseg export`, and the arguments of the exports that they make."""
 
+import functools
 import re
 
+from keras_wsseg.cli.options import add_argument_of
 from keras_wsseg.cli.refine import add_crf_options
 
 _FORMATS = {".onnx": "onnx", ".tflite": "tflite", "": ""}
 _NAMES = {"onnx": "ONNX", "tflite": "LiteRT", "": "a SavedModel"}
+_ONNX = {
+    "outputs": {"metavar": "A,B"},
+    "precision": {"choices": ("float32", "float16", "int8")},
+    "calibration": {"metavar": "DIR"},
+    "calibration_images": {"type": int, "metavar": "N"},
+    "opset": {"type": int, "metavar": "N"},
+}
+_LIMITS = ("tolerance", "mean_tolerance", "min_equal_classes")
 
 
 def add_options(parser):
     """Adds what can be chosen of an export."""
-    parser.add_argument(
-        "--class-names", metavar="A,B,...", help="names of the classes (default: those of the training data)"
-    )
+    shared = functools.partial(add_argument_of, room="export", function="ExportOptions")
+    shared(parser, name="class_names", metavar="A,B,...")
     graph = parser.add_argument_group("graph")
-    graph.add_argument(
-        "--input",
-        choices=("float32", "uint8"),
-        default="float32",
-        help="type of the images that the graph takes (default: float32)",
-    )
-    graph.add_argument(
-        "--size", metavar="WxH", help="fix the size of the images, such as 640x480 (default: any size)"
-    )
-    graph.add_argument("--tta-flip", action="store_true", help="let the mirrored image have a say too")
+    shared(graph, name="input_dtype", choices=("float32", "uint8"))
+    shared(graph, name="size", metavar="WxH", help="fix the size of the images, such as 640x480")
+    graph.add_argument("--tta-flip", action="store_true", help="average over the mirrored image too")
     graph.add_argument(
         "--tta-scales", metavar="X,Y,...", help="average over sizes of the image, such as 0.75,1,1.25"
     )
     onnx = parser.add_argument_group("ONNX alone")
-    onnx.add_argument(
-        "--outputs",
-        metavar="A,B",
-        help="what the graph gives: probabilities, classes, or both (default: probabilities,classes)",
-    )
-    onnx.add_argument(
-        "--precision",
-        choices=("float32", "float16", "int8"),
-        help="precision inside the network (default: float32)",
-    )
-    onnx.add_argument(
-        "--calibration", metavar="DIR", help="training images that show int8 which values occur"
-    )
-    onnx.add_argument(
-        "--calibration-images", type=int, metavar="N", help="how many of them to take (default: 100)"
-    )
-    onnx.add_argument(
-        "--opset", type=int, metavar="N", help="version of the operators, 15 to 18 (default: 15)"
-    )
+    for name, settings in _ONNX.items():
+        add_argument_of(onnx, "export", "to_onnx", name, **settings, default=None)
     onnx.add_argument(
         "--web", metavar="DIR", help="folder to write a page into that runs the file in the browser"
     )
-    onnx.add_argument(
-        "--web-runtime",
-        metavar="WHERE",
-        default="download",
-        help="ONNX Runtime Web for the page: download from the npm registry (default; kept for the next "
-        "page), cdn for visitors to fetch it, or a folder that holds it such as node_modules/onnxruntime-web",
-    )
+    add_argument_of(onnx, "export", "to_web", "runtime", "--web-runtime", dest="web_runtime")
     limits = parser.add_argument_group("limits of the comparison with Keras")
-    for name, words in (
-        ("tolerance", "largest difference of a probability (default: 0.0001, float16 0.1, int8 none)"),
-        ("mean-tolerance", "largest mean difference (default: none, float16 0.01, int8 0.1)"),
-        (
-            "min-equal-classes",
-            "smallest share of pixels of the same class (default: 0.999, float16 0.98, int8 0.9)",
-        ),
-    ):
-        limits.add_argument(f"--{name}", type=float, metavar="X", help=words)
+    for name in _LIMITS:
+        shared(limits, name=name, type=float)
     add_crf_options(parser)
 
 
@@ -107,8 +79,7 @@ def settings_for(kind, arguments):
         raise ValueError("--crf must be windowed, as a dense one does not export. Received: --crf dense")
     if arguments.web is None and arguments.web_runtime != "download":
         raise ValueError(f"--web-runtime goes with --web DIR. Received: {arguments.web_runtime!r}")
-    alone = ("outputs", "precision", "calibration", "calibration_images", "opset")
-    given = {name: getattr(arguments, name) for name in alone if getattr(arguments, name) is not None}
+    given = {name: getattr(arguments, name) for name in _ONNX if getattr(arguments, name) is not None}
     for name in (*given, *(("web",) if arguments.web is not None else ())):
         if kind != "onnx":
             option = "--" + name.replace("_", "-")
@@ -120,11 +91,11 @@ def settings_for(kind, arguments):
         )
     if "outputs" in given:
         given["outputs"] = [name.strip() for name in given["outputs"].split(",")]
-    limits = {name: getattr(arguments, name) for name in ("tolerance", "mean_tolerance", "min_equal_classes")}
+    limits = {name: getattr(arguments, name) for name in _LIMITS}
     return {
         **given,
         **limits,
-        "input_dtype": arguments.input,
+        "input_dtype": arguments.input_dtype,
         "size": _read_size(arguments.size),
         "tta": _read_augmentation(arguments),
     }

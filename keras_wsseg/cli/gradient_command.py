@@ -143,7 +143,8 @@ def _load(path):
     if pathlib.Path(path).suffix.lower() == ".onnx":
         return load_segmenter(path), None
     model, class_names, config = load_keras_model(path)
-    return KerasSegmenter(model, class_names), config
+    # Of a training of version 0.1 the loss is not known in full.
+    return KerasSegmenter(model, class_names), config if hasattr(config, "terms") else None
 
 
 def _values_of(config):

@@ -62,10 +62,17 @@ def add_argument_of(parser, room, function, name, option=None, **settings):
     """Adds an option for an argument of a public function or class, in the words of its docstring."""
     found = parameters(room, function)[0][name]
     shown = "" if found.default in (None, ()) else f" (default: {_shown(found.default)})"
-    words = f"{found.help.rstrip('.').replace('`', '')}{shown}".replace("%", "%%")
-    option = option or "--" + name.replace("_", "-")
-    settings = {"default": found.default, "metavar": "X", "help": words, **settings}
-    parser.add_argument(option, dest=name, **settings)
+    # The first sentence says it; the reference has the others.
+    said = re.split(r"(?<=[a-z)])[.;] ", found.help)[0].rstrip(".").replace("`", "")
+    settings = {
+        "default": found.default,
+        "help": f"{said}{shown}".replace("%", "%%"),
+        "dest": name,
+        **settings,
+    }
+    if "choices" not in settings:
+        settings.setdefault("metavar", "X")
+    parser.add_argument(option or "--" + name.replace("_", "-"), **settings)
 
 
 def add_values(parser):
@@ -251,14 +258,17 @@ def _is_empty_title(lines, place):
 
 
 def _option(name, words, default, everything):
-    if not everything:
-        words = re.split(r"(?<=[a-z)])[.;:] ", words)[0]
-    words = words.strip().rstrip(".").replace("`", "")
+    words = words.rstrip(".").replace("`", "") if everything else _first_sentence(words)
     words += f" (default: {_shown(default)})" if default is not None else ""
     head = f"  --{name} X"
     body = textwrap.wrap(words, _WIDTH - _INDENT) or [""]
     first = [head] if len(head) > _INDENT - 2 else [f"{head:{_INDENT}}{body.pop(0)}"]
     return [line.rstrip() for line in (*first, *(" " * _INDENT + line for line in body))]
+
+
+def _first_sentence(words):
+    """It says what an argument is; the reference has the rest."""
+    return re.split(r"\. (?=[A-Z])", words)[0].rstrip(".").replace("`", "")
 
 
 def _shown(value):

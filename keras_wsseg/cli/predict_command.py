@@ -99,10 +99,10 @@ def run(arguments):
                 f"{option} needs a segmenter that was exported with probabilities among its outputs. "
                 f"Received: {arguments.segmenter!r} with {', '.join(segmenter.outputs)} alone"
             )
-    if arguments.crf != "none" and "refine" in getattr(segmenter, "metadata", {}):
+    if arguments.crf != "none" and "crf" in getattr(segmenter, "metadata", {}):
         raise ValueError(
-            "--crf must be left out for a file that refines by itself. "
-            f"Received: {arguments.segmenter!r} with a CRF inside: {segmenter.metadata['refine']}"
+            "--crf must be left out for a file that has a CRF. "
+            f"Received: {arguments.segmenter!r} with a CRF inside: {segmenter.metadata['crf']}"
         )
     segmenter = refined(segmenter, arguments)
     if segmenter.channels not in (1, 3):

@@ -14,7 +14,6 @@ from keras_wsseg.data.listing import files_by_stem, read_lines
 from keras_wsseg.imaging.read_image import read_image
 from keras_wsseg.imaging.suffixes import IMAGE_SUFFIXES, LABEL_SUFFIXES
 from keras_wsseg.training.build import build_loss, build_model, build_validation_data
-from keras_wsseg.training.config import TrainingConfig
 from keras_wsseg.training.evaluation import check_groups, class_map
 from keras_wsseg.training.run_folder import RunFolder, changed_settings, write_text
 from keras_wsseg.training.trainer import train
@@ -59,7 +58,7 @@ class ClassByClassFolder:
 
     def read(self):
         """The settings of the nets and of the segmenter, two `TrainingConfig`."""
-        return tuple(TrainingConfig.read(path) for path in self.settings.values())
+        return tuple(RunFolder.resumable(path) for path in self.settings.values())
 
     def begin(self, nets, final):
         """Makes the folder and writes the settings."""

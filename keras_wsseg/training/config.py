@@ -8,7 +8,7 @@ import re
 from keras_wsseg.arguments import check_integer, check_number
 from keras_wsseg.imaging.file_names import normal_name
 from keras_wsseg.imaging.text_file import read_text
-from keras_wsseg.training.former_config import from_former
+from keras_wsseg.training.former_config import FormerConfig
 from keras_wsseg.training.parts import (
     OPTIONAL,
     PARTS,
@@ -122,8 +122,7 @@ class TrainingConfig:
             FileNotFoundError, TypeError, ValueError: if there is no such recipe, or see the class.
         """
         table = read_recipe(recipe)
-        if table.pop("version", None) != 2 and "method" in table:
-            table = from_former(table)
+        table.pop("version", None)
         check_names("", table, [field.name for field in dataclasses.fields(cls)], f"The recipe {recipe}")
         for part in PARTS:
             if isinstance(table.get(part), dict):
@@ -256,15 +255,14 @@ class TrainingConfig:
 
     @classmethod
     def read(cls, path):
-        """Reads what `to_json` gave, or what version 0.1 wrote.
+        """Reads what `to_json` gave; what version 0.1 wrote, as a `FormerConfig`.
 
         Raises:
             ValueError: if the file holds something else.
         """
         try:
             table = json.loads(read_text(path, "The configuration"))
-            table = table if table.pop("version", None) == 2 else from_former(table)
-            return cls(**table)
+            return cls(**table) if table.pop("version", None) == 2 else FormerConfig.of(table)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{str(path)!r} is no configuration of a training: {error}") from error
 

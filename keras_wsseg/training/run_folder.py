@@ -69,7 +69,7 @@ class RunFolder:
         if resume:
             if not self.config.is_file():
                 raise FileNotFoundError(f"There is no training to resume in {str(self.path)!r}.")
-            begun = TrainingConfig.read(self.config)
+            begun = self.resumable(self.config)
             changed = [] if config is None else changed_settings(begun, config)
             if changed:
                 raise ValueError(
@@ -85,6 +85,17 @@ class RunFolder:
         if self.path.exists() and any(self.path.iterdir()):
             raise FileExistsError(
                 f"The folder {str(self.path)!r} holds other things: choose another one for the training."
+            )
+        return config
+
+    @staticmethod
+    def resumable(path):
+        """The `TrainingConfig` in a file, or a `ValueError` where version 0.1 wrote it."""
+        config = TrainingConfig.read(path)
+        if not isinstance(config, TrainingConfig):
+            raise ValueError(
+                f"A training that version 0.1 began cannot be resumed, though its segmenter can be used. "
+                f"Received: {str(path)!r}"
             )
         return config
 

@@ -6,12 +6,12 @@ To import the classes instead costs four seconds, which is what libraries that r
 import ast
 import dataclasses
 import functools
+import importlib.util
 import inspect
 import operator
 import pathlib
 import re
 
-_ROOT = pathlib.Path(__file__).resolve().parents[1]
 _OPERATORS = {ast.Div: operator.truediv, ast.Pow: operator.pow, ast.Mult: operator.mul}
 _NO_DEFAULT = inspect.Parameter.empty
 
@@ -55,15 +55,17 @@ def parameters(room, name):
             f"{room} must be one of {', '.join(sorted(public_names(room)))}. Received: {room}={name!r}"
         )
     node = _definition(room, name)
-    function = node
+    helps = _argument_helps(ast.get_docstring(node) or "")
     if isinstance(node, ast.ClassDef):
-        function = next(item for item in node.body if getattr(item, "name", None) == "__init__")
-    arguments = function.args
+        made = [item for item in node.body if getattr(item, "name", None) == "__init__"]
+        if not made:
+            return _fields(node, helps), False
+        node = made[0]
+    arguments = node.args
     names = [one.arg for one in (*arguments.posonlyargs, *arguments.args) if one.arg != "self"]
     defaults = [_NO_DEFAULT] * (len(names) - len(arguments.defaults)) + arguments.defaults
     names += [one.arg for one in arguments.kwonlyargs]
     defaults += arguments.kw_defaults
-    helps = _argument_helps(ast.get_docstring(node) or "")
     found = {
         one: Parameter(one, _constant(default), _resolved(room, one, helps.get(one, "")))
         for one, default in zip(names, defaults, strict=True)
@@ -71,10 +73,23 @@ def parameters(room, name):
     return found, arguments.kwarg is not None
 
 
+def _fields(node, helps):
+    """The fields of a dataclass."""
+    fields = [item for item in node.body if isinstance(item, ast.AnnAssign)]
+    return {
+        item.target.id: Parameter(item.target.id, _constant(item.value), helps.get(item.target.id, ""))
+        for item in fields
+    }
+
+
 @functools.cache
 def public_names(room):
     """The classes and functions that a room exports, with the module that defines each."""
-    tree = ast.parse((_ROOT / room / "__init__.py").read_text(encoding="utf-8"))
+    tree = ast.parse((_folder(room) / "__init__.py").read_text(encoding="utf-8"))
+    for node in tree.body:
+        # Rooms that load late say where their names live in a table.
+        if isinstance(node, ast.Assign) and node.targets[0].id == "_HOMES":
+            return ast.literal_eval(node.value)
     return {
         alias.name: node.module.rpartition(".")[2]
         for node in tree.body
@@ -85,8 +100,14 @@ def public_names(room):
 
 
 @functools.cache
+def _folder(room):
+    # One room may lie elsewhere: the package says where.
+    return pathlib.Path(importlib.util.find_spec(f"keras_wsseg.{room}").submodule_search_locations[0])
+
+
+@functools.cache
 def _definition(room, name):
-    path = _ROOT / room / f"{public_names(room)[name]}.py"
+    path = _folder(room) / f"{public_names(room)[name]}.py"
     tree = ast.parse(path.read_text(encoding="utf-8"))
     return next(node for node in tree.body if getattr(node, "name", None) == name)
 
