@@ -35,8 +35,7 @@ class ReliableRegions(keras.layers.Layer):
 
     This is the rule as printed in the paper. The code published with it follows another, which is not done
     here: two CRFs, on maps with `background_exponent` 4 and 32, and a label where the probability of the CRF
-        is at least
-    0.8 and the map is above 0.1.
+    is at least 0.8 and the map is above 0.1.
 
     Args:
         keep_fraction: of the pixels that `argmax` gives to a class in an image, so many stay at least, within

@@ -128,8 +128,8 @@ def check_settings(radius, iterations, normalization, include_self, filter_metho
         )
     if radius is None and include_self is False and filter_method not in ("auto", "exact"):
         raise ValueError(
-            "filter_method must be 'exact' where include_self=False: approximate kernels do not tell a pixel's "
-            f"own share apart. Received: filter_method={filter_method!r}"
+            "filter_method must be 'exact' where include_self=False: approximate kernels do not tell a "
+            f"pixel's own share apart. Received: filter_method={filter_method!r}"
         )
     if include_self not in (None, True, False):
         raise ValueError(f"include_self must be True, False or None. Received: include_self={include_self!r}")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_wsseg.arguments import check_integer, check_number
-from keras_wsseg.imaging.sigma_rgb import checked_image, unit_values
+from keras_wsseg.imaging.rgb import checked_image, unit_values
 
 
 def kernel_mosaic(image, sigma_xy=12.0, sigma_rgb=0.1, radius=15, value_range=(0, 255)):
