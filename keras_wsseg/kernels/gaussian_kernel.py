@@ -14,8 +14,8 @@ SMALLEST_SIGMA = 1e-4
 class GaussianKernel(Annealable):
     r"""How alike two pixels are: a Gaussian of their distance and of their difference in each modality.
 
-    `w exp(-|Dxy|^2 / 2 sigma_xy^2 - |Drgb|^2 / 2 sigma_rgb^2 - ...)`. Every number given here is an attribute that
-    `callbacks.ParameterScheduler` may change while a training runs.
+    `w exp(-|Dxy|^2 / 2 sigma_xy^2 - |Drgb|^2 / 2 sigma_rgb^2 - ...)`. Every number given here is an attribute
+    that `callbacks.ParameterScheduler` may change while a training runs.
 
     Args:
         weight: `w`, at least 0.

@@ -190,8 +190,8 @@ def test_file_out_of_keras(show, onnx_file, tmp_path):
 
 def test_file_with_all_that_comes_behind_the_network(show, tiny_segmenter, tmp_path):
     path = tmp_path / "segmenter.onnx"
-    refine = MeanFieldCRF(radius=3, iterations=2)
-    to_onnx(tiny_segmenter(), path, crf=refine, tta={"flip": True}, input_dtype="uint8")
+    crf = MeanFieldCRF(radius=3, iterations=2)
+    to_onnx(tiny_segmenter(), path, crf=crf, tta={"flip": True}, input_dtype="uint8")
     page = show(path)
     check_probabilities(page, path, tmp_path)
     assert "mean field, 7x7 window" in page.locator("#about").text_content()

@@ -199,7 +199,8 @@ def test_probabilities_half_precision_reduction_and_sample_weight():
 def test_config_round_trip():
     loss = losses.DenseEnergyLoss(
         weight=1e-7, sigma_rgb=0.1, sigma_xy=30, resolution=0.25, normalization="none",
-        filter_method="nystrom", landmarks=64, seed=5, from_logits=False, reduction="sum", name="other", dtype="bfloat16",
+        filter_method="nystrom", landmarks=64, seed=5, from_logits=False, reduction="sum", name="other",
+        dtype="bfloat16",
     )  # fmt: skip
     loss.anneal("weight", 99)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
