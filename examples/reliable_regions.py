@@ -107,7 +107,7 @@ def main(argv=None):
     watched += [
         callbacks.WarmUp(loss, setting["warm_up"], setting["ramp"]) for loss in (cross_entropy, energy)
     ]
-    batches = {"whole": True} if arguments.quick else {"scale": (0.7, 1.3)}
+    batches = {"mode": "resize"} if arguments.quick else {"scale": (0.7, 1.3)}
     print(f"{len(train)} images, tags alone; maps, mined labels and predictions go to {sheets}/")
     model.fit(
         train.train(setting["batch"], setting["crop"], flip=True, repeat=True, **batches),

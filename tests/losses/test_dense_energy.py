@@ -242,7 +242,7 @@ def test_bad_arguments(arguments, text):
         losses.DenseEnergyLoss(**arguments)
 
 
-def test_labels_without_a_image_say_how_to_get_it():
+def test_labels_without_an_image_say_how_to_get_it():
     labels, _, logits = batch()
     with pytest.raises(ValueError, match="so y_true must carry the image: train with .* labels only"):
         losses.DenseEnergyLoss()(labels, logits)
