@@ -79,8 +79,8 @@ def main():
     ways = {
         "gradient descent, λ = 1": losses.DenseCRFLoss(weight=1.0, **widths),
         "gradient descent, λ = 2": losses.DenseCRFLoss(weight=2.0, **widths),
-        "ADM, strength 2": losses.ADMLoss(weight=1.0, coupling=2.0, **widths),
-        "ADM, strength 5": losses.ADMLoss(weight=1.0, coupling=5.0, **widths),
+        "ADM, coupling 2": losses.ADMLoss(weight=1.0, coupling=2.0, **widths),
+        "ADM, coupling 5": losses.ADMLoss(weight=1.0, coupling=5.0, **widths),
     }
     images, labels = next(iter(batches(99)))
     curves = {}

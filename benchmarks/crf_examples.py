@@ -17,9 +17,9 @@ from keras_wsseg.layers import MeanFieldCRF
 
 EXAMPLES = ("1", "2", "3", "1-b")
 SETTINGS = {
-    "Nyström, 512 landmarks": {"method": "nystrom"},
-    "Nyström, 1024 landmarks": {"method": "nystrom", "landmarks": 1024},
-    "permutohedral": {"method": "permutohedral"},
+    "Nyström, 512 landmarks": {"filter_method": "nystrom"},
+    "Nyström, 1024 landmarks": {"filter_method": "nystrom", "landmarks": 1024},
+    "permutohedral": {"filter_method": "permutohedral"},
     "window of radius 5": {"radius": 5},
 }
 

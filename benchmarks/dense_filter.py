@@ -26,11 +26,11 @@ from PIL import Image
 
 CLASSES = 21
 WAYS = {
-    "Nyström, 256 landmarks": {"method": "nystrom", "landmarks": 256},
-    "Nyström, 512 landmarks": {"method": "nystrom", "landmarks": 512},
-    "permutohedral": {"method": "permutohedral"},
+    "Nyström, 256 landmarks": {"filter_method": "nystrom", "landmarks": 256},
+    "Nyström, 512 landmarks": {"filter_method": "nystrom", "landmarks": 512},
+    "permutohedral": {"filter_method": "permutohedral"},
 }
-EXACT = {"exact": {"method": "exact"}}
+EXACT = {"exact": {"filter_method": "exact"}}
 SIZES = (128, 256, 512)
 EXACT_LIMIT = 128
 

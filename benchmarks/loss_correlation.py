@@ -4,7 +4,7 @@
 
 DATA is a data folder with labels/ of a single class and train.txt, of which every fifth image is held out.
 A small U-Net learns the labels of the others by cross entropy. At snapshots of that training, close together
-at first, the held-out images give the F measure (beta^2 = 0.3; per image, then the mean) and the
+at first, the held-out images give the F measure (beta 0.3**0.5; per image, then the mean) and the
 regularized losses, which read no annotation, of its probabilities (`--hard`: of its most probable
 labels): the CRFs by themselves, and the whole loss of the single class recipe. Prints the numbers and
 Pearson's coefficients of each loss with F and draws them; needs matplotlib (extra `benchmarks`).
@@ -19,7 +19,7 @@ from keras_wsseg import WeaklySupervisedModel, losses, models, targets
 from keras_wsseg.data import SegmentationFolder
 from keras_wsseg.imaging.labels import PADDING, UNLABELED
 
-BETA_SQUARED = 0.3
+BETA = 0.3**0.5
 PAPER = {
     "sparse CRF": "-0.862 / -0.895 / -0.956 / -0.957",
     "dense CRF": "-0.830 / -0.758 / -0.772 / -0.896",
@@ -55,7 +55,7 @@ def f_measure(labels, logits):
     known = labels < PADDING
     true, found = (labels == 1) & known, (logits[..., 1] > logits[..., 0]) & known
     hits, true, found = (mask.sum(axis=(1, 2)) for mask in (true & found, true, found))
-    return float(np.mean((1 + BETA_SQUARED) * hits / np.maximum(BETA_SQUARED * true + found, 1)))
+    return float(np.mean((1 + BETA**2) * hits / np.maximum(BETA**2 * true + found, 1)))
 
 
 def main():
@@ -83,8 +83,8 @@ def main():
         "dense CRF": losses.DenseCRFLoss(weight=1.0, sigma_xy=arguments.sigma_xy),
         "whole loss": losses.SingleClassLoss(),
     }
-    whole = {"whole": True, "cache": False}
-    batch = held_out.train(len(held_out), arguments.size, flip=False, shuffle=False, **whole)
+    resized = {"mode": "resize", "cache": False}
+    batch = held_out.train(len(held_out), arguments.size, flip=False, shuffle=False, **resized)
     images, labels = (np.array(part) for part in next(iter(batch)))
     steps = np.geomspace(arguments.first, arguments.steps, arguments.snapshots).round().astype(int)
     snapshots = Snapshots(

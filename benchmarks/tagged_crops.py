@@ -3,8 +3,8 @@
     python benchmarks/tagged_crops.py camvid --classes sky,tree,car --out streets
 
 Crops differ in what they hold where whole scenes hold everything. A crop is tagged with the classes that
-cover at least `--least` of it; all other classes are the background. The label maps are there to score on and
-for full supervision; trainings from tags read `tags.csv` alone.
+cover at least `--min-pixels` of it; all other classes are the background. The label maps are there to score
+on and for full supervision; trainings from tags read `tags.csv` alone.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def main():
     parser.add_argument("--size", type=int, default=64, help="side to which it is resized")
     parser.add_argument("--train-crops", type=int, default=4, help="crops of an image to train on")
     parser.add_argument("--val-crops", type=int, default=2, help="crops of an image to score on")
-    parser.add_argument("--least", type=float, default=0.08, help="share of a crop that makes a tag")
+    parser.add_argument("--min-pixels", type=float, default=0.08, help="share of a crop that makes a tag")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 
@@ -54,7 +54,7 @@ def main():
                 box = (column, row, column + options.crop, row + options.crop)
                 crop = labels[row : row + options.crop, column : column + options.crop]
                 if split == "train":
-                    found = tags_of_labels(crop, len(names), min_pixels=options.least)
+                    found = tags_of_labels(crop, len(names), min_pixels=options.min_pixels)
                     tags[written[-1]] = [tag for tag, there in zip(names, found, strict=True) if there][1:]
                 size = (options.size, options.size)
                 image.crop(box).resize(size, Image.BOX).save(options.out / f"images/{written[-1]}.png")

@@ -40,7 +40,7 @@ def data_sets(folder, tags):
 
 def segmenter_and_optimizer(train, arguments):
     """VGG16 with a decoder to a quarter of the resolution, whose new layers learn ten times as fast."""
-    common = {"input_channels": train.channels, "value_range": train.value_range}
+    common = {"channels": train.channels, "value_range": train.value_range}
     if arguments.quick:
         net = models.UNet(train.num_classes, filters=(8, 16, 32), output_stride=2, **common)
         return net, keras.optimizers.Adam(3e-3)

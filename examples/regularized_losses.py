@@ -28,7 +28,7 @@ LOSSES = {
     "adm": losses.ADMLoss,
 }
 # The public code's: half the image's grid, 15 of 255 in color, 100 pixels of the full image.
-PUBLISHED = {"scale": 0.5, "sigma_rgb": 15 / 255, "sigma_xy": 100.0, "landmarks": 512}
+PUBLISHED = {"resolution": 0.5, "sigma_rgb": 15 / 255, "sigma_xy": 100.0, "landmarks": 512}
 FULL = {"crop": 513, "batch": 12, "phases": (20_000, 20_000), "epoch_steps": 1000, "rate": 7e-3}
 QUICK = {"crop": 64, "batch": 4, "phases": (40, 40), "epoch_steps": 20, "rate": 7e-3}
 

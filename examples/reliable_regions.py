@@ -56,7 +56,7 @@ def published(train, setting, weights):
 
 def small(train):
     """The same for a CPU: the maps of one scale, at half resolution, and a CRF within 11 x 11 pixels."""
-    common = {"input_channels": train.channels, "value_range": train.value_range}
+    common = {"channels": train.channels, "value_range": train.value_range}
     model = models.ReliableRegionMining(
         train.num_classes,
         backbone=models.feature_extractor(models.UNet(1, filters=(8, 16, 32), output_stride=2, **common)),
@@ -107,7 +107,7 @@ def main(argv=None):
     watched += [
         callbacks.WarmUp(loss, setting["warm_up"], setting["ramp"]) for loss in (cross_entropy, energy)
     ]
-    batches = {"whole": True} if arguments.quick else {"scale": (0.7, 1.3)}
+    batches = {"mode": "resize"} if arguments.quick else {"scale": (0.7, 1.3)}
     print(f"{len(train)} images, tags alone; maps, mined labels and predictions go to {sheets}/")
     model.fit(
         train.train(setting["batch"], setting["crop"], flip=True, repeat=True, **batches),

@@ -58,7 +58,7 @@ def main(argv=None):
     train, val = data_sets(arguments.data)
 
     def net():
-        common = {"input_channels": train.channels, "value_range": train.value_range}
+        common = {"channels": train.channels, "value_range": train.value_range}
         if arguments.quick:
             return models.UNet(2, filters=(8, 16, 32, 64), **common)
         return models.UMobileNetV2(2, weights=arguments.weights, **common)

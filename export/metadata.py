@@ -90,6 +90,8 @@ class SegmenterMetadata:
         missing = [name for name in RESERVED if name not in properties]
         if missing:
             raise ValueError(f"its metadata lacks {', '.join(missing)}")
+        # What is written now always says the type; there the former names are free for texts of one's own.
+        former = {} if "input_dtype" in properties else _FORMER_NAMES
         try:
             return cls(
                 class_names=tuple(json.loads(properties["class_names"])),
@@ -97,9 +99,7 @@ class SegmenterMetadata:
                 value_range=tuple(float(x) for x in json.loads(properties["value_range"])),
                 channels=int(properties["channels"]),
                 extra={
-                    _FORMER_NAMES.get(key, key): value
-                    for key, value in properties.items()
-                    if key not in RESERVED
+                    former.get(key, key): value for key, value in properties.items() if key not in RESERVED
                 },
             )
         except (TypeError, ValueError) as error:

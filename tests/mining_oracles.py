@@ -25,7 +25,7 @@ def resized_image(image, size):
     return np.stack([resized(image[..., c].astype("float64"), size) for c in range(image.shape[-1])], -1)
 
 
-def class_activation(score_maps, tags, size, gamma, inside=None):
+def class_activation(score_maps, tags, size, background_exponent, inside=None):
     """P of one image: a list of `(h', w', classes - 1)` to `(height, width, classes)`."""
     inside = np.ones(size, bool) if inside is None else inside
     maps = np.zeros((*size, len(tags)))
@@ -38,11 +38,11 @@ def class_activation(score_maps, tags, size, gamma, inside=None):
             if inside[pixel] and peak > 0:
                 maps[pixel][c] = mean[pixel] / peak
     for pixel in np.ndindex(size):
-        maps[pixel][0] = (1 - max(maps[pixel][1:])) ** gamma
+        maps[pixel][0] = (1 - max(maps[pixel][1:])) ** background_exponent
     return maps
 
 
-def confident(maps, share, inside=None, tags=None):
+def confident(maps, keep_fraction, inside=None, tags=None):
     """I_cam of one image: argmax where at least the share of its class is no surer, else 255."""
     size, classes = maps.shape[:2], maps.shape[-1]
     labels = np.full(size, 255)
@@ -55,7 +55,7 @@ def confident(maps, share, inside=None, tags=None):
     for c in known:
         own = [pixel for pixel in first if first[pixel] == c]
         ranked = sorted((maps[pixel][c] for pixel in own), reverse=True)
-        stay = next((n for n in range(len(own) + 1) if n >= share * len(own) - 1e-9), 0)
+        stay = next((n for n in range(len(own) + 1) if n >= keep_fraction * len(own) - 1e-9), 0)
         for pixel in own:
             if maps[pixel][c] >= ranked[stay - 1]:
                 labels[pixel] = c

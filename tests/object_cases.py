@@ -42,14 +42,14 @@ def on_grid(labels, images, size):
     return inside, means
 
 
-def terms(labels, images, x, object_class=OBJECT, sigma=0.15, border=3, center=3, **volumetric):
+def terms(labels, images, x, object_class=OBJECT, sigma_rgb=0.15, border=3, center=3, **volumetric):
     """The unweighted value of each term on the grid of the object's probability x, by its name."""
     inside, means = on_grid(labels, images, x.shape[1:])
     known = kinds(labels, object_class)
     positive = [i for i, kind in enumerate(known) if kind is True]
     negative = [i for i, kind in enumerate(known) if kind is False]
     shares = {i: oracles.mean_where(x[i], inside[i]) for i in positive + negative}
-    crf = [oracles.sparse_crf(x[i], means[i], sigma, inside[i]) for i in positive]
+    crf = [oracles.sparse_crf(x[i], means[i], sigma_rgb, inside[i]) for i in positive]
     place = [oracles.positional(x[i], border, center, inside[i]) for i in positive]
     return {
         "sparse_crf": np.mean(crf),

@@ -75,7 +75,7 @@ def write_segmenter(
         "channels": str(channels),
         "preprocessing": "none",
         "producer_version": "0",
-        "filter_method": "by hand",
+        "method": "by hand",
         **metadata,
     }
     helper.set_model_props(model, {key: text for key, text in texts.items() if text is not None})

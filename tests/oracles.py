@@ -94,12 +94,12 @@ def normalized_cut(s, affinity):
     )
 
 
-def adm_proposal(s, affinity, labels, strength, iterations):
+def adm_proposal(s, affinity, labels, coupling, iterations):
     """Mean-field steps X ~ S exp(2 lambda W X), labeled pixels clamped (Tang et al., section 3.3).
 
-    `labels` holds a class id a pixel, or -1; lambda is `strength` over the mean of W 1.
+    `labels` holds a class id a pixel, or -1; lambda is `coupling` over the mean of W 1.
     """
-    factor = 2 * strength / affinity.sum(axis=1).mean()
+    factor = 2 * coupling / affinity.sum(axis=1).mean()
     x = s.copy()
     for step in range(iterations + 1):
         if step:
@@ -145,7 +145,7 @@ def mean_field(
     return np.log(q).reshape(logits.shape)
 
 
-def sparse_crf(x, image, sigma, inside=None):
+def sparse_crf(x, image, sigma_rgb, inside=None):
     """Mean over vertical pairs, and over horizontal ones, of w_pq |x_p - x_q|, the two averaged (Veksler).
 
     A pair takes part where both of its pixels are inside; without any pair of a direction the other remains.
@@ -158,7 +158,7 @@ def sparse_crf(x, image, sigma, inside=None):
             p, q = (row, column), (row + down, column + right)
             if inside is None or (inside[p] and inside[q]):
                 difference = image[p].astype("float64") - image[q].astype("float64")
-                costs.append(np.exp(-np.sum(difference**2) / (2 * sigma**2)) * abs(x[p] - x[q]))
+                costs.append(np.exp(-np.sum(difference**2) / (2 * sigma_rgb**2)) * abs(x[p] - x[q]))
         if costs:
             means.append(np.mean(costs))
     return np.mean(means) if means else 0.0
@@ -170,10 +170,10 @@ def mean_where(x, chosen):
     return np.mean(values) if values else None
 
 
-def volumetric(shares, target=0.5, least=0.15, factor=5.0, reduce=sum):
-    """(mean_i x_i - target)^2 + factor sum_i [x_i < least] (x_i - least)^2 (Veksler), or `reduce` of them."""
-    small = [(share - least) ** 2 if share < least else 0.0 for share in shares]
-    return (np.mean(shares) - target) ** 2 + factor * reduce(small)
+def volumetric(fractions, target=0.5, smallest=0.15, factor=5.0, reduce=sum):
+    """(mean_i x_i - target)^2 + factor sum_i [x_i < smallest] (x_i - smallest)^2, or `reduce` (Veksler)."""
+    small = [(fraction - smallest) ** 2 if fraction < smallest else 0.0 for fraction in fractions]
+    return (np.mean(fractions) - target) ** 2 + factor * reduce(small)
 
 
 def positional(x, border=3, center=3, inside=None):

@@ -160,11 +160,18 @@ LOSSES = [
         ("tests/losses/*partial_cross_entropy*.py", "tests/losses/*negative*.py", EVERY_LOSS),
     ),
     Fault(
-        "gated CRF loss: scale not in the config",
+        "gated CRF loss: resolution not in the config",
         "keras_wsseg/losses/gated_crf.py",
-        '            "resolution": self.scale,\n',
+        '            "resolution": self.resolution,\n',
         "",
         ("tests/*every_config*.py", "tests/losses/*gated_crf*.py", EVERY_LOSS),
+    ),
+    Fault(
+        "losses on a grid: positions count in cells",
+        "keras_wsseg/losses/loss_grid.py",
+        "return grid_positions(batch, height, width, steps)",
+        "return grid_positions(batch, height, width)",
+        ("tests/losses/*loss_grid*.py", "tests/losses/*dense_regularizer*.py"),
     ),
     Fault(
         "losses of objects: from_logits ignored",
@@ -191,8 +198,8 @@ LOSSES = [
     Fault(
         "dense losses: widths swapped",
         "keras_wsseg/losses/dense_regularizer.py",
-        "grid_positions(batch, height, width, steps) / sigma_xy",
-        "grid_positions(batch, height, width, steps) / sigma_rgb",
+        "image_positions(labels, height, width) / sigma_xy",
+        "image_positions(labels, height, width) / sigma_rgb",
         ("tests/losses/*dense_regularizer*.py", "tests/losses/*dense_crf*.py", EVERY_LOSS),
     ),
     Fault(

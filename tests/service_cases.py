@@ -72,7 +72,7 @@ def write_segmenter(path, channels=3, depth=0, value_range=(0, 255)):
         "channels": str(channels),
         "preprocessing": "none",
         "producer_version": "0.1.0",
-        "filter_method": "gated CRF",
+        "method": "gated CRF",
     }
     onnx.helper.set_model_props(model, about)
     onnx.save(model, path)

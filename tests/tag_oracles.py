@@ -31,7 +31,7 @@ def neighbor_kernel(guide, kernels, steps=(1.0, 1.0), radius=None, inside=None):
     return matrix
 
 
-def neighbor_distribution(p, kernel, kind="exponentiated", sharpness=1.0, normalized=True):
+def neighbor_distribution(p, kernel, variant="exponentiated", sharpness=1.0, normalized=True):
     """p^neighb of one image, `(pixels, classes)`, NaN for pixels whose kernel is zero."""
     result = np.full(p.shape, np.nan)
     for i in range(len(p)):
@@ -41,7 +41,7 @@ def neighbor_distribution(p, kernel, kind="exponentiated", sharpness=1.0, normal
         total = np.zeros(p.shape[1])
         for j in range(len(p)):
             total += kernel[i, j] * p[j]
-        if kind == "mean":
+        if variant == "mean":
             result[i] = total / mass
         else:
             result[i] = oracles.softmax(sharpness * (total / mass if normalized else total))

@@ -80,6 +80,6 @@ def test_without_tags_the_labels_tell_them_whatever_the_guide():
         assert np.array(targets.read_tags(packed, 4)).tolist() == want
 
 
-def test_tags_must_be_a_row_a_image():
+def test_tags_must_be_a_row_an_image():
     with pytest.raises(ValueError, match=r"tags must be \(batch, classes\). Received: shape \(4,\)"):
         targets.pack(np.zeros((1, 4, 5)), np.zeros((1, 4, 5, 3)), np.zeros(4))

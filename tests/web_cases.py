@@ -11,7 +11,7 @@ def write_segmenter(
     path,
     channels=3,
     classes=4,
-    input="float32",
+    input_dtype="float32",
     outputs=("probabilities", "classes"),
     value_range=(0.0, 255.0),
     batch="batch",
@@ -49,16 +49,14 @@ def write_segmenter(
         body.append(helper.make_node("ArgMax", ["nhwc"], ["numbers"], axis=3, keepdims=0))
         body.append(helper.make_node("Cast", ["numbers"], ["classes"], to=byte))
         made.append(helper.make_tensor_value_info("classes", byte, size))
-    kind = {"float32": TensorProto.FLOAT, "uint8": TensorProto.UINT8}[input]
+    kind = {"float32": TensorProto.FLOAT, "uint8": TensorProto.UINT8}[input_dtype]
     image = helper.make_tensor_value_info("image", kind, [*size, channels])
     constants = [onnx.numpy_helper.from_array(value, name) for name, value in weights.items()]
     graph = helper.make_graph(body, "segmenter", [image], made, constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     names = tuple(names or (f"class {number}" for number in range(classes)))
     palette = tuple(map(tuple, np.random.default_rng(1).integers(0, 256, (classes, 3)).tolist()))
-    about = SegmenterMetadata(
-        names, palette, value_range, channels, {"filter_method": "dense", **(extra or {})}
-    )
+    about = SegmenterMetadata(names, palette, value_range, channels, {"method": "dense", **(extra or {})})
     helper.set_model_props(model, about.to_properties("0.0.0"))
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)

@@ -174,8 +174,7 @@ def tags_of_labels(labels, num_classes, min_pixels=1):
     """The tags that a label map would have, for trying what tags are worth where masks are known.
 
     Whoever tags an image overlooks specks, and a model that must find a class somewhere paints one:
-        `min_pixels`
-    leaves them out.
+    `min_pixels` leaves them out.
 
     Args:
         labels: integer array `(height, width)` of class ids; 255 unlabeled, 254 outside the image.

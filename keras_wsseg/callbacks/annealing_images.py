@@ -23,8 +23,8 @@ class AnnealingImages(keras.callbacks.Callback):
     Args:
         images: images `(height, width, channels)` with one channel or three, as the model takes them, of
             any sizes; or dicts of inputs, of which `image` is shown.
-        loss: the loss whose `sigma` is annealed, a `SparseCRFLoss` such as `SingleClassLoss().crf`; the very
-            object that was compiled.
+        loss: the loss whose `sigma_rgb` is annealed, a `SparseCRFLoss` such as `SingleClassLoss().crf`; the
+            very object that was compiled.
         directory: folder for the film; made when its first column is written.
         epochs: how many epochs are filmed, from the first, such as those of the annealing stage; None: all.
         every: epochs from one column to the next.
@@ -40,7 +40,7 @@ class AnnealingImages(keras.callbacks.Callback):
         cell: largest width and height of an image in the film in pixels, at least 32.
 
     Raises:
-        TypeError: if `loss` has no sigma to anneal, or labels are no integers.
+        TypeError: if `loss` has no `sigma_rgb`, or labels are no integers.
         ValueError: if there are no images, sizes do not match, or a value is out of range; when training
             begins, if `loss` is not what was compiled, an image lies outside its range, or the model has no
             such class.
@@ -78,8 +78,8 @@ class AnnealingImages(keras.callbacks.Callback):
         cell=160,
     ):
         super().__init__()
-        if not isinstance(loss, Annealable) or "sigma" not in loss.annealable:
-            raise TypeError(f"`loss` must have a sigma to anneal, as SparseCRFLoss. Received: loss={loss!r}")
+        if not isinstance(loss, Annealable) or "sigma_rgb" not in loss.annealable:
+            raise TypeError(f"`loss` must have a sigma_rgb, as SparseCRFLoss has. Received: loss={loss!r}")
         self.loss = loss
         self._given = GivenImages(images, max_images)
         self._truth = self._given.label_maps("truth", truth)

@@ -13,14 +13,13 @@ class SingleClassStages(keras.callbacks.Callback):
     the object grows, and then the normal stage makes it follow the colors.
 
     In the annealing stage, epochs `i = 1 ... annealing_epochs` (Keras' epoch `i - 1`):
-    `sigma = initial_sigma_rgb + (loss.crf.sigma_rgb - initial_sigma_rgb) i / annealing_epochs`, the CRF's
+    `sigma_rgb = initial_sigma_rgb + (loss.crf.sigma_rgb - initial_sigma_rgb) i / annealing_epochs`, the CRF's
     weight `annealing_weight`. From then on sigma and weight are those that `loss.crf` was made with. The
     weight of `loss.negative` is 0 until both stages are over, and its own from `negative_epoch` on. By
-    default these
-    are the published numbers: sigma from 0.06 to 0.15 at weight 1, then 0.15 at weight 100, and after 15 + 50
-    epochs the negative images.
+    default these are the published numbers: sigma from 0.06 to 0.15 at weight 1, then 0.15 at weight 100, and
+    after 15 + 50 epochs the negative images.
 
-    Sigma and all weights of an epoch show in its logs: `sparse_crf_sigma`, `sparse_crf_weight`,
+    Sigma and all weights of an epoch show in its logs: `sparse_crf_sigma_rgb`, `sparse_crf_weight`,
     `volumetric_weight`, `positional_weight` and `negative_weight`.
 
     Args:
@@ -40,7 +39,7 @@ class SingleClassStages(keras.callbacks.Callback):
     Example:
         >>> from keras_wsseg import callbacks, losses
         >>> stages = callbacks.SingleClassStages(losses.SingleClassLoss())
-        >>> [round(stages.values_at(epoch)["sparse_crf_sigma"], 4) for epoch in (0, 7, 14, 15)]
+        >>> [round(stages.values_at(epoch)["sparse_crf_sigma_rgb"], 4) for epoch in (0, 7, 14, 15)]
         [0.0567, 0.1033, 0.15, 0.15]
         >>> stages.values_at(14)["sparse_crf_weight"], stages.values_at(15)["sparse_crf_weight"]
         (1.0, 100.0)

@@ -56,7 +56,7 @@ class TrainSettings:
             raise ValueError(f"`mode` must be one of {MODES}. Received: mode={self.mode!r}")
         if self.mode == "resize" and (low, high) != type(self).scale:
             raise ValueError(
-                f"`scale` must be left at {type(self).scale} where mode is resize, which scales nothing at "
+                f'`scale` must be left at {type(self).scale} where `mode="resize"`, which scales nothing at '
                 f"random. Received: scale={self.scale!r}"
             )
         object.__setattr__(self, "scale", (low, high))

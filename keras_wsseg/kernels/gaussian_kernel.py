@@ -14,25 +14,26 @@ SMALLEST_SIGMA = 1e-4
 class GaussianKernel(Annealable):
     r"""How alike two pixels are: a Gaussian of their distance and of their difference in each modality.
 
-    `w exp(-|Dxy|^2 / 2 xy^2 - |Drgb|^2 / 2 rgb^2 - ...)`. Every number given here is an attribute that
-    `callbacks.ParameterScheduler` may change while a training runs.
+    `w exp(-|Dxy|^2 / 2 sigma_xy^2 - |Drgb|^2 / 2 sigma_rgb^2 - ...)`. Every number given here is an attribute
+    that `callbacks.ParameterScheduler` may change while a training runs.
 
     Args:
         weight: `w`, at least 0.
-        xy: sigma of the position, in pixels of the grid on which the loss is computed. None: position does
-            not matter within the window.
-        rgb: sigma of the color, in units of an image in [0, 1] (also for gray images). None: color does
+        sigma_xy: width in position, in pixels of the image, whatever the grid on which a loss is computed.
+            None: position does not matter within the window.
+        sigma_rgb: width in color, in units of an image in [0, 1] (also for gray images). None: color does
             not matter.
-        **modalities: sigma of each further input of the model, such as `depth=0.05`, in the units in which
+        **sigmas: width in each further input of the model, such as `sigma_depth=0.05`, in the units in which
             the guide holds it.
 
     Raises:
-        ValueError: if no modality is given, or a sigma is below 1e-4.
+        TypeError: if an argument is neither the weight nor a sigma.
+        ValueError: if no sigma is given, or one is below 1e-4.
 
     Example:
         >>> kernel = GaussianKernel(sigma_xy=6, sigma_rgb=0.03)
-        >>> kernel.rgb = 0.05
-        >>> round(kernel.rgb, 3)
+        >>> kernel.sigma_rgb = 0.05
+        >>> round(kernel.sigma_rgb, 3)
         0.05
 
     Source: Obukhov et al. 2019, arXiv:1906.04651, equation 2. The published code divides standardized

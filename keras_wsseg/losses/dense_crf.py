@@ -16,8 +16,7 @@ class DenseCRFLoss(DenseRegularizer):
 
     over all ordered pairs of pixels, `W_pp = 1` included; the loss is `R / sum_p (W 1)_p`, the sums over the
     batch: within [0, 1], so that one weight serves every resolution and batch. (With `filter_method` other
-        than
-    exact the sums are approximate and the bounds are met to that accuracy.)
+    than exact the sums are approximate and the bounds are met to that accuracy.)
 
     Published weights apply to the raw sum; `published_weight` converts them.
 

@@ -100,31 +100,32 @@ class GroupedConfusion:
         hits, sizes = self._hits_and_sizes()
         return _ratio(hits, sizes - hits)
 
-    def f_beta_per_group(self, beta_squared=0.3):
+    def f_beta_per_group(self, beta=0.3**0.5):
         """`(groups, num_classes)` F measures; NaN for a class that is neither in truth nor prediction."""
-        beta_squared = float(check_number("beta_squared", beta_squared, low=0))
+        beta_squared = float(check_number("beta", beta, low=0)) ** 2
         stack = self._stack()
         hits, true, found = np.diagonal(stack, axis1=1, axis2=2), stack.sum(2), stack.sum(1)
         # A class that occurs but was never found scores 0, also where β² = 0 leaves nothing to divide by.
         weighed = np.where(hits > 0, beta_squared * true + found, true + found)
         return _ratio((1 + beta_squared) * hits, weighed)
 
-    def f_beta(self, beta_squared=0.3):
+    def f_beta(self, beta=0.3**0.5):
         """`(num_classes,)` F measure of each class, averaged over the groups where it occurs, else NaN.
 
         See `FBeta` for the formula; with all images in one group their pixels are pooled, as there.
 
         Args:
-            beta_squared: β², finite and at least 0: how much recall weighs against precision.
+            beta: β, finite and at least 0: how many times as much recall weighs as precision. By default
+                √0.3.
 
         Raises:
-            ValueError: if `beta_squared` is out of range.
+            ValueError: if `beta` is out of range.
         """
-        return _mean_over_groups(self.f_beta_per_group(beta_squared))
+        return _mean_over_groups(self.f_beta_per_group(beta))
 
-    def mean_f_beta(self, beta_squared=0.3):
+    def mean_f_beta(self, beta=0.3**0.5):
         """Mean of `f_beta()` over the foreground classes that occur, all but class 0; 0 where none does."""
-        return _mean_or_zero(self.f_beta(beta_squared)[1:])
+        return _mean_or_zero(self.f_beta(beta)[1:])
 
     def dice(self):
         """`(num_classes,)` Dice score of each class, averaged over the groups where it occurs, else NaN."""

@@ -24,8 +24,7 @@ def object_fraction(x, mask=None):
 
 
 def volumetric_energy(fraction, target_fraction=0.5):
-    """How far the object's mean fraction over a batch is from what is expected:
-    `(mean_i x_i - target_fraction)^2`.
+    """How far the object's mean fraction over a batch is from `target_fraction`, squared.
 
     Args:
         fraction: scalar, the mean over the batch of what `object_fraction` gives.

@@ -107,7 +107,8 @@ def loss_gradient(
 
     Raises:
         TypeError: if `loss` is no loss, or `labels` holds no integers.
-        ValueError: if sizes do not fit, a value lies outside its range, or there is no such class or show.
+        ValueError: if sizes do not fit, a value lies outside its range, there is no such class, or there is
+            nothing of that name to `show`.
 
     Example:
 

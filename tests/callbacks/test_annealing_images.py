@@ -89,7 +89,7 @@ def test_resumed_training_goes_on_with_the_film(task, tmp_path):
 
 
 def test_training_anew_leaves_no_columns_of_the_old_one(task, tmp_path):
-    fit(task, tmp_path / "film", 3, kind="mask")
+    fit(task, tmp_path / "film", 3, show="mask")
     old = film(tmp_path / "film")
     fit(task, tmp_path / "film", 1)
     fit(task, tmp_path / "fresh", 1)
@@ -148,9 +148,9 @@ def test_value_range_comes_from_the_model_or_the_argument(task, tmp_path):
         (
             {"loss": losses.PartialCrossEntropy()},
             TypeError,
-            "`loss` must have a sigma to anneal, as SparseCRF",
+            "`loss` must have a sigma_rgb, as SparseCRF",
         ),
-        ({"loss": "crf"}, TypeError, "`loss` must have a sigma .* Received: loss='crf'$"),
+        ({"loss": "crf"}, TypeError, "`loss` must have a sigma_rgb, .* Received: loss='crf'$"),
         ({"epochs": 0}, ValueError, "`epochs` must be an integer of at least 1. Received: epochs=0$"),
         ({"every": 0}, ValueError, "must be an integer .* Received: every=0$"),
         ({"truth": []}, ValueError, "`truth` must have an entry for each of the 1 images. Received: 0"),

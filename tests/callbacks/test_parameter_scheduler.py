@@ -77,7 +77,7 @@ def test_a_loss_that_is_not_the_compiled_one_is_told():
     model, x, y = model_and_data(crf)
     for callback in (
         callbacks.WarmUp(losses.GatedCRFLoss(radius=1), 3),
-        callbacks.ParameterScheduler(losses.GaussianKernel(sigma_rgb=1), "rgb", lambda epoch: 1.0),
+        callbacks.ParameterScheduler(losses.GaussianKernel(sigma_rgb=1), "sigma_rgb", lambda epoch: 1.0),
     ):
         with pytest.raises(ValueError, match="must be the very object that was compiled"):
             model.fit(x, y, verbose=0, callbacks=[callback])

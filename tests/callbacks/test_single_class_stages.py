@@ -29,7 +29,7 @@ def training(**compiled):
 
 def check(history):
     """The published stages, and that each compiled step computed with the numbers that the logs tell."""
-    np.testing.assert_allclose(history["sparse_crf_sigma"], [0.1, *[0.15] * 5], rtol=1e-6)
+    np.testing.assert_allclose(history["sparse_crf_sigma_rgb"], [0.1, *[0.15] * 5], rtol=1e-6)
     np.testing.assert_allclose(history["sparse_crf_weight"], [1, 1, 100, 100, 100, 100])
     np.testing.assert_allclose(history["volumetric_weight"], [3] * EPOCHS)
     np.testing.assert_allclose(history["positional_weight"], [0.5] * EPOCHS)
@@ -55,7 +55,7 @@ def test_published_stages():
     stages = callbacks.SingleClassStages(losses.SingleClassLoss())
     for epoch in range(300):
         i, values = epoch + 1, stages.values_at(epoch)
-        np.testing.assert_allclose(values["sparse_crf_sigma"], 0.05 + 0.1 * i / 15 if i <= 15 else 0.15)
+        np.testing.assert_allclose(values["sparse_crf_sigma_rgb"], 0.05 + 0.1 * i / 15 if i <= 15 else 0.15)
         assert values["sparse_crf_weight"] == (1 if i <= 15 else 100)
         assert values["volumetric_weight"] == values["positional_weight"] == 1
         assert values["negative_weight"] == (0 if i <= 65 else 2)
@@ -85,9 +85,9 @@ def test_a_forgetful_optimizer_is_as_a_new_one(kind):
 def test_without_annealing_the_normal_stage_comes_first():
     stages = callbacks.SingleClassStages(losses.SingleClassLoss(), annealing_epochs=0, normal_epochs=3)
     narrow = callbacks.SingleClassStages(losses.SingleClassLoss(sigma_rgb=0.03), annealing_epochs=0)
-    assert narrow.values_at(0)["sparse_crf_sigma"] == 0.03
+    assert narrow.values_at(0)["sparse_crf_sigma_rgb"] == 0.03
     values = [stages.values_at(epoch) for epoch in range(4)]
-    assert [v["sparse_crf_sigma"] for v in values] == [0.15] * 4
+    assert [v["sparse_crf_sigma_rgb"] for v in values] == [0.15] * 4
     assert [v["sparse_crf_weight"] for v in values] == [100.0] * 4
     assert [v["negative_weight"] for v in values] == [0.0, 0.0, 0.0, 2.0]
 
@@ -116,8 +116,14 @@ def test_the_optimizer_forgets_at_a_new_stage_only_where_asked(reset):
     (
         ({"annealing_epochs": -1}, "`annealing_epochs` must be an integer .* Received: annealing_epochs=-1"),
         ({"normal_epochs": 1.5}, "`normal_epochs` must be an integer .* Received: normal_epochs=1.5"),
-        ({"first_sigma": 0.2}, "`first_sigma` must be a number above 0 .*0.15.* Received: first_sigma=0.2"),
-        ({"first_sigma": 0}, "`first_sigma` must be a number above 0 .* Received: first_sigma=0"),
+        (
+            {"initial_sigma_rgb": 0.2},
+            "`initial_sigma_rgb` must be a number above 0 .*0.15.* Received: initial_sigma_rgb=0.2",
+        ),
+        (
+            {"initial_sigma_rgb": 0},
+            "`initial_sigma_rgb` must be a number above 0 .* Received: initial_sigma_rgb=0",
+        ),
         ({"annealing_weight": -1}, "`annealing_weight` must be .* Received: annealing_weight=-1"),
     ),
 )

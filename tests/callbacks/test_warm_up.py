@@ -22,7 +22,7 @@ def test_weight_by_step():
         (
             (losses.GatedCRFLoss(), -1),
             ValueError,
-            "`steps` must be an integer of at least 0. Received: steps=-1",
+            "`delay_steps` must be an integer of at least 0. Received: delay_steps=-1",
         ),
         (
             (losses.GatedCRFLoss(), 1, 2.5),

@@ -92,7 +92,7 @@ def test_one_class_without_negatives(root):
     assert ClassFolders(root, negatives=()).of_class("cat").negatives is None
 
 
-def test_a_image_of_a_class_is_no_negative_of_it(root):
+def test_an_image_of_a_class_is_no_negative_of_it(root):
     flat(root / "negatives" / "a.png", 1)
     folders = ClassFolders(root)
     assert folders.of_class("cat").negatives.names == tuple("cdxy")

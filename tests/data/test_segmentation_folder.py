@@ -326,7 +326,7 @@ def test_nothing_annotated(root):
     [
         (
             {"color_mode": "RGB"},
-            r"`color_mode` must be None, \"gray\" or \"rgb\". Received: color_mode='RGB'",
+            r"`color_mode` must be None, \"grayscale\" or \"rgb\". Received: color_mode='RGB'",
         ),
         ({"num_classes": 4}, r"lines of '.*classes.txt', 3. Received: num_classes=4"),
         ({"num_classes": 4, "class_names": "ab"}, r"must name all 4 classes. Received: 2 names"),

@@ -308,6 +308,6 @@ def test_numbered_images_of_two_kinds_are_not_taken_for_one(tmp_path):
             SingleClassFolder(tmp_path, "horses", negatives="streets", split=split)
 
 
-def test_a_image_is_named_once(root):
+def test_an_image_is_named_once(root):
     with pytest.raises(ValueError, match="`names` must name each image once. Received: 'h1' twice"):
         SingleClassFolder(root, "horses", names=("h1", "h0", "h1"))

@@ -8,7 +8,7 @@ import pytest
 from keras_wsseg import models
 from keras_wsseg.export import OnnxSegmenter, onnx_writer, to_litert, to_onnx, to_saved_model
 from keras_wsseg.export.bare_graph import write_bare
-from keras_wsseg.export.refinement import built_refine, describe_refine
+from keras_wsseg.export.crf import built_crf, describe_crf
 from keras_wsseg.kernels import GaussianKernel
 from keras_wsseg.layers import MeanFieldCRF
 
@@ -34,12 +34,14 @@ def test_the_file_refines_as_keras_does(tiny_segmenter, tmp_path, compatibility)
     want = np.asarray(keras.ops.softmax(layer([logits, photograph()])))
     assert np.abs(want - np.asarray(keras.ops.softmax(logits))).max() > 0.1
     np.testing.assert_allclose(found.probabilities(photograph()), want, atol=1e-4)
-    assert found.metadata["refine"] == describe_refine(layer)
+    assert found.metadata["crf"] == describe_crf(layer)
 
 
 def test_the_description_names_window_steps_and_kernels():
-    words = "mean field, 5x5 window, 2 steps, kernels: weight=2 xy=3 rgb=0.1; weight=0.5 xy=1"
-    assert describe_refine(crf()) == words
+    words = (
+        "mean field, 5x5 window, 2 steps, kernels: weight=2 sigma_xy=3 sigma_rgb=0.1; weight=0.5 sigma_xy=1"
+    )
+    assert describe_crf(crf()) == words
 
 
 def test_a_crf_of_a_mixed_training_is_full_float32_in_the_file(tiny_segmenter, tmp_path):
@@ -57,7 +59,7 @@ def test_a_crf_of_a_mixed_training_is_full_float32_in_the_file(tiny_segmenter, t
 
 
 @pytest.mark.parametrize(
-    "refine,error,words",
+    "layer,error,words",
     [
         (
             "windowed",
@@ -78,9 +80,9 @@ def test_a_crf_of_a_mixed_training_is_full_float32_in_the_file(tiny_segmenter, t
         ),
     ],
 )
-def test_a_crf_that_cannot_go_into_a_file_is_refused(tiny_segmenter, tmp_path, refine, error, words):
+def test_a_crf_that_cannot_go_into_a_file_is_refused(tiny_segmenter, tmp_path, layer, error, words):
     with pytest.raises(error, match=words):
-        to_onnx(tiny_segmenter(), tmp_path / "a.onnx", crf=refine() if callable(refine) else refine)
+        to_onnx(tiny_segmenter(), tmp_path / "a.onnx", crf=layer() if callable(layer) else layer)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -134,11 +136,11 @@ def test_a_file_with_a_fault_planted_is_refused(
     tiny_segmenter, tmp_path, monkeypatch, segmenter, layer, inside
 ):
     def write(kind, prepared, *rest, **options):
-        net, refine = segmenter(tiny_segmenter(stride=1)), crf(**layer)
+        net, own = segmenter(tiny_segmenter(stride=1)), crf(**layer)
         deployment = dataclasses.replace(
             prepared.deployment,
-            segmenter=with_crf_as_last_layer(net, refine) if inside else net,
-            refine=None if inside else built_refine(refine, 4, 3),
+            segmenter=with_crf_as_last_layer(net, own) if inside else net,
+            crf=None if inside else built_crf(own, 4, 3),
         )
         write_bare(kind, dataclasses.replace(prepared, deployment=deployment), *rest, **options)
 
@@ -153,7 +155,7 @@ def test_a_file_with_a_fault_planted_is_refused(
 @pytest.mark.parametrize("write,path", [(to_saved_model, "saved"), (to_litert, "a.tflite")])
 def test_other_formats_are_judged_by_stages_too(tiny_segmenter, tmp_path, write, path):
     layer = MeanFieldCRF(radius=3, kernels=[GaussianKernel(weight=60, sigma_xy=3, sigma_rgb=0.1)])
-    report = write(tiny_segmenter(stride=1), tmp_path / path, refine=layer, size=(33, 47))
+    report = write(tiny_segmenter(stride=1), tmp_path / path, crf=layer, size=(33, 47))
     assert 0 < report.stage_difference < 2e-5
     assert [entry.name for entry in tmp_path.iterdir()] == [path]
 

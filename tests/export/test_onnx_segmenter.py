@@ -159,7 +159,7 @@ def test_bad_images_are_one_sentence(segmenter, image, kind, words):
         assert "\n" not in str(caught.value)
 
 
-def test_a_image_scaled_by_mistake_is_warned_of(segmenter):
+def test_an_image_scaled_by_mistake_is_warned_of(segmenter):
     with pytest.warns(UserWarning, match=r"was it scaled to \[0, 1\]"):
         segmenter(made_image(6, 6, 3) / 255.0)
     with warnings.catch_warnings():

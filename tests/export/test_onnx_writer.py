@@ -332,7 +332,7 @@ def test_mixed_precision_is_exported_in_float32(tmp_path):
         ),
         (
             {"input_dtype": "uint8", "value_range": (0, 1)},
-            r'`input="uint8"` needs .* in \(0, 255\)\. Received: value_range=\(0\.0, 1\.0\)',
+            r'`input_dtype="uint8"` needs .* in \(0, 255\)\. Received: value_range=\(0\.0, 1\.0\)',
         ),
         ({"precision": "int4"}, r"`precision` must be one of .*float16, int8\. Received: precision='int4'"),
         ({"precision": "int8"}, r"`calibration` must be a folder .* Received: precision=\'int8\', .*None"),
@@ -489,7 +489,7 @@ def test_bytes_as_they_are(tiny_segmenter, tmp_path):
     model = onnx.load(path)
     assert model.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
     properties = {item.key: item.value for item in model.metadata_props}
-    assert properties["input"] == "uint8" and "as uint8" in properties["preprocessing"]
+    assert properties["input_dtype"] == "uint8" and "as uint8" in properties["preprocessing"]
     assert properties["precision"] == "float32"
     image = noise(2, 19, 21, 3).astype("uint8")
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -552,7 +552,7 @@ def test_all_of_it_in_one_file(tiny_segmenter, tmp_path):
     assert len(np.unique(want)) > 1 and (found == want).mean() >= 0.999
     properties = {item.key: item.value for item in onnx.load(path).metadata_props}
     assert properties["tta"] == "mean probability at scales 0.5, 1, each mirrored too"
-    assert properties["refine"].startswith("mean field, 5x5 window") and properties["method"] == "gated CRF"
+    assert properties["crf"].startswith("mean field, 5x5 window") and properties["method"] == "gated CRF"
 
 
 def test_too_few_equal_classes_leave_no_file(tiny_segmenter, tmp_path, monkeypatch):

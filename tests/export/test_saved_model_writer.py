@@ -89,7 +89,7 @@ def test_crf_and_mirrored_view_are_inside(tiny_segmenter, tmp_path):
     assert np.abs(expected - mean).max() > 0.01
     np.testing.assert_allclose(run(tmp_path / "saved", image)[0], expected, atol=1e-4)
     about = json.loads((tmp_path / "saved" / "assets.extra" / "segmenter.json").read_text())
-    assert "mirrored" in about["tta"] and "5x5 window" in about["refine"]
+    assert "mirrored" in about["tta"] and "5x5 window" in about["crf"]
 
 
 def test_many_classes_need_more_than_a_byte(tmp_path):

@@ -190,8 +190,8 @@ def test_file_out_of_keras(show, onnx_file, tmp_path):
 
 def test_file_with_all_that_comes_behind_the_network(show, tiny_segmenter, tmp_path):
     path = tmp_path / "segmenter.onnx"
-    refine = MeanFieldCRF(radius=3, iterations=2)
-    to_onnx(tiny_segmenter(), path, crf=refine, tta={"flip": True}, input_dtype="uint8")
+    crf = MeanFieldCRF(radius=3, iterations=2)
+    to_onnx(tiny_segmenter(), path, crf=crf, tta={"flip": True}, input_dtype="uint8")
     page = show(path)
     check_probabilities(page, path, tmp_path)
     assert "mean field, 7x7 window" in page.locator("#about").text_content()
@@ -253,7 +253,7 @@ def test_image_files_of_every_kind(page, tmp_path, kind):
     assert page.locator("#notes").is_hidden()
 
 
-def test_a_transparent_pixel_is_found_in_a_image_that_is_scaled_down(show, tmp_path):
+def test_a_transparent_pixel_is_found_in_an_image_that_is_scaled_down(show, tmp_path):
     glass = np.full((130, 200, 4), 255, "uint8")
     glass[-1, -1, 3] = 254
     page = show(write_segmenter(tmp_path / "segmenter.onnx"), max_pixels=100)
@@ -477,7 +477,7 @@ def test_newest_image_wins(show, tmp_path):
     assert not any(text.startswith("1500 × 1000 pixels in") for text in page.evaluate("told"))
 
 
-def test_a_image_that_fails_leaves_the_page_working(show, tmp_path):
+def test_an_image_that_fails_leaves_the_page_working(show, tmp_path):
     nodes = [
         helper.make_node("Constant", [], ["eight"], value_ints=[1, 8, 8, 3]),
         helper.make_node("Reshape", ["float", "eight"], ["eight_by_eight"]),
@@ -493,7 +493,7 @@ def test_a_image_that_fails_leaves_the_page_working(show, tmp_path):
     np.testing.assert_array_equal(classes, OnnxSegmenter(path)(image).ravel())
 
 
-def test_a_image_that_takes_too_much_memory(show, tmp_path):
+def test_an_image_that_takes_too_much_memory(show, tmp_path):
     # 1431 copies of an image of 500 x 500: just below the 4 GB that WebAssembly can name.
     nodes = [
         helper.make_node("Constant", [], ["times"], value_ints=[1, 1, 1, 1431]),
@@ -514,7 +514,7 @@ def test_a_image_that_takes_too_much_memory(show, tmp_path):
     assert page.locator("#error").is_hidden()
 
 
-def test_stop_gives_up_a_image(show, tmp_path):
+def test_stop_gives_up_an_image(show, tmp_path):
     path = write_segmenter(tmp_path / "segmenter.onnx", classes=20)
     image = smooth_image(20, 30)
     page = show(path, max_pixels=8_000_000)
@@ -605,7 +605,9 @@ def test_page_opened_as_a_file_says_what_to_do(browser, web_runtime, tmp_path):
 
 def test_page_describes_the_segmenter_and_fits_narrow_screens(show, tmp_path):
     names = ["a_very_long_name_of_a_class_without_any_space_in_it" * 2, "b", "c", "d"]
-    path = write_segmenter(tmp_path / "segmenter.onnx", names=names, input="uint8", extra={"tta": "flip"})
+    path = write_segmenter(
+        tmp_path / "segmenter.onnx", names=names, input_dtype="uint8", extra={"tta": "flip"}
+    )
     page = show(path, title="Streets & <i>roads</i>")
     page.set_viewport_size({"width": 320, "height": 600})
     segment(page, save(tmp_path / "image.png", smooth_image(20, 90)))
@@ -616,7 +618,7 @@ def test_page_describes_the_segmenter_and_fits_narrow_screens(show, tmp_path):
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
 
 
-def test_a_image_chosen_before_the_page_is_ready(show, tmp_path):
+def test_an_image_chosen_before_the_page_is_ready(show, tmp_path):
     path = write_segmenter(tmp_path / "segmenter.onnx")
     image = smooth_image(20, 30)
     held = []

@@ -70,7 +70,7 @@ def test_folder_holds_all_that_the_page_needs(segmenter, runtime, tmp_path):
 
 
 def test_form_of_the_file_is_told(runtime, tmp_path):
-    path = write_segmenter(tmp_path / "a.onnx", channels=1, input="uint8", batch=1, height=16)
+    path = write_segmenter(tmp_path / "a.onnx", channels=1, input_dtype="uint8", batch=1, height=16)
     page = to_web(path, tmp_path / "page", runtime=runtime, title="Hearts", max_pixels=99)
     about = json.loads((page.parent / "segmenter.json").read_text())
     assert about["input"] == {"type": "uint8", "height": 16, "width": None}

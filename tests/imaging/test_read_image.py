@@ -453,7 +453,7 @@ def test_so_is_one_of_sixteen_bits_of_color(tmp_path):
                 read_image(path)
 
 
-def test_garbage_in_a_image_never_says_anything_else(tmp_path):
+def test_garbage_in_an_image_never_says_anything_else(tmp_path):
     generator = np.random.default_rng(0)
     exif = Image.Exif()
     exif[0x0112] = 6

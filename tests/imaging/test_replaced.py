@@ -50,7 +50,7 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path):
         lambda path: write_png(path, np.zeros((2, 2, 4), "uint8")),
     ],
 )
-def test_a_image_that_fails_half_way_leaves_the_old_one(tmp_path, monkeypatch, write):
+def test_an_image_that_fails_half_way_leaves_the_old_one(tmp_path, monkeypatch, write):
     (tmp_path / "a.png").write_text("before")
 
     def fail(self, path, **_):

@@ -24,12 +24,14 @@ def images(size=(6, 9), batch=2, seed=0):
     return np.random.default_rng(seed).uniform(0, 255, (batch, *size, 3)).astype("float32")
 
 
-def expected(image, scales, gamma=4.0, inside=None):
+def expected(image, scales, background_exponent=4.0, inside=None):
     maps = []
     for i, one in enumerate(image):
         scores = [mining_oracles.linear_scores(one, KERNEL, scale) for scale in scales]
         mask = None if inside is None else inside[i] > 0
-        maps.append(mining_oracles.class_activation(scores, TAGS[i], one.shape[:2], gamma, mask))
+        maps.append(
+            mining_oracles.class_activation(scores, TAGS[i], one.shape[:2], background_exponent, mask)
+        )
     return np.stack(maps)
 
 

@@ -20,13 +20,13 @@ def batch(size=(6, 8), classes=3, seed=0):
     return labels, logits.astype("float32"), [[0, 2], [0, 1], [0, 2]]
 
 
-def estimates(logits, here, inside, shares=(0.4, 0.2), grid=99):
+def estimates(logits, here, inside, fractions=(0.4, 0.2), grid=99):
     """q of each image."""
     q = np.zeros(logits.shape)
     for i in range(len(q)):
         p = oracles.softmax(logits[i].reshape(-1, logits.shape[-1]).astype("float64"))[:, here[i]]
         p /= p.sum(-1, keepdims=True)
-        c = prior_oracle.aims(len(here[i]), *shares)
+        c = prior_oracle.aims(len(here[i]), *fractions)
         beta = prior_oracle.on_grid(p, c, grid, inside[i].ravel().astype("float64"))
         flat = np.zeros((len(p), logits.shape[-1]))
         flat[:, here[i]] = prior_oracle.labels(p, beta)
@@ -61,9 +61,9 @@ def test_the_estimate_is_what_the_loss_trains_towards(from_logits):
 def test_value():
     labels, logits, here = batch()
     inside = labels != 254
-    for shares, grid in (((0.4, 0.2), 99), ((0.2, 0.5), 9)):
-        loss = losses.AdaptivePriorLoss(0.5, *shares, grid=grid, reduction="none")
-        want = value(estimates(logits, here, inside, shares, grid), logits, inside)
+    for fractions, grid in (((0.4, 0.2), 99), ((0.2, 0.5), 9)):
+        loss = losses.AdaptivePriorLoss(0.5, *fractions, grid=grid, reduction="none")
+        want = value(estimates(logits, here, inside, fractions, grid), logits, inside)
         np.testing.assert_allclose(np.array(loss(labels, logits)), 0.5 * want, rtol=1e-4)
     loss = losses.AdaptivePriorLoss()
     want = value(estimates(logits, here, inside), logits, inside).mean()

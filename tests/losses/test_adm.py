@@ -7,13 +7,13 @@ from dense_cases import affinities, batch
 from keras_wsseg import losses, targets
 
 
-def by_hand(labels, guide, logits, proposed_from, xy, rgb, strength, iterations):
+def by_hand(labels, guide, logits, proposed_from, xy, rgb, coupling, iterations):
     """Mean cross entropy towards the proposals over the unlabeled pixels inside."""
     y, fixed = (oracles.softmax(x.astype("float64")) for x in (logits, proposed_from))
     total = count = 0
     for s, current, one, (w, kept) in zip(y, fixed, labels, affinities(labels, guide, xy, rgb), strict=True):
         known = np.where(one[kept] < s.shape[-1], one[kept], -1)
-        x = oracles.adm_proposal(current[kept], w, known, strength, iterations)
+        x = oracles.adm_proposal(current[kept], w, known, coupling, iterations)
         total -= (x * np.log(s[kept]))[known < 0].sum()
         count += (known < 0).sum()
     return total / count

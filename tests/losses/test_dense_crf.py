@@ -47,20 +47,20 @@ def test_one_weight_serves_every_resolution():
     np.testing.assert_allclose(large, small, rtol=0.01)
 
 
-@pytest.mark.parametrize("scale", (1.0, 0.5))
-def test_a_published_weight_gives_the_gradient_of_the_raw_energy(scale):
+@pytest.mark.parametrize("resolution", (1.0, 0.5))
+def test_a_published_weight_gives_the_gradient_of_the_raw_energy(resolution):
     labels, guide, logits = batch((8, 6))
     labels = np.where(labels == 254, 255, labels)
     packed = targets.pack(labels, guide)
-    loss = losses.DenseCRFLoss(sigma_rgb=0.4, sigma_xy=3, resolution=scale)
+    loss = losses.DenseCRFLoss(sigma_rgb=0.4, sigma_xy=3, resolution=resolution)
     loss.weight = loss.published_weight(packed, published=2e-4)
     found = float(loss(packed, logits))
-    cell = int(1 / scale)
+    cell = int(1 / resolution)
     y = oracles.softmax(logits.astype("float64"))
 
     def averaged(x):
         return x.reshape(2, 8 // cell, cell, 6 // cell, cell, -1).mean(axis=(2, 4))
 
-    parts = affinities(np.full((2, 8 // cell, 6 // cell), 255), averaged(guide), 3 * scale, 0.4)
+    parts = affinities(np.full((2, 8 // cell, 6 // cell), 255), averaged(guide), 3 * resolution, 0.4)
     raw = [oracles.dense_crf(s[kept], w) for s, (w, kept) in zip(averaged(y), parts, strict=True)]
     np.testing.assert_allclose(found, 2e-4 * np.mean(raw), rtol=1e-4)

@@ -11,9 +11,9 @@ from keras_wsseg import WeaklySupervisedModel, callbacks, losses, targets
 WIDTHS = {"sigma_rgb": 0.4, "sigma_xy": 3.0}
 
 
-def by_hand(labels, guide, probabilities, scale=1, gates=None):
+def by_hand(labels, guide, probabilities, resolution=1, gates=None):
     """Energy and kernel mass of each image, with `resolution` cells a pixel and the gates given, if any."""
-    cell = int(1 / scale)
+    cell = int(1 / resolution)
     _, height, width, classes = probabilities.shape
     blocks = (len(labels), height // cell, cell, width // cell, cell)
     guide = guide.astype("float64").reshape(*blocks, 3).mean(axis=(2, 4))
@@ -34,15 +34,15 @@ def gates_of(labels, probabilities):
     return (1 - known * probabilities.max(axis=-1)).reshape(len(labels), -1)
 
 
-@pytest.mark.parametrize("scale", (1.0, 0.5))
-def test_value_is_the_energy_over_the_kernel_mass_of_the_batch(scale):
+@pytest.mark.parametrize("resolution", (1.0, 0.5))
+def test_value_is_the_energy_over_the_kernel_mass_of_the_batch(resolution):
     labels, guide, logits = batch((8, 6))
     packed = targets.pack(labels, guide)
-    energy, mass = by_hand(labels, guide, oracles.softmax(logits), scale)
-    loss = losses.DenseEnergyLoss(weight=0.5, resolution=scale, **WIDTHS)
+    energy, mass = by_hand(labels, guide, oracles.softmax(logits), resolution)
+    loss = losses.DenseEnergyLoss(weight=0.5, resolution=resolution, **WIDTHS)
     np.testing.assert_allclose(float(loss(packed, logits)), 0.5 * energy.sum() / mass.sum(), rtol=1e-4)
     raw = losses.DenseEnergyLoss(
-        weight=0.5, resolution=scale, normalization="none", reduction="none", **WIDTHS
+        weight=0.5, resolution=resolution, normalization="none", reduction="none", **WIDTHS
     )
     np.testing.assert_allclose(raw(packed, logits), 0.5 * energy, rtol=1e-4)
 
@@ -121,23 +121,23 @@ def test_sure_labeled_pixels_receive_nothing_and_still_give():
     np.testing.assert_allclose(both(targets.pack(np.full((1, 1, 2), 255), guide), logits), want, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("method", "tolerance"), (("nystrom", 0.02), ("permutohedral", 0.1)))
-def test_approximations_come_near(method, tolerance):
+@pytest.mark.parametrize(("filter_method", "tolerance"), (("nystrom", 0.02), ("permutohedral", 0.1)))
+def test_approximations_come_near(filter_method, tolerance):
     labels, guide, logits = batch((16, 14))
     packed = targets.pack(labels, guide)
     exact, found = (
         losses.DenseEnergyLoss(resolution=1.0, filter_method=name, landmarks=120, **WIDTHS)(packed, logits)
-        for name in ("exact", method)
+        for name in ("exact", filter_method)
     )
     np.testing.assert_allclose(found, exact, rtol=tolerance)
 
 
-@pytest.mark.parametrize("method", ("exact", "nystrom"))
-def test_pixels_outside_take_no_part(method):
+@pytest.mark.parametrize("filter_method", ("exact", "nystrom"))
+def test_pixels_outside_take_no_part(filter_method):
     labels, guide, logits = batch((12, 8))
     outside = (labels == 254)[..., None]
     loss = losses.DenseEnergyLoss(
-        resolution=1.0, filter_method=method, landmarks=60, sigma_rgb=0.4, sigma_xy=6.0
+        resolution=1.0, filter_method=filter_method, landmarks=60, sigma_rgb=0.4, sigma_xy=6.0
     )
     value = float(loss(targets.pack(labels, guide), logits))
     changed = tf.constant(np.where(outside, logits + 5 * np.arange(3), logits).astype("float32"))
@@ -198,8 +198,9 @@ def test_probabilities_half_precision_reduction_and_sample_weight():
 
 def test_config_round_trip():
     loss = losses.DenseEnergyLoss(
-        weight=1e-7, sigma_rgb=0.1, sigma_xy=30, resolution=0.25, normalization="none", filter_method="nystrom",
-        landmarks=64, seed=5, from_logits=False, reduction="sum", name="other", dtype="bfloat16",
+        weight=1e-7, sigma_rgb=0.1, sigma_xy=30, resolution=0.25, normalization="none",
+        filter_method="nystrom", landmarks=64, seed=5, from_logits=False, reduction="sum", name="other",
+        dtype="bfloat16",
     )  # fmt: skip
     loss.anneal("weight", 99)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
@@ -241,7 +242,7 @@ def test_bad_arguments(arguments, text):
         losses.DenseEnergyLoss(**arguments)
 
 
-def test_labels_without_a_image_say_how_to_get_it():
+def test_labels_without_an_image_say_how_to_get_it():
     labels, _, logits = batch()
     with pytest.raises(ValueError, match="so y_true must carry the image: train with .* labels only"):
         losses.DenseEnergyLoss()(labels, logits)

@@ -27,8 +27,8 @@ def doubled(x):
 def test_half_the_grid_sees_the_same_image(kind):
     """Each pixel made four, the loss at half the grid is that of the small image: sigma_xy scales along."""
     labels, guide, logits = batch()
-    small = kind(scale=1.0, sigma_rgb=0.3, sigma_xy=5.0)(targets.pack(labels, guide), logits)
-    large = kind(scale=0.5, sigma_rgb=0.3, sigma_xy=10.0)(
+    small = kind(resolution=1.0, sigma_rgb=0.3, sigma_xy=5.0)(targets.pack(labels, guide), logits)
+    large = kind(resolution=0.5, sigma_rgb=0.3, sigma_xy=10.0)(
         targets.pack(doubled(labels), doubled(guide)), doubled(logits)
     )
     np.testing.assert_allclose(large, small, rtol=1e-4)
@@ -41,16 +41,16 @@ def test_coarse_predictions_come_to_the_image(kind):
     coarse = np.random.default_rng(1).normal(size=(2, 6, 4, 3)).astype("float32")
 
     fine = resize_bilinear(tf.constant(coarse), (12, 8))
-    loss = kind(scale=0.5, **WIDTHS)
+    loss = kind(resolution=0.5, **WIDTHS)
     np.testing.assert_allclose(loss(packed, coarse), loss(packed, fine), rtol=1e-5)
 
 
-@pytest.mark.parametrize("method", ("exact", "nystrom"))
+@pytest.mark.parametrize("filter_method", ("exact", "nystrom"))
 @pytest.mark.parametrize("kind", FOUR)
-def test_pixels_outside_take_no_part(kind, method):
+def test_pixels_outside_take_no_part(kind, filter_method):
     labels, guide, logits = batch()
     outside = (labels == 254)[..., None]
-    loss = kind(scale=1.0, method=method, landmarks=60, **WIDTHS)
+    loss = kind(resolution=1.0, filter_method=filter_method, landmarks=60, **WIDTHS)
     packed = targets.pack(labels, guide)
     changed = np.where(outside, logits + 5 * np.arange(3), logits).astype("float32")
     painted = targets.pack(labels, np.where(outside, 0.0, guide))
@@ -86,13 +86,13 @@ def test_degenerate_batches_are_finite(kind, size, classes, fill):
 def test_probabilities_half_precision_reduction_and_sample_weight(kind):
     labels, guide, logits = batch()
     packed = targets.pack(labels, guide)
-    plain = kind(scale=1.0, **WIDTHS)
+    plain = kind(resolution=1.0, **WIDTHS)
     value = float(plain(packed, logits))
     y = tf.nn.softmax(logits)
-    np.testing.assert_allclose(kind(scale=1.0, from_logits=False, **WIDTHS)(packed, y), value, rtol=1e-5)
-    half = kind(scale=1.0, dtype="float16", **WIDTHS)(packed, logits.astype("float16"))
+    np.testing.assert_allclose(kind(resolution=1.0, from_logits=False, **WIDTHS)(packed, y), value, rtol=1e-5)
+    half = kind(resolution=1.0, dtype="float16", **WIDTHS)(packed, logits.astype("float16"))
     np.testing.assert_allclose(float(half), value, rtol=0.02)
-    each = np.array(kind(scale=1.0, reduction="none", **WIDTHS)(packed, logits))
+    each = np.array(kind(resolution=1.0, reduction="none", **WIDTHS)(packed, logits))
     np.testing.assert_allclose(each.mean(), value, rtol=1e-5)
     weighted = plain(packed, logits, sample_weight=np.array([2.0, 0.0]))
     np.testing.assert_allclose(weighted, each[0], rtol=1e-5)
@@ -101,8 +101,8 @@ def test_probabilities_half_precision_reduction_and_sample_weight(kind):
 @pytest.mark.parametrize("kind", FOUR)
 def test_config_round_trip(kind):
     loss = kind(
-        weight=0.2, sigma_rgb=0.1, sigma_xy=30, scale=0.25, method="nystrom", landmarks=64, seed=5,
-        from_logits=False, reduction="sum", name="other", dtype="bfloat16",
+        weight=0.2, sigma_rgb=0.1, sigma_xy=30, resolution=0.25, filter_method="nystrom",
+        landmarks=64, seed=5, from_logits=False, reduction="sum", name="other", dtype="bfloat16",
     )  # fmt: skip
     loss.anneal("sigma_xy", 99)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
@@ -118,7 +118,7 @@ def test_fit_save_and_load(kind, tmp_path):
     labels = np.where(rng.random((4, 16, 16)) < 0.1, (images[..., 0] > 128).astype(int), 255)
     net = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Rescaling(1 / 255)])
     net.add(keras.layers.Conv2D(2, 3, padding="same"))
-    loss = kind(weight=0.5, scale=0.5, landmarks=32)
+    loss = kind(weight=0.5, resolution=0.5, landmarks=32)
     model = WeaklySupervisedModel(net)
     mode = {"jit_compile": True} if kind is FOUR[0] else {"run_eagerly": True}
     model.compile("adam", loss=losses.PartialCrossEntropy() + loss, **mode)
@@ -164,7 +164,7 @@ def test_bad_arguments(kind, arguments, text):
 
 
 @pytest.mark.parametrize("kind", FOUR)
-def test_labels_without_a_image_say_how_to_get_it(kind):
+def test_labels_without_an_image_say_how_to_get_it(kind):
     labels, _, logits = batch()
     with pytest.raises(ValueError, match="so y_true must carry the image: train with .* labels only"):
         kind()(labels, logits)

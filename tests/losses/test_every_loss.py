@@ -18,7 +18,7 @@ KERNELS = [
     {
         "module": "keras_wsseg.kernels.gaussian_kernel",
         "class_name": "GaussianKernel",
-        "config": {"weight": 2.0, "xy": 6.0, "rgb": 0.3},
+        "config": {"weight": 2.0, "sigma_xy": 6.0, "sigma_rgb": 0.3},
         "registered_name": "keras_wsseg>GaussianKernel",
     }
 ]
@@ -37,7 +37,7 @@ CASES = {
     "AdaptivePriorLoss": {},
     "NeighborhoodLoss": {},
     "NeighborhoodLoss window": {"radius": 3, "sharpness": 3.0},
-    "NeighborhoodLoss mean": {"kind": "mean", "through_neighbors": False},
+    "NeighborhoodLoss mean": {"variant": "mean", "through_neighbors": False},
     "NeighborhoodLoss raw": {"normalized": False, "kernels": KERNELS},
     "NeighborhoodLoss nystrom": {"filter_method": "nystrom", "landmarks": 24, "kernels": KERNELS},
     "NeighborhoodLoss permutohedral": {"filter_method": "permutohedral", "kernels": KERNELS},

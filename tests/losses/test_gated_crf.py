@@ -33,7 +33,8 @@ def by_hand(labels, guide, y, radius, xy, rgb, source=None, destination=None, ma
 
 def test_value_is_the_energy_over_the_receiving_pixels_of_the_batch():
     labels, guide, logits = batch()
-    loss = losses.GatedCRFLoss(weight=0.5, radius=2, kernels=losses.GaussianKernel(sigma_xy=3, sigma_rgb=0.4))
+    kernel = losses.GaussianKernel(sigma_xy=3, sigma_rgb=0.4)
+    loss = losses.GatedCRFLoss(weight=0.5, radius=2, kernels=kernel, resolution=1.0)
     want = by_hand(labels, guide, oracles.softmax(logits), 2, 3, 0.4)
     np.testing.assert_allclose(float(loss(targets.pack(labels, guide), logits)), 0.5 * want, rtol=1e-5)
 
@@ -51,7 +52,7 @@ def test_gates():
     }.items():
         loss = losses.GatedCRFLoss(
             weight=1, radius=2, kernels=losses.GaussianKernel(sigma_xy=3, sigma_rgb=0.4),
-            gate_source=source, gate_destination=destination,
+            gate_source=source, gate_destination=destination, resolution=1.0,
         )  # fmt: skip
         want = by_hand(labels, guide, y, 2, 3, 0.4, *masks)
         np.testing.assert_allclose(float(loss(packed, logits)), want, rtol=1e-5)
@@ -61,7 +62,7 @@ def test_padding_receives_and_counts_as_published():
     labels, guide, logits = batch()
     valid, ones = (labels != 254).astype("float64"), np.ones(labels.shape)
     kernel = losses.GaussianKernel(sigma_xy=3, sigma_rgb=0.4)
-    loss = losses.GatedCRFLoss.published(weight=1, radius=2, kernels=kernel)
+    loss = losses.GatedCRFLoss.published(weight=1, radius=2, kernels=kernel, resolution=1.0)
     want = by_hand(labels, guide, oracles.softmax(logits), 2, 3, 0.4, valid, ones)
     np.testing.assert_allclose(float(loss(targets.pack(labels, guide), logits)), want, rtol=1e-5)
 
@@ -71,6 +72,7 @@ def test_kernel_mass_bounds_the_energy_whatever_window_and_image():
     make = {
         "weight": 1,
         "normalization": "kernel_mass",
+        "resolution": 1.0,
         "kernels": losses.GaussianKernel(sigma_xy=3, sigma_rgb=0.4),
     }
     want = by_hand(labels, guide, oracles.softmax(logits), 3, 3, 0.4, mass=True)
@@ -87,11 +89,13 @@ def test_guide_and_masks_come_to_a_coarser_grid_by_area():
     coarse = np.random.default_rng(1).normal(size=(2, 6, 4, 3)).astype("float32")
     small = guide.reshape(2, 6, 2, 4, 2, 3).mean((2, 4))
     whole = (labels != 254).reshape(2, 6, 2, 4, 2).all((2, 4)).astype("float64")
-    loss = losses.GatedCRFLoss(weight=1, radius=2, kernels=losses.GaussianKernel(sigma_xy=3, sigma_rgb=0.4))
+    # Three cells are six pixels of the image.
+    kernel = losses.GaussianKernel(sigma_xy=6, sigma_rgb=0.4)
+    loss = losses.GatedCRFLoss(weight=1, radius=2, kernels=kernel, resolution=1.0)
     want = by_hand(np.zeros((2, 6, 4)), small, oracles.softmax(coarse), 2, 3, 0.4, whole)
     np.testing.assert_allclose(float(loss(targets.pack(labels, guide), coarse)), want, rtol=1e-5)
     fine = np.repeat(np.repeat(coarse, 2, 1), 2, 2)
-    loss.scale = 0.5
+    loss.resolution = 0.5
     np.testing.assert_allclose(float(loss(targets.pack(labels, guide), fine)), want, rtol=1e-5)
 
 
@@ -101,7 +105,7 @@ def test_more_modalities():
         losses.GaussianKernel(sigma_xy=2, sigma_depth=0.3),
         losses.GaussianKernel(weight=0.5, sigma_rgb=0.2),
     ]
-    loss = losses.GatedCRFLoss(weight=1, radius=1, kernels=kernels)
+    loss = losses.GatedCRFLoss(weight=1, radius=1, kernels=kernels, resolution=1.0)
     with targets.guide_layout(rgb=3, depth=1):
         value = float(loss(targets.pack(labels, guide), logits))
     valid = (labels != 254).astype("float64")
@@ -124,15 +128,16 @@ def test_probabilities_instead_of_logits_and_general_compatibility():
     np.testing.assert_allclose(float(same), 3 * potts, rtol=5e-5)
 
 
+@pytest.mark.parametrize("resolution", (1.0, 0.5))
 @pytest.mark.parametrize("normalization", ("destination", "kernel_mass"))
 @pytest.mark.parametrize(
     ("size", "classes", "fill"), [((6, 5), 3, 254), ((6, 5), 3, 255), ((6, 5), 1, 255), ((1, 5), 2, 0)]
 )
-def test_degenerate_batches_are_finite(size, classes, fill, normalization):
+def test_degenerate_batches_are_finite(size, classes, fill, normalization, resolution):
     labels = np.full((2, *size), fill)
     packed = targets.pack(labels, np.zeros((2, *size, 1), "float32"))
     logits = tf.zeros((2, *size, classes))
-    loss = losses.GatedCRFLoss(gate_destination=True, normalization=normalization)
+    loss = losses.GatedCRFLoss(gate_destination=True, normalization=normalization, resolution=resolution)
     with tf.GradientTape() as tape:
         tape.watch(logits)
         value = loss(packed, logits)
@@ -144,7 +149,10 @@ def test_degenerate_batches_are_finite(size, classes, fill, normalization):
 def test_gradient_of_the_loss_by_finite_differences():
     labels, guide, logits = batch((4, 5))
     loss = losses.GatedCRFLoss(
-        radius=2, gate_destination=True, kernels=losses.GaussianKernel(sigma_xy=3, sigma_rgb=0.4)
+        radius=2,
+        gate_destination=True,
+        kernels=losses.GaussianKernel(sigma_xy=3, sigma_rgb=0.4),
+        resolution=1.0,
     )
     valid, unlabeled = (labels != 254).astype("float64"), (labels == 255).astype("float64")
 
@@ -184,8 +192,8 @@ def test_config_round_trip():
         weight=0.3, radius=3,
         kernels=[losses.GaussianKernel(0.5, sigma_xy=4, sigma_rgb=0.1), losses.GaussianKernel(sigma_depth=2)],
         compatibility=[[0, 1], [2, 0]], gate_source=False, gate_destination=True, gate_padding=False,
-        normalization="kernel_mass", scale=0.5, from_logits=False, filter_method="patches", reduction="sum",
-        name="crf", dtype="bfloat16",
+        normalization="kernel_mass", resolution=0.25, from_logits=False, filter_method="patches",
+        reduction="sum", name="crf", dtype="bfloat16",
     )  # fmt: skip
     loss.anneal("weight", 0.0)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
@@ -195,9 +203,19 @@ def test_config_round_trip():
 
 
 def test_published_setting():
-    loss = losses.GatedCRFLoss.published(scale=0.25)
-    assert (loss.radius, loss.weight, loss.scale) == (5, pytest.approx(0.1), 0.25)
-    assert loss.kernels[0].xy == 6 and 0.0225 <= loss.kernels[0].rgb <= 0.027
+    loss = losses.GatedCRFLoss.published()
+    assert (loss.radius, loss.weight, loss.resolution) == (5, pytest.approx(0.1), 0.25)
+    # 6 cells of a grid at a quarter of the image.
+    assert loss.kernels[0].sigma_xy == 24 and 0.0225 <= loss.kernels[0].sigma_rgb <= 0.027
+    assert not loss.gate_padding and losses.GatedCRFLoss.published(resolution=1.0).resolution == 1
+
+
+def test_default_setting():
+    loss = losses.GatedCRFLoss()
+    assert (loss.radius, loss.resolution) == (5, 0.5)
+    assert [kernel.get_config() for kernel in loss.kernels] == [
+        {"weight": 1.0, "sigma_xy": 12.0, "sigma_rgb": 0.03}
+    ]
 
 
 @pytest.mark.parametrize(

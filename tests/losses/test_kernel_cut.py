@@ -17,7 +17,7 @@ def test_it_is_the_sum_of_the_two(cut):
     np.testing.assert_allclose(float(both(packed, logits)), want, rtol=1e-5)
 
 
-def test_gamma_and_the_cuts_own_widths_can_be_annealed_and_travel():
+def test_its_weight_and_the_cuts_own_widths_can_be_annealed_and_travel():
     loss = losses.KernelCutLoss(cut_weight=0.7, cut_sigma_rgb=0.2, cut_sigma_xy=8.0)
     assert {"cut_weight", "cut_sigma_rgb", "cut_sigma_xy"} < set(loss.annealable)
     again = losses.KernelCutLoss.from_config(loss.get_config())

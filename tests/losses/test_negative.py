@@ -15,7 +15,7 @@ def test_square_of_the_share_of_each_negative_image():
     assert float(loss(labels, y)) == pytest.approx(2 * (0.2**2 + 0.6**2) / 2, rel=1e-5)
 
 
-def test_any_other_class_makes_a_image_negative_and_the_object_a_positive_one():
+def test_any_other_class_makes_an_image_negative_and_the_object_a_positive_one():
     x = np.full((1, 4, 4), 0.5)
     y = np.stack([1 - x, x, 0 * x], axis=-1)
     labels = np.full((1, 4, 4), 2)

@@ -12,7 +12,7 @@ import ways
 
 from keras_wsseg import WeaklySupervisedModel, losses, targets
 
-VOLUME = {"target": 0.4, "least": 0.3, "small_weight": 2.0}
+VOLUME = {"target_fraction": 0.4, "min_fraction": 0.3, "small_weight": 2.0}
 ALL = {
     "SparseCRFLoss": {"sigma_rgb": 0.4},
     "VolumetricLoss": VOLUME,
@@ -29,7 +29,7 @@ def make(kind, **changed):
 
 def by_hand(name, labels, images, x):
     parts = object_cases.terms(
-        labels, images, x, sigma=0.4, border=2, center=2, target=0.4, least=0.3, factor=2.0
+        labels, images, x, sigma_rgb=0.4, border=2, center=2, target=0.4, smallest=0.3, factor=2.0
     )
     weights = {"sparse_crf": 7.0, "volumetric": 1.0, "positional": 1.0, "negative": 2.0}
     if name == "SingleClassLoss":

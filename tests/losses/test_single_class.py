@@ -28,7 +28,16 @@ def test_weighted_sum_of_the_terms_by_hand():
     labels, images, logits = object_cases.batch()
     x = oracles.softmax(logits.astype("float64"))[..., 2]
     parts = object_cases.terms(
-        labels, images, x, sigma=0.4, border=2, center=2, target=0.4, least=0.3, factor=2.0, reduce=np.mean
+        labels,
+        images,
+        x,
+        sigma_rgb=0.4,
+        border=2,
+        center=2,
+        target=0.4,
+        smallest=0.3,
+        factor=2.0,
+        reduce=np.mean,
     )
     loss, y_true = losses.SingleClassLoss(**SETTINGS), targets.pack(labels, images)
     weights = dict(zip(TERMS, (7.0, 0.5, 0.25, 3.0), strict=True))
@@ -45,10 +54,10 @@ def test_annealing_of_a_term_shows_in_the_sum_even_once_compiled():
     total = tf.function(lambda: loss(y_true, logits))
     full = float(total())
     rest = full - float(loss.crf(y_true, logits))
-    for sigma, weight in ((0.06, 1.0), (0.1, 3.0)):
-        loss.crf.anneal("sigma_rgb", sigma)
+    for sigma_rgb, weight in ((0.06, 1.0), (0.1, 3.0)):
+        loss.crf.anneal("sigma_rgb", sigma_rgb)
         loss.crf.anneal("weight", weight)
-        crf = losses.SparseCRFLoss(weight, sigma, object_class=2)(y_true, logits)
+        crf = losses.SparseCRFLoss(weight, sigma_rgb, object_class=2)(y_true, logits)
         assert float(total()) == pytest.approx(rest + float(crf), rel=1e-4)
     loss.negative.anneal("weight", 0.0)
     changed = float(losses.NegativeLoss(object_class=2)(y_true, logits))

@@ -11,7 +11,7 @@ def test_value_with_half_the_resolution():
     labels, images, _ = object_cases.batch((8, 10))
     coarse = np.random.default_rng(1).normal(size=(6, 4, 5, 4)).astype("float32")
     x = oracles.softmax(coarse.astype("float64"))[..., 2]
-    want = object_cases.terms(labels, images, x, sigma=0.4)["sparse_crf"]
+    want = object_cases.terms(labels, images, x, sigma_rgb=0.4)["sparse_crf"]
     loss = losses.SparseCRFLoss(sigma_rgb=0.4, object_class=2)
     assert float(loss(targets.pack(labels, images), coarse)) == pytest.approx(want, rel=1e-5)
 
@@ -64,11 +64,11 @@ def test_labels_alone_say_how_to_get_the_image():
 
 
 @pytest.mark.parametrize("sigma_rgb", (0, 0.0, -0.1, "wide", float("nan")))
-def test_bad_sigma(sigma):
+def test_bad_sigma(sigma_rgb):
     with pytest.raises(
-        ValueError, match=f"`sigma_rgb` must be a number above 0. Received: sigma_rgb={sigma!r}"
+        ValueError, match=f"`sigma_rgb` must be a number above 0. Received: sigma_rgb={sigma_rgb!r}"
     ):
-        losses.SparseCRFLoss(sigma_rgb=sigma)
+        losses.SparseCRFLoss(sigma_rgb=sigma_rgb)
     loss = losses.SparseCRFLoss()
     with pytest.raises(ValueError, match="`sigma_rgb` must be a number above 0. "):
-        loss.anneal("sigma_rgb", sigma)
+        loss.anneal("sigma_rgb", sigma_rgb)

@@ -118,7 +118,7 @@ def test_config_round_trip():
     metric = Accuracy(5, ignore_class=[4, 1], name="acc")
     clone = Accuracy.from_config(metric.get_config())
     assert clone.get_config() == metric.get_config()
-    assert (clone.num_classes, clone.ignore_classes, clone.name) == (5, (1, 4), "acc")
+    assert (clone.num_classes, clone.ignored, clone.name) == (5, (1, 4), "acc")
 
 
 def test_counts_stay_float32_under_a_half_precision_policy():

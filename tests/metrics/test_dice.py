@@ -66,5 +66,22 @@ def test_config_round_trip():
 
 
 def test_no_classes():
-    with pytest.raises(ValueError, match=r"`classes` must name at least one class. Received: classes=\[\]$"):
+    text = r"`classes` must name at least one class, and none of `ignore_class`. Received: classes="
+    with pytest.raises(ValueError, match=rf"{text}\[\]$"):
         Dice(3, classes=[])
+    with pytest.raises(ValueError, match=rf"{text}\[1, 2\]$"):
+        Dice(3, ignore_class=2, classes=[1, 2])
+    with pytest.raises(ValueError, match=rf"{text}\[\]$"):
+        Dice(2, ignore_class=1)
+
+
+def test_an_ignored_class_neither_counts_nor_is_averaged(images):
+    labels, prediction = images
+    metric = Dice(4, ignore_class=1)
+    assert metric.classes == (2, 3) and metric.ignored == (1,)
+    metric.update_state(labels, SCORES[prediction])
+    unlabeled = np.where(labels == 1, 255, labels)
+    np.testing.assert_allclose(metric.per_class(), sets_dice(unlabeled, prediction, 4))
+    assert float(metric.result()) == pytest.approx(sets_dice(unlabeled, prediction, 4)[2], abs=1e-6)
+    clone = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(metric))
+    assert clone.get_config() == metric.get_config() and clone.ignored == (1,)

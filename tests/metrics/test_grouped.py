@@ -48,19 +48,19 @@ def test_iou_per_volume_and_its_mean(volumes):
     assert scores.mean_iou() == pytest.approx(np.mean([*expected[:, :2].mean(0), 0.0]))
 
 
-@pytest.mark.parametrize("beta_squared", [0.0, 0.3, 2.0])
-def test_f_measure_per_volume_and_its_mean(volumes, beta_squared):
+@pytest.mark.parametrize("beta", [0.0, 0.3**0.5, 2.0**0.5])
+def test_f_measure_per_volume_and_its_mean(volumes, beta):
     def f_measure(true, found):
         hits = (true & found).sum()
         if hits == 0:
             return 0.0
         precision, recall = hits / found.sum(), hits / true.sum()
-        return (1 + beta_squared) * precision * recall / (beta_squared * precision + recall)
+        return (1 + beta**2) * precision * recall / (beta**2 * precision + recall)
 
     scores = filled(volumes)
     expected = by_sets(volumes, f_measure)
-    np.testing.assert_allclose(scores.f_beta_per_group(beta_squared), expected)
-    np.testing.assert_allclose(scores.f_beta(beta_squared), [*expected[:, :2].mean(0), 0.0, np.nan])
+    np.testing.assert_allclose(scores.f_beta_per_group(beta), expected)
+    np.testing.assert_allclose(scores.f_beta(beta), [*expected[:, :2].mean(0), 0.0, np.nan])
 
 
 def test_f_measure_needs_a_weight():

@@ -99,7 +99,7 @@ def test_an_object_of_another_class_by_threshold():
 
 
 def test_config_round_trip():
-    metric = Jaccard(4, 2, 0.3, False, True, "j", [0])
+    metric = Jaccard(4, [0], "j", object_class=2, threshold=0.3, from_logits=False, per_image=True)
     clone = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(metric))
     assert type(clone) is Jaccard
     assert clone.get_config() == metric.get_config()

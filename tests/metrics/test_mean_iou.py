@@ -73,7 +73,7 @@ def test_config_round_trip():
     clone = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(metric))
     assert type(clone) is MeanIoU
     assert clone.get_config() == metric.get_config()
-    assert clone.name == "iou" and clone.ignore_classes == (3,)
+    assert clone.name == "iou" and clone.ignored == (3,)
 
 
 @pytest.mark.any_backend

@@ -40,7 +40,7 @@ def trained():
     model = WeaklySupervisedModel(keras.Model(image, layers.ResizeLike()(x, image)))
     optimizer = LearningRateMultipliers(keras.optimizers.SGD(1e-3, momentum=0.9), {"logits": 0.5})
     kernel = losses.GaussianKernel(sigma_xy=3.0, sigma_rgb=0.5)
-    loss = losses.PartialCrossEntropy() + losses.GatedCRFLoss(weight=0.5, radius=1, kernels=kernel)
+    loss = losses.PartialCrossEntropy() + losses.GatedCRFLoss(0.5, radius=1, kernels=kernel, resolution=1.0)
     model.compile(optimizer, loss, metrics=[metrics.MeanIoU(2)])
     model.fit(*example(), epochs=2, verbose=0)
     return model

@@ -18,15 +18,15 @@ def images(kind, count, number=4):
     return np.stack([prior_oracle.image(kind, count, seed=10 * count + i) for i in range(number)])
 
 
-def prior(p, tags=None, shares=(0.4, 0.2), mask=None, grid=99):
+def prior(p, tags=None, min_fractions=(0.4, 0.2), mask=None, grid=99):
     tags = np.ones((len(p), p.shape[-1])) if tags is None else np.array(tags)
     mask = np.ones(p.shape[:2]) if mask is None else mask
-    found = in_a_graph(shares, grid, p.shape[-1])(*(x.astype("float32") for x in (p, tags, mask)))
+    found = in_a_graph(min_fractions, grid, p.shape[-1])(*(x.astype("float32") for x in (p, tags, mask)))
     return np.array(found, "float64")
 
 
 @functools.cache
-def in_a_graph(shares, grid, classes):
+def in_a_graph(min_fractions, grid, classes):
     """Traced once for images of any number and size."""
     signature = [
         tf.TensorSpec([None, None, classes]),
@@ -35,19 +35,19 @@ def in_a_graph(shares, grid, classes):
     ]
 
     def run(p, tags, mask):
-        return adaptive_prior(p, tags, shares, mask, grid)
+        return adaptive_prior(p, tags, min_fractions, mask, grid)
 
     return tf.function(run, input_signature=signature)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("shares", ((0.4, 0.2), (0.7, 0.3), (0.1, 0.6), (0.8, 0.6)))
-def test_one_object_is_the_best_of_the_grid(kind, shares):
+@pytest.mark.parametrize("min_fractions", ((0.4, 0.2), (0.7, 0.3), (0.1, 0.6), (0.8, 0.6)))
+def test_one_object_is_the_best_of_the_grid(kind, min_fractions):
     p = images(kind, 2, 6)
     for grid in (99, 12, 1):
-        found = prior(p, None, shares, None, grid)
+        found = prior(p, None, min_fractions, None, grid)
         for i in range(len(p)):
-            c = prior_oracle.aims(2, *shares)
+            c = prior_oracle.aims(2, *min_fractions)
             want = prior_oracle.on_grid(p[i], c, grid)
             reached = [prior_oracle.shortfall(p[i], c, beta) for beta in (found[i], want)]
             # A point that misses by the tolerance to the last digit may be taken or not.
@@ -68,13 +68,13 @@ def test_one_object_where_even_weights_do_and_where_they_do_not():
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("count", (3, 4, 5))
-@pytest.mark.parametrize("shares", ((0.4, 0.2), (0.2, 0.1)))
-def test_several_objects_as_well_as_many_starts_of_scipy(kind, count, shares):
+@pytest.mark.parametrize("min_fractions", ((0.4, 0.2), (0.2, 0.1)))
+def test_several_objects_as_well_as_many_starts_of_scipy(kind, count, min_fractions):
     p = images(kind, count)
-    found = prior(p, None, shares)
+    found = prior(p, None, min_fractions)
     assert found.min() >= 0.01 - 1e-6
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
-    c = prior_oracle.aims(count, *shares)
+    c = prior_oracle.aims(count, *min_fractions)
     for i in range(len(p)):
         short, least = prior_oracle.by_scipy(p[i], c, starts=6)
         beta = found[i] / found[i].sum()

@@ -42,10 +42,10 @@ def test_many_colors_are_left_to_the_lattice_and_smooth_images_to_landmarks():
     blocks, smooth = scenes()
     methods = ("nystrom", "permutohedral", "auto")
     kernels = [
-        [dense_gaussian_kernel(scene, method, landmarks=64) for method in methods]
+        [dense_gaussian_kernel(scene, filter_method, landmarks=64) for filter_method in methods]
         for scene in (blocks, smooth)
     ]
-    assert kernels[0][2].method == "auto"
+    assert kernels[0][2].filter_method == "auto"
     (few, lattice, chosen), wanted = (k.apply(values) for k in kernels[0]), exact(blocks, values)
     assert off(few, wanted) > 0.3 and off(chosen, wanted) < 0.15
     np.testing.assert_array_equal(chosen, lattice)

@@ -12,25 +12,29 @@ def example(sizes=((3, 4), (6, 7)), classes=4, batch=3, seed=0):
     return scores, tags
 
 
-def expected(scores, tags, size, gamma, mask=None):
+def expected(scores, tags, size, background_exponent, mask=None):
     return np.stack(
         [
             mining_oracles.class_activation(
-                [one[i] for one in scores], tags[i], size, gamma, None if mask is None else mask[i] > 0
+                [one[i] for one in scores],
+                tags[i],
+                size,
+                background_exponent,
+                None if mask is None else mask[i] > 0,
             )
             for i in range(len(tags))
         ]
     )
 
 
-@pytest.mark.parametrize("gamma", (1, 4.0, 0.5))
+@pytest.mark.parametrize("background_exponent", (1, 4.0, 0.5))
 @pytest.mark.parametrize("size", ((6, 7), (9, 5)))
-def test_matches_the_loops(size, gamma):
+def test_matches_the_loops(size, background_exponent):
     scores, tags = example()
     mask = (np.random.default_rng(1).random((3, *size)) > 0.3).astype("float32")
     for given in (None, mask):
-        out = np.array(class_activation_maps(scores, tags, size, gamma, given))
-        np.testing.assert_allclose(out, expected(scores, tags, size, gamma, given), atol=2e-6)
+        out = np.array(class_activation_maps(scores, tags, size, background_exponent, given))
+        np.testing.assert_allclose(out, expected(scores, tags, size, background_exponent, given), atol=2e-6)
         assert out.dtype == "float32"
 
 

@@ -92,11 +92,11 @@ def test_agreeing_pixels_closed_gates_and_empty_masks_have_no_energy():
     assert not energy.any() and not mass.any() and not slope.any()
 
 
-@pytest.mark.parametrize(("method", "tolerance"), (("nystrom", 0.01), ("permutohedral", 0.15)))
-def test_approximations_come_near(method, tolerance):
+@pytest.mark.parametrize(("filter_method", "tolerance"), (("nystrom", 0.01), ("permutohedral", 0.15)))
+def test_approximations_come_near(filter_method, tolerance):
     arguments = case(pixels=300, spread=0.5)
-    exact = value_and_gradient(*arguments, method="exact")
-    found = value_and_gradient(*arguments, method=method, landmarks=150)
+    exact = value_and_gradient(*arguments, filter_method="exact")
+    found = value_and_gradient(*arguments, filter_method=filter_method, landmarks=150)
     np.testing.assert_allclose(found[0], exact[0], rtol=tolerance)
     np.testing.assert_allclose(found[1], exact[1], rtol=tolerance)
     assert np.linalg.norm(found[2] - exact[2]) < tolerance * np.linalg.norm(exact[2])
@@ -122,7 +122,7 @@ def test_landmarks_too_few_leave_no_more_than_a_pixels_own_share():
     """Pixels that look like no other have no share but their own, which is taken off."""
     y, _, gate, mask = case(pixels=200)
     features = np.random.default_rng(1).normal(0, 20, size=(2, 200, 5)).astype("float32")
-    energy, mass, slope = value_and_gradient(y, features, gate, mask, method="nystrom", landmarks=20)
+    energy, mass, slope = value_and_gradient(y, features, gate, mask, filter_method="nystrom", landmarks=20)
     assert (energy >= 0).all() and (energy <= mass).all() and np.isfinite(slope).all()
     assert (mass < 0.2).all()
 

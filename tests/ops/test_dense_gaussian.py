@@ -40,7 +40,7 @@ def test_exact_in_many_tiles_matches_the_matrix(monkeypatch):
     monkeypatch.setattr("keras_wsseg.ops.backend.kernel_budget", lambda: 1000)
     features, values = case(97)
     for run in (dense_gaussian_filter, tf.function(dense_gaussian_filter, jit_compile=True)):
-        found = run(features, values, method="exact")
+        found = run(features, values, filter_method="exact")
         np.testing.assert_allclose(found, wanted(features, values), rtol=1e-5)
 
 
@@ -62,7 +62,7 @@ def test_more_landmarks_come_nearer():
 def test_the_operator_is_symmetric_and_its_gradient_is_itself(way):
     features, values = case(40)
     kernel = dense_gaussian_kernel(features, way, landmarks=20)
-    assert kernel.method == way
+    assert kernel.filter_method == way
     matrix = np.array(kernel.apply(np.broadcast_to(np.eye(40, dtype="float32"), (2, 40, 40))))
     np.testing.assert_allclose(matrix, matrix.transpose(0, 2, 1), atol=2e-4)
     assert np.linalg.eigvalsh(matrix.astype("float64")).min() > -1e-3
@@ -167,13 +167,13 @@ def test_auto_takes_the_fastest_and_says_so(caplog):
         small = dense_gaussian_kernel(np.zeros((1, 64, 2), "float32"), landmarks=16)
         for _ in range(2):
             large = dense_gaussian_kernel(np.zeros((1, 65, 2), "float32"), landmarks=16)
-    assert (small.method, large.method) == ("exact", "auto")
-    assert "over 64 pixels: method='exact'" in caplog.text
+    assert (small.filter_method, large.filter_method) == ("exact", "auto")
+    assert "over 64 pixels: filter_method='exact'" in caplog.text
     assert caplog.text.count("over 65 pixels: 'nystrom', or") == 1
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, 2], tf.float32)])
     def of_any_size(features):
-        assert dense_gaussian_kernel(features).method == "auto"
+        assert dense_gaussian_kernel(features).filter_method == "auto"
         return features
 
     of_any_size(np.zeros((1, 3, 2), "float32"))

@@ -40,33 +40,33 @@ def expected(y, features, radius, weights, source, destination, mu=None):
     ).T
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("filter_method", METHODS)
 @pytest.mark.parametrize("size", SIZES)
-def test_energy_and_mass_match_the_loops(size, method):
+def test_energy_and_mass_match_the_loops(size, filter_method):
     y, features, source, destination, mu = case(size)
     for radius, matrix in ((1, None), (4, mu)):
         energy, mass = energy_and_mass(
-            y, features, radius, [0.7, 1.3], source, destination, matrix, method=method
+            y, features, radius, [0.7, 1.3], source, destination, matrix, filter_method=filter_method
         )
         want = expected(y, features, radius, [0.7, 1.3], source, destination, matrix)
         np.testing.assert_allclose(np.array(energy), want[0], rtol=1e-5)
         np.testing.assert_allclose(np.array(mass), want[1], rtol=1e-5)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_defaults_are_potts_one_kernel_and_open_gates(method):
+@pytest.mark.parametrize("filter_method", METHODS)
+def test_defaults_are_potts_one_kernel_and_open_gates(filter_method):
     y, features, *_ = case()
     ones = np.ones(y.shape[:3])
     want = expected(y, features[:1], 2, [1.0], ones, ones)[0]
     np.testing.assert_allclose(
-        np.array(gated_crf_energy(y, features[0], 2, filter_method=method)), want, rtol=1e-5
+        np.array(gated_crf_energy(y, features[0], 2, filter_method=filter_method)), want, rtol=1e-5
     )
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("filter_method", METHODS)
 @pytest.mark.parametrize("gates", ("open", "same", "different", "source only", "destination only"))
 @pytest.mark.parametrize("general", (False, True))
-def test_gradient_matches_finite_differences(gates, method, general):
+def test_gradient_matches_finite_differences(gates, filter_method, general):
     y, features, source, destination, mu = case((4, 5), batch=1)
     mu = mu if general else None
     ones = np.ones_like(source)
@@ -86,7 +86,7 @@ def test_gradient_matches_finite_differences(gates, method, general):
     x = tf.constant(y)
     with tf.GradientTape() as tape:
         tape.watch(x)
-        value = gated_crf_energy(x, features, 2, [1.0, 0.5], *masks, mu, method)
+        value = gated_crf_energy(x, features, 2, [1.0, 0.5], *masks, mu, filter_method)
     np.testing.assert_allclose(tape.gradient(value, x)[0], want, rtol=1e-4, atol=1e-5)
 
 
@@ -113,9 +113,9 @@ def test_eager_graph_and_xla_agree_with_static_and_dynamic_sizes():
 
 @pytest.mark.any_backend
 @pytest.mark.parametrize(
-    ("method", "way"), sorted({("tiles", "eager"), *itertools.product(METHODS, ways.FIRST_WAYS)})
+    ("filter_method", "way"), sorted({("tiles", "eager"), *itertools.product(METHODS, ways.FIRST_WAYS)})
 )
-def test_value_and_slope_in_every_way_are_those_of_the_loops(method, way):
+def test_value_and_slope_in_every_way_are_those_of_the_loops(filter_method, way):
     y, features, source, destination, mu = case((9, 12))
     probe = np.cos(np.arange(y.size)).reshape(y.shape)
 
@@ -123,7 +123,7 @@ def test_value_and_slope_in_every_way_are_those_of_the_loops(method, way):
         return expected(y, features, 4, [1.0, 1.0], source, destination, mu)[0].sum()
 
     def energy(y):
-        return ops.sum(gated_crf_energy(y, features, 4, None, source, destination, mu, method))
+        return ops.sum(gated_crf_energy(y, features, 4, None, source, destination, mu, filter_method))
 
     ((value, (slope,)),) = ways.value_and_slopes(energy, y, ways=[way])
     np.testing.assert_allclose(value, loops(y), rtol=1e-5)
@@ -131,18 +131,18 @@ def test_value_and_slope_in_every_way_are_those_of_the_loops(method, way):
     np.testing.assert_allclose((slope * probe).sum(), want, rtol=1e-4)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("filter_method", METHODS)
 @pytest.mark.parametrize("dtype", ("float16", "bfloat16"))
-def test_half_precision_in_float32_inside(dtype, method):
+def test_half_precision_in_float32_inside(dtype, filter_method):
     y, features, *_ = case((40, 40))
     short = [ops.cast(f, dtype) for f in features]
-    value = gated_crf_energy(ops.cast(y, dtype), short, 5, filter_method=method)
+    value = gated_crf_energy(ops.cast(y, dtype), short, 5, filter_method=filter_method)
     assert keras.backend.standardize_dtype(value.dtype) == "float32"
     exact = gated_crf_energy(
         ops.cast(ops.cast(y, dtype), "float32"),
         [ops.cast(f, "float32") for f in short],
         5,
-        filter_method=method,
+        filter_method=filter_method,
     )
     np.testing.assert_allclose(np.array(value), np.array(exact), rtol=1e-6)
 

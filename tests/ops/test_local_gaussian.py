@@ -8,14 +8,14 @@ from keras_wsseg.ops.backend import split_matmul
 from keras_wsseg.ops.tiles import TILE, TileGrid, window_mask
 
 
-@pytest.mark.parametrize("method", ("tiles", "patches"))
+@pytest.mark.parametrize("filter_method", ("tiles", "patches"))
 @pytest.mark.parametrize("radius", (1, 3, 12))
 @pytest.mark.parametrize("size", ((9, 14), (3, 2), (16, 8)))
-def test_filter_matches_the_loops(size, radius, method):
+def test_filter_matches_the_loops(size, radius, filter_method):
     rng = np.random.default_rng(1)
     values = rng.normal(size=(2, *size, 2)).astype("float32")
     features = [rng.normal(size=(2, *size, c)).astype("float32") for c in (3, 1)]
-    out = np.array(local_gaussian_filter(values, features, radius, [0.5, 2.0], method))
+    out = np.array(local_gaussian_filter(values, features, radius, [0.5, 2.0], filter_method))
     for i in range(2):
         want = oracles.gaussian_filter(values[i], [f[i] for f in features], radius, [0.5, 2.0])
         np.testing.assert_allclose(out[i], want, rtol=1e-5, atol=1e-5)

@@ -135,12 +135,12 @@ def test_value_and_slopes_in_every_way_are_those_of_the_matrices(radius, normali
 
 @pytest.mark.parametrize(("radius", "xla"), ((3, True), (3, False), (None, False)))
 def test_sizes_that_are_known_at_run_time_only(radius, xla):
-    method = "exact" if radius is None else "auto"
+    filter_method = "exact" if radius is None else "auto"
 
     def run(logits, image):
         with tf.GradientTape() as tape:
             tape.watch(logits)
-            out = mean_field(logits, [None, image], XY[:2], WEIGHTS[:2], radius, filter_method=method)
+            out = mean_field(logits, [None, image], XY[:2], WEIGHTS[:2], radius, filter_method=filter_method)
             total = tf.reduce_sum(out * tf.cos(out))
         return out, tape.gradient(total, logits)
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from keras_wsseg.ops import neighborhood_distribution
 
-KINDS = {
+VARIANTS = {
     "exponentiated": {},
     "sharp": {"sharpness": 4.0},
     "unnormalized": {"normalized": False, "sharpness": 0.5},
@@ -34,19 +34,21 @@ def run(y, guide, kernels=KERNELS, **options):
 
 
 @pytest.mark.parametrize("radius", (None, 1, 2))
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", VARIANTS)
 def test_distributions_match_the_loop(name, radius):
     y, guide, mask = case()
-    found, has_any = run(y, guide, radius=radius, mask=mask, **KINDS[name])
+    found, has_any = run(y, guide, radius=radius, mask=mask, **VARIANTS[name])
     np.testing.assert_array_equal(has_any, mask)
     for i in range(2):
         matrix = tag_oracles.neighbor_kernel(guide[i], KERNELS, radius=radius, inside=mask[i] > 0)
-        want = tag_oracles.neighbor_distribution(y[i].reshape(20, 3).astype("float64"), matrix, **KINDS[name])
+        want = tag_oracles.neighbor_distribution(
+            y[i].reshape(20, 3).astype("float64"), matrix, **VARIANTS[name]
+        )
         kept = mask[i].ravel() > 0
         np.testing.assert_allclose(np.exp(found[i]).reshape(20, 3)[kept], want[kept], rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", VARIANTS)
 @pytest.mark.parametrize("radius", (None, 2))
 def test_gradients_match_finite_differences(name, radius):
     y, guide, mask = (x[:1] for x in case((3, 4)))
@@ -55,50 +57,55 @@ def test_gradients_match_finite_differences(name, radius):
 
     def total(logits):
         p = oracles.softmax(logits)
-        return np.nansum(upstream * np.log(tag_oracles.neighbor_distribution(p, matrix, **KINDS[name])))
+        return np.nansum(upstream * np.log(tag_oracles.neighbor_distribution(p, matrix, **VARIANTS[name])))
 
     logits = np.log(y.astype("float64")).reshape(12, 3)
     x = tf.constant(logits.reshape(y.shape), tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(x)
-        log_neighbors = run(tf.nn.softmax(x), guide, radius=radius, mask=mask, **KINDS[name])[0]
+        log_neighbors = run(tf.nn.softmax(x), guide, radius=radius, mask=mask, **VARIANTS[name])[0]
         value = tf.reduce_sum(upstream.reshape(y.shape).astype("float32") * log_neighbors)
     want = oracles.numeric_gradient(total, logits).reshape(y.shape)
     np.testing.assert_allclose(tape.gradient(value, x), want, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", VARIANTS)
 def test_a_window_over_the_image_is_the_whole_image(name):
     y, guide, mask = case((5, 9))
-    whole, whole_found = run(y, guide, mask=mask, **KINDS[name])
-    window, window_found = run(y, guide, mask=mask, radius=9, **KINDS[name])
+    whole, whole_found = run(y, guide, mask=mask, **VARIANTS[name])
+    window, window_found = run(y, guide, mask=mask, radius=9, **VARIANTS[name])
     np.testing.assert_array_equal(whole_found, window_found)
     np.testing.assert_allclose(np.array(whole)[mask > 0], np.array(window)[mask > 0], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ("exponentiated", "mean"))
-@pytest.mark.parametrize(("method", "tolerance"), (("nystrom", 0.01), ("permutohedral", 0.05)))
-def test_approximations_come_near(kind, method, tolerance):
+@pytest.mark.parametrize("variant", ("exponentiated", "mean"))
+@pytest.mark.parametrize(("filter_method", "tolerance"), (("nystrom", 0.01), ("permutohedral", 0.05)))
+def test_approximations_come_near(variant, filter_method, tolerance):
     y, guide, mask = case((16, 18))
     kernels = [(2.0, 5.0, 0.5), (0.7, 1.5, None)]
-    options = {"variant": kind, "mask": mask, "landmarks": 120}
-    exact = np.exp(run(y, guide, kernels, method="exact", **options)[0])
-    found = np.exp(run(y, guide, kernels, method=method, **options)[0])
+    options = {"variant": variant, "mask": mask, "landmarks": 120}
+    exact = np.exp(run(y, guide, kernels, filter_method="exact", **options)[0])
+    found = np.exp(run(y, guide, kernels, filter_method=filter_method, **options)[0])
     # Beside what the distributions of two pixels differ by.
     spread = np.std(exact[mask > 0], axis=0).mean()
     assert np.abs(found - exact)[mask > 0].mean() < 0.15 * spread
     np.testing.assert_allclose(found[mask > 0], exact[mask > 0], atol=tolerance)
 
 
-@pytest.mark.parametrize("method", ("exact", "nystrom", "permutohedral"))
-def test_a_pixel_does_not_count_itself(method):
+@pytest.mark.parametrize("filter_method", ("exact", "nystrom", "permutohedral"))
+def test_a_pixel_does_not_count_itself(filter_method):
     """One sure pixel among others that are sure of the other class is told the others' class."""
     y = np.zeros((1, 12, 12, 2), "float32")
     y[..., 0] = 1
     y[0, 6, 6] = [0, 1]
     guide = np.random.default_rng(0).normal(0.5, 0.02, size=(1, 12, 12, 3)).astype("float32")
-    log_neighbors = run(y, guide, [(1.0, 6.0, 0.2)], kind="mean", method=method, landmarks=60)[0]
-    assert np.exp(log_neighbors)[0, 6, 6, 1] < {"exact": 1e-5, "nystrom": 1e-4, "permutohedral": 2e-3}[method]
+    log_neighbors = run(
+        y, guide, [(1.0, 6.0, 0.2)], variant="mean", filter_method=filter_method, landmarks=60
+    )[0]
+    assert (
+        np.exp(log_neighbors)[0, 6, 6, 1]
+        < {"exact": 1e-5, "nystrom": 1e-4, "permutohedral": 2e-3}[filter_method]
+    )
 
 
 def test_negative_entries_of_an_approximation_leave_a_distribution():
@@ -148,7 +155,7 @@ def test_a_mean_field_fixed_point_that_is_not_uniform():
 
 
 @pytest.mark.parametrize("radius", (None, 1))
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", VARIANTS)
 def test_pixels_without_neighbors_are_told_apart(name, radius):
     y, guide, _ = case((4, 4))
     mask = np.zeros((2, 4, 4), "float32")
@@ -156,7 +163,7 @@ def test_pixels_without_neighbors_are_told_apart(name, radius):
     x = tf.constant(y)
     with tf.GradientTape() as tape:
         tape.watch(x)
-        found, has_any = run(x, guide, [(1.0, 2.0, 5.0)], radius=radius, mask=mask, **KINDS[name])
+        found, has_any = run(x, guide, [(1.0, 2.0, 5.0)], radius=radius, mask=mask, **VARIANTS[name])
         total = tf.reduce_sum(has_any[..., None] * found)
     want = mask.copy()
     want[0] = 0
@@ -165,14 +172,14 @@ def test_pixels_without_neighbors_are_told_apart(name, radius):
     # A pixel that looks like no other has none either.
     alone = guide.copy()
     alone[0, 2, 2] = 90
-    has_any = np.array(run(y, alone, [(1.0, 2.0, 0.5)], radius=radius, **KINDS[name])[1])
+    has_any = np.array(run(y, alone, [(1.0, 2.0, 0.5)], radius=radius, **VARIANTS[name])[1])
     assert has_any[0, 2, 2] == 0 and has_any.sum() == 31
 
 
 def test_sure_predictions_stay_finite():
     y, guide, _ = case()
     sure = np.eye(3, dtype="float32")[y.argmax(axis=-1)]
-    for options in KINDS.values():
+    for options in VARIANTS.values():
         assert np.isfinite(run(sure, 0 * guide, **options)[0]).all()
 
 
@@ -267,7 +274,7 @@ def test_no_gradient_flows_to_features_and_mask():
         ({"radius": 0}, "`radius` must be an integer of at least 1. Received: radius=0"),
         (
             {"radius": 2, "filter_method": "exact"},
-            "filter_method must be 'auto' where a radius is given.*method='exact'",
+            "filter_method must be 'auto' where a radius is given.*filter_method='exact'",
         ),
         ({"filter_method": "tiles"}, "filter_method must be one of .* Received: filter_method='tiles'"),
         ({"landmarks": 0}, "`landmarks` must be an integer of at least 1. Received: landmarks=0"),

@@ -20,10 +20,12 @@ def test_share_is_the_mean_over_the_mask():
 
 
 def test_volume_and_smallness():
-    shares = np.array([0.02, 0.1499, 0.15, 0.6, 0.0])
-    both = float(volumetric_energy(shares.mean(), 0.4)) + 3 * float(np.sum(smallness_energy(shares, 0.15)))
-    assert both == pytest.approx(oracles.volumetric(shares, 0.4, 0.15, 3.0), rel=1e-5)
-    np.testing.assert_array_equal(np.array(smallness_energy(shares)) > 0, [True, True, False, False, True])
+    fractions = np.array([0.02, 0.1499, 0.15, 0.6, 0.0])
+    both = float(volumetric_energy(fractions.mean(), 0.4)) + 3 * float(
+        np.sum(smallness_energy(fractions, 0.15))
+    )
+    assert both == pytest.approx(oracles.volumetric(fractions, 0.4, 0.15, 3.0), rel=1e-5)
+    np.testing.assert_array_equal(np.array(smallness_energy(fractions)) > 0, [True, True, False, False, True])
     assert float(volumetric_energy(0.5)) == 0 and float(volumetric_energy(1.0)) == 0.25
 
 
@@ -60,8 +62,8 @@ def test_frame_or_middle_outside_of_the_image_adds_nothing():
 
 
 def energies(x, mask):
-    share = object_fraction(x, mask)
-    return volumetric_energy(share[0]) + smallness_energy(share, 0.9) + positional_energy(x, 2, 3, mask)
+    fraction = object_fraction(x, mask)
+    return volumetric_energy(fraction[0]) + smallness_energy(fraction, 0.9) + positional_energy(x, 2, 3, mask)
 
 
 def test_gradients_by_finite_differences():
@@ -69,8 +71,10 @@ def test_gradients_by_finite_differences():
     x, mask = x[:1], mask[:1]
 
     def by_hand(z):
-        share = oracles.mean_where(z[0], mask[0])
-        return oracles.volumetric([share], least=0.9, factor=1.0) + oracles.positional(z[0], 2, 3, mask[0])
+        fraction = oracles.mean_where(z[0], mask[0])
+        return oracles.volumetric([fraction], smallest=0.9, factor=1.0) + oracles.positional(
+            z[0], 2, 3, mask[0]
+        )
 
     z = tf.constant(x, "float32")
     with tf.GradientTape() as tape:

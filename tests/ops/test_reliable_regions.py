@@ -17,33 +17,35 @@ def example(size=(9, 11), classes=4, batch=3, seed=0):
     return maps.astype("float32")
 
 
-def expected(maps, share, mask=None, tags=None):
+def expected(maps, keep_fraction, mask=None, tags=None):
     choose = zip(*([None] * len(maps) if x is None else x for x in (mask, tags)), strict=True)
-    return np.stack([mining_oracles.confident(m, share, *rest) for m, rest in zip(maps, choose, strict=True)])
+    return np.stack(
+        [mining_oracles.confident(m, keep_fraction, *rest) for m, rest in zip(maps, choose, strict=True)]
+    )
 
 
-@pytest.mark.parametrize("share", SHARES)
-def test_matches_the_loops(share):
+@pytest.mark.parametrize("keep_fraction", SHARES)
+def test_matches_the_loops(keep_fraction):
     maps = example()
     rng = np.random.default_rng(1)
     mask = rng.random(maps.shape[:3]) > 0.3
     tags = np.array([[1, 0, 1, 1], [0, 1, 0, 0], [1, 1, 1, 1]], "float32")
     for given in ({}, {"mask": mask}, {"tags": tags}, {"mask": mask, "tags": tags}):
-        out = np.array(confident_labels(maps, share, **given))
+        out = np.array(confident_labels(maps, keep_fraction, **given))
         assert out.dtype == "int32"
-        np.testing.assert_array_equal(out, expected(maps, share, **given))
+        np.testing.assert_array_equal(out, expected(maps, keep_fraction, **given))
 
 
-@pytest.mark.parametrize("share", (0.05, 0.4, 0.6, 0.99))
-def test_keeps_exactly_the_share_where_no_values_tie(share):
+@pytest.mark.parametrize("keep_fraction", (0.05, 0.4, 0.6, 0.99))
+def test_keeps_exactly_the_share_where_no_values_tie(keep_fraction):
     """Neighboring floats too: all digits of the numbers decide."""
     count = 40 * 50
     values = np.float32(0.7) + np.arange(count, dtype="float32") * np.float32(6e-8)
     values = np.unique(values)
     values = np.random.default_rng(0).permutation(np.resize(values, 1000)[: len(values)])
     maps = np.stack([0 * values, values], axis=-1).reshape(1, 1, -1, 2)
-    out = np.array(confident_labels(maps, share))[0, 0]
-    want = round(share * len(values))
+    out = np.array(confident_labels(maps, keep_fraction))[0, 0]
+    want = round(keep_fraction * len(values))
     assert (out == 1).sum() == want
     assert values[out == 1].min() > values[out == 255].max()
 

@@ -12,11 +12,11 @@ def case(size=(6, 9), seed=0, images=2):
     return x, guide, rng.random((images, *size)) < 0.7
 
 
-def slope(x, guide, sigma, mask=None):
+def slope(x, guide, sigma_rgb, mask=None):
     x = tf.constant(x, "float32")
     with tf.GradientTape() as tape:
         tape.watch(x)
-        energy = sparse_crf_energy(x, guide, sigma, mask)
+        energy = sparse_crf_energy(x, guide, sigma_rgb, mask)
     return energy, np.array(tape.gradient(energy, x))
 
 
@@ -112,6 +112,6 @@ def test_a_sigma_whose_square_is_no_number_tells_equal_from_unequal():
 
 
 @pytest.mark.parametrize("sigma_rgb", (0, -0.1, float("nan")))
-def test_sigma_must_be_above_zero(sigma):
+def test_sigma_must_be_above_zero(sigma_rgb):
     with pytest.raises(ValueError, match="`sigma_rgb` must be a number above 0. Received: sigma_rgb="):
-        neighbor_weights(np.zeros((1, 2, 2, 3), "float32"), sigma)
+        neighbor_weights(np.zeros((1, 2, 2, 3), "float32"), sigma_rgb)

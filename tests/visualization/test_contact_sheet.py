@@ -39,7 +39,9 @@ def test_long_legend_wraps_and_a_long_name_widens_the_sheet():
     few = contact_sheet([[RED]], class_names=["a"], cell=128)
     many = contact_sheet([[RED]], class_names=[f"class {i}" for i in range(12)], cell=128)
     assert many.shape[1] == few.shape[1] and many.shape[0] > few.shape[0]
-    wide = contact_sheet([[RED]], class_names=["a name that is far longer than the image is wide"], cell=128)
+    wide = contact_sheet(
+        [[RED]], class_names=["a name that is far longer than the image below it is wide"], cell=128
+    )
     assert wide.shape[1] > 2 * few.shape[1]
 
 

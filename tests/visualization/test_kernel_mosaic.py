@@ -51,9 +51,13 @@ def test_setting_of_the_figure_on_a_photograph(real_data):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"xy": 0}, ValueError, r"`xy` must be a number above 0. Received: xy=0$"),
-        ({"rgb": -1.0}, ValueError, r"`rgb` must be a number above 0. Received: rgb=-1.0$"),
-        ({"xy": None, "rgb": None}, ValueError, r"`xy` or `rgb` must be given. Received: xy=None, rgb=None$"),
+        ({"sigma_xy": 0}, ValueError, r"`sigma_xy` must be a number above 0. Received: sigma_xy=0$"),
+        ({"sigma_rgb": -1.0}, ValueError, r"`sigma_rgb` must be a number above 0. Received: sigma_rgb=-1.0$"),
+        (
+            {"sigma_xy": None, "sigma_rgb": None},
+            ValueError,
+            r"`sigma_xy` or `sigma_rgb` must be given. Received: sigma_xy=None, sigma_rgb=None$",
+        ),
         ({"radius": 0}, ValueError, r"`radius` must be an integer of at least 1. Received: radius=0$"),
         ({"radius": 1.5}, ValueError, r"`radius` must be an integer .*Received: radius=1.5$"),
         ({"value_range": (0, 1)}, ValueError, r"`image` must lie within value_range=\(0, 1\)"),

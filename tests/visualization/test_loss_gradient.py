@@ -13,11 +13,11 @@ RED, YELLOW = (235, 40, 45), (255, 214, 10)
 
 LOSSES = {
     "pce": losses.PartialCrossEntropy(class_weights=[1.0, 2.0, 0.5]),
-    "gated": losses.GatedCRFLoss(radius=2),
+    "gated": losses.GatedCRFLoss(radius=2, resolution=1.0),
     "dense": losses.DenseCRFLoss(sigma_xy=4, sigma_rgb=0.2, filter_method="exact"),
     "cut": losses.NormalizedCutLoss(sigma_xy=4, sigma_rgb=0.2, filter_method="exact"),
     "kernel cut": losses.KernelCutLoss(filter_method="exact"),
-    "sum": losses.PartialCrossEntropy() + 0.5 * losses.GatedCRFLoss(radius=1, weight=2.0),
+    "sum": losses.PartialCrossEntropy() + 0.5 * losses.GatedCRFLoss(radius=1, weight=2.0, resolution=1.0),
 }
 
 
@@ -86,7 +86,7 @@ def test_backends_agree():
     random = np.random.default_rng(0)
     image, p = random.uniform(size=(1, 4, 5, 3)).astype("float32"), random.uniform(size=(1, 4, 5, 2))
     labels = random.choice([0, 1, 255], size=(1, 4, 5))
-    loss = losses.PartialCrossEntropy() + losses.GatedCRFLoss(radius=2)
+    loss = losses.PartialCrossEntropy() + losses.GatedCRFLoss(radius=2, resolution=1.0)
     found = prediction_gradient(loss, targets.pack(labels, image), p / p.sum(-1, keepdims=True))
     # As found on TensorFlow.
     np.testing.assert_allclose(
@@ -112,7 +112,9 @@ def is_color(painted, color):
 
 def test_between_the_border_of_a_wide_mask_and_the_edge_of_the_thing_less_is_asked_for():
     image, distance, p = disk(margin=2)
-    crf = losses.GatedCRFLoss(radius=6, kernels=losses.GaussianKernel(sigma_xy=6, sigma_rgb=0.1))
+    crf = losses.GatedCRFLoss(
+        radius=6, kernels=losses.GaussianKernel(sigma_xy=6, sigma_rgb=0.1), resolution=1.0
+    )
     band, inner, outer = (distance > 6) & (distance <= 8), distance <= 5, distance > 8
     more, less = (loss_gradient(crf, image, None, p, class_id=1, show="change") for _ in range(2))
     assert is_color(less, YELLOW)[band].mean() > 0.9
@@ -123,7 +125,9 @@ def test_between_the_border_of_a_wide_mask_and_the_edge_of_the_thing_less_is_ask
 
 def test_a_whole_gradient_backs_the_inside_and_opposes_the_outside():
     image, distance, p = disk(margin=0)
-    crf = losses.GatedCRFLoss(radius=3, kernels=losses.GaussianKernel(sigma_xy=6, sigma_rgb=0.1))
+    crf = losses.GatedCRFLoss(
+        radius=3, kernels=losses.GaussianKernel(sigma_xy=6, sigma_rgb=0.1), resolution=1.0
+    )
     painted = loss_gradient(crf, image, None, p, class_id=1, percentile=50)
     assert is_color(painted, RED)[distance <= 3].all()
     assert is_color(painted, YELLOW)[(distance > 9) & (distance < 13)].all()
@@ -133,7 +137,7 @@ def test_a_whole_gradient_backs_the_inside_and_opposes_the_outside():
 
 def test_one_image_a_class_with_colors_that_compare():
     image, _, p = disk(margin=2)
-    crf = losses.GatedCRFLoss(radius=3)
+    crf = losses.GatedCRFLoss(radius=3, resolution=1.0)
     every = loss_gradient(crf, image, None, p, percentile=50)
     assert every.shape == (2, 31, 31, 3) and every.dtype == np.uint8
     for k in range(2):
@@ -191,7 +195,7 @@ def test_pixels_outside_the_image_take_no_part():
     image, _, p = disk(margin=2)
     labels = np.full(image.shape, 255)
     labels[:, :10] = 254
-    painted = loss_gradient(losses.GatedCRFLoss(radius=3), image, labels, p, class_id=1)
+    painted = loss_gradient(losses.GatedCRFLoss(radius=3, resolution=1.0), image, labels, p, class_id=1)
     assert not np.ptp(painted[:, :10], axis=-1).any() and np.ptp(painted[:, 10:], axis=-1).any()
 
 

@@ -26,12 +26,12 @@ def loop_mean(image, sigma):
 
 @pytest.mark.parametrize("sigma_rgb", [0.05, 0.3, 5.0])
 @pytest.mark.parametrize("shape", [(5, 7, 3), (1, 6, 3), (4, 1, 1), (1, 1, 3), (3, 4)])
-def test_against_a_loop(shape, sigma):
+def test_against_a_loop(shape, sigma_rgb):
     image = np.random.default_rng(0).integers(0, 256, shape).astype("uint8")
-    found = neighbor_weights_image(image, sigma)
+    found = neighbor_weights_image(image, sigma_rgb)
     unit = image.reshape(*shape[:2], -1) / 255.0
     assert found.dtype == np.uint8 and found.shape == (*shape[:2], 3)
-    assert np.abs(found[..., 0] - 255 * loop_mean(unit, sigma)).max() <= 0.51
+    assert np.abs(found[..., 0] - 255 * loop_mean(unit, sigma_rgb)).max() <= 0.51
     assert (found == found[..., :1]).all()
 
 
@@ -60,11 +60,11 @@ def test_sixteen_bits_show_as_eight():
 
 
 @pytest.mark.parametrize("sigma_rgb", [0, -1, math.nan, math.inf, "wide", None])
-def test_bad_sigma(sigma):
+def test_bad_sigma(sigma_rgb):
     with pytest.raises(
-        ValueError, match=f"`sigma_rgb` must be a number above 0. Received: sigma_rgb={sigma!r}"
+        ValueError, match=f"`sigma_rgb` must be a number above 0. Received: sigma_rgb={sigma_rgb!r}"
     ):
-        neighbor_weights_image(np.zeros((2, 2)), sigma)
+        neighbor_weights_image(np.zeros((2, 2)), sigma_rgb)
 
 
 def test_image_outside_its_range():

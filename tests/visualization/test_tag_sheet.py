@@ -54,7 +54,7 @@ def note(parts, title, image=0):
     return parts["rows"][3 * image + 1][parts["titles"].index(title)]
 
 
-def test_a_column_for_each_class_that_a_image_has(parts):
+def test_a_column_for_each_class_that_an_image_has(parts):
     tag_sheet(**given(truth=[None]))
     assert parts["titles"] == [
         "image",
