@@ -1,7 +1,8 @@
-"""What `y_pred` holds where it is known, so that every loss and metric gets what it asks for.
+"""What `y_pred` holds where it is known, so that every metric gets what it asks for.
 
-A loss says by `from_logits` what it takes; a `keras.Model` may end in a softmax or sigmoid whatever the loss
-says. `WeaklySupervisedModel` looks at its segmenter and says here what comes.
+A metric says by `from_logits` what it takes; a `keras.Model` may end in a softmax or sigmoid whatever the
+metric says. `WeaklySupervisedModel` looks at its segmenter and says here what comes, since between it and the
+metrics stands Keras.
 """
 
 import contextlib
@@ -9,25 +10,26 @@ import contextvars
 
 from keras import ops
 
-from keras_wsseg.ops.class_scores import class_logits, class_probabilities, resized_class_logits
+from keras_wsseg.ops.class_scores import resized_class_logits
 
 _probabilities = contextvars.ContextVar("prediction_holds_probabilities", default=None)
 
 
 @contextlib.contextmanager
 def holding(probabilities):
-    """Says what the predictions hold that losses and metrics are given while it is active.
+    """Says what the predictions hold that metrics are given while it is active.
 
     Args:
         probabilities: True for probabilities, False for logits, None where that is not known.
 
     Example:
         >>> import numpy as np
-        >>> from keras_wsseg import losses
-        >>> labels, sure = np.ones((1, 1, 1)), np.array([[[[0.0, 1.0]]]], "float32")
+        >>> from keras_wsseg import metrics
+        >>> metric = metrics.Jaccard(threshold=0.7)
         >>> with holding(probabilities=True):
-        ...     round(float(losses.PartialCrossEntropy()(labels, sure)), 4)
-        0.0
+        ...     metric.update_state(np.ones((1, 1, 1)), np.array([[[[0.2, 0.8]]]], "float32"))
+        >>> float(metric.result())
+        1.0
     """
     token = _probabilities.set(probabilities)
     try:
@@ -41,39 +43,21 @@ def is_known():
     return _probabilities.get() is not None
 
 
-def as_asked(y_pred, from_logits):
-    """A prediction as logits or probabilities with one channel for each class.
+def resized_as_asked(y_pred, from_logits, size):
+    """A prediction as logits or probabilities of each class, at another size by the rule of exports.
+
+    So a score is that of the deployed file. A loss is not given its prediction so: it brings logits to the
+    labels itself where it needs that, and those of one sigmoid too, where this resizes the probability.
 
     Args:
         y_pred: `(batch, height, width, classes)`, or one channel for the second of two classes. Where it is
             not known what it holds, it holds what is asked for.
         from_logits: whether logits are asked for; probabilities otherwise.
-
-    Returns:
-        `(batch, height, width, max(classes, 2))`, float32.
-    """
-    read = class_logits if from_logits else class_probabilities
-    return read(y_pred, _holds_probabilities(from_logits))
-
-
-def resized_as_asked(y_pred, from_logits, size):
-    """As `as_asked`, at another size by the rule of exports, so that a score is that of the deployed file.
-
-    A loss is not given its prediction so: it brings logits to the labels itself where it needs that, and
-    those of one sigmoid too, where this resizes the probability.
-
-    Args:
-        y_pred: as in `as_asked`.
-        from_logits: as in `as_asked`.
         size: `(height, width)`, integers or integer tensors.
 
     Returns:
         `(batch, *size, max(classes, 2))`, float32.
     """
-    logits = resized_class_logits(y_pred, size, _holds_probabilities(from_logits))
-    return logits if from_logits else ops.softmax(logits, axis=-1)
-
-
-def _holds_probabilities(from_logits):
     known = _probabilities.get()
-    return not from_logits if known is None else known
+    logits = resized_class_logits(y_pred, size, not from_logits if known is None else known)
+    return logits if from_logits else ops.softmax(logits, axis=-1)

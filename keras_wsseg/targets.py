@@ -1,12 +1,13 @@
-"""What a loss sees as `y_true`: labels, and behind them the guide image and tags, in one tensor.
+"""What a loss sees as `y_true`: labels, and beside them the guide image and tags.
 
-A Keras loss receives `y_true` and `y_pred` only, and the structures of the two must match, so the image
-that a CRF loss needs travels in the channels behind the labels. `WeaklySupervisedModel` packs by itself; a
-plain `keras.Model` uses the same losses when its pipeline calls `pack`.
+`WeaklySupervisedModel` hands its losses a `Targets`. A plain `keras.Model` lets a loss have one tensor alone,
+so there the image that a CRF loss needs travels in the channels behind the labels, where its pipeline puts it
+by `pack`. A loss reads either with `read`.
 """
 
 import contextlib
 import contextvars
+import dataclasses
 
 from keras import ops
 
@@ -43,17 +44,8 @@ def pack(labels, guide, tags=None):
         >>> pack(np.zeros((2, 4, 6), "uint8"), np.zeros((2, 4, 6, 3), "float32")).shape
         TensorShape([2, 4, 6, 4])
     """
-    if len(guide.shape) != 4:
-        raise ValueError(
-            f"guide must be (batch, height, width, channels). Received: shape {tuple(guide.shape)}"
-        )
     labels = _labels_of(labels, "labels")
-    for name, a, b in zip(("height", "width"), labels.shape[1:], guide.shape[1:3], strict=True):
-        if a is not None and b is not None and a != b:
-            raise ValueError(
-                f"labels and guide must have the same {name}. Received: labels {tuple(labels.shape)}, "
-                f"guide {tuple(guide.shape)}"
-            )
+    _check_sizes(labels, guide)
     labels, guide = ops.cast(labels, "float32")[..., None], ops.cast(guide, "float32")
     # Zero times NaN is NaN: a closed gate would let it through.
     guide = ops.where(ops.logical_or(labels != PADDING, ops.isfinite(guide)), guide, 0.0)
@@ -66,36 +58,108 @@ def pack(labels, guide, tags=None):
     return ops.concatenate(parts, axis=-1)
 
 
-def unpack(y_true):
-    """Undoes `pack`; plain labels come back with a guide of no channels.
+@dataclasses.dataclass(frozen=True)
+class Targets:
+    """What a loss sees of a batch.
+
+    Attributes:
+        labels: `(batch, height, width)`, int32: 0 to classes - 1 a class, 255 unlabeled, 254 outside the
+            image.
+        guide: dict from modality to `(batch, height, width, channels)`, float32: `rgb` is the image in
+            [0, 1]. Finite everywhere that is not NaN within the image.
+        tags: `(batch, classes)`, float32, 1 for the classes that occur in the image, else 0; or None.
+    """
+
+    labels: object
+    guide: dict
+    tags: object = None
+
+    @classmethod
+    def of(cls, labels, guide, tags=None):
+        """The same out of tensors of any dtype, `(batch, height, width, 1)` labels included.
+
+        Raises:
+            ValueError: if the sizes differ.
+        """
+        labels = _as_ids(_labels_of(labels, "labels"))
+        parts = {}
+        for name, part in guide.items():
+            _check_sizes(labels, part)
+            part = ops.cast(part, "float32")
+            # Zero times NaN is NaN: a closed gate would let it through.
+            inside = ops.logical_or((labels != PADDING)[..., None], ops.isfinite(part))
+            parts[name] = ops.where(inside, part, 0.0)
+        return cls(labels, parts, None if tags is None else ops.cast(tags, "float32"))
+
+    def present(self, num_classes):
+        """Which classes occur in each image: its tags, or without tags the classes of its label map.
+
+        Args:
+            num_classes: number of classes, of which class 0 is the background and occurs in every image.
+
+        Returns:
+            `(batch, num_classes)`, float32, 1 for those that occur, else 0.
+
+        Raises:
+            ValueError: if there are tags for another number of classes.
+
+        Example:
+            >>> import numpy as np
+            >>> labels = np.array([[[255, 2]], [[255, 254]]])
+            >>> np.array(Targets.of(labels, {}).present(num_classes=3)).tolist()
+            [[1.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
+        """
+        if self.tags is None:
+            found = [ops.any(self.labels == number, axis=(1, 2)) for number in range(num_classes)]
+            tags = ops.cast(ops.stack(found, axis=-1), "float32")
+        elif self.tags.shape[-1] != num_classes:
+            raise ValueError(
+                f"tags must tell of the {num_classes} classes of the prediction, the background included. "
+                f"Received: tags of {self.tags.shape[-1]} classes"
+            )
+        else:
+            tags = ops.cast(self.tags > 0.5, "float32")
+        return ops.maximum(tags, ops.one_hot(ops.zeros((1,), "int32"), num_classes))
+
+
+def read(y_true):
+    """What a loss is given as `Targets`.
 
     Args:
-        y_true: `(batch, height, width)` or `(batch, height, width, 1 + channels)`.
+        y_true: a `Targets`; what `pack` returns; or plain labels `(batch, height, width)`, with or without a
+            last axis of 1.
 
-    Returns:
-        Labels `(batch, height, width)`, int32, and guide `(batch, height, width, channels)`, float32, or None
-        where there is none.
+    Raises:
+        ValueError: if it is none of these, or has other channels than its `guide_layout` names.
+
+    Example:
+        >>> import numpy as np
+        >>> seen = read(pack(np.full((1, 2, 2), 255), np.zeros((1, 2, 2, 3), "float32")))
+        >>> seen.labels.shape, seen.guide["rgb"].shape, seen.tags
+        (TensorShape([1, 2, 2]), TensorShape([1, 2, 2, 3]), None)
     """
-    if len(y_true.shape) == 4 and y_true.shape[-1] != 1:
-        labels, guide = y_true[..., 0], ops.cast(y_true[..., 1:], "float32")
-    else:
-        labels, guide = _labels_of(y_true, "y_true"), None
-    return ops.cast(ops.round(ops.cast(labels, "float32")), "int32"), guide
+    if isinstance(y_true, Targets):
+        return y_true
+    if len(y_true.shape) != 4 or y_true.shape[-1] == 1:
+        return Targets(_as_ids(_labels_of(y_true, "y_true")), {})
+    guide = _split(ops.cast(y_true[..., 1:], "float32"))
+    tags = guide.pop(TAGS, None)
+    return Targets(_as_ids(y_true[..., 0]), guide, None if tags is None else tags[:, 0, 0])
 
 
 @contextlib.contextmanager
 def guide_layout(**channels):
     """Names the channels of the guides packed while it is active, in their order.
 
-    Without it all channels are `rgb`. `WeaklySupervisedModel` enters it by itself when its input is a dict.
+    Without it all channels are `rgb`.
 
     Args:
         **channels: number of channels by modality, such as `rgb=3, depth=1`.
 
     Example:
         >>> with guide_layout(rgb=3, depth=1):
-        ...     split_guide(np.zeros((1, 2, 2, 4)))["depth"].shape
-        (1, 2, 2, 1)
+        ...     read(np.zeros((1, 2, 2, 5))).guide["depth"].shape
+        TensorShape([1, 2, 2, 1])
     """
     token = _layout.set(dict(channels))
     try:
@@ -104,10 +168,8 @@ def guide_layout(**channels):
         _layout.reset(token)
 
 
-def split_guide(guide):
-    """The guide's modalities by name: `{"rgb": ...}`, or as `guide_layout` names them."""
-    if guide is None:
-        return {}
+def _split(guide):
+    """The guide's modalities by name, as `guide_layout` names them; without it all channels are `rgb`."""
     layout = _layout.get() or {"rgb": guide.shape[-1]}
     if sum(layout.values()) != guide.shape[-1]:
         raise ValueError(
@@ -121,37 +183,21 @@ def split_guide(guide):
     return parts
 
 
-def read_tags(y_true, num_classes):
-    """Which classes occur in each image: its tags, or without tags the classes of its label map.
+def _as_ids(labels):
+    return ops.cast(ops.round(ops.cast(labels, "float32")), "int32")
 
-    Args:
-        y_true: as `pack` gives it, or plain labels.
-        num_classes: number of classes, of which class 0 is the background and occurs in every image.
 
-    Returns:
-        `(batch, num_classes)`, float32, 1 for those that occur, else 0.
-
-    Raises:
-        ValueError: if there are tags for another number of classes.
-
-    Example:
-        >>> import numpy as np
-        >>> np.array(read_tags(np.array([[[255, 2]], [[255, 254]]]), num_classes=3)).tolist()
-        [[1.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
-    """
-    labels, guide = unpack(y_true)
-    tags = split_guide(guide).get(TAGS) if _layout.get() else None
-    if tags is None:
-        found = [ops.any(labels == number, axis=(1, 2)) for number in range(num_classes)]
-        tags = ops.cast(ops.stack(found, axis=-1), "float32")
-    elif tags.shape[-1] != num_classes:
+def _check_sizes(labels, guide):
+    if len(guide.shape) != 4:
         raise ValueError(
-            f"tags must tell of the {num_classes} classes of the prediction, the background included. "
-            f"Received: tags of {tags.shape[-1]} classes"
+            f"guide must be (batch, height, width, channels). Received: shape {tuple(guide.shape)}"
         )
-    else:
-        tags = ops.cast(tags[:, 0, 0] > 0.5, "float32")
-    return ops.maximum(tags, ops.one_hot(ops.zeros((1,), "int32"), num_classes))
+    for name, a, b in zip(("height", "width"), labels.shape[1:], guide.shape[1:3], strict=True):
+        if a is not None and b is not None and a != b:
+            raise ValueError(
+                f"labels and guide must have the same {name}. Received: labels {tuple(labels.shape)}, "
+                f"guide {tuple(guide.shape)}"
+            )
 
 
 def _labels_of(labels, name):

@@ -69,7 +69,7 @@ class SegmentationFolder(SegmentationDataset):
         value_range: lowest and highest value that an image may have, required for floating point; by
             default (0, 255) for 8 bits and (0, 65535) for 16. Images of 8 bits are brought to another one.
         values: what the values in the annotation files mean, a dict from each of them to the name or number
-            of a class, as text, to "unlabeled" or "outside": `{0: "background", 255: "cell"}`. None: they
+            of a class, as text, to "unlabeled" or "padding": `{0: "background", 255: "cell"}`. None: they
             are ids.
         ignore_values: values in the annotation files that mean unlabeled, whether or not `values` has them.
         click_size: side of the clicks in pixels, odd; for `"clicks"` and `"simulated_clicks"`.

@@ -4,7 +4,7 @@ from keras_wsseg.arguments import check_integer
 from keras_wsseg.imaging.file_names import normal_name
 from keras_wsseg.imaging.labels import MOST_CLASSES, PADDING, UNLABELED
 
-_RESERVED = {"unlabeled": UNLABELED, "outside": PADDING}
+_RESERVED = {"unlabeled": UNLABELED, "padding": PADDING}
 
 
 def resolve_values(values, class_names, num_classes=None):
@@ -12,7 +12,7 @@ def resolve_values(values, class_names, num_classes=None):
 
     Args:
         values: dict from a value in the files, a non-negative integer, to the name or number of a class, as
-            text, or to "unlabeled" or "outside"; or None.
+            text, or to "unlabeled" or "padding"; or None.
         class_names: names of the classes, or None: those of `values` in their order, or numbers where it has
             numbers alone.
         num_classes: how many classes there are, or None where nothing but the other arguments says so.
@@ -22,7 +22,7 @@ def resolve_values(values, class_names, num_classes=None):
 
     Raises:
         TypeError: `values` is no such dict.
-        ValueError: a value is none, a name is no class, a class is called "unlabeled" or "outside", or
+        ValueError: a value is none, a name is no class, a class is called "unlabeled" or "padding", or
             without `class_names` the numbers have a gap or the names are not as many as `num_classes`.
 
     Example:
@@ -59,7 +59,7 @@ def resolve_values(values, class_names, num_classes=None):
     for name in values.values():
         if name not in known:
             raise ValueError(
-                f"`values` must name classes, {', '.join(class_names)}, or unlabeled or outside. "
+                f"`values` must name classes, {', '.join(class_names)}, or unlabeled or padding. "
                 f"Received: {name!r}"
             )
     return {int(value): known[name] for value, name in values.items()}, class_names

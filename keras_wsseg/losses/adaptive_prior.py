@@ -79,10 +79,9 @@ class AdaptivePriorLoss(SegmentationLoss):
                 f"y_pred must be (batch, height, width, classes). Received: shape {tuple(y_pred.shape)}"
             )
         height, width, classes = ops.shape(y_pred)[1:]
-        labels, _ = targets.unpack(y_true)
-        tags = targets.read_tags(y_true, classes)
-        inside = whole_cells(labels != PADDING, height, width)
-        q = self.estimate(y_pred, tags, inside)
+        seen = targets.read(y_true)
+        inside = whole_cells(seen.labels != PADDING, height, width)
+        q = self.estimate(y_pred, seen.present(classes), inside)
         log_p = ops.log_softmax(y_pred) if self.from_logits else ops.log(ops.clip(y_pred, 1e-7, 1.0))
         count = ops.sum(inside, axis=(1, 2))
         total = -ops.sum(inside * ops.sum(q * log_p, axis=-1), axis=(1, 2))

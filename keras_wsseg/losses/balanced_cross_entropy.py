@@ -60,7 +60,7 @@ class BalancedCrossEntropy(SegmentationLoss):
                 "y_pred must be (batch, height, width, classes), the background first. "
                 f"Received: shape {tuple(y_pred.shape)}"
             )
-        labels, _ = targets.unpack(y_true)
+        labels = targets.read(y_true).labels
         log_probabilities = log_probabilities_on(labels, y_pred, self.from_logits)
         totals, counts = class_cross_entropy(log_probabilities, labels)
         energy = 0.0

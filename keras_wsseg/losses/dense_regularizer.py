@@ -63,8 +63,8 @@ class DenseRegularizer(SegmentationLoss):
 
     def _grid(self, y_true):
         """Labels, guide by modality and size of the loss's grid."""
-        labels, guide = targets.unpack(y_true)
-        return labels, targets.split_guide(guide), *grid_size(labels, self.resolution)
+        seen = targets.read(y_true)
+        return seen.labels, seen.guide, *grid_size(seen.labels, self.resolution)
 
     def _probabilities(self, y_pred, labels, height, width):
         """`(batch, pixels, classes)`, float32, on the loss's grid."""

@@ -140,15 +140,14 @@ class GatedCRFLoss(SegmentationLoss):
         return cls(**{**published, **overrides})
 
     def energy(self, y_true, y_pred):
-        labels, guide = targets.unpack(y_true)
+        seen = targets.read(y_true)
+        labels = seen.labels
         y = ops.softmax(y_pred, axis=-1) if self.from_logits else y_pred
         height, width = grid_size(labels, self.resolution, y)
         y = resize_area(y, (height, width))
         positions = image_positions(labels, height, width)
         source, destination = self._masks(labels, height, width)
-        guide = {
-            name: resize_area(part, (height, width)) for name, part in targets.split_guide(guide).items()
-        }
+        guide = {name: resize_area(part, (height, width)) for name, part in seen.guide.items()}
         energy, mass = energy_and_mass(
             y,
             self._features(guide, positions),

@@ -38,7 +38,7 @@ class LossSum(keras.losses.Loss):
         terms, products = [], []
         for loss, factor in zip(losses, factors, strict=True):
             check_number("factors", factor)
-            parts = _parts(loss)
+            parts = weighted_terms(loss)
             terms += [term for term, _ in parts]
             products += [float(factor) * own for _, own in parts]
         agreed = {}
@@ -62,7 +62,7 @@ class LossSum(keras.losses.Loss):
         return [variable for term in self.terms for variable in term.annealed_variables]
 
     def __add__(self, other):
-        mine, others = _parts(self), _parts(other)
+        mine, others = weighted_terms(self), weighted_terms(other)
         return LossSum([term for term, _ in mine + others], [factor for _, factor in mine + others])
 
     def __mul__(self, factor):
@@ -80,7 +80,8 @@ class LossSum(keras.losses.Loss):
         }
 
 
-def _parts(loss):
+def weighted_terms(loss):
+    """The terms of a loss, each with its factor."""
     if isinstance(loss, LossSum):
         return list(zip(loss.terms, loss.factors, strict=True))
     if isinstance(loss, SegmentationLoss):

@@ -112,12 +112,12 @@ class NeighborhoodLoss(SegmentationLoss):
         return value
 
     def energy(self, y_true, y_pred):
-        labels, guide = targets.unpack(y_true)
+        seen = targets.read(y_true)
+        labels, guide = seen.labels, seen.guide
         log_y = ops.log_softmax(y_pred) if self.from_logits else ops.log(ops.clip(y_pred, 1e-7, 1.0))
         y = ops.exp(log_y)
         height, width = ops.shape(y)[1:3]
         mask = whole_cells(labels != PADDING, height, width)
-        guide = targets.split_guide(guide)
         log_neighbors, found = neighborhood_distribution(
             y if self.through_neighbors else ops.stop_gradient(y),
             [_features(kernel, guide, height, width) for kernel in self.kernels],

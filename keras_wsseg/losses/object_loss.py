@@ -48,7 +48,8 @@ class ObjectLoss(SegmentationLoss):
                 "y_pred must be (batch, height, width, classes) with "
                 f"object_class={self.object_class} among them. Received: shape {tuple(y_pred.shape)}"
             )
-        labels, guide = targets.unpack(y_true)
+        seen = targets.read(y_true)
+        labels = seen.labels
         x = (ops.softmax(y_pred, axis=-1) if self.from_logits else y_pred)[..., self.object_class]
         inside = labels != PADDING
         unlabeled = labels == UNLABELED
@@ -60,7 +61,7 @@ class ObjectLoss(SegmentationLoss):
             whole_cells(inside, height, width),
             ops.cast(may_hold, "float32"),
             ops.cast(ops.logical_and(known, ops.logical_not(may_hold)), "float32"),
-            guide,
+            seen.guide,
         )
 
     def get_config(self):

@@ -74,7 +74,7 @@ class PartialCrossEntropy(SegmentationLoss):
         self.from_logits = from_logits
 
     def energy(self, y_true, y_pred):
-        labels, _ = targets.unpack(y_true)
+        labels = targets.read(y_true).labels
         classes = y_pred.shape[-1]
         log_probabilities = log_probabilities_on(labels, y_pred, self.from_logits)
         weights = self.class_weights

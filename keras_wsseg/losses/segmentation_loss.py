@@ -1,14 +1,8 @@
-import contextlib
-import contextvars
-
 import keras
-from keras import ops
 
-from keras_wsseg import predictions
 from keras_wsseg.kernels.annealable import Annealable
+from keras_wsseg.ops.class_scores import class_logits, class_probabilities
 from keras_wsseg.ops.finite import without_infinities
-
-_recorder = contextvars.ContextVar("term_recorder", default=None)
 
 
 class SegmentationLoss(Annealable, keras.losses.Loss):
@@ -36,17 +30,32 @@ class SegmentationLoss(Annealable, keras.losses.Loss):
         self._declare(weight=weight)
 
     def energy(self, y_true, y_pred):
-        """The unweighted value of each image, `(batch,)`, float32; `y_pred` is finite float32 or NaN."""
+        """The unweighted value of each image, `(batch,)`, float32.
+
+        Args:
+            y_true: what `targets.read` takes.
+            y_pred: `(batch, h, w, classes)`, float32, finite or NaN: logits or probabilities as of
+                `from_logits`.
+        """
         raise NotImplementedError(f"{type(self).__name__} must implement energy(y_true, y_pred).")
 
     def call(self, y_true, y_pred):
         """The weighted value of each image, `(batch,)`."""
-        y_pred = predictions.as_asked(y_pred, getattr(self, "from_logits", True))
-        energy = self.energy(y_true, without_infinities(y_pred))
-        recorder = _recorder.get()
-        if recorder is not None:
-            recorder.append((self, ops.mean(energy)))
-        return self.tensor("weight") * energy
+        return self.tensor("weight") * self.energy_of(y_true, y_pred)
+
+    def energy_of(self, y_true, y_pred, probabilities=None):
+        """`energy` of a prediction of any kind.
+
+        Args:
+            y_true: what `targets.read` takes.
+            y_pred: `(batch, h, w, classes)`, or one channel for the second of two classes.
+            probabilities: whether it holds probabilities or logits; None where it holds what this loss asks
+                for by `from_logits`.
+        """
+        from_logits = getattr(self, "from_logits", True)
+        as_asked = class_logits if from_logits else class_probabilities
+        holds = not from_logits if probabilities is None else probabilities
+        return self.energy(y_true, without_infinities(as_asked(y_pred, holds)))
 
     def __add__(self, other):
         from keras_wsseg.losses.loss_sum import LossSum
@@ -62,18 +71,3 @@ class SegmentationLoss(Annealable, keras.losses.Loss):
 
     def get_config(self):
         return {**keras.losses.Loss.get_config(self), **self._declared, "dtype": self.dtype}
-
-
-@contextlib.contextmanager
-def record_terms():
-    """Collects `(loss, unweighted mean)` of every term that is computed while it is active.
-
-    Yields:
-        The list that fills up.
-    """
-    terms = []
-    token = _recorder.set(terms)
-    try:
-        yield terms
-    finally:
-        _recorder.reset(token)

@@ -1,7 +1,6 @@
 import keras
 from keras import ops
 
-from keras_wsseg import targets
 from keras_wsseg.arguments import check_number
 from keras_wsseg.losses.object_loss import ObjectLoss, chosen_mean
 from keras_wsseg.ops.resize import resize_area
@@ -39,8 +38,7 @@ class SparseCRFLoss(ObjectLoss):
 
     Example:
         >>> import numpy as np
-        >>> from keras_wsseg import targets
-        >>> image = np.zeros((1, 4, 4, 3), "float32")
+        >>>         >>> image = np.zeros((1, 4, 4, 3), "float32")
         >>> image[:, :, 2:] = 1  # black on the left, white on the right
         >>> along = np.where(image[..., :1] > 0, [-9.0, 9.0], [9.0, -9.0])
         >>> across = np.moveaxis(along, 1, 2)
@@ -80,7 +78,7 @@ class SparseCRFLoss(ObjectLoss):
 
     def energy(self, y_true, y_pred):
         scene = self._scene(y_true, y_pred)
-        guide = targets.split_guide(scene.guide).get("rgb")
+        guide = scene.guide.get("rgb")
         if guide is None:
             raise ValueError(
                 "y_true must carry the image: train with WeaklySupervisedModel or pack the guide with "

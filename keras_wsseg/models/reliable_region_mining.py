@@ -213,7 +213,7 @@ class ReliableRegionMining(WeaklySupervisedModel):
         labels, tags = labels_and_tags(y, x)
         num_classes = self._settings["num_classes"]
         if tags is None:
-            tags = targets.read_tags(labels, num_classes)
+            tags = targets.read(labels).present(num_classes)
         elif tags.shape[-1] != num_classes:
             raise ValueError(
                 f"tags must tell of {num_classes} classes, the background included. "

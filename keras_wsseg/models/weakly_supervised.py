@@ -3,8 +3,8 @@ from keras import ops
 
 from keras_wsseg import predictions, targets
 from keras_wsseg.imaging.labels import UNLABELED
-from keras_wsseg.losses.loss_sum import LossSum
-from keras_wsseg.losses.segmentation_loss import SegmentationLoss, record_terms
+from keras_wsseg.losses.loss_sum import LossSum, weighted_terms
+from keras_wsseg.losses.segmentation_loss import SegmentationLoss
 from keras_wsseg.models.free_upsampling import free_upsampling
 from keras_wsseg.models.model_output import read_output
 from keras_wsseg.models.range_guard import RangeGuard, parse_value_range
@@ -16,10 +16,11 @@ from keras_wsseg.ops.backend import mean_images
 class WeaklySupervisedModel(keras.Model):
     """Trains any segmenter with losses that look at the image as well as at the labels.
 
-    A Keras loss sees `y_true` and `y_pred` only. This model puts the image that it was fed beside the
-    labels (`targets.pack`), scaled to [0, 1], so that pipelines yield plain `(image, labels)` and carry
-    nothing twice; metrics see the plain labels. Where images have tags instead, `y` is the tags,
-    `(batch, classes)`, or a dict of `tags` and of `labels` that tell what lies outside the image.
+    A Keras loss sees `y_true` and `y_pred` only. This model hands its losses `targets.Targets`: the labels,
+    and beside them the image that it was fed, scaled to [0, 1], so that pipelines yield plain
+    `(image, labels)` and carry nothing twice; metrics see the plain labels. Where images have tags instead,
+    `y` is the tags, `(batch, classes)`, or a dict of `tags` and of `labels` that tell what lies outside the
+    image.
 
     Each term of the loss shows in the logs, unweighted, under its name. The numbers of losses that callbacks
     anneal are part of the training state, so that they change between steps on every backend, compiled or
@@ -125,41 +126,43 @@ class WeaklySupervisedModel(keras.Model):
                 "sample_weight must be one number an image; mark pixels as 255 instead. "
                 f"Received: shape {tuple(sample_weight.shape)}"
             )
+        if self.loss is None:
+            return super().compute_loss(x, y, y_pred, sample_weight, training)
         # A segmenter that was not built yet at `compile` tells only now.
         _check_from_logits(self.loss, self.segmenter)
         yields = self.yields_probabilities
-        guide, layout = self._guide(x)
-        labels, tags = labels_and_tags(y, guide)
-        if tags is not None:
-            layout[targets.TAGS] = tags.shape[-1]
-        with targets.guide_layout(**layout), predictions.holding(yields), record_terms() as recorded:
-            packed = targets.pack(labels, ops.stop_gradient(guide), tags)
-            self._observe(x, packed[..., 0], y_pred)
-            loss = super().compute_loss(x, packed, y_pred, sample_weight, training)
-        images = mean_images(packed)
-        for term, value in recorded:
-            if id(term) in self._training_state.metrics:
-                self._training_state.metrics[id(term)].update_state(value, sample_weight=images)
-        return loss
+        labels, tags = labels_and_tags(y, first_image(x))
+        seen = targets.Targets.of(labels, self._guide(x), tags)
+        self._observe(x, seen.labels, y_pred)
+        loss = self._total(seen, y_pred, yields, sample_weight)
+        further = [self._aggregate_additional_loss(one) for one in self.losses]
+        return sum(further, loss)
+
+    def _total(self, seen, y_pred, yields, sample_weight):
+        """The loss of a batch, each of its terms noted for the logs."""
+        total, images = 0.0, mean_images(seen.labels)
+        for term, factor in weighted_terms(self.loss):
+            energy = term.energy_of(seen, y_pred, yields)
+            total = total + factor * term.tensor("weight") * energy
+            metric = self._training_state.metrics[id(term)]
+            metric.update_state(ops.mean(energy), sample_weight=images)
+        return _Reduction(self.loss.reduction, dtype="float32")(total, total, sample_weight)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         if y is not None:
-            y, _ = labels_and_tags(y, _first_image(x))
+            y, _ = labels_and_tags(y, first_image(x))
         with predictions.holding(self.yields_probabilities):
             return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def _guide(self, x):
-        inputs = {name: ops.convert_to_tensor(part) for name, part in _images(x).items()}
-        parts, layout = [], {}
-        for name, part in inputs.items():
-            part = ops.cast(part, "float32")
+        guide = {}
+        for name, part in _images(x).items():
+            part = ops.stop_gradient(ops.cast(ops.convert_to_tensor(part), "float32"))
             bounds = self._guard.bounds_of(name)
             if bounds is not None:
                 part = (part - bounds[0]) / (bounds[1] - bounds[0])
-            modality = "rgb" if name == "image" else name
-            parts.append(part)
-            layout[modality] = part.shape[-1]
-        return ops.concatenate(parts, axis=-1), layout
+            guide["rgb" if name == "image" else name] = part
+        return guide
 
     def _observe(self, x, labels, y_pred):
         for name, part in _images(x).items():
@@ -267,7 +270,7 @@ def _images(x):
     return inputs
 
 
-def _first_image(x):
+def first_image(x):
     return next(iter(_images(x).values()))
 
 
@@ -284,6 +287,13 @@ def labels_and_tags(y, image):
     if labels is None:
         labels = ops.full(ops.shape(image)[:3], UNLABELED, "int32")
     return ops.convert_to_tensor(labels), tags
+
+
+class _Reduction(keras.losses.Loss):
+    """Brings the values of the images to one as Keras does, replicas and `sample_weight` included."""
+
+    def call(self, y_true, y_pred):
+        return y_pred
 
 
 class _TrainingState:

@@ -436,7 +436,7 @@ def test_values_of_masks_are_given_a_meaning(root, dtype, white):
     (root / "classes.txt").write_text("cell\nground\n")
     swapped = SegmentationFolder(root, "masks", values={0: "ground", white: "cell"})
     assert np.array_equal(swapped.load(0)[1], 1 - mask)
-    outside = SegmentationFolder(root, "masks", values={0: "ground", white: "outside"})
+    outside = SegmentationFolder(root, "masks", values={0: "ground", white: "padding"})
     assert set(np.unique(outside.load(0)[1])) == {1, PADDING}
     with pytest.raises(ValueError, match=r"must name classes, cell, ground, .* Received: 'dog'"):
         SegmentationFolder(root, "masks", values={0: "ground", white: "dog"})
@@ -470,11 +470,11 @@ def test_values_to_ignore_are_those_of_the_files(root, border):
     write_image(root / "masks" / "a.png", mask)
     (root / "classes.txt").unlink()
     values = {0: "ground", 255: "cell"}
-    for named in (values, {**values, border: "outside"}):
+    for named in (values, {**values, border: "padding"}):
         labels = SegmentationFolder(root, "masks", values=named, ignore_values=border).load(0)[1]
         assert (labels[:3] == UNLABELED).all() and set(np.unique(labels[3:])) == {0, 1}
     # No class 1, into which `values` translates, but a value that no file has.
-    kept = SegmentationFolder(root, "masks", values={**values, border: "outside"}, ignore_values=1)
+    kept = SegmentationFolder(root, "masks", values={**values, border: "padding"}, ignore_values=1)
     assert set(np.unique(kept.load(0)[1])) == {0, 1, PADDING}
 
 

@@ -4,7 +4,7 @@ from keras_wsseg.imaging.label_values import parse_values, resolve_values
 
 
 def test_names_come_from_the_values_or_the_classes():
-    values = {255: "cell", 0: "background", 7: "unlabeled", 9: "outside"}
+    values = {255: "cell", 0: "background", 7: "unlabeled", 9: "padding"}
     ids, names = resolve_values(values, None)
     assert (ids, names) == ({255: 0, 0: 1, 7: 255, 9: 254}, ("cell", "background"))
     ids, names = resolve_values(values, ("background", "other", "cell"))
@@ -41,7 +41,7 @@ def test_numbers_are_those_of_the_classes():
         resolve_values({0: "sky", 255: "tree"}, None, 3)
 
 
-@pytest.mark.parametrize("name", ["outside", "unlabeled"])
+@pytest.mark.parametrize("name", ["padding", "unlabeled"])
 def test_no_class_is_called_what_is_no_class(name):
     with pytest.raises(ValueError, match=f"`class_names` must not have .* Received: '{name}'"):
         resolve_values({0: "background", 255: name}, ("background", name))
