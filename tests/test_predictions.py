@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_wsseg import losses, metrics, predictions
+from keras_wsseg import metrics, predictions
 from keras_wsseg.ops.class_scores import resized_class_logits
 
 pytestmark = pytest.mark.any_backend
@@ -15,28 +15,6 @@ LABELS = np.random.default_rng(1).choice([0, 1, 2, 255], (2, 4, 5))
 def one_channel(known):
     z = LOGITS[..., :1]
     return 1 / (1 + np.exp(-z)) if known else z
-
-
-@pytest.mark.parametrize("from_logits", [True, False])
-@pytest.mark.parametrize("known", [None, True, False])
-def test_a_loss_gets_what_it_asks_for_whatever_is_held(known, from_logits):
-    given = PROBABILITIES if (known or (known is None and not from_logits)) else LOGITS
-    want = float(losses.PartialCrossEntropy()(LABELS, LOGITS))
-    with predictions.holding(known):
-        found = float(losses.PartialCrossEntropy(from_logits=from_logits)(LABELS, given))
-    assert found == pytest.approx(want, rel=1e-5)
-
-
-@pytest.mark.parametrize("from_logits", [True, False])
-@pytest.mark.parametrize("known", [None, True, False])
-def test_one_channel_reaches_a_loss_as_two_classes(known, from_logits):
-    labels = np.where(LABELS == 2, 1, LABELS)
-    z = LOGITS[..., :1]
-    want = float(losses.PartialCrossEntropy()(labels, np.concatenate([0 * z, z], -1)))
-    with predictions.holding(known):
-        given = one_channel(not from_logits if known is None else known)
-        found = float(losses.PartialCrossEntropy(from_logits=from_logits)(labels, given))
-    assert found == pytest.approx(want, rel=1e-5)
 
 
 def test_a_metric_is_given_what_is_known_only():

@@ -10,23 +10,30 @@ def test_what_is_packed_comes_back(dtype, last_axis):
     values = np.array([[[0, 20, 253], [254, 255, 1]]])
     given = values.astype(dtype)[..., None] if last_axis else values.astype(dtype)
     guide = np.random.default_rng(0).random((1, 2, 3, 3)).astype("float32")
-    back, guide_back = targets.unpack(targets.pack(given, guide))
-    np.testing.assert_array_equal(np.array(back), values)
-    np.testing.assert_array_equal(np.array(guide_back), guide)
+    for seen in (targets.read(targets.pack(given, guide)), targets.Targets.of(given, {"rgb": guide})):
+        assert targets.read(seen) is seen and seen.tags is None
+        np.testing.assert_array_equal(np.array(seen.labels), values)
+        np.testing.assert_array_equal(np.array(seen.guide["rgb"]), guide)
 
 
 def test_plain_labels_have_no_guide():
-    values, guide = targets.unpack(np.full((1, 2, 2, 1), 255))
-    assert guide is None and values.shape == (1, 2, 2)
-    assert targets.split_guide(None) == {}
+    seen = targets.read(np.full((1, 2, 2, 1), 255))
+    assert seen.guide == {} and seen.tags is None and seen.labels.shape == (1, 2, 2)
+
+
+def test_what_is_not_finite_counts_as_zero_outside_the_image_alone():
+    labels = np.array([[[254, 0]]])
+    guide = np.full((1, 1, 2, 1), np.nan, "float32")
+    for seen in (targets.read(targets.pack(labels, guide)), targets.Targets.of(labels, {"rgb": guide})):
+        assert np.isnan(np.array(seen.guide["rgb"])).ravel().tolist() == [False, True]
 
 
 def test_layout_names_the_channels_only_while_it_is_active():
-    guide = np.arange(4.0).reshape(1, 1, 1, 4)
+    packed = np.arange(5.0).reshape(1, 1, 1, 5)
     with targets.guide_layout(rgb=3, depth=1):
-        parts = targets.split_guide(guide)
-    assert parts["rgb"].tolist() == [[[[0, 1, 2]]]] and parts["depth"].tolist() == [[[[3]]]]
-    assert list(targets.split_guide(guide)) == ["rgb"]
+        parts = {name: np.array(part).tolist() for name, part in targets.read(packed).guide.items()}
+    assert parts == {"rgb": [[[[1, 2, 3]]]], "depth": [[[[4]]]]}
+    assert list(targets.read(packed).guide) == ["rgb"]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +51,7 @@ def test_layout_names_the_channels_only_while_it_is_active():
             lambda: targets.pack(np.zeros((1, 4, 5)), np.zeros((1, 4, 5))),
             r"guide must be .* shape \(1, 4, 5\)",
         ),
-        (lambda: targets.unpack(np.zeros((4, 5))), r"y_true must be .* Received: shape \(4, 5\)"),
+        (lambda: targets.read(np.zeros((4, 5))), r"y_true must be .* Received: shape \(4, 5\)"),
     ],
 )
 def test_wrong_shapes_are_named(call, text):
@@ -54,7 +61,7 @@ def test_wrong_shapes_are_named(call, text):
 
 def test_layout_must_fit():
     with targets.guide_layout(depth=2), pytest.raises(ValueError, match="guide must have the 2 channels"):
-        targets.split_guide(np.zeros((1, 2, 2, 3)))
+        targets.read(np.zeros((1, 2, 2, 4)))
 
 
 def test_tags_come_back_and_leave_the_guide_alone():
@@ -62,22 +69,23 @@ def test_tags_come_back_and_leave_the_guide_alone():
     tags = np.array([[0, 1, 0, 1], [1, 0, 0, 0]])
     with targets.guide_layout(rgb=3, tags=4):
         packed = targets.pack(labels, guide, tags)
-        read = np.array(targets.read_tags(packed, 4))
-        parts = targets.split_guide(targets.unpack(packed)[1])
-        with pytest.raises(ValueError, match="tags must tell of the 5 .* Received: tags of 4"):
-            targets.read_tags(packed, 5)
-    assert read.tolist() == [[1, 1, 0, 1], [1, 0, 0, 0]]
-    np.testing.assert_array_equal(np.array(parts["rgb"]), guide)
+        seen = targets.read(packed)
     assert packed.shape == (2, 4, 5, 8)
+    for one in (seen, targets.Targets.of(labels, {"rgb": guide}, tags)):
+        with pytest.raises(ValueError, match="tags must tell of the 5 .* Received: tags of 4"):
+            one.present(5)
+        assert np.array(one.present(4)).tolist() == [[1, 1, 0, 1], [1, 0, 0, 0]]
+        assert list(one.guide) == ["rgb"]
+        np.testing.assert_array_equal(np.array(one.guide["rgb"]), guide)
 
 
 def test_without_tags_the_labels_tell_them_whatever_the_guide():
     labels = np.array([[[255, 3], [254, 1]], [[254, 255], [0, 0]]])
     want = [[1, 1, 0, 1], [1, 0, 0, 0]]
-    assert np.array(targets.read_tags(labels, 4)).tolist() == want
+    assert np.array(targets.read(labels).present(4)).tolist() == want
     with targets.guide_layout(rgb=4):
         packed = targets.pack(labels, np.ones((2, 2, 2, 4), "float32"))
-        assert np.array(targets.read_tags(packed, 4)).tolist() == want
+        assert np.array(targets.read(packed).present(4)).tolist() == want
 
 
 def test_tags_must_be_a_row_an_image():

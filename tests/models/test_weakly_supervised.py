@@ -65,9 +65,10 @@ class TagsOfTheMean(losses.SegmentationLoss):
     """Squared distance of the tags and the mean prediction over the pixels inside."""
 
     def energy(self, y_true, y_pred):
-        inside = keras.ops.cast(targets.unpack(y_true)[0] != PADDING, "float32")[..., None]
+        seen = targets.read(y_true)
+        inside = keras.ops.cast(seen.labels != PADDING, "float32")[..., None]
         mean = keras.ops.sum(y_pred * inside, axis=(1, 2)) / keras.ops.sum(inside, axis=(1, 2))
-        return keras.ops.sum((mean - targets.read_tags(y_true, y_pred.shape[-1])) ** 2, axis=-1)
+        return keras.ops.sum((mean - seen.present(y_pred.shape[-1])) ** 2, axis=-1)
 
 
 @pytest.mark.parametrize("options", ways.QUICK_MODES)
