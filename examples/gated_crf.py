@@ -67,8 +67,8 @@ def main(argv=None):
         atrous_rates=(6, 12, 18),
         weight_decay=1e-4,
     )
-    # On softmax probabilities at a quarter of the resolution: radius 5, sigma_xy 6 of its cells, lambda 0.1, and
-    # for the colors 0.1 of a standardized image, in units of one in [0, 1].
+    # On softmax probabilities at a quarter of the resolution: radius 5, sigma_xy 6 of its cells, lambda 0.1,
+    # and 0.1 of a standardized image for the colors, in units of one in [0, 1].
     crf = losses.GatedCRFLoss.published(gate_destination=arguments.gate_destination)
     schedule = keras.optimizers.schedules.PolynomialDecay(7e-3, setting["steps"], 0.0, power=0.9)
 
