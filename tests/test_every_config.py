@@ -19,7 +19,7 @@ NEEDED = {
     "ClassActivationMap": lambda: {"scores": classifier()},
     "CropToStride": lambda: {"stride": 2},
     "Dice": lambda: {"num_classes": 3},
-    "GaussianKernel": lambda: {"xy": 3.0, "rgb": 0.1},
+    "GaussianKernel": lambda: {"sigma_xy": 3.0, "sigma_rgb": 0.1},
     "KernelCutLoss": lambda: {"cut_sigma_xy": 3.0, "cut_sigma_rgb": 0.1},
     "LearningRateMultipliers": lambda: {"optimizer": keras.optimizers.SGD(), "multipliers": {"a": 1.0}},
     "LossSum": lambda: {"losses": [losses.PartialCrossEntropy()]},

@@ -15,7 +15,7 @@ from keras_wsseg.visualization.annealing_sheet import annealing_column, annealin
 class AnnealingImages(keras.callbacks.Callback):
     """Films an annealing: for each epoch the weights of the sparse CRF, and under them the prediction.
 
-    Whether a training without labels finds its object is decided while sigma grows. The film stands in
+    Whether a training without labels finds its object is decided while sigma_rgb grows. The film stands in
     `directory/annealing.png`, one column an epoch, and grows as the training goes on; its columns lie in
     `directory/columns`, so that a training that is interrupted and resumed goes on with the same film. One
     that begins anew in the same folder writes over them.

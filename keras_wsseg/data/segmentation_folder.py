@@ -83,7 +83,7 @@ class SegmentationFolder(SegmentationDataset):
         seed: seed of the simulated and of the shortened scribbles, and of which images `labeled_fraction`
             keeps; an image's scribbles depend on its name and the seed alone.
         labeled_fraction: part of the annotated images, above 0, that keep their annotation, at least one of
-            them; those of a smaller share are among those of a larger one. The others go to `unlabeled`.
+            them; those of a smaller fraction are among those of a larger one. The others go to `unlabeled`.
         unlabeled_split: list `root/<unlabeled_split>.txt` of further images, which need no annotation
             and go to `unlabeled` too. `len` and `names` tell of the annotated images only.
 
@@ -160,7 +160,7 @@ class SegmentationFolder(SegmentationDataset):
         image_infos, infos = self._inspect(value_range)
         self._check_instances(image_infos)
         kept = self._keep(labeled_fraction, seed)
-        # All annotations count, so that the share does not change the classes.
+        # All annotations count, so that the fraction does not change the classes.
         paths = [path for _, path in self._files[: len(infos)]]
         check_depths(paths, infos)
         found = [np.flatnonzero(info.counts[:PADDING]) for info in infos]
@@ -264,11 +264,11 @@ class SegmentationFolder(SegmentationDataset):
             sizes = [image.size for image in images[: len(files)]]
             inspect_files(_check_instance_size, list(zip(files, sizes, strict=True)))
 
-    def _keep(self, share, seed):
+    def _keep(self, fraction, seed):
         """Positions, ascending, of the images that keep their annotation."""
         count = len(self.names)
         order = np.random.default_rng(seed).permutation(count)
-        return sorted(order[: max(1, round(share * count))].tolist())
+        return sorted(order[: max(1, round(fraction * count))].tolist())
 
     def _divide(self, kept, names):
         """Leaves the images at `kept` here, and gives the others to `unlabeled`."""

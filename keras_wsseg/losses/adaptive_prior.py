@@ -105,8 +105,8 @@ class AdaptivePriorLoss(SegmentationLoss):
             p = logits_among_tags(p, tags)
         if inside is not None:
             inside = ops.reshape(ops.cast(inside, "float32"), (-1, height * width))
-        shares = (self.min_background_fraction, self.min_object_fraction)
-        q = estimated_labels(p, tags, adaptive_prior(p, tags, shares, inside, self.grid))
+        fractions = (self.min_background_fraction, self.min_object_fraction)
+        q = estimated_labels(p, tags, adaptive_prior(p, tags, fractions, inside, self.grid))
         return ops.reshape(q, (-1, height, width, classes))
 
     def get_config(self):

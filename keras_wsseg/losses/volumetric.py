@@ -22,8 +22,8 @@ class VolumetricLoss(ObjectLoss):
 
     Args:
         weight: lambda, the factor of the term.
-        target_fraction: expected share of the object.
-        min_fraction: share below which an image is taken to have lost the object.
+        target_fraction: expected fraction of the image that is object.
+        min_fraction: fraction below which an image is taken to have lost the object.
         small_weight: factor of the second term.
         small_reduction: `"sum"` over the images of the batch, as printed, or their `"mean"`, as in the
             published code; the sum is as many times stronger as the batch has images.
@@ -86,9 +86,10 @@ class VolumetricLoss(ObjectLoss):
 
     def energy(self, y_true, y_pred):
         scene = self._scene(y_true, y_pred)
-        share = object_fraction(scene.x, scene.inside)
-        shares, count, (mean,) = chosen_mean(scene.positive, share)
-        small = smallness_energy(share, self.min_fraction) * (count if self.small_reduction == "sum" else 1.0)
+        fraction = object_fraction(scene.x, scene.inside)
+        shares, count, (mean,) = chosen_mean(scene.positive, fraction)
+        small = smallness_energy(fraction, self.min_fraction)
+        small = small * (count if self.small_reduction == "sum" else 1.0)
         return shares * (volumetric_energy(mean, self.target_fraction) + self.tensor("small_weight") * small)
 
     def get_config(self):

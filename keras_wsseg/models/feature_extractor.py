@@ -34,4 +34,4 @@ def feature_extractor(segmenter):
             f"Received: {type(segmenter).__name__} with layers {names[-5:]}"
         )
     head = segmenter.get_layer(_HEAD)
-    return keras.Model(segmenter.input, head.input, name=f"{segmenter.name}_trunk")
+    return keras.Model(segmenter.input, head.input, name=f"{segmenter.name}_features")

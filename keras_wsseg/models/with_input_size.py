@@ -6,11 +6,13 @@ from keras_wsseg.layers import ResizeLike, ResizeTo
 from keras_wsseg.models.blocks import check_at_least
 from keras_wsseg.models.weakly_supervised import WeaklySupervisedModel
 
-_RESIZE = "working_size"
+_RESIZE = "input_size"
+_FORMER_RESIZE = "working_size"
+"""What models saved by version 0.1 call it."""
 
 
 def with_input_size(segmenter, size, name=None):
-    """The segmenter with the resizing to its working size, and back, inside the model.
+    """The segmenter with the resizing to its input size, and back, inside the model.
 
     A network trained on whole images resized to 128x128 sees objects at that scale only. Around it, this
     resizes images of any size as `ResizeTo` does and brings the logits back to the image's size
@@ -19,7 +21,7 @@ def with_input_size(segmenter, size, name=None):
 
     Args:
         segmenter: a functional `keras.Model` from one image `(batch, height, width, channels)` to logits
-            `(batch, h, w, classes)`, or the `WeaklySupervisedModel` that trained it. One that has a working
+            `(batch, h, w, classes)`, or the `WeaklySupervisedModel` that trained it. One that has an input
             size already gets this one in its place: so it goes on at a higher resolution.
         size: pixels, one number for a square, or `(height, width)`.
         name: name of the model; None for that of the segmenter.
@@ -40,7 +42,7 @@ def with_input_size(segmenter, size, name=None):
     (1, 97, 131, 2)
     """
     height, width = _parse_size(size)
-    segmenter = _without_working_size(segmenter)
+    segmenter = _without_input_size(segmenter)
     image = segmenter.inputs[0].shape
     if any(fixed not in (None, n) for fixed, n in zip(image[1:3], (height, width), strict=True)):
         raise ValueError(
@@ -63,7 +65,7 @@ def _parse_size(size):
     return tuple(int(pixels) for pixels in sizes)
 
 
-def _without_working_size(model):
+def _without_input_size(model):
     segmenter = model.segmenter if isinstance(model, WeaklySupervisedModel) else model
     inputs = getattr(segmenter, "inputs", None) if isinstance(segmenter, keras.Model) else None
     if not inputs or len(inputs) != 1 or len(inputs[0].shape) != 4:
@@ -71,6 +73,8 @@ def _without_working_size(model):
             "`segmenter` must be a functional keras.Model from one image (batch, height, width, channels). "
             f"Received: segmenter={model!r}"
         )
-    if any(isinstance(layer, ResizeTo) and layer.name == _RESIZE for layer in segmenter.layers):
+    if any(
+        isinstance(layer, ResizeTo) and layer.name in (_RESIZE, _FORMER_RESIZE) for layer in segmenter.layers
+    ):
         return next(layer for layer in segmenter.layers if isinstance(layer, keras.Model))
     return segmenter

@@ -54,7 +54,7 @@ def adaptive_prior(probabilities, tags, min_fractions=(0.4, 0.2), mask=None, gri
     """
     check_prior(min_fractions, grid)
     p, tags, weights = _prepared(probabilities, tags, mask)
-    background, each = (float(share) for share in min_fractions)
+    background, each = (float(fraction) for fraction in min_fractions)
     target = tags * ops.one_hot(0, tags.shape[-1], dtype="float32") * (background - each) + tags * each
     target = target / ops.maximum(ops.sum(target, axis=-1, keepdims=True), 1.0)
     count = ops.sum(tags, axis=-1, keepdims=True)
@@ -103,8 +103,8 @@ def check_prior(min_fractions, grid):
             "`min_fractions` must be two numbers from 0 to 1, of the background and of each object. "
             f"Received: min_fractions={min_fractions!r}"
         )
-    for share in min_fractions:
-        check_number("min_fractions", share, low=0, high=1)
+    for fraction in min_fractions:
+        check_number("min_fractions", fraction, low=0, high=1)
     check_integer("grid", grid, low=1)
 
 

@@ -124,17 +124,17 @@ def masked_sums(kernel, probabilities, mask):
     return gathered + own * fixed, degree + own
 
 
-def propose_labels(kernel, probabilities, mask, labels, strength, iterations):
+def propose_labels(kernel, probabilities, mask, labels, coupling, iterations):
     r"""The labels towards which alternating direction minimization (ADM) trains.
 
     Mean-field steps from the current prediction: `X ~ S exp(2 lambda W X)` on the pixels without a label,
-    normalized per pixel; the others stay clamped to theirs. `lambda` is `strength` divided by the mean of
+    normalized per pixel; the others stay clamped to theirs. `lambda` is `coupling` divided by the mean of
     `W 1` over the image, so that one value serves every resolution. No gradient flows through the labels.
 
     Args:
         kernel, probabilities, mask: see `crf_energy`.
         labels: `(batch, pixels, classes)`: the share of each class in the labeled pixels, 0 in the others.
-        strength: at least 0; a number or a scalar tensor.
+        coupling: at least 0; a number or a scalar tensor.
         iterations: how many steps, at least 1.
 
     Returns:
@@ -148,7 +148,7 @@ def propose_labels(kernel, probabilities, mask, labels, strength, iterations):
     x = labels + (1.0 - labeled) * fixed
     gathered, degree = masked_sums(kernel, x, mask)
     mean_degree = ops.sum(degree, axis=(1, 2)) / ops.maximum(ops.sum(mask, axis=(1, 2)), 1.0)
-    factor = ops.divide_no_nan(2.0 * strength, mean_degree)[:, None, None]
+    factor = ops.divide_no_nan(2.0 * coupling, mean_degree)[:, None, None]
     for step in range(iterations):
         if step:
             gathered = mask * kernel.apply(mask * x)

@@ -18,9 +18,11 @@ def confident_labels(maps, keep_fraction=0.4, mask=None, tags=None):
     sure of and by no others. Per image and class `c`, with `P_i` the largest value of pixel `i` and `n_c`
     the number of pixels where it is that of `c`,
 
-    `label_i = c if P_i >= alpha_c else 255`, `alpha_c` the `ceil(share n_c)`-th largest of these `P_i`.
+    `label_i = c if P_i >= alpha_c else 255`,
 
-    So at least the share stays. The threshold itself stays, and with it all pixels that tie with it: a
+    with `alpha_c` the `ceil(keep_fraction n_c)`-th largest of these `P_i`.
+
+    So at least that fraction stays. The threshold itself stays, and with it all pixels that tie with it: a
     background whose values are all 1 would lose every pixel otherwise.
 
     Args:
@@ -97,7 +99,7 @@ def present_classes(tags):
 
 
 def check_keep_fraction(keep_fraction):
-    """Says what is wrong with the share of pixels that stay."""
+    """Says what is wrong with the fraction of pixels that stay."""
     check_number("keep_fraction", keep_fraction, above=0, high=1)
 
 
@@ -145,15 +147,15 @@ def _thresholds(keys, labels, inside, classes, keep_fraction):
         counts = ops.reshape(counts, (batch, classes, DIGIT))
         reached = ops.cumsum(counts, axis=-1)
         if wanted is None:
-            wanted, found = _share_of(reached[..., -1], keep_fraction), ops.zeros_like(reached[..., -1])
+            wanted, found = _kept_of(reached[..., -1], keep_fraction), ops.zeros_like(reached[..., -1])
         before = ops.sum(ops.cast(reached < wanted[..., None], "int32"), axis=-1)
         wanted = wanted - ops.sum(ops.where(places < before[..., None], counts, 0), axis=-1)
         found = found * DIGIT + (DIGIT - 1 - before)
     return found
 
 
-def _share_of(counts, keep_fraction):
-    """`ceil(share counts)` and at least 1."""
+def _kept_of(counts, keep_fraction):
+    """`ceil(keep_fraction counts)` and at least 1."""
     # In integers: 0.28 of 25 is 7, and not the ceiling of 7.000000000000001.
     fraction = fractions.Fraction(float(keep_fraction)).limit_denominator(40_000)
     whole, rest = counts // fraction.denominator, counts % fraction.denominator

@@ -12,7 +12,7 @@ def kernel_mosaic(image, sigma_xy=12.0, sigma_rgb=0.1, radius=15, value_range=(0
     The image is laid out in windows of `(2 radius + 1)²` pixels with an anchor a in the middle of each;
     every pixel b shows
 
-        K(a, b) = exp(−½ |x_a − x_b|² / xy² − ½ |I_a − I_b|² / rgb²),
+        K(a, b) = exp(−½ |x_a − x_b|² / sigma_xy² − ½ |I_a − I_b|² / sigma_rgb²),
 
     white for 1, which is the anchor itself. Good sigmas light up the thing that the anchor lies on and stop
     at its edge. Where the image ends before a window has its middle, the anchor is its last row or column.

@@ -11,7 +11,7 @@ def neighbor_weights_image(image, sigma_rgb, value_range=(0, 255)):
 
     Each pixel p shows the mean over its neighbors q, above, below, left and right, of
 
-        w_pq = exp(−|C_p − C_q|² / 2 sigma²),
+        w_pq = exp(−|C_p − C_q|² / 2 sigma_rgb²),
 
     white for 1, where a cut costs most; edges, where the object may end, are dark. With a sigma_rgb so small
     that texture is dark all over, a cut is cheap anywhere; with one so large that the object's outline is

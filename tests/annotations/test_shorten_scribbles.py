@@ -7,7 +7,7 @@ from scipy import ndimage
 from keras_wsseg.annotations import PADDING, UNLABELED, read_label_map, shorten_scribbles
 
 EIGHT = np.ones((3, 3))
-RATIOS = (0, 0.1, 0.3, 0.5, 0.8, 1)
+LENGTHS = (0, 0.1, 0.3, 0.5, 0.8, 1)
 
 
 def drawing():
@@ -32,16 +32,16 @@ def strokes(labels):
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("ratio", RATIOS)
-def test_every_stroke_keeps_one_connected_part_of_its_length(ratio, seed):
+@pytest.mark.parametrize("length", LENGTHS)
+def test_every_stroke_keeps_one_connected_part_of_its_length(length, seed):
     labels = drawing()
-    shortened = shorten_scribbles(labels, ratio, seed)
+    shortened = shorten_scribbles(labels, length, seed)
     assert shortened.dtype == np.uint8 and shortened.shape == labels.shape
     count = 0
     for stroke in strokes(labels):
         kept = stroke & (shortened < PADDING)
         assert np.array_equal(shortened[kept], labels[kept])
-        assert kept.sum() == max(1, np.rint(ratio * stroke.sum()))
+        assert kept.sum() == max(1, np.rint(length * stroke.sum()))
         assert ndimage.label(kept, EIGHT)[1] == 1
         count += 1
     assert count == 5
@@ -50,7 +50,7 @@ def test_every_stroke_keeps_one_connected_part_of_its_length(ratio, seed):
 
 
 def test_a_shorter_part_lies_within_the_longer_one():
-    parts = [shorten_scribbles(drawing(), ratio, seed=7) < PADDING for ratio in RATIOS]
+    parts = [shorten_scribbles(drawing(), length, seed=7) < PADDING for length in LENGTHS]
     for shorter, longer in itertools.pairwise(parts):
         assert (shorter <= longer).all() and shorter.sum() < longer.sum()
 
@@ -125,11 +125,11 @@ def test_strokes_drawn_by_hand(real_data):
             assert depth[1] > 0.7 * depth[0]
 
 
-@pytest.mark.parametrize("ratio", [-0.1, 1.5, float("nan")])
-def test_the_ratio_is_checked(ratio):
+@pytest.mark.parametrize("length", [-0.1, 1.5, float("nan")])
+def test_the_length_is_checked(length):
     with pytest.raises(ValueError) as raised:
-        shorten_scribbles(np.zeros((3, 3), int), ratio)
-    assert str(raised.value) == f"`length` must be a number from 0 to 1. Received: length={ratio}"
+        shorten_scribbles(np.zeros((3, 3), int), length)
+    assert str(raised.value) == f"`length` must be a number from 0 to 1. Received: length={length}"
 
 
 def test_labels_are_checked():

@@ -114,10 +114,10 @@ def test_images_of_several_sizes_with_truth_and_a_mask(task, tmp_path):
     images, labels = task
     model, crf = compiled()
     truth = [np.ones((10, SIZE), int), None]
-    film = AnnealingImages(
+    with_truth = AnnealingImages(
         [images[0][:10], images[1][:, :7]], crf, tmp_path, truth=truth, show="mask", cell=40
     )
-    model.fit(images, labels, verbose=0, callbacks=[film])
+    model.fit(images, labels, verbose=0, callbacks=[with_truth])
     without = AnnealingImages([images[0][:10], images[1][:, :7]], crf, tmp_path / "b", show="mask", cell=40)
     without.set_model(model)
     without.on_epoch_end(0)

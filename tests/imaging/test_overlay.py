@@ -31,13 +31,13 @@ def test_sixteen_bit_image_and_labels_with_a_channel():
 def test_enlarged_click_is_round_and_rimmed():
     labels = np.full((9, 9), 255)
     labels[4, 4] = 1
-    painted = overlay(np.full((9, 9), 40, np.uint8), labels, PALETTE, alpha=1.0, enlarge=2)
-    painted = (painted == PALETTE[1]).all(-1)
+    shown = overlay(np.full((9, 9), 40, np.uint8), labels, PALETTE, alpha=1.0, enlarge=2)
+    painted = (shown == PALETTE[1]).all(-1)
     rows, columns = np.indices((9, 9)) - 4
     octagon = (np.maximum(abs(rows), abs(columns)) <= 2) & (abs(rows) + abs(columns) <= 3)
     np.testing.assert_array_equal(painted, octagon)
-    assert painted[4, 7].tolist() == [10, 10, 10]
-    assert painted[0, 0].tolist() == [40, 40, 40]
+    assert shown[4, 7].tolist() == [10, 10, 10]
+    assert shown[0, 0].tolist() == [40, 40, 40]
 
 
 def test_enlarging_stops_at_other_classes_the_outside_and_the_border():
@@ -74,10 +74,10 @@ MASK = np.array([[0, 1, 2], [2, 1, 0], [1, 1, 1]])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_colors_are_mixed_with_the_image(monkeypatch, band, channels):
     monkeypatch.setattr(sys.modules["keras_wsseg.imaging.overlay"], "_BAND", band)
-    painted = np.random.default_rng(0).uniform(-1, 1, (3, 3, channels))
-    painted = overlay(painted, MASK, COLORS, 0.25, (-1, 1))
+    image = np.random.default_rng(0).uniform(-1, 1, (3, 3, channels))
+    painted = overlay(image, MASK, COLORS, 0.25, (-1, 1))
     assert painted.dtype == np.uint8 and painted.shape == (3, 3, 3)
-    np.testing.assert_allclose(painted, 0.75 * (painted + 1) * 127.5 + 0.25 * COLORS[MASK], atol=0.51)
+    np.testing.assert_allclose(painted, 0.75 * (image + 1) * 127.5 + 0.25 * COLORS[MASK], atol=0.51)
 
 
 def test_a_palette_of_all_bytes_paints_what_is_else_reserved():

@@ -122,7 +122,7 @@ def test_jpeg_2000_of_eight_bits_is_read_as_before(tmp_path):
     content = path.read_bytes()
     for length in (90, len(content) // 2):
         path.write_bytes(content[:length])
-        with pytest.raises(ImageError, match=r"a\.jp2' must be a (whole|image) file\. Received: "):
+        with pytest.raises(ImageError, match=r"a\.jp2' must be an? (whole|image) file\. Received: "):
             read_image(path)
 
 
@@ -424,7 +424,7 @@ def test_a_cut_or_empty_file_is_one_sentence(tmp_path, name):
         path.write_bytes(content[:length])
         for function in (read_image, inspect_image):
             with pytest.raises(
-                ValueError, match=rf"{name}' must be a (whole file|image file)\. Received: "
+                ValueError, match=rf"{name}' must be an? (whole|image) file\. Received: "
             ) as caught:
                 function(path)
             assert "\n" not in str(caught.value)
@@ -449,7 +449,7 @@ def test_so_is_one_of_sixteen_bits_of_color(tmp_path):
         content = path.read_bytes()
         for length in (len(content) // 3, len(content) // 2, len(content) - 40):
             path.write_bytes(content[:length])
-            with pytest.raises(ImageError, match=r"a\.file' must be a (whole|image) file\. Received: "):
+            with pytest.raises(ImageError, match=r"a\.file' must be an? (whole|image) file\. Received: "):
                 read_image(path)
 
 

@@ -184,7 +184,7 @@ def test_half_precision_policy():
     "settings",
     [
         {"keep_fraction": 0.2, "value_range": (-1, 1)},
-        {"crf": False},
+        {"crf": None},
         {"crf": MeanFieldCRF(2, KERNELS, value_range=(0, 1), name="given")},
     ],
 )

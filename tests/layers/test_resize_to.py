@@ -57,7 +57,7 @@ def test_exports_at_any_size(make_images, tmp_path):
 
 
 def test_config():
-    layer = ResizeTo(3, 5, name="working_size")
+    layer = ResizeTo(3, 5, name="input_size")
     assert ResizeTo.from_config(layer.get_config()).get_config() == layer.get_config()
 
 

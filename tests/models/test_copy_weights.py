@@ -29,7 +29,7 @@ def test_the_target_predicts_what_the_source_did(trained, make_images):
     assert np.abs(trained.weights[0].numpy()).max() > 0
 
 
-def test_wrapped_in_a_working_size_and_a_training_model(trained):
+def test_wrapped_in_an_input_size_and_a_training_model(trained):
     source = WeaklySupervisedModel(with_input_size(trained, 16))
     source.compile("adam", losses.PartialCrossEntropy() + losses.GatedCRFLoss(radius=1))
     target = WeaklySupervisedModel(with_input_size(UNet(3, **SMALL), (32, 24)))

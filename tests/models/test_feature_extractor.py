@@ -6,7 +6,7 @@ from keras_wsseg.models import DeepLabV3Plus, UNet, feature_extractor
 
 
 @pytest.mark.parametrize("output_stride", (1, 2))
-def test_a_trunk_is_the_segmenter_but_for_its_last_convolution(output_stride):
+def test_it_is_the_segmenter_but_for_its_last_convolution(output_stride):
     keras.utils.set_random_seed(0)
     segmenter = UNet(3, filters=(4, 8), output_stride=output_stride)
     image = np.random.default_rng(0).uniform(0, 255, (1, 11, 9, 3)).astype("float32")
@@ -17,7 +17,7 @@ def test_a_trunk_is_the_segmenter_but_for_its_last_convolution(output_stride):
     assert {id(weight) for weight in feature_extractor(segmenter).weights} == shared
 
 
-def test_the_trunk_of_deeplab_is_at_stride_4():
+def test_that_of_deeplab_is_at_stride_4():
     features = feature_extractor(DeepLabV3Plus(3, backbone="resnet18", filters=8)).compute_output_shape(
         (1, 33, 41, 3)
     )

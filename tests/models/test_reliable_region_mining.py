@@ -19,7 +19,7 @@ def backbone(channels=3):
 
 def model_of(**options):
     keras.utils.set_random_seed(1)
-    options = {"scales": (0.5, 1.0), "crf": False, "dilation": 2, "backbone": backbone(), **options}
+    options = {"scales": (0.5, 1.0), "crf": None, "dilation": 2, "backbone": backbone(), **options}
     return ReliableRegionMining(3, **options)
 
 
@@ -205,17 +205,19 @@ def test_sample_weights_weigh_images():
 
 
 @pytest.mark.parametrize(
-    "crf", (None, False, MeanFieldCRF(2, iterations=2, from_logits=False)), ids=("dense", "none", "windowed")
+    "crf", ("dense", None, MeanFieldCRF(2, iterations=2, from_logits=False)), ids=("dense", "none", "windowed")
 )
 def test_keras_file_round_trip(tmp_path, crf):
     x, tags = tagged()
-    model = model_of(crf=crf, gamma=3.0, share=0.5, filters=6)
+    model = model_of(crf=crf, background_exponent=3.0, keep_fraction=0.5, filters=6)
     model.compile("adam", run_eagerly=True)
     model.fit(x, tags, verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     configs = [{**one.get_config(), "backbone": None, "crf": None} for one in (loaded, model)]
-    assert configs[0] == configs[1] and configs[0]["gamma"] == 3.0 and configs[0]["filters"] == 6
+    assert (
+        configs[0] == configs[1] and configs[0]["background_exponent"] == 3.0 and configs[0]["filters"] == 6
+    )
     np.testing.assert_allclose(loaded.predict(x, verbose=0), model.predict(x, verbose=0), atol=1e-6)
     for found, wanted in zip(loaded.mine(x, tags), model.mine(x, tags), strict=True):
         np.testing.assert_allclose(np.array(found), np.array(wanted), atol=1e-4)
@@ -284,8 +286,8 @@ def test_replicas_count_the_tags_once():
     [
         (lambda: ReliableRegionMining(1), "`num_classes` must be an integer of at least 2. Received: num"),
         (lambda: model_of(dilation=0), "`dilation` must be an integer of at least 1"),
-        (lambda: model_of(share=0.0), "`keep_fraction` must"),
-        (lambda: model_of(gamma=-1.0), "`background_exponent` must"),
+        (lambda: model_of(keep_fraction=0.0), "`keep_fraction` must"),
+        (lambda: model_of(background_exponent=-1.0), "`background_exponent` must"),
         (lambda: model_of(scales=()), "`scales` must"),
         (lambda: model_of(output_stride=2), "`output_stride` must be one of 1, None. Received: output_str"),
         (

@@ -276,7 +276,7 @@ def test_two_replicas():
             [keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 1, kernel_initializer="zeros")]
         )
         model = WeaklySupervisedModel(net)
-        crf = losses.GatedCRFLoss(radius=1, weight=1, normalization="kernel_mass")
+        crf = losses.GatedCRFLoss(radius=1, weight=1, normalization="kernel_mass", resolution=1.0)
         model.compile(keras.optimizers.SGD(0.0), loss=losses.PartialCrossEntropy() + crf)
         model.fit(x, y, batch_size=4, verbose=0)
     logs = model.fit(x, y, batch_size=4, verbose=0, callbacks=[callbacks.WarmUp(crf, 0)]).history
@@ -297,10 +297,10 @@ def test_replicas_train_as_one_batch():
             layers = [keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(2, 3, padding="same")]
             net = keras.Sequential([keras.Input((8, 8, 3)), *layers])
             model = WeaklySupervisedModel(net)
-            dense = {"scale": 1.0, "sigma_rgb": 0.3, "sigma_xy": 3.0, "weight": 1.0}
+            dense = {"resolution": 1.0, "sigma_rgb": 0.3, "sigma_xy": 3.0, "weight": 1.0}
             terms = [
                 losses.PartialCrossEntropy(),
-                losses.GatedCRFLoss(radius=1, weight=1, normalization="kernel_mass"),
+                losses.GatedCRFLoss(radius=1, weight=1, normalization="kernel_mass", resolution=1.0),
                 losses.DenseCRFLoss(**dense),
                 losses.KernelCutLoss(**dense),
                 losses.ADMLoss(**dense),
@@ -378,14 +378,14 @@ def test_schedules_act_in_every_mode(options):
     model.compile(keras.optimizers.SGD(0.0), loss=0 * losses.PartialCrossEntropy() + crf, **options)
     schedules = [
         callbacks.WarmUp(crf, delay_steps=4, ramp_steps=4),
-        callbacks.ParameterScheduler(kernel, "xy", lambda epoch: 1.0 + epoch),
+        callbacks.ParameterScheduler(kernel, "sigma_xy", lambda epoch: 1.0 + epoch),
     ]
     fitted = model.fit(x, y, batch_size=1, epochs=3, shuffle=False, verbose=0, callbacks=schedules)
     together = options.get("steps_per_execution", 1)
     want = [sum(min(max((s - s % together - 3) / 5, 0), 1) for s in range(e, e + 8)) / 16 for e in (0, 8, 16)]
     np.testing.assert_allclose(fitted.history["loss"], want, rtol=1e-4)
     np.testing.assert_allclose(fitted.history["gated_crf"], 0.5, rtol=1e-4)
-    assert fitted.history["kernel_xy"] == [1.0, 2.0, 3.0]
+    assert fitted.history["kernel_sigma_xy"] == [1.0, 2.0, 3.0]
 
 
 def ending_in(activation, classes, dtype=None, **options):

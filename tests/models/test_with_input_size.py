@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_wsseg import losses, metrics
+from keras_wsseg.layers import ResizeLike, ResizeTo
 from keras_wsseg.models import UNet, WeaklySupervisedModel, with_input_size
 
 SIZE = (16, 24)
@@ -28,7 +29,7 @@ def test_resizes_in_and_out(segmenter, make_images):
         np.testing.assert_allclose(result, expected, atol=1e-4 * np.abs(expected).max())
 
 
-def test_images_of_the_working_size_pass_unchanged(segmenter, make_images):
+def test_images_of_the_input_size_pass_unchanged(segmenter, make_images):
     images = make_images(*SIZE)
     deployed = with_input_size(segmenter, SIZE)
     np.testing.assert_array_equal(deployed(images), segmenter(images))
@@ -81,6 +82,14 @@ def test_another_size_takes_the_place_of_the_first(segmenter, make_images):
             second(make_images()), with_input_size(segmenter, (32, 40))(make_images())
         )
         assert second.weights[0] is segmenter.weights[0]
+
+
+def test_another_size_takes_the_place_of_that_of_the_first_version(segmenter, make_images):
+    inputs = keras.Input((None, None, 3), dtype="float32", name="image")
+    resized = ResizeTo(8, 8, dtype="float32", name="working_size")(inputs)
+    logits = ResizeLike(dtype="float32", name="working_size_undone")(segmenter(resized), inputs)
+    second = with_input_size(keras.Model(inputs, logits), SIZE)
+    np.testing.assert_array_equal(second(make_images()), with_input_size(segmenter, SIZE)(make_images()))
 
 
 def test_frozen_layers_stay_frozen_through_a_file(segmenter, tmp_path):

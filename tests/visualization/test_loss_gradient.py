@@ -64,11 +64,13 @@ def test_through_a_softmax_it_is_the_gradient_that_a_training_follows(name):
 
 def test_taking_logits_or_probabilities_is_all_the_same_and_the_loss_is_left_alone():
     y_true, y_pred = scene()
-    loss = losses.GatedCRFLoss(radius=1)
-    expected = prediction_gradient(losses.GatedCRFLoss(radius=1, from_logits=False), y_true, y_pred)
+    loss = losses.GatedCRFLoss(radius=1, resolution=1.0)
+    expected = prediction_gradient(
+        losses.GatedCRFLoss(radius=1, resolution=1.0, from_logits=False), y_true, y_pred
+    )
     np.testing.assert_array_equal(prediction_gradient(loss, y_true, y_pred), expected)
     assert loss.from_logits and np.abs(expected).max() > 0
-    whole = losses.GatedCRFLoss(radius=1, reduction="none")
+    whole = losses.GatedCRFLoss(radius=1, resolution=1.0, reduction="none")
     np.testing.assert_array_equal(prediction_gradient(whole, y_true, y_pred), expected)
 
 
