@@ -39,7 +39,8 @@ def build_site(out):
         shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(DOCS, source, ignore=shutil.ignore_patterns("__pycache__", "site_tools", "build_site.py"))
     for name, page in SHARED.items():
-        shutil.copy(ROOT / name, source / page)
+        text = (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "](")
+        (source / page).write_text(text, encoding="utf-8")
     write_guides(source / "guides")
     write_reference(source / "reference")
     write_command_line(source / "command-line.md")
