@@ -2,10 +2,11 @@
 elsewhere."""
 
 import dataclasses
-import inspect
+import re
 
+from docutils import nodes
 from site_tools.docstrings import defaults_of, to_rst
-from site_tools.reference import Links
+from site_tools.reference import Links, reference_to, shown_bases
 
 import keras_wsseg
 
@@ -15,10 +16,10 @@ release = version = keras_wsseg.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "site_tools.mathml"]
 exclude_patterns = ["README.md"]
-myst_enable_extensions = ["attrs_block", "colon_fence", "deflist", "dollarmath"]
+myst_enable_extensions = ["attrs_block", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 4
-math_numfig = False
 html_math_renderer = "mathml"
+highlight_language = "none"
 
 autodoc_inherit_docstrings = False
 autodoc_member_order = "bysource"
@@ -51,7 +52,7 @@ html_theme_options = {
     "pygments_light_style": "tango",
     "pygments_dark_style": "monokai",
 }
-html_sidebars = {"index": [], "get-started": [], "install": [], "command-line": []}
+html_sidebars = {"index": [], "guides/get_started": [], "command-line": []}
 copyright = "the authors of keras_wsseg; Apache-2.0"
 
 _link = Links()
@@ -59,6 +60,12 @@ _link = Links()
 
 def _docstring(app, what, name, thing, options, lines):
     lines[:] = to_rst([*lines, *_settings(thing)], defaults_of(thing), _link)
+
+
+def _signature(app, what, name, thing, options, signature, returns):
+    """Numbers such as 15 / 255 have too many digits to be read."""
+    short = re.sub(r"\d+\.\d{6,}", lambda found: f"{float(found.group()):.4g}", signature or "")
+    return short or signature, returns
 
 
 def _settings(thing):
@@ -73,22 +80,19 @@ def _settings(thing):
 
 
 def _bases(app, name, thing, options, bases):
-    """A base inside a room has no page; that of Keras is what users know."""
-    public = [base for base in bases if _link(getattr(base, "__name__", "")) or not _is_ours(base)]
-    if not public:
-        public = [base for base in inspect.getmro(thing)[1:] if _link(base.__name__) or not _is_ours(base)][:1]
-    bases[:] = [_shown(base) for base in public if base is not object and base.__name__ != "Annealable"]
+    bases[:] = [reference_to(base, _link) for base in shown_bases(thing, _link)]
 
 
-def _shown(base):
-    full = _link(base.__name__) if _is_ours(base) else None
-    return f":py:obj:`~{full}`" if full else f"``{base.__module__.split('.')[0]}.{base.__name__}``"
-
-
-def _is_ours(base):
-    return base.__module__.startswith("keras_wsseg")
+def _mark_figures(app, doctree, docname):
+    """Tables of short cells, mostly numbers, are not to break within a cell."""
+    for table in doctree.findall(nodes.table):
+        cells = [entry.astext() for entry in table.findall(nodes.entry)]
+        if sum(map(len, cells)) < 11 * len(cells):
+            table["classes"].append("figures")
 
 
 def setup(app):
+    app.connect("doctree-resolved", _mark_figures)
     app.connect("autodoc-process-docstring", _docstring)
+    app.connect("autodoc-process-signature", _signature)
     app.connect("autodoc-process-bases", _bases)

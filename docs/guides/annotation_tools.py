@@ -1,8 +1,8 @@
 """
 From your annotation tool
 
-What the library reads today, what it does not, and the few lines that bring the rest into shape. Nothing here guesses:
-a file that could mean two things is refused, in one sentence that names it.
+What the library reads today, what it does not, and the few lines that bring the rest into shape. Nothing
+here guesses: a file that could mean two things is refused, in one sentence that names it.
 
 | read as it is | |
 |---|---|
@@ -12,9 +12,10 @@ a file that could mean two things is refused, in one sentence that names it.
 | tags | a CSV, as a list or as a table of 0 and 1 |
 | folders per class | `TagFolder(root, tags="folders")`, `ClassFolders(root)` |
 
-**Not read:** COCO JSON (polygons or RLE), LabelMe JSON, the XML of PASCAL VOC and of CVAT, YOLO text files, label maps
-painted in RGB colors, JPEG label maps (compression alters ids), DICOM, NIfTI. This guide converts the most common of
-them; DICOM and NIfTI want a reader of their own (pydicom, nibabel), whose arrays you save as `.npy` or 16-bit PNG.
+**Not read:** COCO JSON (polygons or RLE), LabelMe JSON, the XML of PASCAL VOC and of CVAT, YOLO text
+files, label maps painted in RGB colors, JPEG label maps (compression alters ids), DICOM, NIfTI. This guide
+converts the most common of them; DICOM and NIfTI want a reader of their own (pydicom, nibabel), whose
+arrays you save as `.npy` or 16-bit PNG.
 """
 
 import json
@@ -51,13 +52,13 @@ cells = wsseg.data.SegmentationFolder(
 print(cells.class_names, np.unique(cells.load(0)[1]))
 
 """
-The exports of brush tools, one black and white file for each label, fit the same way. Where 0 means "nothing drawn", say
-so: `values={0: "unlabelled", 255: "cell"}`.
+The exports of brush tools, one black and white file for each label, fit the same way. Where 0 means
+"nothing drawn", say so: `values={0: "unlabelled", 255: "cell"}`.
 
 ## RGB colors
 
-A label map painted in colors is refused, since an anti-aliased border would invent ids. If yours is exact, map the
-colors one by one and let any other color be an error:
+A label map painted in colors is refused, since an anti-aliased border would invent ids. If yours is exact,
+map the colors one by one and let any other color be an error:
 """
 
 COLORS = {(0, 0, 0): 0, (255, 0, 0): 1, (0, 255, 0): 2, (255, 255, 255): 255}
@@ -121,8 +122,8 @@ print(len(train), "images with scribbles of", train.class_names)
 """
 ## COCO: polygons
 
-One label map for each image, smaller objects painted last. What no polygon covers is background, if every object
-is annotated; otherwise start from 255. Crowd regions are run lengths, which this leaves unlabeled.
+One label map for each image, smaller objects painted last. What no polygon covers is background, if every
+object is annotated; otherwise start from 255. Crowd regions are run lengths, which this leaves unlabeled.
 """
 
 coco = {
@@ -149,8 +150,8 @@ def labels_of_coco(coco, image_id, class_names, background=0):
 annotations.write_label_map(root / "labels" / "2.png", labels_of_coco(coco, 7, class_names))
 
 """
-The categories of a COCO file are tags as well: if you only trust *that* an object is there, train
-[from tags](image_tags.md).
+The categories of a COCO file are tags as well: if you only trust *that* an object is there, train [from
+tags](image_tags.md).
 """
 
 tags = {"0": ("ellipse",), "1": ("polygon", "ring"), "2": ()}
@@ -160,8 +161,8 @@ print(wsseg.data.TagFolder(root).tags.tolist())
 """
 ## Before you train
 
-Opening the folder reads every file and compares sizes, ids and depths. If all is well, look at a few: the label
-on the image.
+Opening the folder reads every file and compares sizes, ids and depths. If all is well, look at a few: the
+label on the image.
 """
 
 image, label = train.load(0)
@@ -169,6 +170,6 @@ seen = wsseg.visualization.overlay(image, np.where(label < 254, label, 0), alpha
 wsseg.visualization.write_png("seen.png", seen)
 
 """
-[Your data](your-data.md) has the rules for folders, names and lists; [image files](image-files.md) has every kind of
-file on every road.
+[Your data](your-data.md) has the rules for folders, names and lists; [image files](image-files.md) has
+every kind of file on every road.
 """

@@ -1,8 +1,9 @@
 """
 Choosing a loss
 
-Which loss fits which annotation, what each costs, and how to combine them. All losses of the library add and
-scale, `PartialCrossEntropy() + 0.5 * crf`, and every term shows in the logs under its name, unweighted.
+Which loss fits which annotation, what each costs, and how to combine them. All losses of the library add
+and scale, `PartialCrossEntropy() + 0.5 * crf`, and every term shows in the logs under its name,
+unweighted.
 """
 
 import time
@@ -28,16 +29,18 @@ keras.utils.set_random_seed(0)
 | dense labels | `PartialCrossEntropy()` | it is the usual cross entropy then |
 | annotated images and many without | any CRF loss, and `unlabelled=` of the data set | [Scribbles and clicks](scribbles_and_clicks.md) |
 
-**Which weight?** Where nothing is said, the gated CRF takes λ = 0.01 and the dense CRF 0.5: small ones, which are to
-be no worse than the cross entropy alone on any set. Larger ones do more on sets whose classes are soon learned,
-and merge the classes of a net that has not learned them yet. [How they were chosen](../defaults.md), and [what
-each loss did](../results/masks.md). One seed decides little: sweep on images of your own.
+**Which weight?** Where nothing is said, the gated CRF takes λ = 0.01 and the dense CRF 0.5: small ones,
+which are to be no worse than the cross entropy alone on any set. Larger ones do more on sets whose classes
+are soon learned, and merge the classes of a net that has not learned them yet. [How they were
+chosen](../defaults.md), and [what each loss did](../results/masks.md). One seed decides little: sweep on
+images of your own.
 
 ## Gated CRF or dense CRF
 
-The gated CRF compares each pixel with the window around it, by default 11 × 11 pixels of its grid. The dense CRF compares all pairs of
-pixels. So the gated CRF trims and fills near borders, and the dense CRF also takes away islands far from every
-stroke, and carries a mistake as far. Both ask less where the prediction is already even:
+The gated CRF compares each pixel with the window around it, by default 11 × 11 pixels of its grid. The
+dense CRF compares all pairs of pixels. So the gated CRF trims and fills near borders, and the dense CRF
+also takes away islands far from every stroke, and carries a mistake as far. Both ask less where the
+prediction is already even:
 """
 
 images, labels, class_names = wsseg.data.synthetic_shapes(2, size=64)
@@ -58,15 +61,15 @@ for name, loss in candidates.items():
     print(f"{name:15} true labels {good:.4f}   noise {bad:.4f}   {1000 * spent:.0f} ms")
 
 """
-The values of two losses are not to be compared with each other: each is normalized in its own way (see [Units of
-sigma](units_of_sigma.md)).
+The values of two losses are not to be compared with each other: each is normalized in its own way (see
+[Units of sigma](units_of_sigma.md)).
 
 ## What a loss asks for
 
-`visualization.prediction_gradient` gives the gradient of a loss with respect to the probabilities, pixel by pixel
-(what a training follows is that with respect to the logits behind them, which vanishes wherever a prediction is
-certain). `visualization.loss_gradient` and `gradient_sheet` paint it over the image, and on the command line
-`keras-wsseg gradient` does so for a run folder.
+`visualization.prediction_gradient` gives the gradient of a loss with respect to the probabilities, pixel
+by pixel (what a training follows is that with respect to the logits behind them, which vanishes wherever a
+prediction is certain). `visualization.loss_gradient` and `gradient_sheet` paint it over the image, and on
+the command line `keras-wsseg gradient` does so for a run folder.
 """
 
 probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(noise))
@@ -76,8 +79,8 @@ print(gradient.shape)
 """
 ## When to start it
 
-A regularizer carries on what a net says, right or wrong. `WarmUp` keeps its weight at 0 for `steps` and raises it
-over `ramp`; the command line takes a quarter of the training for each.
+A regularizer carries on what a net says, right or wrong. `WarmUp` keeps its weight at 0 for `steps` and
+raises it over `ramp`; the command line takes a quarter of the training for each.
 """
 
 crf = losses.DenseCRFLoss(weight=2.0, sigma_xy=12)
@@ -96,9 +99,9 @@ print([(term.name, term.weight) for term in loss.terms], float(loss(y_true, nois
 """
 ## A loss of your own
 
-Derive from `losses.SegmentationLoss` and write `energy`, the unweighted value of each image; it then adds, scales,
-warms up and anneals like the others. `targets.unpack` gives labels and image. This one is the entropy of the
-prediction on pixels that nobody has annotated:
+Derive from `losses.SegmentationLoss` and write `energy`, the unweighted value of each image; it then adds,
+scales, warms up and anneals like the others. `targets.unpack` gives labels and image. This one is the
+entropy of the prediction on pixels that nobody has annotated:
 """
 
 
@@ -120,5 +123,6 @@ class Entropy(losses.SegmentationLoss):
 print(float(Entropy()(y_true, noise)))
 
 """
-How a loss becomes part of the library, with its oracle and its tests, is in [Contributing](../contributing.md).
+How a loss becomes part of the library, with its oracle and its tests, is in
+[Contributing](../contributing.md).
 """

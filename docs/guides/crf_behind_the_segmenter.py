@@ -2,8 +2,8 @@
 A CRF behind the segmenter
 
 `layers.MeanFieldCRF` moves the borders of a prediction to those of the image by mean-field inference
-(Krähenbühl & Koltun 2011). It serves as post-processing of finished logits, inside an exported file, or as a
-last layer that is trained through (CRF as RNN). This guide does all three.
+(Krähenbühl & Koltun 2011). It serves as post-processing of finished logits, inside an exported file, or as
+a last layer that is trained through (CRF as RNN). This guide does all three.
 """
 
 import keras
@@ -23,9 +23,9 @@ model.fit(pictures, labels, batch_size=8, epochs=2, verbose=2)
 """
 ## Windowed or dense
 
-`crf_preset("windowed")` looks at the 11 × 11 pixels around each pixel: exact, fast, and it exports to ONNX for images
-of any size. `crf_preset("dense")` looks at all pixels, as published, and runs in Keras only. Both take logits and
-image, and give logits.
+`crf_preset("windowed")` looks at the 11 × 11 pixels around each pixel: exact, fast, and it exports to ONNX
+for images of any size. `crf_preset("dense")` looks at all pixels, as published, and runs in Keras only.
+Both take logits and image, and give logits.
 """
 
 windowed = layers.crf_preset("windowed")
@@ -38,8 +38,8 @@ dense = layers.crf_preset("dense")
 print("dense:", dense([logits, pictures[:4]]).shape)
 
 """
-A CRF repairs poor masks and can spoil good ones, where parts look alike: score with and without before you ship
-one. On the command line that is `keras-wsseg evaluate RUN DATA --crf windowed`.
+A CRF repairs poor masks and can spoil good ones, where parts look alike: score with and without before you
+ship one. On the command line that is `keras-wsseg evaluate RUN DATA --crf windowed`.
 
 ## Inside the exported file
 
@@ -55,8 +55,8 @@ The windowed CRF costs several times the net, and memory: [figures](../results/s
 
 ## Trained through
 
-As the last layer of a model its kernel weights and its compatibility can be trained. Gradients reach the logits
-through all steps.
+As the last layer of a model its kernel weights and its compatibility can be trained. Gradients reach the
+logits through all steps.
 """
 
 crf = layers.MeanFieldCRF(radius=3, iterations=3, compatibility="trainable", train_kernel_weights=True)
@@ -69,8 +69,8 @@ print("trained by the CRF itself:", [weight.name for weight in crf.trainable_wei
 """
 ## Kernels of your own
 
-A list of `GaussianKernel` replaces the two of the preset; `xy` is in pixels, `rgb` in units of an image in [0, 1].
-`value_range` says what black and white are, as for every layer that looks at the image.
+A list of `GaussianKernel` replaces the two of the preset; `xy` is in pixels, `rgb` in units of an image in
+[0, 1]. `value_range` says what black and white are, as for every layer that looks at the image.
 """
 
 kernels = [

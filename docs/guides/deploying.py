@@ -1,10 +1,10 @@
 """
 Deploying
 
-A trained segmenter becomes one ONNX file that does it all: the normalization of the image, the network, the
-resizing, where asked for augmentation and a CRF, softmax and argmax, for images of any size. This guide writes it in
-several forms, runs it without Keras, serves it over HTTP, puts it on a page for browsers, and writes the same
-segmenter for TensorFlow Serving and for phones.
+A trained segmenter becomes one ONNX file that does it all: the normalization of the image, the network,
+the resizing, where asked for augmentation and a CRF, softmax and argmax, for images of any size. This
+guide writes it in several forms, runs it without Keras, serves it over HTTP, puts it on a page for
+browsers, and writes the same segmenter for TensorFlow Serving and for phones.
 """
 
 import io
@@ -31,8 +31,8 @@ model.fit(images.astype("float32"), labels, batch_size=4, epochs=2, verbose=2)
 """
 ## One file
 
-It carries class names, colors, value range, method and library version, and is compared with Keras on the spot: a
-file beyond the limits is an error and is not left behind.
+It carries class names, colors, value range, method and library version, and is compared with Keras on the
+spot: a file beyond the limits is an error and is not left behind.
 """
 
 report = export.to_onnx(segmenter, "shapes.onnx", class_names=class_names, input="uint8")
@@ -50,9 +50,9 @@ Everything that can be asked for:
 
 ## Smaller files
 
-float16 and int8 are the network's inside alone; normalization, logits, resizing, CRF and softmax stay float32.
-float16 is for GPUs, and a CPU turns it back. int8 needs to see images: some of the training set, never those to
-score on.
+float16 and int8 are the network's inside alone; normalization, logits, resizing, CRF and softmax stay
+float32. float16 is for GPUs, and a CPU turns it back. int8 needs to see images: some of the training set,
+never those to score on.
 """
 
 small = export.to_onnx(
@@ -63,8 +63,9 @@ print(small)
 """
 ## Running it
 
-With numpy and onnxruntime alone: `pip install --no-deps .` is enough beside these two. By itself it takes CUDA, ROCm, DirectML,
-CoreML or OpenVINO, in this order, where the installed ONNX Runtime offers one and it starts, else the CPU.
+With numpy and onnxruntime alone: `pip install --no-deps .` is enough beside these two. By itself it takes
+CUDA, ROCm, DirectML, CoreML or OpenVINO, in this order, where the installed ONNX Runtime offers one and it
+starts, else the CPU.
 """
 
 deployed = export.OnnxSegmenter("shapes.onnx", threads=1)
@@ -74,14 +75,14 @@ Image.fromarray(images[0]).save("image.png")
 print(deployed.provider_note, "·", deployed("image.png").shape)
 
 """
-A path is read as viewers show it, turned by its EXIF; an array is taken as it is. Images above 2048 × 1024 pixels run
-in overlapping windows. One segmenter may be called from several threads.
+A path is read as viewers show it, turned by its EXIF; an array is taken as it is. Images above 2048 × 1024
+pixels run in overlapping windows. One segmenter may be called from several threads.
 
 ## Over HTTP
 
-`keras-wsseg serve shapes.onnx` is a small service within limits: largest request body, largest image, how many at
-once, how long. [The HTTP service](http-service.md) lists paths, limits and what is refused. Here on a free port, for
-one request:
+`keras-wsseg serve shapes.onnx` is a small service within limits: largest request body, largest image, how
+many at once, how long. [The HTTP service](http-service.md) lists paths, limits and what is refused. Here
+on a free port, for one request:
 """
 
 command = [sys.executable, "-m", "keras_wsseg.cli", "serve", "shapes.onnx", "--port", "0"]
@@ -98,9 +99,10 @@ print("the service gives the same mask:", bool((served == deployed("image.png"))
 """
 ## On a page
 
-The same file in the browser, with ONNX Runtime Web, on a static page. By default 14 MB of run time are fetched once
-from the npm registry and copied beside the page; with `"cdn"` each visitor's browser fetches them. Images never leave
-the visitor's machine. [The page for browsers](browser-page.md) says what it reads and refuses.
+The same file in the browser, with ONNX Runtime Web, on a static page. By default 14 MB of run time are
+fetched once from the npm registry and copied beside the page; with `"cdn"` each visitor's browser fetches
+them. Images never leave the visitor's machine. [The page for browsers](browser-page.md) says what it reads
+and refuses.
 """
 
 page = export.to_web("shapes.onnx", "page", runtime="cdn")
@@ -119,8 +121,8 @@ print(export.to_saved_model(segmenter, "served/shapes/1", class_names=class_name
 """
 ## LiteRT
 
-For Android, iOS and small boards (extra `litert`). With a fixed size every segmenter converts; names, colors and range
-are in `segmenter.json` inside the file.
+For Android, iOS and small boards (extra `litert`). With a fixed size every segmenter converts; names,
+colors and range are in `segmenter.json` inside the file.
 """
 
 print(export.to_litert(segmenter, "shapes.tflite", class_names=class_names, size=(64, 64), input="uint8"))
@@ -130,10 +132,11 @@ with zipfile.ZipFile("shapes.tflite") as archive:
 """
 ## From JAX
 
-A model that was trained with `KERAS_BACKEND=jax` is exported by the same calls. Keras' own export asks for another converter
-there, so the conversion runs in a process of its own on TensorFlow, which must be installed; the comparison is with
-the JAX model. Layers of your own must be registered with `keras.saving.register_keras_serializable` in a module
-that can be imported, so that they load on the other side.
+A model that was trained with `KERAS_BACKEND=jax` is exported by the same calls. Keras' own export asks for
+another converter there, so the conversion runs in a process of its own on TensorFlow, which must be
+installed; the comparison is with the JAX model. Layers of your own must be registered with
+`keras.saving.register_keras_serializable` in a module that can be imported, so that they load on the other
+side.
 
 ## Which one to ship
 

@@ -21,10 +21,10 @@ keras.utils.set_random_seed(0)
 """
 ## The data
 
-A data set is a folder. `images/` holds the images, `scribbles/` a label map of the same name for each of them.
-In a label map a pixel is the number of a class, and **255 where nobody has drawn**. Here the scribbles come
-from dense labels, by `simulate_scribbles`; yours come from a paint program or an annotation tool: see
-[From your annotation tool](annotation_tools.md).
+A data set is a folder. `images/` holds the images, `scribbles/` a label map of the same name for each of
+them. In a label map a pixel is the number of a class, and **255 where nobody has drawn**. Here the
+scribbles come from dense labels, by `simulate_scribbles`; yours come from a paint program or an annotation
+tool: see [From your annotation tool](annotation_tools.md).
 """
 
 COUNT = 24
@@ -42,8 +42,8 @@ for index, (image, label) in enumerate(zip(images, labels, strict=True)):
 (root / "val.txt").write_text("\n".join(f"{index:02}" for index in range(COUNT - 8, COUNT)))
 
 """
-Every file is read and checked when the folder is opened. What is wrong with one ends in one line that names
-the file, before any training.
+Every file is read and checked when the folder is opened. What is wrong with one ends in one line that
+names the file, before any training.
 """
 
 train = wsseg.data.SegmentationFolder(root, annotation="scribbles", split="train")
@@ -53,13 +53,13 @@ print(len(train), "images to train on, classes:", train.class_names)
 """
 ## The model and the loss
 
-Any `keras.Model` from image to logits or probabilities will do; `models.UNet` is small enough for a CPU. The
-loss has two terms. `PartialCrossEntropy` learns the classes from the pixels that are annotated. `GatedCRFLoss`
-looks at all pixels and encourages neighboring pixels that look alike to share a label, so that shapes fill up
-to their borders.
+Any `keras.Model` from image to logits or probabilities will do; `models.UNet` is small enough for a CPU.
+The loss has two terms. `PartialCrossEntropy` learns the classes from the pixels that are annotated.
+`GatedCRFLoss` looks at all pixels and encourages neighboring pixels that look alike to share a label, so
+that shapes fill up to their borders.
 
-`WarmUp` keeps the second term out for the first steps. A net that knows no class yet would otherwise be pulled
-into one class everywhere.
+`WarmUp` keeps the second term out for the first steps. A net that knows no class yet would otherwise be
+pulled into one class everywhere.
 """
 
 segmenter = wsseg.models.UNet(train.num_classes, input_channels=train.channels, filters=(8, 16, 32))
@@ -89,14 +89,14 @@ model.fit(
 )
 
 """
-The log shows both terms, unweighted, under their names. `val_mean_iou` is scored on the dense labels of images
-that were not trained on.
+The log shows both terms, unweighted, under their names. `val_mean_iou` is scored on the dense labels of
+images that were not trained on.
 
 ## One file
 
-`to_onnx` writes the normalization, the network, the resizing, softmax and argmax as one graph, with the names
-and colors of the classes beside it, and compares the file with Keras on the spot. A file that differs is an
-error and is not left behind.
+`to_onnx` writes the normalization, the network, the resizing, softmax and argmax as one graph, with the
+names and colors of the classes beside it, and compares the file with Keras on the spot. A file that
+differs is an error and is not left behind.
 """
 
 report = wsseg.export.to_onnx(segmenter, "shapes.onnx", class_names=train.class_names)

@@ -1,15 +1,14 @@
 """
 Labels 255 and 254
 
-Two values of a label map are no classes. **255 is unlabeled**: a pixel of the image that nobody has annotated.
-**254 is outside the image**: crop padding, the corners of a rotated scan, a hole of the sensor. The difference
-matters to every loss that looks at the image, and this guide shows where.
+Two values of a label map are no classes. **255 is unlabeled**: a pixel of the image that nobody has
+annotated. **254 is outside the image**: crop padding, the corners of a rotated scan, a hole of the sensor.
+The difference matters to every loss that looks at the image, and this guide shows where.
 """
 
 import keras
 import numpy as np
 
-import keras_wsseg as wsseg
 from keras_wsseg import annotations, losses, metrics, targets
 
 """
@@ -69,9 +68,9 @@ A loss that is computed on a coarser grid counts a cell only when all of its pix
 
 ## Where 254 comes from
 
-You rarely write it. `train(...)` marks what a crop leaves of the image, `validation(...)` what it pads to make a
-batch, and simulated annotations keep the 254 of the dense labels. Write it yourself for fields of view, rotated
-corners and missing scan lines:
+You rarely write it. `train(...)` marks what a crop leaves of the image, `validation(...)` what it pads to
+make a batch, and simulated annotations keep the 254 of the dense labels. Write it yourself for fields of
+view, rotated corners and missing scan lines:
 """
 
 scan = np.full((48, 64), UNLABELED, "uint8")
@@ -84,16 +83,16 @@ print(np.unique(annotations.read_label_map("scan.png")))
 """
 ## Other numbers in your files
 
-Masks of black and white, or sets in which 0 means "unknown", say what their values mean: `values=` takes the name
-or number of a class, `"unlabelled"` or `"outside"`.
+Masks of black and white, or sets in which 0 means "unknown", say what their values mean: `values=` takes
+the name or number of a class, `"unlabelled"` or `"outside"`.
 """
 
 mapped = annotations.read_label_map("scan.png", values={255: 255, 254: 254, 1: 0})
 print(np.unique(mapped))
 
 """
-For a folder: `SegmentationFolder(root, values={0: "background", 255: "cell"})`. `ignore_values=(7,)` takes further
-values as unlabeled, as of the street scenes' void class.
+For a folder: `SegmentationFolder(root, values={0: "background", 255: "cell"})`. `ignore_values=(7,)` takes
+further values as unlabeled, as of the street scenes' void class.
 
 ## Metrics
 

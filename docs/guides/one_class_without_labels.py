@@ -1,9 +1,9 @@
 """
 One class without labels
 
-Images that hold one kind of object each are enough: no pixel is labeled. A sparse CRF lets the object end where
-colors change, and priors on its size and place rule out the two trivial results, everything and nothing
-(Veksler 2020). The training has stages, and this guide walks through them.
+Images that hold one kind of object each are enough: no pixel is labeled. A sparse CRF lets the object end
+where colors change, and priors on its size and place rule out the two trivial results, everything and
+nothing (Veksler 2020). The training has stages, and this guide walks through them.
 """
 
 import keras
@@ -18,8 +18,8 @@ keras.utils.set_random_seed(0)
 ## The data
 
 On disk: `images/`, each with the object, and where there are any `others/` without it:
-`wsseg.data.SingleClassFolder(root, negatives="others", object_name="horse")`. In memory, the labels are 255
-everywhere.
+`wsseg.data.SingleClassFolder(root, negatives="others", object_name="horse")`. In memory, the labels are
+255 everywhere.
 """
 
 images, labels, class_names = wsseg.data.synthetic_object(32, size=48)
@@ -30,13 +30,13 @@ data = wsseg.data.SegmentationArrays(images, unlabeled, class_names=class_names,
 """
 ## Net, loss, stages
 
-The object is taken in whole images, resized to one size, since its share of the image is what the prior knows.
-`at_working_size` puts the resizing inside the model, so that the deployed file takes any size. The published net
-is `models.UMobileNetV2(2, weights="imagenet")` at 128 pixels.
+The object is taken in whole images, resized to one size, since its share of the image is what the prior
+knows. `at_working_size` puts the resizing inside the model, so that the deployed file takes any size. The
+published net is `models.UMobileNetV2(2, weights="imagenet")` at 128 pixels.
 
-`SingleClassLoss` has the published weights by default. **From scratch, three things differ**: the weight of the
-CRF must be smaller (here 3 in place of 100), the expected share near the true one, and the net so shallow that
-it cannot see where a pixel lies.
+`SingleClassLoss` has the published weights by default. **From scratch, three things differ**: the weight
+of the CRF must be smaller (here 3 in place of 100), the expected share near the true one, and the net so
+shallow that it cannot see where a pixel lies.
 """
 
 SIZE = 48
@@ -47,9 +47,9 @@ model = wsseg.WeaklySupervisedModel(segmenter)
 model.compile(keras.optimizers.Adam(1e-3), loss=loss)
 
 """
-In the annealing stage sigma grows from small to its own value at a small weight of the CRF, so that the object
-can grow before the CRF holds it to the colors. `CollapseWarning` says in the log when one label takes nearly all
-pixels. Published: 15 epochs of annealing, 50 normal ones.
+In the annealing stage sigma grows from small to its own value at a small weight of the CRF, so that the
+object can grow before the CRF holds it to the colors. `CollapseWarning` says in the log when one label
+takes nearly all pixels. Published: 15 epochs of annealing, 50 normal ones.
 """
 
 shown = list(images[:4])
@@ -60,7 +60,8 @@ model.fit(batches, epochs=stages.negative_epoch, callbacks=[stages, warning], ve
 """
 ## Images known not to hold the object
 
-They join in last, `negative_batch` of them in each batch; `NegativeLoss` asks for background everywhere in them.
+They join in last, `negative_batch` of them in each batch; `NegativeLoss` asks for background everywhere in
+them.
 """
 
 first, more = stages.negative_epoch, 2
@@ -91,8 +92,8 @@ print(f"F {float(f_beta.result()):.3f}, Jaccard {float(jaccard.result()):.3f}")
 
 """
 Look at the masks, not at F alone: an ellipse in the middle of every image scores well on such data.
-`callbacks.AnnealingPictures` films the annealing. For several classes from sorted images, a net for each class and one
-segmenter trained on their masks, there is `keras-wsseg class-by-class`, in Python
+`callbacks.AnnealingPictures` films the annealing. For several classes from sorted images, a net for each
+class and one segmenter trained on their masks, there is `keras-wsseg class-by-class`, in Python
 `training.train_class_by_class`.
 
 [What it does on horses](../results/one-class.md) and [the equations](../method/single-class.md).

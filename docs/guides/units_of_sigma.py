@@ -1,9 +1,10 @@
 """
 Units of sigma
 
-A kernel compares two pixels by their distance and by their colors, and each sigma says how much of a difference
-still counts as alike. Papers and their code measure sigma in different units. This guide says which unit each
-loss takes here, converts the published values, and shows how to find a start for images of your own.
+A kernel compares two pixels by their distance and by their colors, and each sigma says how much of a
+difference still counts as alike. Papers and their code measure sigma in different units. This guide says
+which unit each loss takes here, converts the published values, and shows how to find a start for images of
+your own.
 """
 
 import numpy as np
@@ -18,8 +19,9 @@ guide = images / 255
 ## One unit of color
 
 **A sigma of color is in units of an image in [0, 1]**, for gray images too. `value_range` of
-`WeaklySupervisedModel` says what black and white are, so the unit is the same for 8 bits, 16 bits and floating
-point. For 12 bits in files of 16, say `value_range=(0, 4095)`: with 65535 all colors would look alike.
+`WeaklySupervisedModel` says what black and white are, so the unit is the same for 8 bits, 16 bits and
+floating point. For 12 bits in files of 16, say `value_range=(0, 4095)`: with 65535 all colors would look
+alike.
 
 | published | there | here |
 |---|---|---|
@@ -68,8 +70,8 @@ crf = losses.DenseCRFLoss(sigma_xy=sigma_xy)
 | sparse CRF | – | `sigma=0.15`, annealed from 0.05 |
 | windowed CRF behind the segmenter | 6 (`crf_preset`) | 13 / 255 |
 
-Then look at your images. A good sigma of color is above the noise between neighbors of one surface, and below
-the step at an object's border:
+Then look at your images. A good sigma of color is above the noise between neighbors of one surface, and
+below the step at an object's border:
 """
 
 steps = np.linalg.norm(np.diff(guide, axis=2), axis=-1)
@@ -77,8 +79,8 @@ border = np.diff(labels.astype(int), axis=2) != 0
 print(f"inside: median step {np.median(steps[~border]):.3f}; at borders: {np.median(steps[border]):.3f}")
 
 """
-`visualization.kernel_mosaic` paints what a kernel sees around an anchor in the middle of each window, white where
-it says "alike":
+`visualization.kernel_mosaic` paints what a kernel sees around an anchor in the middle of each window,
+white where it says "alike":
 """
 
 kernel = kernels.GaussianKernel(xy=6, rgb=0.03)
@@ -91,17 +93,17 @@ spreads.
 
 ## The weight goes with the units
 
-The dense CRF loss is divided by its kernel mass, so that one weight serves every resolution. Published weights, 2e-9
-and the like, act on the raw sum; `published_weight` converts them for your images:
+The dense CRF loss is divided by its kernel mass, so that one weight serves every resolution. Published
+weights, 2e-9 and the like, act on the raw sum; `published_weight` converts them for your images:
 """
 
 y_true = targets.pack(np.full(labels.shape, 255), guide.astype("float32"))
 print("2e-9 of the public code is", round(crf.published_weight(y_true), 4), "for these small images")
 
 """
-On photographs at 513 pixels it comes to 0.1 to 0.5. The gated CRF is divided by the number of receiving pixels,
-as published, and its energy grows with the window; `normalization="kernel_mass"` divides by the kernel mass
-instead, an energy within [0, 1] whatever window and image.
+On photographs at 513 pixels it comes to 0.1 to 0.5. The gated CRF is divided by the number of receiving
+pixels, as published, and its energy grows with the window; `normalization="kernel_mass"` divides by the
+kernel mass instead, an energy within [0, 1] whatever window and image.
 
 ## Changing sigma while training
 

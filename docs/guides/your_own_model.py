@@ -2,9 +2,9 @@
 Your own model and pipeline
 
 The losses work with any `keras.Model` from an image `(batch, height, width, channels)` to one prediction
-`(batch, height, width, classes)`, and with any pipeline that yields images and label maps. This guide brings
-both: a softmax model in the manner of keras.io, a pipeline of `tf.data`, an image with a depth channel beside
-it, and last a plain `keras.Model` without the wrapper.
+`(batch, height, width, classes)`, and with any pipeline that yields images and label maps. This guide
+brings both: a softmax model in the manner of keras.io, a pipeline of `tf.data`, an image with a depth
+channel beside it, and last a plain `keras.Model` without the wrapper.
 """
 
 import keras
@@ -21,9 +21,10 @@ labels = np.stack([wsseg.annotations.simulate_scribbles(one, seed=i) for i, one 
 """
 ## Any model
 
-Logits, a softmax over the classes, one channel of log-odds, or its sigmoid: the last layers are looked at, and losses,
-metrics, callbacks and exports get what they ask for. The prediction may be coarser than the image. Your model
-normalizes inside itself, here by `Rescaling`, so that the exported file needs no recipe beside it.
+Logits, a softmax over the classes, one channel of log-odds, or its sigmoid: the last layers are looked at,
+and losses, metrics, callbacks and exports get what they ask for. The prediction may be coarser than the
+image. Your model normalizes inside itself, here by `Rescaling`, so that the exported file needs no recipe
+beside it.
 """
 
 
@@ -41,9 +42,9 @@ segmenter = my_model(len(class_names))
 """
 ## Any pipeline
 
-`(image, labels)`: images as they are, in `value_range`; labels `(batch, height, width)` with 255 where nobody
-has annotated. [Keep 255 and 254 out of every interpolation](labels_255_and_254.md): crop and flip label maps,
-and resize them by nearest neighbor at most.
+`(image, labels)`: images as they are, in `value_range`; labels `(batch, height, width)` with 255 where
+nobody has annotated. [Keep 255 and 254 out of every interpolation](labels_255_and_254.md): crop and flip
+label maps, and resize them by nearest neighbor at most.
 """
 
 
@@ -64,15 +65,15 @@ model.compile(
 model.fit(pipeline, epochs=1, verbose=2)
 
 """
-`WeaklySupervisedModel` puts the image, scaled to [0, 1] by `value_range`, beside the labels, since a Keras loss sees
-`y_true` and `y_pred` only. `predict` stays what your model says:
+`WeaklySupervisedModel` puts the image, scaled to [0, 1] by `value_range`, beside the labels, since a Keras
+loss sees `y_true` and `y_pred` only. `predict` stays what your model says:
 """
 
 print("sums of the probabilities:", np.ptp(segmenter.predict(images[:2], verbose=0).sum(-1)).round(4))
 
 """
-If your images are in memory, `data.SegmentationArrays` gives crops, scales, flips and padding that treat 255
-and 254 right, with one seed for all:
+If your images are in memory, `data.SegmentationArrays` gives crops, scales, flips and padding that treat
+255 and 254 right, with one seed for all:
 """
 
 data = wsseg.data.SegmentationArrays(images, labels, class_names=class_names)
@@ -82,8 +83,9 @@ print(image.shape, label.shape)
 """
 ## More inputs: depth beside the image
 
-With a dict of inputs, the key `image` is the modality `rgb` of a kernel, and every other input of rank 4 keeps
-its name. `value_range` says how an input is scaled; one that is named without a range is taken as it is.
+With a dict of inputs, the key `image` is the modality `rgb` of a kernel, and every other input of rank 4
+keeps its name. `value_range` says how an input is scaled; one that is named without a range is taken as it
+is.
 """
 
 rgb, depth = keras.Input((None, None, 3), name="image"), keras.Input((None, None, 1), name="depth")
@@ -102,9 +104,9 @@ Such a model trains; the exports take segmenters with one input.
 
 ## Without the wrapper
 
-A plain `keras.Model` uses the same losses when its pipeline packs labels and image by itself. What the wrapper
-does beyond that is then yours: the check of the image's range, the terms in the logs, and callbacks that change
-a weight while the training runs, on JAX.
+A plain `keras.Model` uses the same losses when its pipeline packs labels and image by itself. What the
+wrapper does beyond that is then yours: the check of the image's range, the terms in the logs, and
+callbacks that change a weight while the training runs, on JAX.
 """
 
 
@@ -113,7 +115,9 @@ def pack(image, label):
 
 
 plain = my_model(len(class_names))
-plain.compile("adam", loss=losses.PartialCrossEntropy(from_logits=False) + losses.GatedCRFLoss(from_logits=False))
+plain.compile(
+    "adam", loss=losses.PartialCrossEntropy(from_logits=False) + losses.GatedCRFLoss(from_logits=False)
+)
 plain.fit(pipeline.unbatch().map(pack).batch(4), epochs=1, verbose=2)
 
 """
@@ -125,12 +129,12 @@ Like any segmenter here. Layers of your own must be registered and importable to
 print(wsseg.export.to_onnx(segmenter, "mine.onnx", class_names=class_names))
 
 """
-[Thirty models that people bring](../brought-models.md) are tried from training to every kind of file; the table says
-what does not work and why. A sigmoid of several channels, `channels_first`, and several predictions are refused
-with a sentence that says what to do.
+[Thirty models that people bring](../brought-models.md) are tried from training to every kind of file; the
+table says what does not work and why. A sigmoid of several channels, `channels_first`, and several
+predictions are refused with a sentence that says what to do.
 
 ## JAX
 
-Everything but the exports runs with `KERAS_BACKEND=jax`, and the exports go through a TensorFlow process: see
-[Deploying](deploying.md).
+Everything but the exports runs with `KERAS_BACKEND=jax`, and the exports go through a TensorFlow process:
+see [Deploying](deploying.md).
 """

@@ -9,7 +9,7 @@ from unittest import mock
 
 from keras_wsseg.cli.main import main
 
-WIDTH = "100"
+WIDTH = "92"
 
 _HEAD = """\
 # Command line

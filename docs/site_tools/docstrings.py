@@ -136,7 +136,7 @@ def inline(text, link=None):
     """A paragraph with its code spans as literals, those of known names as links, and all else as it is."""
     parts, end = [], 0
     for found in _SPAN.finditer(text):
-        parts.append(escaped(text[end : found.start()]))
+        parts.append(_with_pages(escaped(text[end : found.start()])))
         span = " ".join(found.group(1).split())
         name = link(span) if link else None
         before = text[found.start() - 1 : found.start()]
@@ -145,7 +145,12 @@ def inline(text, link=None):
         glue = ("\\ " if before and not before.isspace() else "", "\\ " if after.isalnum() else "")
         parts.append(f"{glue[0]}{shown}{glue[1]}")
         end = found.end()
-    return "".join([*parts, escaped(text[end:])])
+    return "".join([*parts, _with_pages(escaped(text[end:]))])
+
+
+def _with_pages(text):
+    """A page of the documentation that is named by its file becomes a link."""
+    return re.sub(r"\bdocs/([\w-]+)\.md", r":doc:`/\1`", text)
 
 
 def escaped(text):

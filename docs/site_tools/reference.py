@@ -3,11 +3,11 @@
 import ast
 import importlib
 import inspect
+import itertools
 import pathlib
 
-from site_tools.docstrings import inline, to_rst
-
 import keras_wsseg
+from site_tools.docstrings import inline, to_rst
 
 FURTHER_ROOMS = ("imaging",)
 
@@ -56,6 +56,27 @@ class Links:
             if inspect.getdoc(found) and not member.startswith("_"):
                 return f"{self._full[owner]}.{member}"
         return None
+
+
+def shown_bases(thing, link):
+    """The nearest bases that have a place here or are Keras' own; what lies in a room has none."""
+
+    def known(base):
+        return bool(link(base.__name__)) if _is_ours(base) else base is not object
+
+    bases = [base for base in thing.__bases__ if known(base)]
+    return bases or [base for base in inspect.getmro(thing)[1:] if known(base)][:1]
+
+
+def reference_to(base, link):
+    """A base as reStructuredText: a link where it has a place, else its name."""
+    if _is_ours(base):
+        return f":py:obj:`~{link(base.__name__)}`"
+    return f"``{base.__module__.split('.')[0]}.{base.__name__}``"
+
+
+def _is_ours(thing):
+    return thing.__module__.startswith("keras_wsseg")
 
 
 def write_reference(folder):
@@ -118,7 +139,8 @@ def _page(room, names, link):
             kind = "class" if inspect.isclass(thing) else "function"
             lines += [f".. py:{kind}:: {name}", "", f"    The same as :py:obj:`{link(name)}`."]
         elif inspect.isclass(thing):
-            lines += [f".. autoclass:: {full}", "    :members:", "    :show-inheritance:"]
+            lines += [f".. autoclass:: {full}", "    :members:"]
+            lines += ["    :show-inheritance:"] if shown_bases(thing, link) else []
         elif inspect.isfunction(thing):
             lines += [f".. autofunction:: {full}"]
         else:
@@ -151,7 +173,7 @@ def _data_docstring(module, name):
     home = pathlib.Path(module.__file__)
     for source in (home, *_imported_from(home, name)):
         body = ast.parse(source.read_text(encoding="utf-8")).body
-        for statement, after in zip(body, body[1:], strict=False):
+        for statement, after in itertools.pairwise(body):
             targets = getattr(statement, "targets", [getattr(statement, "target", None)])
             if any(isinstance(target, ast.Name) and target.id == name for target in targets):
                 if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
