@@ -1,4 +1,4 @@
-"""The site builds without a warning, holds every public name, and no link of it is broken, nor one of the README."""
+"""The site builds without a warning, holds every public name, and no link of it or of README is broken."""
 
 import html.parser
 import json
