@@ -15,7 +15,6 @@ author = "The authors of keras_wsseg"
 release = version = keras_wsseg.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "site_tools.mathml"]
-exclude_patterns = ["README.md"]
 myst_enable_extensions = ["attrs_block", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 4
 html_math_renderer = "mathml"

@@ -87,13 +87,15 @@ on a free port, for one request:
 
 command = [sys.executable, "-m", "keras_wsseg.cli", "serve", "shapes.onnx", "--port", "0"]
 with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as service:
-    address = next(word for line in service.stdout for word in line.split() if word.startswith("http://"))
-    body = open("image.png", "rb").read()
-    request = urllib.request.Request(f"{address.rstrip('/')}/predict", data=body)
-    request.add_header("Content-Type", "image/png")
-    with urllib.request.urlopen(request) as answer:
-        served = np.array(Image.open(io.BytesIO(answer.read())))
-    service.terminate()
+    try:
+        said = (word for line in service.stdout for word in line.split())
+        address = next(word for word in said if word.startswith("http://")).rstrip("/")
+        headers = {"Content-Type": "image/png"}
+        body = pathlib.Path("image.png").read_bytes()
+        with urllib.request.urlopen(urllib.request.Request(f"{address}/predict", body, headers)) as answer:
+            served = np.array(Image.open(io.BytesIO(answer.read())))
+    finally:
+        service.terminate()
 print("the service gives the same mask:", bool((served == deployed("image.png")).all()))
 
 """
