@@ -7,7 +7,9 @@ whose bars, stars and underscores mean nothing.
 import inspect
 import re
 
-_SECTION = re.compile(r"^(Args|Call arguments|Attributes|Returns|Yields|Raises|Examples?|Shapes|Source):(?: +(.*))?$")
+_SECTION = re.compile(
+    r"^(Args|Call arguments|Attributes|Returns|Yields|Raises|Examples?|Shapes|Source):(?: +(.*))?$"
+)
 _TITLES = {"Args": "Arguments", "Example": "Example", "Examples": "Example"}
 _OF_ITEMS = ("Args", "Attributes", "Call arguments", "Raises")
 _ITEM = re.compile(r"^ {4}(\*{0,2}[A-Za-z_][\w.*, ]*?): +(.*)$")

@@ -36,7 +36,14 @@ def test_arguments_show_their_defaults(docstrings):
 
     defaults = docstrings.defaults_of(function)
     assert defaults == {"sigma": "0.05882", "names": "()"}
-    lines = ["Does it.", "", "Args:", "    first, sigma: numbers: any", "        of them.", "    names: texts."]
+    lines = [
+        "Does it.",
+        "",
+        "Args:",
+        "    first, sigma: numbers: any",
+        "        of them.",
+        "    names: texts.",
+    ]
     text = "\n".join(docstrings.to_rst([*lines, "", "Raises:", "    ValueError: if not."], defaults))
     assert "**first**, **sigma** = ``0.05882``\n    numbers: any of them.\n" in text
     assert "**names** = ``()``\n    texts.\n" in text
