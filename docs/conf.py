@@ -2,11 +2,13 @@
 elsewhere."""
 
 import dataclasses
+import inspect
 import re
 
 from docutils import nodes
-from site_tools.docstrings import defaults_of, to_rst
+from site_tools.docstrings import defaults_of, items, to_rst
 from site_tools.reference import Links, reference_to, shown_bases
+from sphinx.util.inspect import stringify_signature
 
 import keras_wsseg
 
@@ -58,24 +60,32 @@ _link = Links()
 
 
 def _docstring(app, what, name, thing, options, lines):
-    lines[:] = to_rst([*lines, *_settings(thing)], defaults_of(thing), _link)
+    defaults = defaults_of(thing)
+    lines[:] = to_rst(list(lines), defaults, _link)
+    for group, settings in _settings(thing).items():
+        lines += ["", f".. rubric:: Settings: {group}", "", *items(settings, "Args", defaults, _link), ""]
 
 
 def _signature(app, what, name, thing, options, signature, returns):
-    """Numbers such as 15 / 255 have too many digits to be read."""
+    """Numbers such as 15 / 255 have too many digits to be read, and a class of settings too many of these."""
+    if _settings(thing):
+        return "(data, **settings)", returns
+    if signature == "(*args, **kwargs)":
+        # Layers of Keras say so of their making, whatever they take.
+        signature = stringify_signature(inspect.signature(thing)).replace("(*args, ", "(")
     short = re.sub(r"\d+\.\d{6,}", lambda found: f"{float(found.group()):.4g}", signature or "")
     return short or signature, returns
 
 
 def _settings(thing):
-    """Sections of arguments for a class whose fields say themselves what they are for."""
+    """The fields of a class that say themselves what they are for, as arguments, by their group."""
     groups = {}
     for field in dataclasses.fields(thing) if dataclasses.is_dataclass(thing) else ():
         if "help" in field.metadata:
             choices = ", ".join(f"`{choice!r}`" for choice in field.metadata["choices"] or ())
             text = field.metadata["help"] + (f". One of {choices}." if choices else "")
             groups.setdefault(field.metadata["group"], []).append(f"    {field.name}: {text}")
-    return [line for group, fields in groups.items() for line in ("", f"**{group}**", "Args:", *fields)]
+    return groups
 
 
 def _bases(app, name, thing, options, bases):

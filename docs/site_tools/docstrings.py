@@ -52,14 +52,15 @@ def to_rst(lines, defaults=None, link=None):
                 end += 1
             out += _text([inline, *body], link)
         elif section in _OF_ITEMS:
-            out += _items(body, section, defaults or {}, link)
+            out += items(body, section, defaults or {}, link)
         else:
             out += _text(inspect.cleandoc("\n".join(["", *body])).split("\n"), link)
         index = end
     return [*out, ""]
 
 
-def _items(body, section, defaults, link):
+def items(body, section, defaults, link):
+    """A definition list of the lines of a section, each item `    name: text`."""
     out, index = [], 0
     while index < len(body):
         found = _ITEM.match(body[index])
