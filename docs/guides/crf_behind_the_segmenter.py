@@ -14,11 +14,11 @@ from keras_wsseg import layers, losses
 
 keras.utils.set_random_seed(0)
 images, labels, class_names = wsseg.data.synthetic_shapes(16, size=64)
-pictures = images.astype("float32")
+inputs = images.astype("float32")
 segmenter = wsseg.models.UNet(len(class_names), filters=(8, 16))
 model = wsseg.WeaklySupervisedModel(segmenter)
 model.compile(keras.optimizers.Adam(3e-3), loss=losses.PartialCrossEntropy())
-model.fit(pictures, labels, batch_size=8, epochs=2, verbose=2)
+model.fit(inputs, labels, batch_size=8, epochs=2, verbose=2)
 
 """
 ## Windowed or dense
@@ -29,13 +29,13 @@ Both take logits and image, and give logits.
 """
 
 windowed = layers.crf_preset("windowed")
-logits = segmenter(pictures[:4], training=False)
-refined = windowed([logits, pictures[:4]])
+logits = segmenter(inputs[:4], training=False)
+refined = windowed([logits, inputs[:4]])
 changed = np.mean(np.argmax(logits, -1) != np.argmax(refined, -1))
 print(f"the windowed CRF changes the class of {changed:.1%} of the pixels")
 
 dense = layers.crf_preset("dense")
-print("dense:", dense([logits, pictures[:4]]).shape)
+print("dense:", dense([logits, inputs[:4]]).shape)
 
 """
 A CRF repairs poor masks and can spoil good ones, where parts look alike: score with and without before you
@@ -63,7 +63,7 @@ crf = layers.MeanFieldCRF(radius=3, iterations=3, compatibility="trainable", tra
 with_crf = keras.Model(segmenter.input, crf([segmenter.output, segmenter.input]))
 end_to_end = wsseg.WeaklySupervisedModel(with_crf)
 end_to_end.compile(keras.optimizers.Adam(1e-3), loss=losses.PartialCrossEntropy())
-end_to_end.fit(pictures, labels, batch_size=8, epochs=1, verbose=2)
+end_to_end.fit(inputs, labels, batch_size=8, epochs=1, verbose=2)
 print("trained by the CRF itself:", [weight.name for weight in crf.trainable_weights])
 
 """
@@ -78,7 +78,7 @@ kernels = [
     wsseg.kernels.GaussianKernel(weight=3.0, xy=6.0, rgb=0.05),
 ]
 own = layers.MeanFieldCRF(radius=5, kernels=kernels, iterations=5)
-print(own([logits, pictures[:4]]).shape)
+print(own([logits, inputs[:4]]).shape)
 
 """
 The update rule and what departs from the paper are in [Mean-field CRF](../method/mean-field.md).

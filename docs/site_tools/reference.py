@@ -157,7 +157,7 @@ def _title(text, line="="):
 
 def _shown(value):
     text = repr(value)
-    return text if len(text) <= 80 and "object at" not in text else ""
+    return text if len(text) <= 120 and "object at" not in text else ""
 
 
 def _summary(thing, module, name):
