@@ -2,7 +2,7 @@
 # in .venv, and made again when pyproject.toml or setup.cfg change.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint clean
+.PHONY: help install demo test test-slow lint docs clean
 
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -18,6 +18,7 @@ help:
 	@echo 'make test-slow  run the tests that train for minutes'
 	@echo 'make install    make the environment in $(VENV) with the command keras-wsseg'
 	@echo 'make lint       check style and formatting'
+	@echo 'make docs       build the site of the documentation in build/docs'
 	@echo 'make clean      remove the environment and everything built'
 
 install: $(VENV)/.installed
@@ -35,6 +36,9 @@ test-slow: $(VENV)/.installed-for-tests
 lint: $(VENV)/.installed-for-tests
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
+
+docs: $(VENV)/.installed-for-docs
+	@$(RUN) docs/build_site.py build/docs
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
@@ -56,7 +60,12 @@ $(VENV)/.installed: $(VENV)/pyvenv.cfg pyproject.toml setup.cfg
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[export,serve]'
 	@touch $@
 
+$(VENV)/.installed-for-docs: $(VENV)/pyvenv.cfg pyproject.toml setup.cfg
+	@echo 'Installing keras_wsseg and what its documentation needs into $(VENV): about 800 MB once, some minutes'
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@ $(VENV)/.installed
+
 $(VENV)/.installed-for-tests: $(VENV)/pyvenv.cfg pyproject.toml setup.cfg
 	@echo 'Installing keras_wsseg with its tests into $(VENV): about 1 GB once, some minutes'
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[test]'
-	@touch $@ $(VENV)/.installed
+	@touch $@ $(VENV)/.installed $(VENV)/.installed-for-docs

@@ -1,6 +1,6 @@
 """The fully connected filter, three ways: error against the exact sum on photographs, and time.
 
-    python benchmarks/dense_filter.py FOLDER            both tables of the README
+    python benchmarks/dense_filter.py FOLDER            both tables of docs/results/speed.md
     python benchmarks/dense_filter.py FOLDER --quick    errors on the first image, times at the first size
     python benchmarks/dense_filter.py --blocks          gradients on images that landmarks do not do justice
 

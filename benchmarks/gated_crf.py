@@ -1,6 +1,6 @@
 """Time and memory of the gated CRF energy with its gradient: tiles against all offsets unfolded.
 
-python benchmarks/gated_crf.py            the table of the README
+python benchmarks/gated_crf.py            the table of docs/results/speed.md
 python benchmarks/gated_crf.py --quick    the first row alone
 
 Each row runs in a process of its own. Time is the median of forward and backward pass of a compiled step (XLA

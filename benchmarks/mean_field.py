@@ -1,6 +1,6 @@
 """Time of the windowed MeanFieldCRF (radius 5, 21 classes): TensorFlow graph, XLA and ONNX Runtime.
 
-python benchmarks/mean_field.py            the table of the README
+python benchmarks/mean_field.py            the table of docs/results/speed.md
 python benchmarks/mean_field.py --quick    the first row alone
 
 Forward pass, and forward and backward pass; median of several runs. ONNX Runtime runs the exported file of a

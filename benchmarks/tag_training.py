@@ -1,6 +1,6 @@
 """Time of a training step on image tags: what the neighborhood loss and the mining add to it.
 
-python benchmarks/tag_training.py            the table of the README, in about ten minutes
+python benchmarks/tag_training.py            the table of docs/results/tags.md, in about ten minutes
 python benchmarks/tag_training.py --jit      with XLA beside the plain graph
 python benchmarks/tag_training.py --quick    a smoke test
 

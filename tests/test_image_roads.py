@@ -20,7 +20,7 @@ from keras_wsseg.cli.main import main
 from keras_wsseg.data import SegmentationFolder
 from keras_wsseg.export import OnnxSegmenter
 
-DOCS = pathlib.Path(__file__).resolve().parents[1] / "docs" / "image-files.md"
+DOCS = pathlib.Path(__file__).resolve().parents[1] / "docs" / "guides" / "image-files.md"
 RANGES = {"uint8": (0, 255), "uint16": (0, 65535), "float32": (0, 1)}
 SAID = {
     TRANSPARENT: "must be opaque",

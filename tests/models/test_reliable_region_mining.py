@@ -205,7 +205,9 @@ def test_sample_weights_weigh_images():
 
 
 @pytest.mark.parametrize(
-    "crf", ("dense", None, MeanFieldCRF(2, iterations=2, from_logits=False)), ids=("dense", "none", "windowed")
+    "crf",
+    ("dense", None, MeanFieldCRF(2, iterations=2, from_logits=False)),
+    ids=("dense", "none", "windowed"),
 )
 def test_keras_file_round_trip(tmp_path, crf):
     x, tags = tagged()

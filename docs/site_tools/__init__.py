@@ -1,0 +1,1 @@
+"""What turns `docs/` into the site: guides, reference pages and the page of the command line."""
