@@ -62,9 +62,9 @@ def image_of(size, batch=1, dtype="float32"):
     """A smooth image with edges, `(batch, size, size, 3)`."""
     import numpy as np
 
-    from keras_wsseg.export.check_images import made_image
+    from keras_wsseg.export.random_images import random_image
 
-    return made_image(np.random.default_rng(size), (batch, size, size, 3), (0, 255), dtype)
+    return random_image(np.random.default_rng(size), (batch, size, size, 3), (0, 255), dtype)
 
 
 def medians(functions, rounds):

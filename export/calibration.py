@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_wsseg.arguments import check_integer
-from keras_wsseg.export.images import to_batch
+from keras_wsseg.export.input_images import to_batch
 from keras_wsseg.imaging.file_names import is_hidden
 from keras_wsseg.imaging.suffixes import IMAGE_SUFFIXES
 from keras_wsseg.ops.resize import resize_antialiased

@@ -7,11 +7,10 @@ import threading
 import keras
 import tensorflow as tf
 
-from keras_wsseg.export.crf_calls import heard, stage_names
+from keras_wsseg.export.crf_calls import intercepted, stage_names
 from keras_wsseg.export.deployment import softmax
 from keras_wsseg.export.metadata import OUTPUTS
 from keras_wsseg.export.native_dilation import native_dilation
-from keras_wsseg.export.quiet import quiet
 from keras_wsseg.export.source import first_line
 from keras_wsseg.models.free_upsampling import FixedSizeNeeded, free_upsampling
 
@@ -19,7 +18,7 @@ from keras_wsseg.models.free_upsampling import FixedSizeNeeded, free_upsampling
 _ALONE = threading.Lock()
 
 
-def to_bare_onnx(deployment, form, path, opset, opened=False):
+def to_raw_onnx(deployment, form, path, opset, opened=False):
     """Writes the bare graph, image to probabilities and classes, with the converter's own names.
 
     Args:
@@ -43,14 +42,14 @@ def to_bare_onnx(deployment, form, path, opset, opened=False):
     onnx.save(model, path)
 
 
-def to_bare_saved_model(deployment, form, path, opened=False):
+def to_raw_saved_model(deployment, form, path, opened=False):
     """Writes the bare graph as a SavedModel folder.
 
     Args:
         deployment: `Deployment` on the TensorFlow backend, in float32.
         form: `GraphForm`.
         path: folder to write.
-        opened: as in `to_bare_onnx`.
+        opened: as in `to_raw_onnx`.
 
     Raises:
         ValueError: if TensorFlow cannot trace the segmenter.
@@ -59,14 +58,14 @@ def to_bare_saved_model(deployment, form, path, opened=False):
         _export(deployment, form, path, opened, format="tf_saved_model")
 
 
-def to_bare_litert(deployment, form, path, opened=False):
+def to_raw_litert(deployment, form, path, opened=False):
     """Writes the bare graph as a LiteRT file of built-in operations alone, which every interpreter has.
 
     Args:
         deployment: `Deployment` on the TensorFlow backend, in float32.
         form: `GraphForm`.
         path: file to write, ending in `.tflite`.
-        opened: as in `to_bare_onnx`.
+        opened: as in `to_raw_onnx`.
 
     Raises:
         ValueError: if an operation of the segmenter has no counterpart in LiteRT.
@@ -104,7 +103,7 @@ class _Deployed(keras.Model):
             stages.extend((logits, own([logits, image])))
             return stages[-1]
 
-        with heard(self.deployment, kept) if self.opened else contextlib.nullcontext():
+        with intercepted(self.deployment, kept) if self.opened else contextlib.nullcontext():
             logits = self.deployment.logits(tf.cast(images, tf.float32))
         # `keras.ops.argmax` views floats as integers first, and ONNX Runtime has no such operation.
         classes = tf.cast(tf.argmax(logits, axis=-1), tf.uint8 if self.form.byte_classes else tf.int32)
@@ -124,7 +123,7 @@ def _converting(deployment, goal, unless_it_fails=True):
     try:
         with (
             _ALONE,
-            quiet(unless_it_fails),
+            suppressed_output(unless_it_fails),
             native_dilation(deployment.segmenter),
             free_upsampling(deployment.segmenter),
         ):

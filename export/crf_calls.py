@@ -12,7 +12,7 @@ _ALONE = threading.Lock()
 
 
 @contextlib.contextmanager
-def heard(deployment, answer):
+def intercepted(deployment, answer):
     """Lets a function answer for every CRF of a deployment, inside its segmenter and behind it.
 
     Args:

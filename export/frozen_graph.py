@@ -48,14 +48,14 @@ def frozen_graph(model, image):
     with tf.device("/cpu:0"):
         definition = tf_loader.from_function(traced, [first], outputs)
     frozen = FrozenGraph(definition, first, tuple(outputs))
-    if _drop_wishes_for_xla(definition):
+    if _drop_xla_attributes(definition):
         with frozen.loaded():
             definition = tf_loader.tf_optimize([first], outputs, definition)
         frozen = dataclasses.replace(frozen, definition=definition)
     return frozen
 
 
-def _drop_wishes_for_xla(definition):
+def _drop_xla_attributes(definition):
     functions = definition.library.function
     found = False
     for part in (*definition.node, *functions, *(node for one in functions for node in one.node_def)):

@@ -6,14 +6,14 @@ import tempfile
 import zipfile
 
 from keras_wsseg.export import metadata_json, parity
-from keras_wsseg.export.bare_graph import write_bare
 from keras_wsseg.export.crf_calls import stage_names
 from keras_wsseg.export.export_report import report_of
 from keras_wsseg.export.metadata import OUTPUTS
 from keras_wsseg.export.options import with_fields
 from keras_wsseg.export.preparation import prepare
-from keras_wsseg.export.quiet import quiet
+from keras_wsseg.export.raw_graph import write_raw_graph
 from keras_wsseg.export.source import first_line
+from keras_wsseg.export.suppressed_output import suppressed_output
 
 
 def to_litert(segmenter, path, options=None, **fields):
@@ -74,14 +74,14 @@ def to_litert(segmenter, path, options=None, **fields):
     prepared.about.extra["precision"] = "float32"
     with tempfile.TemporaryDirectory(prefix=".export.", dir=path.parent) as folder:
         draft = pathlib.Path(folder) / "draft.tflite"
-        write_bare("to_bare_litert", prepared, draft)
+        write_raw_graph("to_raw_litert", prepared, draft)
         with zipfile.ZipFile(draft, "a") as archive:
             archive.writestr(metadata_json.FILE_NAME, metadata_json.metadata_json(prepared.about))
         reference = prepared.reference
         found = opened = _run(interpreter, draft, reference.images)
         if reference.crf_calls:
             # What a file gives cannot be taken out of it again.
-            write_bare("to_bare_litert", prepared, draft.with_stem("opened"), opened=True)
+            write_raw_graph("to_raw_litert", prepared, draft.with_stem("opened"), opened=True)
             stages = stage_names(reference.crf_calls)
             opened = _run(interpreter, draft.with_stem("opened"), reference.images, stages)
         differences = parity.compare(prepared.deployment, reference, found, opened)
@@ -104,7 +104,7 @@ def _interpreter():
 
 def _run(interpreter, draft, images, stages=()):
     try:
-        with quiet():
+        with suppressed_output():
             run = interpreter(str(draft)).get_signature_runner("serving_default")
             found = [run(image=image) for image in images]
     except Exception as error:

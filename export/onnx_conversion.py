@@ -8,7 +8,7 @@ from keras_wsseg.export.frozen_graph import frozen_graph
 from keras_wsseg.export.source import all_layers
 
 # What stands in for operations that ONNX has not, by the operation.
-_INSTEAD = {
+_REPLACEMENTS = {
     "Bitcast": "`ops.top_k` or `tf.argmax` in place of `ops.argmax`",
     "ScaleAndTranslate": "bilinear, bicubic or nearest resizing without `antialias`",
 }
@@ -47,7 +47,7 @@ def refuse_foreign_operations(model, segmenter):
     versions = {item.domain: item.version for item in model.opset_import}
     for node in model.graph.node:
         if not onnx.defs.has(node.op_type, versions.get(node.domain, 0), node.domain):
-            instead = f"; take {_INSTEAD[node.op_type]}" if node.op_type in _INSTEAD else ""
+            instead = f"; take {_REPLACEMENTS[node.op_type]}" if node.op_type in _REPLACEMENTS else ""
             raise ValueError(
                 f"`segmenter` must consist of operations that ONNX has{instead}. "
                 f"Received: operation {node.op_type} {_place(node.name, segmenter)}"

@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 
 from keras_wsseg.arguments import check_integer
-from keras_wsseg.export.images import to_batch
+from keras_wsseg.export.input_images import to_batch
 from keras_wsseg.export.prediction import run_classes, run_probabilities
 from keras_wsseg.export.session import Session
 from keras_wsseg.export.windows import Windows

@@ -8,7 +8,6 @@ import onnx
 import onnxruntime
 
 from keras_wsseg.export import onnx_graph, parity
-from keras_wsseg.export.bare_graph import write_bare
 from keras_wsseg.export.calibration import CalibrationImages
 from keras_wsseg.export.export_report import report_of
 from keras_wsseg.export.half_precision import to_float16
@@ -16,6 +15,7 @@ from keras_wsseg.export.metadata import OUTPUTS
 from keras_wsseg.export.options import with_fields
 from keras_wsseg.export.preparation import prepare
 from keras_wsseg.export.quantization import to_int8
+from keras_wsseg.export.raw_graph import write_raw_graph
 from keras_wsseg.export.source import first_line
 
 OPSETS = (15, 16, 17, 18)
@@ -138,7 +138,7 @@ def _check_choices(opset, precision, outputs, calibration):
 
 
 def _write_graph(prepared, opset, draft):
-    write_bare("to_bare_onnx", prepared, draft, opset=opset, opened=prepared.reference.crf_calls > 0)
+    write_raw_graph("to_raw_onnx", prepared, draft, opset=opset, opened=prepared.reference.crf_calls > 0)
     model = onnx.load(draft)
     onnx_graph.finish(model, prepared.form, prepared.about)
     try:

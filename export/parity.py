@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_wsseg.export.crf_calls import heard
+from keras_wsseg.export.crf_calls import intercepted
 from keras_wsseg.export.source import first_line
 from keras_wsseg.export.stages import largest_in_stages, softmax
 
@@ -127,7 +127,7 @@ def run_keras(deployment, images):
 
     for image in images:
         try:
-            with full_float32(), heard(deployment, counted):
+            with full_float32(), intercepted(deployment, counted):
                 logits = deployment.logits(ops.convert_to_tensor(image, "float32"))
         except Exception as error:
             raise ValueError(
@@ -161,13 +161,13 @@ def compare(deployment, reference, outputs, opened):
         difference = np.nan_to_num(np.abs(probabilities - expected), nan=np.inf)
         largest = max(largest, float(difference.max()))
         total, values = total + float(difference.sum(dtype="float64")), values + difference.size
-        same = _are_best(classes, expected)
+        same = _are_top_classes(classes, expected)
         equal, pixels = equal + int(same.sum()), pixels + same.size
     in_stages = _in_stages(deployment, reference, opened) if reference.crf_calls else None
     return Differences(largest, total / values, equal / pixels, in_stages)
 
 
-def _are_best(classes, probabilities):
+def _are_top_classes(classes, probabilities):
     # Where two classes are as probable as each other, which of them is named is chance.
     known = classes < probabilities.shape[-1]
     named = np.where(known, classes, 0).astype("int64")

@@ -8,10 +8,10 @@ import numpy as np
 from keras_wsseg.arguments import check_integer, check_value_range
 from keras_wsseg.export import parity, source
 from keras_wsseg.export.augmentation import describe_augmentation, read_augmentation
-from keras_wsseg.export.check_images import made_image, sizes_to_check
 from keras_wsseg.export.crf import built_crf, check_crf, describe_crf
 from keras_wsseg.export.deployment import Deployment, GraphForm
 from keras_wsseg.export.metadata import WRITTEN_BY_EXPORT, SegmenterMetadata
+from keras_wsseg.export.random_images import random_image, sizes_to_check
 from keras_wsseg.export.saved_model_folder import check_saved_model
 from keras_wsseg.imaging.labels import MOST_CLASSES
 from keras_wsseg.imaging.palette import class_palette
@@ -65,7 +65,7 @@ def prepare(segmenter, path, options, calibration=None, folder=False):
     segmenter = source.in_float32(source.find_segmenter(segmenter))
     shape = _at_size(source.image_shape(segmenter), options.size, scales)
     if calibration is None:
-        images = _made_images(shape, sizes_to_check(shape, options.check_sizes), value_range, dtype)
+        images = _random_images(shape, sizes_to_check(shape, options.check_sizes), value_range, dtype)
     else:
         images = list(calibration.few(COMPARED).batches(shape, value_range, dtype))
     resize = parity.comes_coarser(segmenter, images) or _comes_coarser_at_odd_sizes(segmenter, shape)
@@ -160,17 +160,17 @@ def _comes_coarser_at_odd_sizes(segmenter, shape):
     if shape.height and shape.width:
         return False
     try:
-        images = _made_images(shape, sizes_to_check(shape, None), (0.0, 1.0), "float32")
+        images = _random_images(shape, sizes_to_check(shape, None), (0.0, 1.0), "float32")
         return parity.comes_coarser(segmenter, images)
     except ValueError:
         # A segmenter that takes no such sizes needs no resizing for them.
         return False
 
 
-def _made_images(shape, sizes, value_range, dtype):
+def _random_images(shape, sizes, value_range, dtype):
     generator = np.random.default_rng(0)
     return [
-        made_image(
+        random_image(
             generator,
             (shape.batch or (1 if index else 2), *size, shape.channels),
             value_range,

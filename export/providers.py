@@ -19,7 +19,7 @@ CUDA = "CUDAExecutionProvider"
 OPENVINO = "OpenVINOExecutionProvider"
 # In the order in which they are tried, with what keeps them in float32: TF32 and bfloat16, which these take
 # by themselves, would move probabilities further than the export allows.
-BY_THEMSELVES = {
+DEFAULT_PROVIDERS = {
     CUDA: {"use_tf32": "0"},
     "ROCMExecutionProvider": {},
     "DmlExecutionProvider": {},
@@ -27,7 +27,11 @@ BY_THEMSELVES = {
     OPENVINO: {"precision": "ACCURACY"},
 }
 # They compile an engine for every new size of image, for minutes.
-BY_NAME_ALONE = ("TensorrtExecutionProvider", "NvTensorRTRTXExecutionProvider", "MIGraphXExecutionProvider")
+PROVIDERS_BY_NAME_ONLY = (
+    "TensorrtExecutionProvider",
+    "NvTensorRTRTXExecutionProvider",
+    "MIGraphXExecutionProvider",
+)
 OTHER_NAMES = {"directml": "dml"}
 
 
@@ -40,7 +44,7 @@ def start(path, providers=None, threads=None):
     Args:
         path: ONNX file.
         providers: names in order of preference, `"cuda"` or `"CUDAExecutionProvider"`, or
-            `(name, options)`; by default `BY_THEMSELVES`, then the CPU.
+            `(name, options)`; by default `DEFAULT_PROVIDERS`, then the CPU.
         threads: CPU threads for one image; by default one for each core.
 
     Returns:
@@ -62,7 +66,7 @@ def start(path, providers=None, threads=None):
     )
 
 
-def said(error):
+def reason_of(error):
     """What ONNX Runtime says, without its codes and the places in its sources."""
     text = (str(error).strip() or type(error).__name__).splitlines()[0]
     text = re.sub(r"\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed:\s*)?", "", text)
@@ -76,7 +80,9 @@ class _DidNotStart(Exception):
 
 def _wanted(providers, offered):
     if providers is None:
-        return [(name, options) for name, options in BY_THEMSELVES.items() if name in offered] + [(CPU, {})]
+        return [(name, options) for name, options in DEFAULT_PROVIDERS.items() if name in offered] + [
+            (CPU, {})
+        ]
     if isinstance(providers, str):
         providers = [providers]
     listed = isinstance(providers, list | tuple)
@@ -93,7 +99,7 @@ def _wanted(providers, offered):
             f"Received: {', '.join(map(str, unknown))}"
         )
     full = [(named[_short(name)], options) for name, options in items]
-    return [(name, BY_THEMSELVES.get(name, {}) if options is None else options) for name, options in full]
+    return [(name, DEFAULT_PROVIDERS.get(name, {}) if options is None else options) for name, options in full]
 
 
 def _short(name):
@@ -106,7 +112,7 @@ def _session(path, name, options, threads, offered):
     if problem:
         raise _DidNotStart(problem)
     # What TensorRT has no kernel for goes to CUDA, and what neither has to the CPU.
-    helpers = [CUDA] if name in BY_NAME_ALONE and CUDA in offered else []
+    helpers = [CUDA] if name in PROVIDERS_BY_NAME_ONLY and CUDA in offered else []
     helpers += [] if name == CPU else [CPU]
     settings = onnxruntime.SessionOptions()
     # What goes wrong is raised or told by the note, not by pages of warnings.
@@ -124,7 +130,7 @@ def _session(path, name, options, threads, offered):
         )
     except Exception as error:
         _refuse_unreadable(path)
-        raise _DidNotStart(said(error)) from error
+        raise _DidNotStart(reason_of(error)) from error
     if session.get_providers()[0] != name:
         raise _DidNotStart("ONNX Runtime left it out without a reason")
     return session
@@ -153,7 +159,7 @@ def _load_problem(library):
         ctypes.CDLL(str(library))
     except OSError as error:
         # All it needs is there but ONNX Runtime's own symbols, which only ONNX Runtime can give it.
-        return None if "undefined symbol" in str(error) else said(error)
+        return None if "undefined symbol" in str(error) else reason_of(error)
     return None
 
 
@@ -165,7 +171,7 @@ def _refuse_unreadable(path):
     try:
         onnxruntime.InferenceSession(str(path), settings, providers=[CPU], enable_fallback=0)
     except Exception as error:
-        reason = said(error)
+        reason = reason_of(error)
         if "max supported IR version" in reason or "Current official support" in str(error):
             expected = f"of a version that ONNX Runtime {onnxruntime.__version__} reads; this one is newer"
         elif "external data" in reason.lower():
@@ -178,7 +184,7 @@ def _refuse_unreadable(path):
 
 
 def _note(name, providers, offered, failed):
-    others = [other for other in offered if other in BY_THEMSELVES or other in BY_NAME_ALONE]
+    others = [other for other in offered if other in DEFAULT_PROVIDERS or other in PROVIDERS_BY_NAME_ONLY]
     if providers is not None:
         reasons = ["asked for"]
     elif name != CPU:
@@ -187,7 +193,7 @@ def _note(name, providers, offered, failed):
         reasons = ["the installed ONNX Runtime offers no other"]
     else:
         reasons = []
-    left = [other for other in others if other in BY_NAME_ALONE] if providers is None else []
+    left = [other for other in others if other in PROVIDERS_BY_NAME_ONLY] if providers is None else []
     if left:
         failed = [*failed, f"{' and '.join(left)} must be asked for, compiling for minutes at each new size"]
     return f"{name}: {'; '.join([*reasons, *failed])}"

@@ -34,7 +34,7 @@ def to_int8(path, images):
         prepared, made = pathlib.Path(folder) / "prepared.onnx", pathlib.Path(folder) / "int8.onnx"
         onnx.save(onnx.shape_inference.infer_shapes(model), prepared)
         try:
-            with _quiet():
+            with _suppressed_logs():
                 quantization.quantize_static(
                     str(prepared),
                     str(made),
@@ -63,7 +63,7 @@ class _Images(quantization.CalibrationDataReader):
 
 
 @contextlib.contextmanager
-def _quiet():
+def _suppressed_logs():
     """ONNX Runtime advises on the root logger to prepare the model, which has been done."""
     logger = logging.getLogger()
     level = logger.level

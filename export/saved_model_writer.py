@@ -4,12 +4,12 @@ import pathlib
 import tempfile
 
 from keras_wsseg.export import metadata_json, parity
-from keras_wsseg.export.bare_graph import write_bare
 from keras_wsseg.export.crf_calls import stage_names
 from keras_wsseg.export.export_report import report_of
 from keras_wsseg.export.metadata import OUTPUTS
 from keras_wsseg.export.options import with_fields
 from keras_wsseg.export.preparation import prepare
+from keras_wsseg.export.raw_graph import write_raw_graph
 from keras_wsseg.export.saved_model_folder import replace_folder
 from keras_wsseg.export.source import first_line
 
@@ -65,7 +65,7 @@ def to_saved_model(segmenter, path, options=None, **fields):
     prepared.about.extra["precision"] = "float32"
     with tempfile.TemporaryDirectory(prefix=".export.", dir=path.parent) as folder:
         draft = pathlib.Path(folder) / "draft"
-        write_bare("to_bare_saved_model", prepared, draft)
+        write_raw_graph("to_raw_saved_model", prepared, draft)
         (draft / METADATA_FOLDER).mkdir()
         about = metadata_json.metadata_json(prepared.about)
         (draft / METADATA_FOLDER / metadata_json.FILE_NAME).write_text(about, encoding="utf-8")
@@ -73,7 +73,7 @@ def to_saved_model(segmenter, path, options=None, **fields):
         found = opened = _run(draft, reference.images)
         if reference.crf_calls:
             # What a folder gives cannot be taken out of it again.
-            write_bare("to_bare_saved_model", prepared, draft.with_name("opened"), opened=True)
+            write_raw_graph("to_raw_saved_model", prepared, draft.with_name("opened"), opened=True)
             opened = _run(draft.with_name("opened"), reference.images, stage_names(reference.crf_calls))
         differences = parity.compare(prepared.deployment, reference, found, opened)
         limits.check(differences, "a SavedModel", reference.largest_logit)

@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 from keras import ops
 
-from keras_wsseg.export.crf_calls import heard
+from keras_wsseg.export.crf_calls import intercepted
 
 # Last digits of float32 as the sums of a network or of a CRF leave them, relative to the largest logit.
 LAST_DIGITS = 1e-6
-TRIES = 4
+MAX_ATTEMPTS = 4
 # How much farther than in these tries a pixel may move: a try may push it the way that it hardly yields.
 SLACK = 4.0
 
@@ -63,7 +63,7 @@ def largest_in_stages(deployment, image, probabilities, found):
         The largest difference of a probability, or of a logit as a share of the largest one.
     """
     stages = _Stages(list(found))
-    with heard(deployment, stages.answer):
+    with intercepted(deployment, stages.answer):
         logits = deployment.logits(ops.convert_to_tensor(image, "float32"))
     if stages.found:
         return np.inf
@@ -124,6 +124,6 @@ def _with_other_last_digits(before, behind, are_logits):
     generator = np.random.default_rng(0)
     # Each step of a CRF rounds numbers as large as those that come out of it.
     scale = max(1.0, float(np.abs(before).max()), float(np.abs(behind).max()))
-    for _ in range(TRIES):
+    for _ in range(MAX_ATTEMPTS):
         noise = LAST_DIGITS * generator.standard_normal(before.shape).astype("float32")
         yield before + scale * noise if are_logits else before * (1 + noise)

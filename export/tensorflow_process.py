@@ -14,7 +14,7 @@ from keras_wsseg.export.deployment import Deployment, GraphForm
 from keras_wsseg.export.source import ImageShape, all_layers, first_line
 
 
-def convert_elsewhere(kind, deployment, form, path, **options):
+def convert_in_subprocess(kind, deployment, form, path, **options):
     """Does what a function of `conversion` does, wherever Keras does not run on TensorFlow.
 
     The segmenter travels as a `.keras` file next to `path`, and so does the CRF behind it; modules that

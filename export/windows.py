@@ -130,8 +130,8 @@ def stitch(rows, columns, run, blend):
         for column in range(len(columns.starts)):
             result = run(rows.starts[row], columns.starts[column])
             result = _crop(_crop(result, rows, row, 0), columns, column, 1)
-            result, left = _pass_on(result, columns, column, left, 1)
-            result, above[column] = _pass_on(result, rows, row, above[column], 0)
+            result, left = _blend_shared_strip(result, columns, column, left, 1)
+            result, above[column] = _blend_shared_strip(result, rows, row, above[column], 0)
             top, first = rows.bounds(row)[0], columns.bounds(column)[0]
             yield slice(top, top + result.shape[0]), slice(first, first + result.shape[1]), result
 
@@ -141,7 +141,7 @@ def _crop(result, axis, number, dimension):
     return result[(slice(None),) * dimension + (slice(first, end),)]
 
 
-def _pass_on(result, axis, number, received, dimension):
+def _blend_shared_strip(result, axis, number, received, dimension):
     """Adds what the window before left for the shared strip, and keeps back what the next one shares."""
     part = (slice(None),) * dimension
     weights = (np.arange(axis.ramp, dtype=np.float32) + 0.5) / np.float32(axis.ramp or 1)

@@ -156,7 +156,7 @@ def outputs_and_gradient(function, x):
 def coarse_device(monkeypatch):
     """Lets products round their operands to TF32 unless full float32 is asked for."""
     with monkeypatch.context() as patch:
-        patch.setattr(backend, "multiplies_coarsely", lambda: True)
+        patch.setattr(backend, "has_coarse_matmul", lambda: True)
         if keras.backend.backend() == "jax":
             import jax
 

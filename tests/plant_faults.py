@@ -314,8 +314,8 @@ EXPORT = [
     Fault(
         "export: opset ignored",
         "export/onnx_writer.py",
-        'write_bare("to_bare_onnx", prepared, draft, opset=opset, ',
-        'write_bare("to_bare_onnx", prepared, draft, opset=OPSETS[0], ',
+        'write_raw_graph("to_raw_onnx", prepared, draft, opset=opset, ',
+        'write_raw_graph("to_raw_onnx", prepared, draft, opset=OPSETS[0], ',
         ("tests/export/*onnx_writer*.py",),
     ),
     Fault(

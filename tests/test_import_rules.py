@@ -46,7 +46,7 @@ RUN_TIME = {
     "keras_wsseg.export",
     "keras_wsseg.export.metadata",
     "keras_wsseg.export.onnx_segmenter",
-    "keras_wsseg.export.images",
+    "keras_wsseg.export.input_images",
     "keras_wsseg.export.prediction",
     "keras_wsseg.export.providers",
     "keras_wsseg.export.session",

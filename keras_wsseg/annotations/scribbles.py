@@ -61,22 +61,22 @@ def _stroke(mask, length, width, random):
     if np.count_nonzero(mask) < _DOT:
         pixels = np.argwhere(mask)
         middle = pixels[np.argmin(((pixels - pixels.mean(axis=0)) ** 2).sum(axis=1))]
-        return _pen(middle[None].astype(float), mask.shape, width) & mask
+        return _brush(middle[None].astype(float), mask.shape, width) & mask
     padded = np.pad(mask, 1)
     depth = ndimage.distance_transform_edt(padded)[1:-1, 1:-1]
-    course = _course(depth)
+    course = _centerline(depth)
     # Drawn before the length is looked at, so that a shorter stroke of the same seed is a part of the longer.
     place, tremble = random.random(), random.standard_normal((64, 2))
     if len(course) > 2:
         course = _smooth(course, depth, tremble)
     course = _shorten(course, length, place)
-    drawn = _pen(course, mask.shape, width) & mask
+    drawn = _brush(course, mask.shape, width) & mask
     if not drawn.any():
         drawn[np.unravel_index(np.argmax(depth), depth.shape)] = True
     return drawn
 
 
-def _course(depth):
+def _centerline(depth):
     """The longest way through the inner part of a region, `(points, 2)` rows and columns."""
     peak = np.unravel_index(np.argmax(depth), depth.shape)
     core = depth >= _CORE * depth[peak]
@@ -142,7 +142,7 @@ def _shorten(course, length, place):
     return course[first : first + keep]
 
 
-def _pen(course, shape, width):
+def _brush(course, shape, width):
     """Everything within half a pen's width of the course."""
     if len(course) > 1:
         fine = np.linspace(0, len(course) - 1, 2 * len(course))

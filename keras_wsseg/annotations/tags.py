@@ -8,10 +8,10 @@ import re
 import numpy as np
 
 from keras_wsseg.arguments import check_integer, check_number
+from keras_wsseg.imaging.atomic_write import atomic_write
 from keras_wsseg.imaging.file_names import normal_name
 from keras_wsseg.imaging.label_map import check_label_map
 from keras_wsseg.imaging.labels import PADDING
-from keras_wsseg.imaging.replaced import replaced
 from keras_wsseg.imaging.text_file import read_text
 
 BACKGROUND = "background"
@@ -135,7 +135,7 @@ def write_tags(path, tags):
     bare = all(tag.lower() in _VALUES for of_image in written.values() for tag in of_image)
     for name, of_image in written.items():
         writer.writerow((name, ";".join([BACKGROUND, *of_image] if bare and of_image else of_image)))
-    with replaced(path) as draft:
+    with atomic_write(path) as draft:
         draft.write_text(stream.getvalue(), encoding="utf-8")
 
 

@@ -5,8 +5,8 @@ import numpy as np
 from PIL import Image
 
 from keras_wsseg.arguments import check_integer, check_value_range
-from keras_wsseg.callbacks.given_images import GivenImages, stated_range
 from keras_wsseg.callbacks.per_step import check_trained
+from keras_wsseg.callbacks.shown_images import ShownImages, stated_range
 from keras_wsseg.imaging.write_png import write_png
 from keras_wsseg.kernels.annealable import Annealable
 from keras_wsseg.visualization.annealing_sheet import annealing_column, annealing_film, checked_show
@@ -81,7 +81,7 @@ class AnnealingImages(keras.callbacks.Callback):
         if not isinstance(loss, Annealable) or "sigma_rgb" not in loss.annealable:
             raise TypeError(f"`loss` must have a sigma_rgb, as SparseCRFLoss has. Received: loss={loss!r}")
         self.loss = loss
-        self._given = GivenImages(images, max_images)
+        self._given = ShownImages(images, max_images)
         self._truth = self._given.label_maps("truth", truth)
         self.directory = pathlib.Path(directory)
         self.epochs = None if epochs is None else check_integer("epochs", epochs, low=1)

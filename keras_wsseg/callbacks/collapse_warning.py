@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_wsseg.arguments import check_number
-from keras_wsseg.callbacks.given_images import GivenImages
+from keras_wsseg.callbacks.shown_images import ShownImages
 
 _SLACK = 0.01
 
@@ -45,7 +45,7 @@ class CollapseWarning(keras.callbacks.Callback):
     def __init__(self, images, class_names=None, limit=0.99, max_images=16):
         super().__init__()
         check_number("limit", limit, above=0, high=1)
-        self._given = GivenImages(images, max_images)
+        self._given = ShownImages(images, max_images)
         self.class_names = None if class_names is None else [str(name) for name in class_names]
         self.limit = float(limit)
         self._collapsed = False

@@ -3,7 +3,7 @@ import pathlib
 import keras
 
 from keras_wsseg.arguments import check_integer, check_value_range
-from keras_wsseg.callbacks.given_images import GivenImages, stated_range
+from keras_wsseg.callbacks.shown_images import ShownImages, stated_range
 from keras_wsseg.imaging.palette import as_palette
 from keras_wsseg.imaging.write_png import write_png
 
@@ -34,7 +34,7 @@ class EpochSheets(keras.callbacks.Callback):
     ):
         super().__init__()
         self.every = check_integer("every", every, low=1)
-        self._given = GivenImages(images, max_images)
+        self._given = ShownImages(images, max_images)
         self.images = self._given.images
         self.truth = self._given.label_maps("truth", truth)
         self.directory = pathlib.Path(directory)
@@ -45,20 +45,20 @@ class EpochSheets(keras.callbacks.Callback):
         self.from_logits = from_logits
         self._writer = None
 
-    def rehearse(self):
+    def validate_inputs(self):
         """Called before training, without running the model: raises where a sheet could not be drawn."""
-        raise NotImplementedError(f"{type(self).__name__} must implement rehearse().")
+        raise NotImplementedError(f"{type(self).__name__} must implement validate_inputs().")
 
     def sheet(self, caption):
         """The sheet of now, uint8 `(height, width, 3)`."""
         raise NotImplementedError(f"{type(self).__name__} must implement sheet(caption).")
 
-    def shown_range(self):
+    def display_range(self):
         """The values of black and of white in the images."""
         return self.value_range or stated_range(self.model)
 
     def on_train_begin(self, logs=None):
-        self.rehearse()
+        self.validate_inputs()
         if self.tensorboard is not None:
             self._writer = _summary().create_file_writer(str(self.tensorboard))
 

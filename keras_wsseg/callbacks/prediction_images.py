@@ -77,7 +77,7 @@ class PredictionImages(EpochSheets):
         )
         self.labels = self._given.label_maps("labels", labels)
 
-    def rehearse(self):
+    def validate_inputs(self):
         self._sheet([np.ones((*image.shape[:2], 1)) for image in self.images], caption="")
 
     def sheet(self, caption):
@@ -91,6 +91,6 @@ class PredictionImages(EpochSheets):
             self.truth,
             self.class_names,
             self.palette,
-            self.shown_range(),
+            self.display_range(),
             caption,
         )

@@ -100,7 +100,7 @@ class TagImages(EpochSheets):
         self.estimate = estimate
         self.tags = checked_tags(tags, len(images))[: len(self.images)].astype("float32")
 
-    def rehearse(self):
+    def validate_inputs(self):
         self._estimate()
         sizes = [image.shape[:2] for image in self.images]
         nothing = [np.zeros((*size, self.tags.shape[1]), np.float32) for size in sizes]
@@ -144,7 +144,7 @@ class TagImages(EpochSheets):
             self.truth,
             self.class_names,
             self.palette,
-            self.shown_range(),
+            self.display_range(),
             caption,
             self.tags,
         )

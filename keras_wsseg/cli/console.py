@@ -13,7 +13,7 @@ import tempfile
 def load_keras():
     """Imports Keras and its backend without the pages they write on the error stream while they start."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _held_back():
+    with _buffered_stderr():
         import keras
 
         # The first operation looks for devices, and reports on what it did not find.
@@ -40,7 +40,7 @@ class _OnErrorStream(logging.Handler):
 
 
 @contextlib.contextmanager
-def _held_back():
+def _buffered_stderr():
     """Holds back what is written to the error stream by anybody in this process; an exception lets it out."""
     sys.stderr.flush()
     stream = os.dup(2)

@@ -5,7 +5,7 @@ import os
 import pathlib
 import unicodedata
 
-from keras_wsseg.imaging.file_names import image_name, is_hidden, normal_name, spelled_on_disk
+from keras_wsseg.imaging.file_names import image_name, is_hidden, normal_name, path_on_disk
 from keras_wsseg.imaging.suffixes import IMAGE_SUFFIXES
 
 
@@ -27,7 +27,7 @@ def find_images(inputs, recursive=False, suffixes=IMAGE_SUFFIXES, leave_out=None
     """
     found = []
     for text in inputs:
-        path = spelled_on_disk(text)
+        path = path_on_disk(text)
         if path.is_dir():
             inside = _inside(path, recursive, suffixes, leave_out)
             if not inside:

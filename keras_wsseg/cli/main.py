@@ -82,7 +82,7 @@ def main(argv=None):
     except Exception as error:
         if os.environ.get("KERAS_WSSEG_DEBUG"):
             raise
-        print(f"keras-wsseg: error: {_one_line(error)}", file=sys.stderr)
+        print(f"keras-wsseg: error: {_single_line(error)}", file=sys.stderr)
         return 2
 
 
@@ -167,7 +167,7 @@ def _parser():
     return parser, commands
 
 
-def _one_line(error):
+def _single_line(error):
     text = " ".join(str(error).split())
     if isinstance(error, ImportError) and getattr(error, "name", None) in ("onnx", "tf2onnx", "onnxruntime"):
         return f"{error.name} is missing: install keras-wsseg with its extra [export]"

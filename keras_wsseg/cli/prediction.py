@@ -63,7 +63,7 @@ class Tasks:
     def fail(self, task, error):
         """Notes what kept an image from having a mask; of a video, no further frames are given then."""
         frame = f"{task.place.name}: " if is_video(task.path) else ""
-        self.failed[task.path] = frame + _one_line(error)
+        self.failed[task.path] = frame + _single_line(error)
 
     def _frames(self, path, place):
         try:
@@ -73,7 +73,7 @@ class Tasks:
                 if path in self.failed:
                     return
         except Exception as error:
-            self.failed[path] = _one_line(error)
+            self.failed[path] = _single_line(error)
 
 
 class Writer:
@@ -146,7 +146,7 @@ def frame_place(place, number):
     return place / f"frame_{number:06d}"
 
 
-def _one_line(error):
+def _single_line(error):
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -168,7 +168,7 @@ def _brought(frame, channels, value_range):
 
 
 def _write_array(path, array):
-    from keras_wsseg.imaging.replaced import replaced
+    from keras_wsseg.imaging.atomic_write import atomic_write
 
-    with replaced(path) as draft:
+    with atomic_write(path) as draft:
         np.save(draft, array)

@@ -12,7 +12,7 @@ def count_frames(path):
     try:
         with _open(path) as container:
             stream = container.streams.video[0]
-            seconds = _told_seconds(stream) or 0
+            seconds = _declared_seconds(stream) or 0
             return max(1, stream.frames or round(seconds * float(stream.average_rate or 0)))
     except Exception:
         # Whoever reads the frames will be told what is wrong; this here is for a progress bar.
@@ -48,7 +48,7 @@ def read_frames(path, every=1):
             end = max(end, (frame.time or 0) + float((frame.duration or 0) * (frame.time_base or 0)))
             if number % every == 0:
                 yield number, upright(frame.to_ndarray(format="rgb24"), frame.rotation)
-        told = _told_seconds(stream) if stream.duration is None else None
+        told = _declared_seconds(stream) if stream.duration is None else None
     if told is not None and end < told - _SLACK:
         damage.append(f"an end at {end:.1f} of {told:.1f} seconds")
     if damage or not whole:
@@ -119,7 +119,7 @@ def _whole(packet):
     return packet
 
 
-def _told_seconds(stream):
+def _declared_seconds(stream):
     if stream.duration is not None:
         return float(stream.duration * stream.time_base)
     # Matroska and WebM tell the length of each stream as a text.

@@ -5,7 +5,7 @@ import pathlib
 from keras_wsseg.data.image_format import check_format, inspect_copies
 from keras_wsseg.data.listing import files_of_folders, folder_list, merge_files, read_lines
 from keras_wsseg.data.single_class_folder import SingleClassFolder
-from keras_wsseg.imaging.file_names import is_hidden, normal_name, spelled_on_disk
+from keras_wsseg.imaging.file_names import is_hidden, normal_name, path_on_disk
 
 
 class ClassFolders:
@@ -62,7 +62,7 @@ class ClassFolders:
     def __init__(self, root, positives="positives", negatives=None, color_mode=None, value_range=None):
         value_range = check_format(color_mode, value_range)
         self.root = pathlib.Path(root)
-        self.class_names = self._names(spelled_on_disk(self.root / positives))
+        self.class_names = self._names(path_on_disk(self.root / positives))
         self._members = {
             name: files_of_folders(self.root, (pathlib.Path(positives, name),)) for name in self.class_names
         }

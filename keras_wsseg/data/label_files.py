@@ -91,7 +91,7 @@ def check_ids(paths, infos, num_classes):
             )
 
 
-def check_meaning(place, infos, class_names, told=False):
+def check_values_are_ids(place, infos, class_names, values_given=False):
     """Raises `ValueError` where ids cannot be meant as they stand: masks of black and white, or gaps.
 
     Args:
@@ -99,11 +99,14 @@ def check_meaning(place, infos, class_names, told=False):
         infos: a `LabelFileInfo` of each.
         class_names: names of the classes, or None where nobody said how many there are. Where they are known,
             label maps in which every pixel is labeled may show one class alone.
-        told: whether `values` says what is meant, so that what is outside is not a class overlooked.
+        values_given: whether `values` says what is meant, so that what is outside is not a class overlooked.
     """
     counts = np.sum([info.counts for info in infos], axis=0)
-    classes, reserved = np.flatnonzero(counts[:PADDING]), counts[UNLABELED if told else PADDING :].any()
-    advice = "" if told else f"; {_advice(counts, class_names)}"
+    classes, reserved = (
+        np.flatnonzero(counts[:PADDING]),
+        counts[UNLABELED if values_given else PADDING :].any(),
+    )
+    advice = "" if values_given else f"; {_advice(counts, class_names)}"
     if len(classes) < 2 and (reserved or class_names is None):
         raise ValueError(
             f"At least two classes must be annotated in the {len(infos)} label maps of {place}. Received: "

@@ -4,7 +4,7 @@ import os
 import pathlib
 import shutil
 
-from keras_wsseg.imaging.replaced import replaced
+from keras_wsseg.imaging.atomic_write import atomic_write
 
 
 def link_file(source, target):
@@ -33,5 +33,5 @@ def link_file(source, target):
     try:
         os.link(source, target)
     except OSError:
-        with replaced(target) as draft:
+        with atomic_write(target) as draft:
             shutil.copy2(source, draft)

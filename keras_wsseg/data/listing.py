@@ -7,7 +7,7 @@ from keras_wsseg.imaging.file_names import (
     image_name,
     is_hidden,
     normal_name,
-    spelled_on_disk,
+    path_on_disk,
     without_image_suffix,
 )
 from keras_wsseg.imaging.suffixes import IMAGE_SUFFIXES, LABEL_SUFFIXES
@@ -32,7 +32,7 @@ def files_by_stem(root, folder, suffixes):
     """
     if not root.is_dir():
         raise FileNotFoundError(f"`root` must be a folder. Received: root={str(root)!r}")
-    place = spelled_on_disk(root / folder)
+    place = path_on_disk(root / folder)
     if not place.is_dir() and pathlib.Path(folder).is_absolute():
         raise FileNotFoundError(f"A folder of images must be there. Received: {str(place)!r}")
     if not place.is_dir():

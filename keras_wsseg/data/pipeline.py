@@ -7,8 +7,8 @@ import typing
 import numpy as np
 import tensorflow as tf
 
+from keras_wsseg.data.constant_label_images import fill
 from keras_wsseg.data.resampling import cut_image, cut_labels, resize_image, resize_labels
-from keras_wsseg.data.uniform_images import fill
 from keras_wsseg.imaging.labels import PADDING, UNLABELED
 
 # scale, place of the crop (2), flip, brightness, contrast, saturation: one number each, from [0, 1).

@@ -17,12 +17,13 @@ from keras_wsseg.annotations import (
 )
 from keras_wsseg.arguments import check_integer, check_number
 from keras_wsseg.data.arguments import resolve_classes
+from keras_wsseg.data.constant_label_images import ConstantLabelImages
 from keras_wsseg.data.image_format import check_format, common_format, inspect_files
 from keras_wsseg.data.label_files import (
     LabelReader,
     check_depths,
     check_ids,
-    check_meaning,
+    check_values_are_ids,
     classes_without_pixel,
 )
 from keras_wsseg.data.listing import (
@@ -33,7 +34,6 @@ from keras_wsseg.data.listing import (
     select_unlabeled,
 )
 from keras_wsseg.data.segmentation_dataset import SegmentationDataset
-from keras_wsseg.data.uniform_images import UniformImages
 from keras_wsseg.imaging.file_names import normal_name
 from keras_wsseg.imaging.label_map import read_instance_map
 from keras_wsseg.imaging.label_values import resolve_values
@@ -170,7 +170,7 @@ class SegmentationFolder(SegmentationDataset):
                 f"{str(self.root / labels)!r}. Received: only 254 and 255"
             )
         known = class_names if num_classes is None else class_names or range(num_classes)
-        check_meaning(repr(str(self.root / labels)), infos, known, told=values is not None)
+        check_values_are_ids(repr(str(self.root / labels)), infos, known, values_given=values is not None)
         largest = max(int(ids.max(initial=0)) for ids in found)
         self.num_classes, self.class_names = resolve_classes(num_classes, class_names, largest)
         check_ids(paths, infos, self.num_classes)
@@ -274,7 +274,7 @@ class SegmentationFolder(SegmentationDataset):
         """Leaves the images at `kept` here, and gives the others to `unlabeled`."""
         others = sorted(set(range(len(names))) - set(kept))
         if others:
-            self.unlabeled = UniformImages(
+            self.unlabeled = ConstantLabelImages(
                 self.class_names,
                 self._format,
                 [names[index] for index in others],

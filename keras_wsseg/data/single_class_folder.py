@@ -2,16 +2,16 @@
 
 import pathlib
 
+from keras_wsseg.data.constant_label_images import ConstantLabelImages
 from keras_wsseg.data.image_format import check_format, inspect_copies
 from keras_wsseg.data.listing import files_of_folders, folder_list, listed_names, read_lines, require_files
-from keras_wsseg.data.uniform_images import UniformImages
 from keras_wsseg.imaging.file_names import normal_name
 from keras_wsseg.imaging.labels import UNLABELED
 
 _BACKGROUND = 0
 
 
-class SingleClassFolder(UniformImages):
+class SingleClassFolder(ConstantLabelImages):
     """Images known to hold an object, and where there are any such known not to: no pixel is labeled.
 
     For losses that need no more than that, such as `losses.SingleClassLoss`. The labels say which is which:
@@ -131,7 +131,7 @@ class SingleClassFolder(UniformImages):
         common = {"class_names": class_names, "image_format": image_format}
         super().__init__(**common, **_listed(positives), value=UNLABELED)
         if negatives:
-            self.negatives = UniformImages(**common, **_listed(negatives), value=_BACKGROUND)
+            self.negatives = ConstantLabelImages(**common, **_listed(negatives), value=_BACKGROUND)
 
 
 def _listed_name(root):

@@ -120,7 +120,7 @@ _TINTS = np.array([[0.45, 0.47, 0.43], [0.68, 0.38, 0.32], [0.35, 0.50, 0.66], [
 
 def _image(size, num_classes, random):
     rows, columns = np.mgrid[:size, :size].astype(np.float64)
-    image = _ground(size, num_classes, random)
+    image = _background_texture(size, num_classes, random)
     labels = np.zeros((size, size), np.uint8)
     wanted = random.integers(3, 6)
     for attempt in range(40):
@@ -144,7 +144,7 @@ def _image(size, num_classes, random):
 
 def _one_object(size, present, random):
     rows, columns = np.mgrid[:size, :size].astype(np.float64)
-    image = _ground(size, 2, random)
+    image = _background_texture(size, 2, random)
     labels = np.zeros((size, size), np.uint8)
     if present:
         center = size / 2 + random.uniform(-0.1, 0.1, 2) * size
@@ -157,7 +157,7 @@ def _one_object(size, present, random):
 
 def _tagged(size, objects, random):
     rows, columns = np.mgrid[:size, :size].astype(np.float64)
-    image = _ground(size, 3, random)
+    image = _background_texture(size, 3, random)
     labels = np.zeros((size, size), np.uint8)
     # Two of them lie at opposite corners, and are small enough not to meet.
     turn = random.uniform(-0.25, 0.25) + np.pi / 4 + np.pi / 2 * random.integers(4)
@@ -213,7 +213,7 @@ def _surface(size, tint, random, stripes=None):
     return tint + shade[..., None]
 
 
-def _ground(size, num_classes, random):
+def _background_texture(size, num_classes, random):
     image = _surface(size, _TINTS[0], random) + 0.07 * _noise(size, size / 7, random)[..., None]
     for _ in range(random.integers(10, 20)):
         tint = _TINTS[random.integers(num_classes)] * random.uniform(0.75, 1.1)

@@ -7,8 +7,9 @@ import numpy as np
 from keras_wsseg.annotations import PADDING, UNLABELED, multi_hot, read_tags, tags_of_labels
 from keras_wsseg.annotations.tags import BACKGROUND, check_class_names, check_min_pixels, has_header
 from keras_wsseg.data.arguments import resolve_classes
+from keras_wsseg.data.constant_label_images import ConstantLabelImages
 from keras_wsseg.data.image_format import check_format, common_format, inspect_copies, inspect_files
-from keras_wsseg.data.label_files import LabelReader, check_depths, check_ids, check_meaning
+from keras_wsseg.data.label_files import LabelReader, check_depths, check_ids, check_values_are_ids
 from keras_wsseg.data.listing import (
     files_by_stem,
     files_of_folders,
@@ -19,11 +20,10 @@ from keras_wsseg.data.listing import (
     require_files,
     select_names,
 )
-from keras_wsseg.data.uniform_images import UniformImages
 from keras_wsseg.imaging.file_names import (
     is_hidden,
     normal_name,
-    spelled_on_disk,
+    path_on_disk,
     without_image_suffix,
 )
 from keras_wsseg.imaging.label_values import resolve_values
@@ -33,7 +33,7 @@ from keras_wsseg.imaging.suffixes import IMAGE_SUFFIXES, LABEL_SUFFIXES
 _FOLDERS = "folders"
 
 
-class TagFolder(UniformImages):
+class TagFolder(ConstantLabelImages):
     """Images with tags: which classes each of them holds. No pixel is labeled.
 
     For what learns masks from tags alone. Tags come from a file, from where the images lie, or, to try what
@@ -207,7 +207,7 @@ def _of_folders(root, split, names, class_names, negatives, color_mode, value_ra
         negatives = (BACKGROUND,) if (root / BACKGROUND).is_dir() else ()
     negatives = folder_list("negatives", negatives)
     if class_names is None:
-        apart = {spelled_on_disk(root / folder).resolve() for folder in (*negatives, BACKGROUND)}
+        apart = {path_on_disk(root / folder).resolve() for folder in (*negatives, BACKGROUND)}
         class_names = sorted(
             normal_name(path.name)
             for path in root.iterdir()
@@ -246,7 +246,7 @@ def _of_label_maps(root, folder, split, names, class_names, min_pixels, color_mo
     paths = [path for _, path in files]
     check_depths(paths, infos)
     if ids is None:
-        check_meaning(repr(str(root / folder)), infos, class_names)
+        check_values_are_ids(repr(str(root / folder)), infos, class_names)
     largest = max(int(np.flatnonzero(info.counts[:PADDING]).max(initial=0)) for info in infos)
     num_classes, class_names = resolve_classes(None, class_names, largest)
     check_ids(paths, infos, num_classes)

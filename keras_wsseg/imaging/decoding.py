@@ -6,8 +6,8 @@ import threading
 
 import numpy as np
 
+from keras_wsseg.imaging.fallback_tiff import FallbackTiff, fallback_tiff
 from keras_wsseg.imaging.image_error import ImageError, UnknownImageError
-from keras_wsseg.imaging.odd_tiff import OddTiff, odd_tiff
 
 _ORIENTATION, _ROWS, _BITS, _PHOTOMETRIC, _SAMPLES, _PLANES = 0x0112, 257, 258, 262, 277, 284
 _DEEP_GRAY = ("I;16", "I;16B", "I;16L", "I;16N", "I")
@@ -30,7 +30,7 @@ def open_image(source, formats=None):
         formats: names of Pillow's formats to try; by default all.
 
     Returns:
-        Pillow's image, not decoded, or an `OddTiff`.
+        Pillow's image, not decoded, or an `FallbackTiff`.
 
     Raises:
         ImportError: if Pillow is not installed.
@@ -49,7 +49,7 @@ def open_image(source, formats=None):
     except Exception as error:
         reason = unreadable(error)
         tiff = isinstance(reason, UnknownImageError) and (formats is None or "TIFF" in formats)
-        image = odd_tiff(source) if tiff else None
+        image = fallback_tiff(source) if tiff else None
         if image is None:
             raise reason from error
         return image
@@ -86,7 +86,7 @@ def decode(image):
         is turned, palettes and inks (CMYK) become RGB, opacity is dropped.
 
     Raises:
-        ImportError: if imagecodecs is missing, and the image has 16 bits of color or is an `OddTiff`.
+        ImportError: if imagecodecs is missing, and the image has 16 bits of color or is an `FallbackTiff`.
         ImageError: if it is damaged, has transparent pixels or values beyond 16 bits.
     """
     if _is_deep_color(image):
@@ -255,7 +255,7 @@ def _eight_bits(image):
 
 def _is_deep_color(image):
     """Whether it has 16 bits of color, or of gray with opacity, which Pillow cuts to 8 or does not know."""
-    if isinstance(image, OddTiff):
+    if isinstance(image, FallbackTiff):
         return True
     if image.format == "PNG":
         return any(str(tile.args).endswith(";16B") for tile in image.tile) and image.mode != "I;16"
@@ -317,7 +317,7 @@ def _decode_deep_color(image):
     except ImportError as error:
         what = (
             "TIFFs that Pillow does not know"
-            if isinstance(image, OddTiff)
+            if isinstance(image, FallbackTiff)
             else "Images with 16 bits of color"
         )
         raise ImportError(f"{what} need imagecodecs: `pip install imagecodecs`. Received: one") from error

@@ -63,7 +63,7 @@ def is_hidden(name):
     return name.startswith(".") or name in _FOLDERS_OF_SYSTEMS
 
 
-def spelled_on_disk(path):
+def path_on_disk(path):
     """A path in the form of its letters that the disk has.
 
     Args:
@@ -77,13 +77,13 @@ def spelled_on_disk(path):
     >>> import tempfile
     >>> folder = pathlib.Path(tempfile.mkdtemp())
     >>> (folder / "a\\u0308pfel").mkdir()
-    >>> spelled_on_disk(folder / "\\u00e4pfel").is_dir()
+    >>> path_on_disk(folder / "\\u00e4pfel").is_dir()
     True
     """
     path = pathlib.Path(path)
     if path.exists() or path == path.parent:
         return path
-    parent = spelled_on_disk(path.parent)
+    parent = path_on_disk(path.parent)
     there = parent.iterdir() if parent.is_dir() else ()
     alike = (one for one in there if normal_name(one.name) == normal_name(path.name))
     return next(alike, parent / path.name)

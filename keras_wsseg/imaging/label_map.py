@@ -5,11 +5,11 @@ import pathlib
 import numpy as np
 
 from keras_wsseg.arguments import check_integer
+from keras_wsseg.imaging.atomic_write import atomic_write
 from keras_wsseg.imaging.decoding import check_single, load, open_image, stored_gray, unreadable
 from keras_wsseg.imaging.image_error import ImageError
 from keras_wsseg.imaging.numpy_file import read_numpy
 from keras_wsseg.imaging.palette import file_palette
-from keras_wsseg.imaging.replaced import replaced
 
 _DEPTHS = {"1": 1, "L": 8, "P": 8, "I;16": 16, "I;16B": 16, "I;16L": 16, "I;16N": 16, "I": 32}
 
@@ -160,7 +160,7 @@ def write_label_map(path, labels, palette=None):
     if path.suffix.lower() != ".png":
         raise ValueError(f"`path` must end in .png. Received: path={str(path)!r}")
     image = label_image(labels, palette)
-    with replaced(path) as draft:
+    with atomic_write(path) as draft:
         image.save(draft, format="PNG")
 
 

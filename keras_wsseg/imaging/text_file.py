@@ -2,7 +2,7 @@
 
 import codecs
 
-from keras_wsseg.imaging.file_names import spelled_on_disk
+from keras_wsseg.imaging.file_names import path_on_disk
 
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
@@ -34,7 +34,7 @@ def read_text(path, called):
     >>> read_text(path, "The list")
     'one'
     """
-    path = spelled_on_disk(path)
+    path = path_on_disk(path)
     if not path.is_file():
         raise FileNotFoundError(f"{called} must be there as a file. Received: {str(path)!r}")
     data = path.read_bytes()

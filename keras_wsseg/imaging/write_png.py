@@ -4,7 +4,7 @@ import pathlib
 
 import numpy as np
 
-from keras_wsseg.imaging.replaced import replaced
+from keras_wsseg.imaging.atomic_write import atomic_write
 
 
 def write_png(path, image):
@@ -41,5 +41,5 @@ def write_png(path, image):
         )
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replaced(path) as draft:
+    with atomic_write(path) as draft:
         Image.fromarray(image).save(draft, format="PNG")

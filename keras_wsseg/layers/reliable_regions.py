@@ -15,7 +15,7 @@ from keras_wsseg.ops.reliable_regions import (
     present_classes,
 )
 
-NEVER = -1e4
+IMPOSSIBLE_LOGIT = -1e4
 """Logit of what cannot be: `exp` of it is 0, and half precision holds it."""
 
 
@@ -110,14 +110,14 @@ class ReliableRegions(keras.layers.Layer):
         """The classes that the CRF gives to the pixels, to those outside a further one."""
         present = present_classes(tags)[:, None, None]
         logits = ops.log(ops.maximum(maps, keras.config.epsilon()))
-        logits = ops.where(present, logits, NEVER)
+        logits = ops.where(present, logits, IMPOSSIBLE_LOGIT)
         if inside is not None:
             # Pixels outside are for certain of a class of their own, which those inside have no share of:
             # that way they give their neighbors' classes no vote. (Only weights far above the published
             # ones would make a pixel of it, which then is 255.)
             inside = ops.cast(inside, "float32")[..., None] > 0.5
-            logits = ops.where(inside, logits, NEVER)
-            apart = ops.where(inside, NEVER, ops.zeros_like(logits[..., :1]))
+            logits = ops.where(inside, logits, IMPOSSIBLE_LOGIT)
+            apart = ops.where(inside, IMPOSSIBLE_LOGIT, ops.zeros_like(logits[..., :1]))
             logits = ops.concatenate([logits, apart], axis=-1)
         given = logits if self.crf.from_logits else ops.softmax(logits, axis=-1)
         return ops.argmax(self.crf([given, image]), axis=-1)

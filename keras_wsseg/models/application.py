@@ -8,7 +8,7 @@ import keras
 from keras_wsseg.layers import IMAGENET_MEAN, IMAGENET_STD
 from keras_wsseg.models.blocks import STRIDES, check_one_of, coupled_l2
 
-PROBE = 256
+PROBE_SIZE = 256
 
 _SIGNED = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
 _IMAGENET = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
@@ -81,7 +81,7 @@ def application_encoder(name, strides=(4, 16), channels=3, weights=None, weight_
     network = build(include_top=False, weights=weights, input_shape=shape, **options)
     if regularizer is not None:
         _regularize(network, regularizer)
-    start, layers = _behind_preprocessing(network)
+    start, layers = _after_preprocessing(network)
     return keras.Model(start, _last_outputs(network, layers, strides), name=network.name)
 
 
@@ -128,7 +128,7 @@ def _takes(function, argument):
     return inspect.isfunction(function) and argument in inspect.signature(function).parameters
 
 
-def _behind_preprocessing(network):
+def _after_preprocessing(network):
     # `Standardize` does it, for images in any range and of any number of channels.
     layers = network.layers[1:]
     start = network.input
@@ -139,9 +139,9 @@ def _behind_preprocessing(network):
 
 def _last_outputs(network, layers, strides):
     probe = keras.Model(network.input, [layer.output for layer in layers])
-    shapes = probe.compute_output_shape((1, PROBE, PROBE, network.input.shape[-1]))
+    shapes = probe.compute_output_shape((1, PROBE_SIZE, PROBE_SIZE, network.input.shape[-1]))
     last = {shape[1:3]: layer.output for layer, shape in zip(layers, shapes, strict=True)}
-    return [last[PROBE // stride, PROBE // stride] for stride in strides]
+    return [last[PROBE_SIZE // stride, PROBE_SIZE // stride] for stride in strides]
 
 
 def _regularize(layer, regularizer):

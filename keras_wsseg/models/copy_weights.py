@@ -38,7 +38,7 @@ def copy_weights(source, target, skip_logits=False):
             hint = "" if skip_logits else " (`skip_logits=True` leaves out the last layer)"
             raise ValueError(
                 f"`source` must have the weights of `target`{hint}. "
-                f"Received: {_told(theirs)} for {_told(ours)}"
+                f"Received: {_described(theirs)} for {_described(ours)}"
             )
     for ours, theirs in zip(given, taken, strict=True):
         # A copy, since a compiled step of JAX gives away the memory of the weights it was called with.
@@ -61,5 +61,5 @@ def _kind(weight):
     return None if weight is None else (weight.name, tuple(weight.shape))
 
 
-def _told(weight):
+def _described(weight):
     return "nothing" if weight is None else f"{weight.path} of shape {tuple(weight.shape)}"

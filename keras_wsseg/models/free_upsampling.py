@@ -39,7 +39,7 @@ def free_upsampling(model):
     Raises:
         FixedSizeNeeded: if another layer fails at such a size, as bicubic `UpSampling2D` does.
     """
-    layers = [layer for layer in model._flatten_layers(include_self=False) if _is_helped(layer)]
+    layers = [layer for layer in model._flatten_layers(include_self=False) if _needs_free_size(layer)]
     with _lock:
         for layer in layers:
             # The replicas of a strategy trace one model in several threads.
@@ -64,7 +64,7 @@ def free_upsampling(model):
                     del layer.call, _users[id(layer)]
 
 
-def _is_helped(layer):
+def _needs_free_size(layer):
     # A subclass may resize in its own way.
     return (
         type(layer) is keras.layers.UpSampling2D
@@ -79,7 +79,7 @@ def _failed(model, error):
         for layer in model._flatten_layers(include_self=False)
         if isinstance(layer, keras.layers.UpSampling2D)
         and layer.interpolation != "nearest"
-        and not _is_helped(layer)
+        and not _needs_free_size(layer)
     ]
     return ", ".join(others) or next(line for line in str(error).splitlines() if line.strip())
 

@@ -11,7 +11,7 @@ _SIGMOID = ("sigmoid",)
 _SQUASHED = ("hard_sigmoid", "sparse_sigmoid", "sparsemax", "log_sigmoid")
 # Their results are means of pixels with weights that are not negative: of probabilities, probabilities.
 _AVERAGING = (keras.layers.Cropping2D, CropToStride, ResizeLike, ResizeTo, UpsampleLike)
-_PASSING_ON = (keras.layers.Identity, keras.layers.ActivityRegularization, *_AVERAGING)
+_PASS_THROUGH = (keras.layers.Identity, keras.layers.ActivityRegularization, *_AVERAGING)
 _INTERPOLATING = (keras.layers.UpSampling2D, keras.layers.Resizing)
 
 
@@ -85,7 +85,7 @@ def _read(tensor):
     if isinstance(operation, keras.layers.Resizing) and operation.pad_to_aspect_ratio:
         # What is padded is no mean of pixels.
         return ModelOutput()
-    if _passes_on(operation, tensor, given):
+    if _passes_through(operation, tensor, given):
         return _read(given[0])
     if isinstance(operation, _INTERPOLATING):
         found = _read(given[0])
@@ -97,11 +97,11 @@ def _read(tensor):
         return found
     if isinstance(operation, MeanFieldCRF):
         return ModelOutput(False, operation.name, operation.compute_dtype)
-    return _judged(operation, tensor)
+    return _kind_of_output(operation, tensor)
 
 
-def _passes_on(operation, tensor, given):
-    if isinstance(operation, _PASSING_ON):
+def _passes_through(operation, tensor, given):
+    if isinstance(operation, _PASS_THROUGH):
         return True
     if isinstance(operation, keras.layers.Activation):
         return _name(operation.activation) == "linear"
@@ -110,7 +110,7 @@ def _passes_on(operation, tensor, given):
     return isinstance(operation, _INTERPOLATING) and operation.interpolation in ("nearest", "bilinear")
 
 
-def _judged(operation, tensor):
+def _kind_of_output(operation, tensor):
     kind, axis = _activation(operation)
     if kind is None:
         return ModelOutput()

@@ -127,7 +127,7 @@ class RangeGuard:
                 f"254 or 255. Received: {wrong:g}"
             )
 
-    def joined_to(self, callbacks, model):
+    def added_to(self, callbacks, model):
         """The callbacks of a fit or evaluate with the one that checks in front."""
         if isinstance(callbacks, keras.callbacks.CallbackList):
             return callbacks

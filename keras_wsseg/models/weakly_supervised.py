@@ -182,11 +182,11 @@ class WeaklySupervisedModel(keras.Model):
                 "class_weight must be None: pixels are weighed by PartialCrossEntropy(class_weights=...). "
                 f"Received: class_weight={class_weight!r}"
             )
-        return super().fit(*args, callbacks=self._guard.joined_to(callbacks, self), **kwargs)
+        return super().fit(*args, callbacks=self._guard.added_to(callbacks, self), **kwargs)
 
     def evaluate(self, *args, callbacks=None, **kwargs):
         """As in Keras."""
-        return super().evaluate(*args, callbacks=self._guard.joined_to(callbacks, self), **kwargs)
+        return super().evaluate(*args, callbacks=self._guard.added_to(callbacks, self), **kwargs)
 
     def trains(self, target):
         """Whether the numbers of a loss or kernel are those of the compiled loss."""

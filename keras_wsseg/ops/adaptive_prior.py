@@ -9,7 +9,7 @@ from keras_wsseg.ops.prior_search import best, mean_labels, search_prior
 
 # Images of more classes than this are searched apart, over all columns, so that the many classes of a data
 # set cost nothing in images that hold a few of them.
-FEW = 6
+MOST_BY_ENUMERATION = 6
 
 
 def adaptive_prior(probabilities, tags, min_fractions=(0.4, 0.2), mask=None, grid=99):
@@ -180,7 +180,7 @@ def _for_several(p, tags, target, weights, grid):
     def of_few():
         # The columns of the classes that are there come first, in their order.
         numbers = ops.arange(classes, dtype="float32")
-        order = ops.argsort(numbers + classes * (1.0 - tags), axis=-1)[:, :FEW]
+        order = ops.argsort(numbers + classes * (1.0 - tags), axis=-1)[:, :MOST_BY_ENUMERATION]
         chosen = ops.one_hot(order, classes, dtype="float32")
         columns = ops.transpose(chosen, (0, 2, 1))
         few_tags, few_target = (matmul_float32(x[:, None], columns)[:, 0] for x in (tags, target))
@@ -192,12 +192,12 @@ def _for_several(p, tags, target, weights, grid):
     def of_all():
         return search_prior(p, tags, target, weights, grid)
 
-    if classes <= FEW:
-        return _where_needed(most > 2, of_all, tags)
-    few = _where_needed(ops.any(ops.logical_and(count > 2, count <= FEW)), of_few, tags)
-    return ops.where(count > FEW, _where_needed(most > FEW, of_all, tags), few)
+    if classes <= MOST_BY_ENUMERATION:
+        return _compute_if(most > 2, of_all, tags)
+    few = _compute_if(ops.any(ops.logical_and(count > 2, count <= MOST_BY_ENUMERATION)), of_few, tags)
+    return ops.where(count > MOST_BY_ENUMERATION, _compute_if(most > MOST_BY_ENUMERATION, of_all, tags), few)
 
 
-def _where_needed(needed, compute, otherwise):
+def _compute_if(needed, compute, otherwise):
     """`compute()` if needed, else `otherwise`."""
     return ops.cond(needed, compute, lambda: otherwise)

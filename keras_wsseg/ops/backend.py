@@ -28,7 +28,7 @@ def extract_patches(images, size):
     return ops.image.extract_patches(images, size, strides=1, padding="same")
 
 
-def multiplies_coarsely():
+def has_coarse_matmul():
     """Whether float32 matrix products lose digits on this device by default (TF32, bfloat16)."""
     backend = keras.backend.backend()
     if backend == "tensorflow":
@@ -82,7 +82,7 @@ def matmul_float32(a, b):
         import jax
 
         return jax.numpy.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
-    return _split_both_ways(a, b) if multiplies_coarsely() else ops.matmul(a, b)
+    return _split_both_ways(a, b) if has_coarse_matmul() else ops.matmul(a, b)
 
 
 def _split_both_ways(a, b):

@@ -4,7 +4,7 @@ from keras import ops
 
 from keras_wsseg.ops import backend
 
-FARTHEST = 64.0
+MAX_SIGMAS = 64.0
 """Sigmas from the origin up to which one matrix product gives the exponent: its error grows with the square,
 to about 5e-4 of a kernel's value there."""
 
@@ -24,10 +24,10 @@ def gaussian_matrix(a, b):
     Returns:
         `(..., n, m)`, float32, no value above 1.
     """
-    if backend.multiplies_coarsely():
+    if backend.has_coarse_matmul():
         return exact_gaussian_matrix(a, b)
     farthest = ops.maximum(_largest_square(a), _largest_square(b))
-    return ops.cond(farthest > FARTHEST**2, lambda: exact_gaussian_matrix(a, b), lambda: _of_products(a, b))
+    return ops.cond(farthest > MAX_SIGMAS**2, lambda: exact_gaussian_matrix(a, b), lambda: _of_products(a, b))
 
 
 def exact_gaussian_matrix(a, b):

@@ -15,7 +15,7 @@ from keras_wsseg.ops.self_adjoint import self_adjoint
 SAMPLES = 128
 """Pixels of an image whose exact sums set its scale, which leaves the total 0.5 % off (1.5 % at most)."""
 
-FARTHEST = 1e9
+MAX_COORDINATE = 1e9
 """Where places end, which must be whole numbers of 32 bits."""
 
 DAMPING = 0.2
@@ -226,7 +226,7 @@ def _simplices(features):
     # The middle of an image of one color falls into the middle of a simplex, where no rounding moves it
     # into another one.
     place = place + np.arange(1, channels + 1, dtype="float32") / (channels + 1)
-    place = ops.clip(place, -FARTHEST, FARTHEST)
+    place = ops.clip(place, -MAX_COORDINATE, MAX_COORDINATE)
     cells = ops.floor(place)
     dtype, words = backend.key_words()
     whole = ops.cast(cells, dtype)

@@ -70,15 +70,15 @@ def search_prior(p, tags, target, weights, grid):
     state = tuple(matmul_float32(kept, part) for part in state)
     state = ops.fori_loop(FIRST_STEPS, STEPS, problem.step, state)
 
-    def nearly_met(turn, points, *_):
+    def almost_satisfied(turn, points, *_):
         short = ops.min(_shortfall(target[:, None], problem.beta_and_means(points)[1]), axis=-1)
         return ops.logical_and(turn < TIMES, ops.any(ops.logical_and(short > TOLERANCE, short < LITTLE)))
 
-    def go_on(turn, *state):
+    def should_continue(turn, *state):
         begin = STEPS + MORE_STEPS * turn
         return (turn + 1, *ops.fori_loop(begin, begin + MORE_STEPS, problem.step, tuple(state)))
 
-    _, points, *_ = ops.while_loop(nearly_met, go_on, (ops.zeros((), "int32"), *state))
+    _, points, *_ = ops.while_loop(almost_satisfied, should_continue, (ops.zeros((), "int32"), *state))
     beta, means = problem.beta_and_means(points)
     return best(target[:, None], means, beta)
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from keras_wsseg.imaging.label_map import label_image
-from keras_wsseg.serving.refusal import Refusal
+from keras_wsseg.serving.request_error import RequestError
 
 FIELDS = ("format", "alpha")
 FORMATS = ("mask", "overlay", "rgba", "probabilities", "json")
@@ -45,39 +45,43 @@ class AnswerFormat:
             query: mapping from name to text.
 
         Raises:
-            Refusal: 400 if it says anything else than `format=` and `alpha=`.
+            RequestError: 400 if it says anything else than `format=` and `alpha=`.
         """
         unknown = sorted(set(query) - {*FIELDS})
         if unknown:
-            raise Refusal(400, f"The query must be format= and alpha= alone. Received: {unknown[0][:100]!r}")
+            raise RequestError(
+                400, f"The query must be format= and alpha= alone. Received: {unknown[0][:100]!r}"
+            )
         name = query.get("format", "mask")
         if name not in FORMATS:
-            raise Refusal(400, f"format must be one of {', '.join(FORMATS)}. Received: {name[:100]!r}")
+            raise RequestError(400, f"format must be one of {', '.join(FORMATS)}. Received: {name[:100]!r}")
         if "alpha" not in query:
             return cls(name)
         if name not in _BLENDED:
-            raise Refusal(400, f"alpha goes with format=overlay and format=rgba. Received: format={name}")
+            raise RequestError(
+                400, f"alpha goes with format=overlay and format=rgba. Received: format={name}"
+            )
         try:
             alpha = float(query["alpha"])
         except ValueError:
             alpha = -1.0
         if not 0 <= alpha <= 1:
-            raise Refusal(400, f"alpha must be 0 to 1. Received: {query['alpha'][:100]!r}")
+            raise RequestError(400, f"alpha must be 0 to 1. Received: {query['alpha'][:100]!r}")
         return cls(name, alpha)
 
     def check_outputs(self, outputs):
-        """Raises a `Refusal`, 400, where a segmenter of these `outputs` has nothing to answer with."""
+        """Raises a `RequestError`, 400, where a segmenter of these `outputs` has nothing to answer with."""
         if self.name == "probabilities" and self.name not in outputs:
-            raise Refusal(
+            raise RequestError(
                 400,
                 "format must be another, since this segmenter gives classes alone. Received: probabilities",
             )
 
     def check_size(self, size, classes):
-        """Raises a `Refusal`, 413, where the answer for an image of `size` would be too large."""
+        """Raises a `RequestError`, 413, where the answer for an image of `size` would be too large."""
         needed = 4 * classes * size[0] * size[1]
         if self.name == "probabilities" and needed > MOST_PROBABILITY_BYTES:
-            raise Refusal(
+            raise RequestError(
                 413,
                 f"Probabilities must have at most {MOST_PROBABILITY_BYTES} bytes: send a smaller image or "
                 f"ask for another format. Received: {needed} bytes for {size[0]}x{size[1]} pixels",

@@ -12,7 +12,7 @@ from starlette.routing import Route
 import keras_wsseg
 from keras_wsseg.serving.answer_format import FORMATS
 from keras_wsseg.serving.origins import check_origins
-from keras_wsseg.serving.refusal import Refusal
+from keras_wsseg.serving.request_error import RequestError
 from keras_wsseg.serving.upload_reader import MEDIA_TYPES
 
 
@@ -61,7 +61,7 @@ def build_app(service, allow_origins=()):
     if allow_origins:
         cors = {"allow_origins": list(allow_origins), "expose_headers": ["Server-Timing"]}
         middleware.append(Middleware(CORSMiddleware, allow_methods=["GET", "POST"], **cors))
-    handlers = {Refusal: _refuse, HTTPException: _refuse_route, Exception: _fail}
+    handlers = {RequestError: _refuse, HTTPException: _refuse_route, Exception: _fail}
     app = Starlette(routes=routes, middleware=middleware, exception_handlers=handlers)
     app.router.redirect_slashes = False
     return app

@@ -5,7 +5,7 @@ import io
 from keras_wsseg.imaging.decoding import as_channels, check_single, decode, open_image
 from keras_wsseg.imaging.image_error import ImageError, UnknownImageError
 from keras_wsseg.imaging.value_fit import fit_values
-from keras_wsseg.serving.refusal import Refusal
+from keras_wsseg.serving.request_error import RequestError
 
 # Pillow knows some fifty formats; the fewer are open to strangers, the better.
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
@@ -25,23 +25,23 @@ def open_upload(data, max_pixels):
         Pillow's image, not decoded.
 
     Raises:
-        Refusal: 413 if the image is too large, 422 if it is none, more than one, or one of far too many
+        RequestError: 413 if the image is too large, 422 if it is none, more than one, or one of far too many
             scans.
     """
     try:
         image = open_image(io.BytesIO(data), FORMATS)
         width, height = image.size
         if width * height > max_pixels:
-            raise Refusal(
+            raise RequestError(
                 413, f"The image must have at most {max_pixels} pixels. Received: {width}x{height} pixels"
             )
         _check_scans(image, data)
         check_single(image)
     except UnknownImageError:
         kinds = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
-        raise Refusal(422, f"The image must be a {kinds} file. Received: something else") from None
+        raise RequestError(422, f"The image must be a {kinds} file. Received: something else") from None
     except ImageError as error:
-        raise Refusal(422, str(error)) from None
+        raise RequestError(422, str(error)) from None
     return image
 
 
@@ -57,15 +57,15 @@ def decode_upload(image, channels, value_range):
         `(height, width, channels)`.
 
     Raises:
-        Refusal: 422 if the file is damaged, has transparent pixels, or values beyond the range.
+        RequestError: 422 if the file is damaged, has transparent pixels, or values beyond the range.
     """
     try:
         with image:
             return fit_values(as_channels(decode(image), channels), value_range)
     except ImageError as error:
-        raise Refusal(422, str(error)) from None
+        raise RequestError(422, str(error)) from None
     except ImportError:
-        raise Refusal(
+        raise RequestError(
             422, "The image must have 8 bits a channel, since this service lacks imagecodecs. Received: 16"
         ) from None
 
@@ -73,4 +73,4 @@ def decode_upload(image, channels, value_range):
 def _check_scans(image, data):
     # What is packed never holds these bytes. The decoder of JPEG in TIFF stops after 100 scans by itself.
     if image.format in ("JPEG", "MPO") and (scans := data.count(_SCAN)) > MOST_SCANS:
-        raise Refusal(422, f"A JPEG file must have at most {MOST_SCANS} scans. Received: {scans} scans")
+        raise RequestError(422, f"A JPEG file must have at most {MOST_SCANS} scans. Received: {scans} scans")

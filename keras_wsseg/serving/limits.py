@@ -26,7 +26,7 @@ class ServiceLimits:
 
     Example:
 
-    >>> ServiceLimits(workers=1, queue=4, max_bytes=1_000_000).most_held
+    >>> ServiceLimits(workers=1, queue=4, max_bytes=1_000_000).max_held_bytes
     5000000
     """
 
@@ -51,6 +51,6 @@ class ServiceLimits:
         check_number("grace", self.grace, low=0)
 
     @property
-    def most_held(self):
+    def max_held_bytes(self):
         """Bytes of bodies that are held at once: as many of the largest as there are places."""
         return (self.workers + self.queue) * self.max_bytes

@@ -11,8 +11,8 @@ import uvicorn
 from PIL import Image
 
 from keras_wsseg.serving.app import build_app
-from keras_wsseg.serving.impatient_protocol import ImpatientProtocol
-from keras_wsseg.serving.service import in_a_line
+from keras_wsseg.serving.read_timeout_protocol import ReadTimeoutProtocol
+from keras_wsseg.serving.service import single_line
 
 # What is sent is small or was bounded before: this is for clients that read slowly.
 _SECONDS_TO_SEND = 5
@@ -40,7 +40,7 @@ class Server(uvicorn.Server):
         Image.init()
         config = uvicorn.Config(
             build_app(service, allow_origins),
-            http=ImpatientProtocol,
+            http=ReadTimeoutProtocol,
             loop="asyncio",
             ws="none",
             lifespan="off",
@@ -152,7 +152,7 @@ class _InLines(logging.Handler):
     def emit(self, record):
         said = " ".join(record.getMessage().split())
         if record.exc_info and record.exc_info[1] is not None:
-            said += f": {in_a_line(record.exc_info[1])}"
+            said += f": {single_line(record.exc_info[1])}"
         print(f"keras-wsseg: {said}", file=sys.stderr, flush=True)
 
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from keras_wsseg.serving.answer_format import AnswerFormat
 from keras_wsseg.serving.decoding import decode_upload, open_upload
-from keras_wsseg.serving.refusal import Refusal, busy
+from keras_wsseg.serving.request_error import RequestError, busy
 from keras_wsseg.serving.service_metrics import ServiceMetrics
 from keras_wsseg.serving.upload_reader import UploadReader, is_form
 from keras_wsseg.serving.worker_pool import WorkerPool
@@ -58,7 +58,7 @@ class Service:
             the answer.
 
         Raises:
-            Refusal: if there is to be none.
+            RequestError: if there is to be none.
         """
         if self.stopping:
             raise busy("The service is stopping.")
@@ -93,7 +93,7 @@ class Service:
         for name, text in (*request.query_params.multi_items(), *fields):
             if asked.setdefault(name, text) != text:
                 both = f"{asked[name][:100]!r} and {text[:100]!r}"
-                raise Refusal(
+                raise RequestError(
                     400, f"{name[:100]} must be the same wherever query and form say it. Received: {both}"
                 )
         wanted = AnswerFormat.from_query(asked)
@@ -107,10 +107,12 @@ class Service:
         try:
             await asyncio.wait((done, gone), return_when=asyncio.FIRST_COMPLETED)
             if not done.done():
-                raise Refusal(499, "The client went away.")
+                raise RequestError(499, "The client went away.")
             return done.result()
         except TimeoutError:
-            raise Refusal(504, f"The answer was not ready within {self.limits.timeout:g} seconds.") from None
+            raise RequestError(
+                504, f"The answer was not ready within {self.limits.timeout:g} seconds."
+            ) from None
         finally:
             done.cancel()
             gone.cancel()
@@ -128,12 +130,12 @@ class Service:
             times.append(time.perf_counter())
             body, media_type = wanted.encode(self.segmenter, array, result)
         except ValueError:
-            raise Refusal(
+            raise RequestError(
                 422, "The image must fit the segmenter, of which /info tells channels and value_range."
             ) from None
         except Exception as error:
-            _LOG.error("an image of %dx%d was not segmented: %s", width, height, in_a_line(error))
-            raise Refusal(500, "The image was not segmented; the log of the service says why.") from None
+            _LOG.error("an image of %dx%d was not segmented: %s", width, height, single_line(error))
+            raise RequestError(500, "The image was not segmented; the log of the service says why.") from None
         times.append(time.perf_counter())
         return body, media_type, width * height, _server_timing(times)
 
@@ -143,7 +145,7 @@ async def _disconnected(request):
         pass
 
 
-def in_a_line(error):
+def single_line(error):
     """An exception in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 

@@ -9,7 +9,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from keras_wsseg.serving.answer_format import FIELDS
-from keras_wsseg.serving.refusal import Refusal, busy
+from keras_wsseg.serving.request_error import RequestError, busy
 
 MEDIA_TYPES = ("image/png", "image/jpeg", "image/webp", "image/tiff", "image/bmp")
 # What browsers and tools write for the same five, or where they do not know.
@@ -17,7 +17,7 @@ _OTHER_NAMES = ("image/jpg", "image/x-ms-bmp", "image/x-bmp", "application/octet
 _FORM = "multipart/form-data"
 # More than are taken, so that a refusal can name the one that is not.
 _MOST_FIELDS = 16
-_WANTED = f"The form must hold one file, and besides {' and '.join(FIELDS)} alone."
+_FORM_RULE = f"The form must hold one file, and besides {' and '.join(FIELDS)} alone."
 
 
 class UploadReader:
@@ -46,11 +46,11 @@ class UploadReader:
             `(data, fields)`: bytes, and the `(name, text)` of each field.
 
         Raises:
-            Refusal: if the body is of another kind, too large, too slow, empty, or no proper form.
+            RequestError: if the body is of another kind, too large, too slow, empty, or no proper form.
         """
         media_type = _media_type(request)
         self._check_length(request)
-        own = _Held()
+        own = _ReceivedBytes()
         try:
             counted = Request(request.scope, self._counted(request.receive, own))
             try:
@@ -58,13 +58,13 @@ class UploadReader:
                     read = _file_of_form(counted) if media_type == _FORM else _body(counted)
                     data, fields = await read
             except TimeoutError:
-                raise Refusal(
+                raise RequestError(
                     408, f"A request must arrive within {self._limits.read_timeout:g} seconds."
                 ) from None
             except ClientDisconnect:
-                raise Refusal(499, "The client went away while it sent.") from None
+                raise RequestError(499, "The client went away while it sent.") from None
             if not data:
-                raise Refusal(400, "The body must be an image. Received: an empty body")
+                raise RequestError(400, "The body must be an image. Received: an empty body")
             yield data, fields
         finally:
             self.held -= own.count
@@ -82,7 +82,7 @@ class UploadReader:
             self.held += size
             if own.count > self._limits.max_bytes:
                 self._refuse(own.count)
-            if self.held > self._limits.most_held:
+            if self.held > self._limits.max_held_bytes:
                 raise busy("The service holds as many bytes as it takes on: try again later.")
             return message
 
@@ -90,12 +90,12 @@ class UploadReader:
 
     def _refuse(self, count):
         self._count_refused(count)
-        raise Refusal(
+        raise RequestError(
             413, f"The body must have at most {self._limits.max_bytes} bytes. Received: {count} or more"
         )
 
 
-class _Held:
+class _ReceivedBytes:
     count = 0
 
 
@@ -106,24 +106,24 @@ class _InMemory(MultiPartParser):
 
 def is_form(request):
     """Whether the body is a form, whose fields may say more than the query does."""
-    return _said_type(request) == _FORM
+    return _declared_type(request) == _FORM
 
 
-def _said_type(request):
+def _declared_type(request):
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _media_type(request):
-    media_type = _said_type(request)
+    media_type = _declared_type(request)
     if media_type not in (*MEDIA_TYPES, *_OTHER_NAMES, _FORM):
-        raise Refusal(
+        raise RequestError(
             415,
             f"Content-Type must be one of {', '.join((*MEDIA_TYPES, _FORM))}. Received: {media_type[:100]!r}",
             {"Accept": ", ".join((*MEDIA_TYPES, _FORM))},
         )
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding != "identity":
-        raise Refusal(
+        raise RequestError(
             415,
             f"The body must be sent without Content-Encoding. Received: {encoding[:100]!r}",
             {"Accept-Encoding": "identity"},
@@ -143,7 +143,7 @@ async def _file_of_form(request):
     # Forms name the encoding of their texts, which may be none or one that reads nothing.
     except (FormParserError, MultiPartException, ValueError, LookupError) as error:
         said = " ".join((getattr(error, "message", None) or str(error)).split())
-        raise Refusal(400, f"{_WANTED} Received: {said}") from None
+        raise RequestError(400, f"{_FORM_RULE} Received: {said}") from None
     data, fields = None, []
     try:
         for name, value in form.multi_items():
@@ -152,9 +152,9 @@ async def _file_of_form(request):
             elif name in FIELDS:
                 fields.append((name, value))
             else:
-                raise Refusal(400, f"{_WANTED} Received: a field {name[:100]!r}")
+                raise RequestError(400, f"{_FORM_RULE} Received: a field {name[:100]!r}")
     finally:
         await form.close()
     if data is None:
-        raise Refusal(400, f"{_WANTED} Received: no file")
+        raise RequestError(400, f"{_FORM_RULE} Received: no file")
     return data, fields

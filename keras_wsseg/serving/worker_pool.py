@@ -3,7 +3,7 @@
 import asyncio
 import concurrent.futures
 
-from keras_wsseg.serving.refusal import busy
+from keras_wsseg.serving.request_error import busy
 
 
 class WorkerPool:
@@ -50,7 +50,7 @@ class WorkerPool:
             timeout: seconds, those in the queue among them.
 
         Raises:
-            Refusal: 503 if the queue is full.
+            RequestError: 503 if the queue is full.
             TimeoutError: if it takes longer; and whatever `function` raises.
         """
         if self.is_full:

@@ -5,8 +5,8 @@ import json
 import pathlib
 import shutil
 
+from keras_wsseg.imaging.atomic_write import atomic_write
 from keras_wsseg.imaging.file_names import normal_name
-from keras_wsseg.imaging.replaced import replaced
 from keras_wsseg.imaging.text_file import read_text
 from keras_wsseg.training.config import TrainingConfig
 
@@ -129,7 +129,7 @@ class RunFolder:
 
     def write_segmenter(self, segmenter):
         """Saves the segmenter, whole or not at all."""
-        with replaced(self.segmenter) as draft:
+        with atomic_write(self.segmenter) as draft:
             segmenter.save(draft)
 
     def write_scores(self, scores):
@@ -205,5 +205,5 @@ def load_model(path, called=None):
 
 def write_text(path, text):
     """Writes a text file, whole or not at all."""
-    with replaced(path) as draft:
+    with atomic_write(path) as draft:
         draft.write_text(text, encoding="utf-8")

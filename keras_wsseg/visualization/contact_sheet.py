@@ -7,7 +7,7 @@ from keras_wsseg.arguments import check_integer
 from keras_wsseg.imaging.palette import as_palette
 
 PAPER = (255, 255, 255)
-INK = (32, 33, 36)
+TEXT_COLOR = (32, 33, 36)
 _RIM = (200, 202, 206)
 
 
@@ -64,12 +64,12 @@ def contact_sheet(rows, titles=None, class_names=None, palette=None, caption=Non
     draw = ImageDraw.Draw(sheet)
     y = gap
     if caption is not None:
-        draw.text((gap, y), caption, INK, font)
+        draw.text((gap, y), caption, TEXT_COLOR, font)
         y += bands[0]
     lefts = [gap + sum(widths[:j]) + gap * j for j in range(columns)]
     if titles is not None:
         for left, width, title in zip(lefts, widths, titles, strict=True):
-            draw.text((left + width / 2, y), title, INK, font, anchor="ma")
+            draw.text((left + width / 2, y), title, TEXT_COLOR, font, anchor="ma")
         y += bands[1]
     for row, height in zip(images, heights, strict=True):
         for left, width, image in zip(lefts, widths, row, strict=False):
@@ -82,7 +82,7 @@ def contact_sheet(rows, titles=None, class_names=None, palette=None, caption=Non
         for x, number, name in entries:
             swatch = (gap + x, y, gap + x + text, y + text)
             draw.rectangle(swatch, tuple(int(c) for c in palette[number]), outline=_RIM)
-            draw.text((gap + x + text + text // 2, y + text // 2), name, INK, font, anchor="lm")
+            draw.text((gap + x + text + text // 2, y + text // 2), name, TEXT_COLOR, font, anchor="lm")
         y += line
     return np.asarray(sheet)
 

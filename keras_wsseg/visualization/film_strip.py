@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from keras_wsseg.visualization.contact_sheet import INK, PAPER
+from keras_wsseg.visualization.contact_sheet import PAPER, TEXT_COLOR
 
 _TEXT = 13
 _MARGIN = 6
@@ -43,7 +43,7 @@ def film_strip(columns, caption=None):
     top = 0 if caption is None else _TEXT + _MARGIN
     strip = Image.new("RGB", (width, top + max(column.shape[0] for column in columns)), PAPER)
     if caption is not None:
-        ImageDraw.Draw(strip).text((_MARGIN, _MARGIN // 2), caption, INK, font)
+        ImageDraw.Draw(strip).text((_MARGIN, _MARGIN // 2), caption, TEXT_COLOR, font)
     left = 0
     for column in columns:
         strip.paste(Image.fromarray(column), (left, top))

@@ -14,7 +14,7 @@ _BRIGHTNESS = 0.55
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _TOLERANCE = 1e-3
 # Rounding leaves traces where a loss has no part; they shall not count among what the scale is made of.
-_NOTHING = 1e-6
+_NEGLIGIBLE = 1e-6
 
 
 def prediction_gradient(loss, y_true, y_pred):
@@ -247,7 +247,7 @@ def _gradient(function, values):
 
 def _percentile(values, percentile):
     sizes = np.abs(values)
-    sizes = sizes[sizes > _NOTHING * sizes.max(initial=0)]
+    sizes = sizes[sizes > _NEGLIGIBLE * sizes.max(initial=0)]
     return np.percentile(sizes, percentile) if sizes.size else 1.0
 
 

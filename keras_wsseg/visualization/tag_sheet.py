@@ -8,7 +8,7 @@ from keras_wsseg.imaging.labels import PADDING, UNLABELED
 from keras_wsseg.imaging.overlay import checked_labels, overlay
 from keras_wsseg.imaging.palette import as_palette
 from keras_wsseg.imaging.rgb import rgb_image
-from keras_wsseg.visualization.contact_sheet import INK, PAPER, contact_sheet
+from keras_wsseg.visualization.contact_sheet import PAPER, TEXT_COLOR, contact_sheet
 
 # Dark red through orange to pale yellow, which no gray image under it can be taken for.
 _HEAT = np.array([(90, 0, 20), (190, 20, 30), (245, 90, 20), (255, 190, 40), (255, 250, 170)], np.float32)
@@ -208,17 +208,17 @@ def _plates(notes, cell):
         lines = max(lines, number + 1)
     # Higher than wide would be shrunk.
     size = (cell, min(cell, lines * line + margin))
-    return [_plate(placed, size, font, text) if placed else None for placed in drawn]
+    return [_text_box(placed, size, font, text) if placed else None for placed in drawn]
 
 
-def _plate(placed, size, font, text):
+def _text_box(placed, size, font, text):
     plate = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(plate)
     for left, top, words, color in placed:
         if color is not None:
             draw.rectangle((left, top + 2, left + text - 1, top + text + 1), color)
             left += text + text // 2
-        draw.text((left, top + text // 2 + 2), words, INK, font, anchor="lm")
+        draw.text((left, top + text // 2 + 2), words, TEXT_COLOR, font, anchor="lm")
     return np.asarray(plate)
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from keras_wsseg import models
 from keras_wsseg.export import OnnxSegmenter, onnx_writer, to_litert, to_onnx, to_saved_model
-from keras_wsseg.export.bare_graph import write_bare
 from keras_wsseg.export.crf import built_crf, describe_crf
+from keras_wsseg.export.raw_graph import write_raw_graph
 from keras_wsseg.kernels import GaussianKernel
 from keras_wsseg.layers import MeanFieldCRF
 
@@ -19,9 +19,9 @@ def crf(**options):
 
 
 def photograph(height=33, width=47):
-    from keras_wsseg.export.check_images import made_image
+    from keras_wsseg.export.random_images import random_image
 
-    return made_image(np.random.default_rng(1), (1, height, width, 3), (0, 255))
+    return random_image(np.random.default_rng(1), (1, height, width, 3), (0, 255))
 
 
 @pytest.mark.parametrize("compatibility", ["potts", "trainable"])
@@ -142,9 +142,9 @@ def test_a_file_with_a_fault_planted_is_refused(
             segmenter=with_crf_as_last_layer(net, own) if inside else net,
             crf=None if inside else built_crf(own, 4, 3),
         )
-        write_bare(kind, dataclasses.replace(prepared, deployment=deployment), *rest, **options)
+        write_raw_graph(kind, dataclasses.replace(prepared, deployment=deployment), *rest, **options)
 
-    monkeypatch.setattr(onnx_writer, "write_bare", write)
+    monkeypatch.setattr(onnx_writer, "write_raw_graph", write)
     net = tiny_segmenter(stride=1)
     wanted = with_crf_as_last_layer(net, crf()) if inside else net
     with pytest.raises(ValueError, match=r"within tolerance=0\.0001\. Received: .* CRF by itself"):

@@ -7,7 +7,7 @@ from keras_wsseg.export.deployment import Deployment, softmax
 from keras_wsseg.layers import MeanFieldCRF
 
 
-def made_image(height=17, width=23):
+def random_image(height=17, width=23):
     return np.random.default_rng(0).uniform(0, 255, (2, height, width, 3)).astype("float32")
 
 
@@ -31,18 +31,18 @@ def by_hand(segmenter, image, flip, scales):
 def test_augmentation_is_the_mean_over_the_views(tiny_segmenter, flip, scales, stride):
     segmenter = tiny_segmenter(stride=stride)
     deployment = Deployment(segmenter, stride > 1, None, flip, scales)
-    found = keras.ops.convert_to_numpy(keras.ops.softmax(deployment.logits(made_image())))
-    np.testing.assert_allclose(found, by_hand(segmenter, made_image(), flip, scales), atol=2e-5)
+    found = keras.ops.convert_to_numpy(keras.ops.softmax(deployment.logits(random_image())))
+    np.testing.assert_allclose(found, by_hand(segmenter, random_image(), flip, scales), atol=2e-5)
     plain = keras.ops.convert_to_numpy(
-        keras.ops.softmax(Deployment(segmenter, stride > 1).logits(made_image()))
+        keras.ops.softmax(Deployment(segmenter, stride > 1).logits(random_image()))
     )
     assert np.abs(found - plain).max() > 0.01
 
 
 def test_a_mirrored_image_gives_the_mirrored_answer(tiny_segmenter):
     deployment = Deployment(tiny_segmenter(stride=4), True, None, True)
-    forth = np.asarray(deployment.logits(made_image(16, 20)))
-    back = np.asarray(deployment.logits(made_image(16, 20)[:, :, ::-1].copy()))
+    forth = np.asarray(deployment.logits(random_image(16, 20)))
+    back = np.asarray(deployment.logits(random_image(16, 20)[:, :, ::-1].copy()))
     np.testing.assert_allclose(forth, back[:, :, ::-1], atol=1e-4)
 
 
@@ -50,16 +50,16 @@ def test_a_class_that_no_view_knows_stays_finite(tiny_segmenter):
     segmenter = tiny_segmenter(stride=1)
     kernel, _ = segmenter.layers[-1].get_weights()
     segmenter.layers[-1].set_weights([kernel, np.array([0, 0, 0, -1e4], "float32")])
-    logits = np.asarray(Deployment(segmenter, flip=True).logits(made_image()))
+    logits = np.asarray(Deployment(segmenter, flip=True).logits(random_image()))
     assert np.isfinite(logits).all() and logits[..., 3].max() < -60
 
 
 def test_the_crf_comes_behind_the_mean_of_the_views(tiny_segmenter):
     crf = MeanFieldCRF(radius=2, iterations=2)
     segmenter = tiny_segmenter(stride=1)
-    mean = Deployment(segmenter, flip=True).logits(made_image())
-    found = Deployment(segmenter, crf=crf, flip=True).logits(made_image())
-    np.testing.assert_array_equal(np.asarray(found), np.asarray(crf([mean, made_image()])))
+    mean = Deployment(segmenter, flip=True).logits(random_image())
+    found = Deployment(segmenter, crf=crf, flip=True).logits(random_image())
+    np.testing.assert_array_equal(np.asarray(found), np.asarray(crf([mean, random_image()])))
     assert np.abs(np.asarray(found) - np.asarray(mean)).max() > 0.1
 
 

@@ -8,7 +8,7 @@ from keras_wsseg import layers, models
 from keras_wsseg.annotations import simulate_scribbles, write_label_map
 from keras_wsseg.data import synthetic_shapes
 from keras_wsseg.export import OnnxSegmenter, to_onnx
-from keras_wsseg.export.check_images import made_image
+from keras_wsseg.export.random_images import random_image
 from keras_wsseg.kernels import GaussianKernel
 from keras_wsseg.models.application import application_name
 from keras_wsseg.models.encoder import encode
@@ -61,7 +61,7 @@ NO_SEGMENTERS = {"WeaklySupervisedModel", "copy_weights", "feature_extractor"}
 
 
 def made_images(channels=3, size=(48, 48), count=4, seed=3):
-    return made_image(np.random.default_rng(seed), (count, *size, channels), (0, 255))
+    return random_image(np.random.default_rng(seed), (count, *size, channels), (0, 255))
 
 
 def settled(segmenter, largest=10):

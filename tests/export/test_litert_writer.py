@@ -172,7 +172,7 @@ def test_a_file_that_does_not_run_is_one_sentence(tiny_segmenter, tmp_path, monk
     def write_garbage(kind, prepared, draft):
         draft.write_bytes(b"garbage")
 
-    monkeypatch.setattr(litert_writer, "write_bare", write_garbage)
+    monkeypatch.setattr(litert_writer, "write_raw_graph", write_garbage)
     with pytest.raises(ValueError, match="converted to a file that LiteRT does not run") as caught:
         to_litert(tiny_segmenter(), tmp_path / "a.tflite")
     assert "\n" not in str(caught.value)

@@ -26,12 +26,12 @@ def gray_segmenter(gray_onnx_file):
     return OnnxSegmenter(gray_onnx_file)
 
 
-def made_image(*shape, seed=0):
+def random_image(*shape, seed=0):
     return np.random.default_rng(seed).integers(0, 256, shape, dtype="uint8")
 
 
 def test_class_map_and_probabilities_are_those_of_the_graph(segmenter, onnx_file):
-    image = made_image(37, 53, 3)
+    image = random_image(37, 53, 3)
     session = onnxruntime.InferenceSession(str(onnx_file), providers=["CPUExecutionProvider"])
     probabilities, classes = session.run(None, {"image": image[None].astype("float32")})
     assert segmenter(image).dtype == np.uint8
@@ -41,7 +41,7 @@ def test_class_map_and_probabilities_are_those_of_the_graph(segmenter, onnx_file
 
 
 def test_batches_lists_and_paths(segmenter, tmp_path):
-    batch = made_image(3, 20, 24, 3)
+    batch = random_image(3, 20, 24, 3)
     single = [segmenter(image) for image in batch]
     np.testing.assert_array_equal(segmenter(batch), single)
     np.testing.assert_allclose(
@@ -53,7 +53,7 @@ def test_batches_lists_and_paths(segmenter, tmp_path):
         Image.fromarray(image).save(paths[-1])
     np.testing.assert_array_equal(segmenter(paths[0]), single[0])
     np.testing.assert_array_equal(segmenter(str(paths[1])), single[1])
-    mixed = segmenter([paths[0], batch[1], made_image(5, 7, 3)])
+    mixed = segmenter([paths[0], batch[1], random_image(5, 7, 3)])
     assert isinstance(mixed, list)
     assert [mask.shape for mask in mixed] == [(20, 24), (20, 24), (5, 7)]
     np.testing.assert_array_equal(mixed[1], single[1])
@@ -62,7 +62,7 @@ def test_batches_lists_and_paths(segmenter, tmp_path):
 
 
 def test_numbers_of_any_kind_mean_the_same(segmenter):
-    image = made_image(9, 11, 3)
+    image = random_image(9, 11, 3)
     for dtype in ("int64", "uint16", "float16", "float64"):
         np.testing.assert_array_equal(segmenter(image.astype(dtype)), segmenter(image))
     np.testing.assert_array_equal(segmenter(image[::-1, ::-1]), segmenter(image[::-1, ::-1].copy()))
@@ -80,7 +80,7 @@ def test_attributes_describe_the_file(segmenter):
 
 
 def test_gray_images_with_and_without_channel_axis(gray_segmenter, tmp_path):
-    image = made_image(12, 15)
+    image = random_image(12, 15)
     mask = gray_segmenter(image)
     assert mask.shape == (12, 15) and set(np.unique(mask)) == {0, 1}
     np.testing.assert_array_equal(gray_segmenter(image[..., None]), mask)
@@ -91,17 +91,17 @@ def test_gray_images_with_and_without_channel_axis(gray_segmenter, tmp_path):
 
 
 def test_gray_and_rgb_are_never_taken_for_each_other(segmenter, gray_segmenter, tmp_path):
-    for image in (made_image(8, 8), made_image(8, 8, 1)):
+    for image in (random_image(8, 8), random_image(8, 8, 1)):
         with pytest.raises(ValueError, match=r"must be RGB \(3 channels\) .* Received: gray \(1 channel\)"):
             segmenter(image)
     with pytest.raises(ValueError, match=r"must be gray \(1 channel\) .* Received: RGB \(3 channels\)"):
-        gray_segmenter(made_image(8, 8, 3))
+        gray_segmenter(random_image(8, 8, 3))
     with pytest.raises(ValueError, match=r"Received: of 4 channels, shape=\(8, 8, 4\)"):
-        segmenter(made_image(8, 8, 4))
+        segmenter(random_image(8, 8, 4))
 
 
 def test_files_are_brought_to_the_channels_of_the_segmenter(segmenter, gray_segmenter, tmp_path):
-    gray, color = made_image(8, 8), made_image(8, 8, 3)
+    gray, color = random_image(8, 8), random_image(8, 8, 3)
     Image.fromarray(gray).save(tmp_path / "gray.png")
     Image.fromarray(color).save(tmp_path / "color.png")
     thrice = np.repeat(gray[..., None], 3, -1)
@@ -114,7 +114,7 @@ def test_files_are_brought_to_the_channels_of_the_segmenter(segmenter, gray_segm
 
 
 def test_image_files_of_other_modes(segmenter, gray_segmenter, tmp_path):
-    colors = made_image(10, 10, 3)
+    colors = random_image(10, 10, 3)
     opaque = np.dstack([colors, np.full((10, 10), 255, "uint8")])
     Image.fromarray(opaque).save(tmp_path / "rgba.png")
     np.testing.assert_array_equal(segmenter(tmp_path / "rgba.png"), segmenter(colors))
@@ -161,30 +161,30 @@ def test_bad_images_are_one_sentence(segmenter, image, kind, words):
 
 def test_an_image_scaled_by_mistake_is_warned_of(segmenter):
     with pytest.warns(UserWarning, match=r"was it scaled to \[0, 1\]"):
-        segmenter(made_image(6, 6, 3) / 255.0)
+        segmenter(random_image(6, 6, 3) / 255.0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        segmenter(made_image(6, 6, 3).astype("float32"))
+        segmenter(random_image(6, 6, 3).astype("float32"))
         segmenter(np.zeros((6, 6, 3)))
 
 
 def test_a_file_of_fixed_size_takes_every_image(tiny_segmenter, tmp_path):
     to_onnx(tiny_segmenter(size=(16, 24), batch=2), tmp_path / "a.onnx")
     segmenter = OnnxSegmenter(tmp_path / "a.onnx")
-    batch = made_image(3, 16, 24, 3)
+    batch = random_image(3, 16, 24, 3)
     single = [segmenter(image) for image in batch]
     np.testing.assert_array_equal(segmenter(batch), single)
     for size in ((16, 25), (5, 7), (40, 24), (1, 1)):
-        assert segmenter(made_image(*size, 3)).shape == size
-        assert segmenter.probabilities(made_image(3, *size, 3)).shape == (3, *size, 4)
+        assert segmenter(random_image(*size, 3)).shape == size
+        assert segmenter.probabilities(random_image(3, *size, 3)).shape == (3, *size, 4)
     strict = OnnxSegmenter(tmp_path / "a.onnx", window=None)
     np.testing.assert_array_equal(strict(batch[0]), single[0])
     with pytest.raises(ValueError, match=r"must have width 24, .* Received: width 25"):
-        strict(made_image(16, 25, 3))
+        strict(random_image(16, 25, 3))
 
 
 def test_overlay_mixes_image_and_palette(segmenter):
-    image = made_image(18, 14, 3)
+    image = random_image(18, 14, 3)
     mask = segmenter(image)
     np.testing.assert_array_equal(segmenter.overlay(image, alpha=0), image)
     np.testing.assert_array_equal(segmenter.overlay(image, alpha=1), segmenter.palette[mask])
@@ -201,12 +201,12 @@ def test_overlay_mixes_image_and_palette(segmenter):
 def test_overlay_scales_the_image_by_its_range(tiny_segmenter, tmp_path):
     to_onnx(tiny_segmenter(), tmp_path / "a.onnx", value_range=(-1, 1), check_sizes=[(8, 8)])
     segmenter = OnnxSegmenter(tmp_path / "a.onnx")
-    image = made_image(6, 6, 3)
+    image = random_image(6, 6, 3)
     np.testing.assert_array_equal(segmenter.overlay(image / 127.5 - 1, alpha=0), image)
 
 
 def test_bad_overlays_are_refused(segmenter, tiny_segmenter, tmp_path):
-    image = made_image(6, 6, 3)
+    image = random_image(6, 6, 3)
     with pytest.raises(ValueError, match=r"`alpha` must be a number from 0 to 1\. Received: alpha=2"):
         segmenter.overlay(image, alpha=2)
     with pytest.raises(ValueError, match=r"for each pixel .* Received: shape=\(3, 6\)"):
@@ -217,7 +217,7 @@ def test_bad_overlays_are_refused(segmenter, tiny_segmenter, tmp_path):
         segmenter.overlay([image], mask=[None, None])
     to_onnx(tiny_segmenter(channels=2), tmp_path / "a.onnx", check_sizes=[(8, 8)])
     with pytest.raises(ValueError, match=r"gray or RGB images\. Received: a segmenter of 2 channels"):
-        OnnxSegmenter(tmp_path / "a.onnx").overlay(made_image(6, 6, 2))
+        OnnxSegmenter(tmp_path / "a.onnx").overlay(random_image(6, 6, 2))
 
 
 def test_layer_of_colors_hides_the_background(tmp_path):
@@ -263,7 +263,7 @@ def test_bad_layers_are_refused(segmenter, tmp_path):
 def test_uint8_files_take_whole_numbers(tmp_path):
     segmenter = OnnxSegmenter(write_segmenter(tmp_path / "a.onnx", dtype="uint8"))
     same = OnnxSegmenter(write_segmenter(tmp_path / "b.onnx"))
-    image = made_image(20, 30, 3)
+    image = random_image(20, 30, 3)
     for dtype in ("uint8", "int64", "float64"):
         np.testing.assert_array_equal(segmenter(image.astype(dtype)), same(image))
     with pytest.raises(ValueError, match=r"whole values .* Received: dtype=float64 with fractions"):
@@ -271,7 +271,7 @@ def test_uint8_files_take_whole_numbers(tmp_path):
 
 
 def test_large_images_are_cut_and_keep_their_size(segmenter, tmp_path):
-    image = made_image(1100, 2004, 3)
+    image = random_image(1100, 2004, 3)
     mask = segmenter(image)
     assert mask.shape == (1100, 2004)
     whole = OnnxSegmenter(segmenter.path, window=None)(image)

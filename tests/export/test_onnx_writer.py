@@ -11,7 +11,7 @@ from brought_models import ENDINGS, assert_said, brought, keras_says
 import keras_wsseg
 from keras_wsseg import WeaklySupervisedModel, layers, losses
 from keras_wsseg.export import ExportReport, OnnxSegmenter, parity, to_onnx
-from keras_wsseg.export.check_images import made_image
+from keras_wsseg.export.random_images import random_image
 
 
 def run(path, image):
@@ -63,7 +63,7 @@ def test_a_device_that_multiplies_in_tf32_exports_as_well(tiny_segmenter, tmp_pa
     monkeypatch.setattr(
         tf.config, "list_physical_devices", lambda kind=None: ["GPU:0"] if kind == "GPU" else found(kind)
     )
-    assert backend.multiplies_coarsely()
+    assert backend.has_coarse_matmul()
     assert to_onnx(tiny_segmenter(stride=4), tmp_path / "a.onnx").max_difference < 1e-4
 
 
@@ -536,7 +536,7 @@ def test_all_of_it_in_one_file(tiny_segmenter, tmp_path):
         metadata={"method": "gated CRF"},
     )
     assert report.max_difference < 1e-4
-    image = made_image(np.random.default_rng(2), (1, 37, 43, 3), (0, 255), "uint8").astype("float32")
+    image = random_image(np.random.default_rng(2), (1, 37, 43, 3), (0, 255), "uint8").astype("float32")
     views = []
     for scale in (0.5, 1):
         for step in (1, -1):

@@ -12,7 +12,7 @@ from keras_wsseg.export.windows import Windows
 BOTH = ("probabilities", "classes")
 
 
-def made_image(*shape, seed=0):
+def random_image(*shape, seed=0):
     return np.random.default_rng(seed).integers(0, 256, shape, dtype="uint8")
 
 
@@ -36,7 +36,7 @@ def files(tmp_path_factory):
 @pytest.mark.parametrize("size", [(300, 404), (290, 170), (128, 160)])
 @pytest.mark.parametrize("dtype", ["float32", "uint8"])
 def test_windows_give_what_the_whole_image_gives(files, size, dtype):
-    path, image = files[BOTH, dtype], made_image(*size, 3)
+    path, image = files[BOTH, dtype], random_image(*size, 3)
     whole = OnnxSegmenter(path, window=None)
     windowed = OnnxSegmenter(path, window=128)
     # The network sees 7 pixels around, fewer than the windows leave unused at their borders.
@@ -54,7 +54,7 @@ def test_windows_give_what_the_whole_image_gives(files, size, dtype):
 def test_odd_sizes_are_sampled_where_the_whole_image_is(tmp_path, size, stride):
     """A strided `same` convolution begins further outside the less the stride divides the size."""
     path = write_segmenter(tmp_path / "a.onnx", stride=stride, stretch=False)
-    image = made_image(*size, 3)
+    image = random_image(*size, 3)
     windowed = OnnxSegmenter(path, window=160, overlap=80).probabilities(image)
     whole = OnnxSegmenter(path, window=None).probabilities(image)
     np.testing.assert_allclose(windowed, whole, atol=1e-5)
@@ -63,7 +63,7 @@ def test_odd_sizes_are_sampled_where_the_whole_image_is(tmp_path, size, stride):
 @pytest.mark.parametrize("outputs", [("classes",), ("probabilities",), ("classes", "probabilities")])
 @pytest.mark.parametrize("window", [None, 128])
 def test_any_outputs_in_any_order_serve(files, outputs, window):
-    image = made_image(150, 202, 3)
+    image = random_image(150, 202, 3)
     reference = OnnxSegmenter(files[BOTH, "float32"], window=None)
     segmenter = OnnxSegmenter(files[outputs, "float32"], window=window)
     classes = segmenter(image)
@@ -79,7 +79,7 @@ def test_any_outputs_in_any_order_serve(files, outputs, window):
 
 def test_many_classes_need_more_than_bytes(tmp_path):
     path = write_segmenter(tmp_path / "a.onnx", ("probabilities",), classes=400)
-    segmenter, image = OnnxSegmenter(path), made_image(64, 64, 3)
+    segmenter, image = OnnxSegmenter(path), random_image(64, 64, 3)
     classes = segmenter(image)
     assert classes.dtype == np.int32 and classes.max() > 255
     np.testing.assert_array_equal(classes, segmenter.probabilities(image).argmax(axis=-1))
@@ -88,7 +88,7 @@ def test_many_classes_need_more_than_bytes(tmp_path):
 def test_a_smaller_image_is_mirrored_to_a_fixed_size(tmp_path):
     free = OnnxSegmenter(write_segmenter(tmp_path / "free.onnx"))
     fixed = OnnxSegmenter(write_segmenter(tmp_path / "fixed.onnx", size=("batch", 40, 48)))
-    image = made_image(30, 48, 3)
+    image = random_image(30, 48, 3)
     mirrored = np.pad(image, [(0, 10), (0, 0), (0, 0)], mode="reflect")
     np.testing.assert_allclose(fixed.probabilities(image), free.probabilities(mirrored)[:30], atol=1e-6)
     np.testing.assert_array_equal(fixed(image), free(mirrored)[:30])

@@ -136,7 +136,7 @@ def test_threads_reach_the_session(file, machine):
     assert session.get_session_options().intra_op_num_threads == 1
     wanted = machine([OPENVINO])
     start(file, ["openvino"], threads=3)
-    assert wanted[0][0] == (OPENVINO, {"num_of_threads": "3", **providers.BY_THEMSELVES[OPENVINO]})
+    assert wanted[0][0] == (OPENVINO, {"num_of_threads": "3", **providers.DEFAULT_PROVIDERS[OPENVINO]})
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from keras_wsseg.export import OnnxSegmenter, to_onnx
-from keras_wsseg.export.check_images import made_image
+from keras_wsseg.export.random_images import random_image
 
 
 def images(count=6, size=(32, 40)):
-    return made_image(np.random.default_rng(5), (count, *size, 3), (0, 255))
+    return random_image(np.random.default_rng(5), (count, *size, 3), (0, 255))
 
 
 @pytest.fixture(scope="module")

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from keras_wsseg import models
-from keras_wsseg.export.check_images import made_image
 from keras_wsseg.export.deployment import Deployment
+from keras_wsseg.export.random_images import random_image
 from keras_wsseg.export.stages import distance, largest_in_stages, softmax
 from keras_wsseg.kernels import GaussianKernel
 from keras_wsseg.layers import MeanFieldCRF
 
-IMAGE = made_image(np.random.default_rng(0), (1, 29, 45, 3), (0, 255))
+IMAGE = random_image(np.random.default_rng(0), (1, 29, 45, 3), (0, 255))
 
 
 def kernels(weights=(3, 10), xy=3.0, rgb=13 / 255):
@@ -85,7 +85,7 @@ def test_last_digits_pass_whatever_the_crf_makes_of_them(segmenter, crf, noise):
 def test_the_largest_difference_of_the_whole_is_chance():
     """Why the stages are judged apart: the same noise takes the whole over any narrow limit."""
     segmenter, crf = untrained(3), MeanFieldCRF(**STRONG)
-    image = made_image(np.random.default_rng(0), (2, 67, 93, 3), (0, 255))
+    image = random_image(np.random.default_rng(0), (2, 67, 93, 3), (0, 255))
     logits = np.asarray(segmenter(image))
     noise = np.random.default_rng(10).standard_normal(logits.shape).astype("float32")
     want, found = (softmax(np.asarray(crf([x, image]))) for x in (logits, logits + 4e-6 * noise))

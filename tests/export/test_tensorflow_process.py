@@ -26,7 +26,7 @@ def save_with_a_layer_that_is_gone(path):
 def test_a_layer_that_cannot_be_found_is_one_line(tmp_path, monkeypatch, capsys):
     save_with_a_layer_that_is_gone(tmp_path / "a.keras")
     job = {
-        "kind": "to_bare_onnx",
+        "kind": "to_raw_onnx",
         "models": {"segmenter": str(tmp_path / "a.keras")},
         "head": {"resize": False, "flip": False, "scales": [1.0]},
         "form": dataclasses.asdict(FORM),
@@ -50,8 +50,8 @@ def test_a_job_holds_all_that_the_other_side_needs(tiny_segmenter, tmp_path, mon
         return subprocess.CompletedProcess(command, tensorflow_process.main(), "", "")
 
     monkeypatch.setattr(tensorflow_process.subprocess, "run", run_here)
-    tensorflow_process.convert_elsewhere(
-        "to_bare_onnx", Deployment(tiny_segmenter(), True), FORM, tmp_path / "a.onnx", opset=15
+    tensorflow_process.convert_in_subprocess(
+        "to_raw_onnx", Deployment(tiny_segmenter(), True), FORM, tmp_path / "a.onnx", opset=15
     )
     assert (tmp_path / "a.onnx").stat().st_size > 1000
 
@@ -65,6 +65,6 @@ def test_what_went_wrong_there_is_raised_here(tiny_segmenter, tmp_path, monkeypa
 
     monkeypatch.setattr(tensorflow_process.subprocess, "run", fail)
     with pytest.raises(ValueError, match=words):
-        tensorflow_process.convert_elsewhere(
-            "to_bare_onnx", Deployment(tiny_segmenter(), True), FORM, tmp_path / "a.onnx", opset=15
+        tensorflow_process.convert_in_subprocess(
+            "to_raw_onnx", Deployment(tiny_segmenter(), True), FORM, tmp_path / "a.onnx", opset=15
         )

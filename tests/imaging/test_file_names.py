@@ -7,7 +7,7 @@ from keras_wsseg.imaging.file_names import (
     image_name,
     is_hidden,
     normal_name,
-    spelled_on_disk,
+    path_on_disk,
     without_image_suffix,
 )
 
@@ -37,10 +37,10 @@ def test_what_systems_keep_is_hidden(name):
 def test_paths_are_found_in_either_form(tmp_path, monkeypatch, there, typed):
     (tmp_path / there / "deep").mkdir(parents=True)
     (tmp_path / there / "deep" / f"{there}.png").touch()
-    found = spelled_on_disk(tmp_path / typed / "deep" / f"{typed}.png")
+    found = path_on_disk(tmp_path / typed / "deep" / f"{typed}.png")
     assert found == tmp_path / there / "deep" / f"{there}.png"
     monkeypatch.chdir(tmp_path)
-    assert os.listdir(spelled_on_disk(typed)) == ["deep"]
-    assert str(spelled_on_disk(tmp_path / "no" / typed)) == str(tmp_path / "no" / typed)
+    assert os.listdir(path_on_disk(typed)) == ["deep"]
+    assert str(path_on_disk(tmp_path / "no" / typed)) == str(tmp_path / "no" / typed)
     (tmp_path / typed).mkdir()
-    assert str(spelled_on_disk(typed)) == typed
+    assert str(path_on_disk(typed)) == typed

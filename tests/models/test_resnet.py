@@ -82,8 +82,8 @@ class Oracle:
             x = self.norm(self.conv(x, f"{prefix}.downsample.0", stride, 0), f"{prefix}.downsample.1")
         return np.maximum(x + y, 0)
 
-    def features(self, made_image, blocks):
-        x = np.maximum(self.norm(self.conv(made_image, "conv1", 2, 3), "bn1"), 0)
+    def features(self, random_image, blocks):
+        x = np.maximum(self.norm(self.conv(random_image, "conv1", 2, 3), "bn1"), 0)
         x = self.max_pool(x)
         stages = []
         for stage, count in enumerate(blocks, start=1):
@@ -110,7 +110,7 @@ def encoder(weights_file):
     return resnet_encoder("resnet18", strides=(4, 32), weights=weights_file)
 
 
-def made_image(height, width):
+def random_image(height, width):
     return np.random.default_rng(2).normal(size=(1, height, width, 3)).astype("float32")
 
 
@@ -120,7 +120,7 @@ def assert_close(ours, theirs):
 
 @pytest.mark.parametrize("height,width", [(33, 41), (32, 36), (1, 5)])
 def test_features_are_torchvisions(encoder, state, height, width):
-    image = made_image(height, width)
+    image = random_image(height, width)
     low, high = encoder(image)
     oracle_low, oracle_high = Oracle(state).features(image[0], (2, 2, 2, 2))
     assert_close(low[0], oracle_low)
@@ -130,7 +130,7 @@ def test_features_are_torchvisions(encoder, state, height, width):
 @pytest.mark.parametrize("encoder_stride", [8, 16])
 def test_dilation_keeps_the_features_that_a_stride_would_have_kept(encoder, weights_file, encoder_stride):
     dilated = resnet_encoder("resnet18", strides=(4, encoder_stride), weights=weights_file)
-    image = made_image(65, 72)
+    image = random_image(65, 72)
     step = 32 // encoder_stride
     high = dilated(image)[1]
     assert high.shape[1:3] == (-(-65 // encoder_stride), -(-72 // encoder_stride))

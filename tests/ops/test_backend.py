@@ -41,7 +41,7 @@ def test_values_and_gradients_are_full_float32_where_products_are_coarse(name, w
 def test_every_product_that_jax_traces_is_asked_for_in_full(name, way, function, x, monkeypatch):
     import jax
 
-    monkeypatch.setattr(backend, "multiplies_coarsely", lambda: True)
+    monkeypatch.setattr(backend, "has_coarse_matmul", lambda: True)
     highest = jax.lax.Precision.HIGHEST
     coarse = [text for precision, text in precisions(function, x) if precision != (highest, highest)]
     assert not coarse

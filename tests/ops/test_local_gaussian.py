@@ -87,7 +87,7 @@ def test_explicit_differences_give_the_same_kernel(monkeypatch):
     values = rng.random((1, 20, 20, 2)).astype("float32")
     features = rng.random((1, 20, 20, 4)).astype("float32") * 5
     want = np.array(local_gaussian_filter(values, features, 3))
-    monkeypatch.setattr(backend, "multiplies_coarsely", lambda: True)
+    monkeypatch.setattr(backend, "has_coarse_matmul", lambda: True)
     np.testing.assert_allclose(np.array(local_gaussian_filter(values, features, 3)), want, rtol=1e-5)
 
 
@@ -109,6 +109,6 @@ def test_coarse_devices_resize_at_dynamic_size_with_the_whole_gradient(monkeypat
         return resized(images, tf.constant([11, 9]))
 
     want = run()
-    monkeypatch.setattr(backend, "multiplies_coarsely", lambda: True)
+    monkeypatch.setattr(backend, "has_coarse_matmul", lambda: True)
     for a, b in zip(run(), want, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)

@@ -7,7 +7,7 @@ from PIL import Image
 from service_cases import PALETTE, GatedSegmenter, decoded, noise
 
 from keras_wsseg.serving.answer_format import AnswerFormat
-from keras_wsseg.serving.refusal import Refusal
+from keras_wsseg.serving.request_error import RequestError
 
 
 def answer(name, segmenter, image, **options):
@@ -85,7 +85,7 @@ def test_masks_of_many_classes_have_sixteen_bits():
     ],
 )
 def test_wrong_queries_are_refused(query, text):
-    with pytest.raises(Refusal, match=text) as refused:
+    with pytest.raises(RequestError, match=text) as refused:
         AnswerFormat.from_query(query)
     assert refused.value.status == 400
 
@@ -93,7 +93,7 @@ def test_wrong_queries_are_refused(query, text):
 def test_probabilities_that_a_segmenter_does_not_give_are_refused():
     AnswerFormat("probabilities").check_outputs(("classes", "probabilities"))
     AnswerFormat("mask").check_outputs(("classes",))
-    with pytest.raises(Refusal, match="gives classes alone. Received: probabilities") as refused:
+    with pytest.raises(RequestError, match="gives classes alone. Received: probabilities") as refused:
         AnswerFormat("probabilities").check_outputs(("classes",))
     assert refused.value.status == 400
 
@@ -101,6 +101,8 @@ def test_probabilities_that_a_segmenter_does_not_give_are_refused():
 def test_probabilities_too_large_to_send_are_refused():
     AnswerFormat("probabilities").check_size((4096, 2048), classes=8)
     AnswerFormat("mask").check_size((4096, 2049), classes=8)
-    with pytest.raises(Refusal, match="at most 268435456 bytes.* 268566528 bytes for 4096x2049") as refused:
+    with pytest.raises(
+        RequestError, match="at most 268435456 bytes.* 268566528 bytes for 4096x2049"
+    ) as refused:
         AnswerFormat("probabilities").check_size((4096, 2049), classes=8)
     assert refused.value.status == 413

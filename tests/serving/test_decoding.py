@@ -7,7 +7,7 @@ from PIL import Image, TiffImagePlugin
 from service_cases import encoded, noise, png_of_size
 
 from keras_wsseg.serving.decoding import decode_upload, open_upload
-from keras_wsseg.serving.refusal import Refusal
+from keras_wsseg.serving.request_error import RequestError
 
 MOST = 50_000
 
@@ -69,7 +69,7 @@ def test_pages_are_not_counted(monkeypatch):
     monkeypatch.setattr(
         TiffImagePlugin.TiffImageFile, "_seek", lambda self, frame: read.append(frame) or seek(self, frame)
     )
-    with pytest.raises(Refusal, match=r"must be one: .* Received: several") as refused:
+    with pytest.raises(RequestError, match=r"must be one: .* Received: several") as refused:
         open_upload(tiff_of_frames(20_000), MOST)
     assert refused.value.status == 422
     assert max(read) == 1 and len(read) <= 4
@@ -85,7 +85,7 @@ def jpeg_of_scans(count, **options):
 def test_a_jpeg_of_far_too_many_scans_is_refused():
     assert decode(jpeg_of_scans(100)).shape == (24, 31, 3)
     text = r"^A JPEG file must have at most 100 scans\. Received: 101 scans$"
-    with pytest.raises(Refusal, match=text) as refused:
+    with pytest.raises(RequestError, match=text) as refused:
         open_upload(jpeg_of_scans(101), MOST)
     assert refused.value.status == 422
 
@@ -94,7 +94,7 @@ def test_so_is_one_with_previews():
     first, preview = Image.fromarray(noise()), Image.fromarray(noise(6, 8))
     data = file_of(first, "MPO", save_all=True, append_images=[preview])
     assert open_upload(data + b"\xff\xda" * 90, MOST).format == "MPO"
-    with pytest.raises(Refusal, match="at most 100 scans"):
+    with pytest.raises(RequestError, match="at most 100 scans"):
         open_upload(data + b"\xff\xda" * 101, MOST)
 
 
@@ -114,7 +114,7 @@ def test_a_jpeg_of_far_too_many_scans_in_a_tiff_is_refused(capfd):
     )
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
     head = struct.pack("<4sIH", b"II*\0", 8, len(tags))
-    with pytest.raises(Refusal, match="must be a whole file") as refused:
+    with pytest.raises(RequestError, match="must be a whole file") as refused:
         decode(head + entries + bytes(4) + scans)
     assert refused.value.status == 422
 
@@ -155,7 +155,7 @@ NO_GIF = "^The image must be a PNG, JPEG, WEBP, TIFF or BMP file. Received: some
 )
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_what_is_no_image_is_refused(make, status, text):
-    with pytest.raises(Refusal, match=text) as refused:
+    with pytest.raises(RequestError, match=text) as refused:
         decode(make())
     assert refused.value.status == status
 
@@ -175,5 +175,5 @@ def test_garbage_of_every_kind_is_refused():
             broken[places] = rng.integers(0, 256, len(places))
             try:
                 assert decode(broken.tobytes()).size <= 3 * MOST
-            except Refusal as refusal:
+            except RequestError as refusal:
                 assert refusal.status in (413, 422) and "\n" not in str(refusal)

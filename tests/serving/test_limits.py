@@ -29,4 +29,4 @@ def test_wrong_limits_are_refused(argument, error, text):
 
 
 def test_what_may_be_zero():
-    assert ServiceLimits(queue=0, grace=0).most_held == 2 * ServiceLimits.max_bytes
+    assert ServiceLimits(queue=0, grace=0).max_held_bytes == 2 * ServiceLimits.max_bytes

@@ -5,7 +5,7 @@ import threading
 import pytest
 from service_cases import PATIENCE
 
-from keras_wsseg.serving.refusal import Refusal
+from keras_wsseg.serving.request_error import RequestError
 from keras_wsseg.serving.worker_pool import WorkerPool
 
 
@@ -45,7 +45,7 @@ def test_a_full_queue_refuses_at_once():
         tasks = [asyncio.ensure_future(pool.run(lambda: gate.wait(PATIENCE), PATIENCE)) for _ in range(2)]
         await turns(lambda: pool.running == 1 and pool.waiting == 1)
         assert pool.is_full
-        with pytest.raises(Refusal, match="as much to do as it takes on") as refused:
+        with pytest.raises(RequestError, match="as much to do as it takes on") as refused:
             await pool.run(lambda: None, PATIENCE)
         assert refused.value.status == 503 and refused.value.headers == {"Retry-After": "1"}
         gate.set()

@@ -127,13 +127,13 @@ def test_prediction_and_truth_are_overlays(parts):
 def drawn_words(monkeypatch, **arguments):
     """All words of the plates of a sheet, in their order."""
     words = []
-    plate = tag_sheet.__globals__["_plate"]
+    plate = tag_sheet.__globals__["_text_box"]
 
     def keep(placed, *rest):
         words.append([(one[2], one[3]) for one in placed])
         return plate(placed, *rest)
 
-    monkeypatch.setitem(tag_sheet.__globals__, "_plate", keep)
+    monkeypatch.setitem(tag_sheet.__globals__, "_text_box", keep)
     tag_sheet(**arguments)
     return words
 

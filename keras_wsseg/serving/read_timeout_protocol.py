@@ -4,20 +4,21 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 # Bytes a second: less than any line carries today, more than it pays to dribble.
-SLOWEST = 16 * 1024
+MIN_BYTES_PER_SECOND = 16 * 1024
 # A process has some 1000 files by default; without one left, asyncio complains thousands of times a second.
 MOST_CONNECTIONS = 500
 
 
-class ImpatientProtocol(H11Protocol):
+class ReadTimeoutProtocol(H11Protocol):
     """Closes connections on which nothing moves, and those beyond `MOST_CONNECTIONS` at once.
 
     Uvicorn alone would keep them for ever.
 
     A client may take `timeout_keep_alive` seconds of uvicorn's configuration to send the headers of a
     request, and as many to send the rest of a body that was refused (to close at once would take the refusal
-    from a client that reads only after it has written). It must take in an answer at no less than `SLOWEST`
-    bytes a second, looked at in steps of as many seconds. A body that is being read is timed by its reader.
+    from a client that reads only after it has written). It must take in an answer at no less than
+    `MIN_BYTES_PER_SECOND` bytes a second, looked at in steps of as many seconds. A body that is being read is
+    timed by its reader.
     """
 
     _awaited = None
@@ -44,7 +45,7 @@ class ImpatientProtocol(H11Protocol):
         self._watch()
 
     def _watch(self):
-        awaited = self._what_is_awaited()
+        awaited = self._awaited_part()
         if awaited == self._awaited:
             return
         self._awaited = awaited
@@ -52,7 +53,7 @@ class ImpatientProtocol(H11Protocol):
             self._timer.cancel()
         self._timer = None if awaited is None else self._start_timer()
 
-    def _what_is_awaited(self):
+    def _awaited_part(self):
         if self.transport.is_closing() and not self.transport.get_write_buffer_size():
             return None
         if self.transport.get_write_buffer_size():
@@ -65,13 +66,13 @@ class ImpatientProtocol(H11Protocol):
 
     def _start_timer(self):
         self._unsent = self.transport.get_write_buffer_size()
-        return self.loop.call_later(self.timeout_keep_alive, self._lose_patience)
+        return self.loop.call_later(self.timeout_keep_alive, self._on_timeout)
 
-    def _lose_patience(self):
-        awaited = self._what_is_awaited()
+    def _on_timeout(self):
+        awaited = self._awaited_part()
         if awaited == self._awaited:
             taken = self._unsent - self.transport.get_write_buffer_size()
-            if awaited != "reader" or taken < SLOWEST * self.timeout_keep_alive:
+            if awaited != "reader" or taken < MIN_BYTES_PER_SECOND * self.timeout_keep_alive:
                 self.transport.abort()
                 return
             self._awaited = None

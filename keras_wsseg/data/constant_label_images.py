@@ -6,7 +6,7 @@ from keras_wsseg.data.segmentation_dataset import SegmentationDataset
 from keras_wsseg.imaging.labels import PADDING
 
 
-class UniformImages(SegmentationDataset):
+class ConstantLabelImages(SegmentationDataset):
     """Images of which nothing is known pixel by pixel, or everything at once.
 
     With 255 they are unlabeled, for the losses that need no annotation; with 0 they hold no object.

@@ -43,7 +43,7 @@ def sizes_to_check(shape, check_sizes):
     return sizes
 
 
-def made_image(generator, shape, value_range, dtype="float32"):
+def random_image(generator, shape, value_range, dtype="float32"):
     """A random image of smooth patches, grain and hard edges, as photographs have them.
 
     White noise would be no fair check of a CRF: where every pixel differs from all others, rounding decides.

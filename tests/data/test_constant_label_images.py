@@ -5,7 +5,7 @@ from PIL import Image
 
 from keras_wsseg.annotations import PADDING, UNLABELED, write_label_map
 from keras_wsseg.data import SegmentationArrays, SegmentationFolder
-from keras_wsseg.data.uniform_images import fill
+from keras_wsseg.data.constant_label_images import fill
 from keras_wsseg.losses import GatedCRFLoss, GaussianKernel, PartialCrossEntropy
 from keras_wsseg.models import WeaklySupervisedModel
 

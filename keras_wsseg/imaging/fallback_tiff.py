@@ -11,7 +11,7 @@ _DEPTHS = {_INTEGERS: (8, 16), _FLOATS: (16, 32, 64)}
 _OPACITY = ((1,), (2,))
 
 
-class OddTiff:
+class FallbackTiff:
     """The header of a TIFF, with as much of Pillow's image as is asked of an image that is not decoded.
 
     Args:
@@ -63,8 +63,8 @@ class OddTiff:
             raise EOFError
 
 
-def odd_tiff(stream):
-    """The `OddTiff` in a file that Pillow does not know, or None if it is no TIFF, or one without a header.
+def fallback_tiff(stream):
+    """The `FallbackTiff` in a file, or None if it is no TIFF, or one without a header.
 
     Args:
         stream: binary stream of the whole file.
@@ -84,7 +84,7 @@ def odd_tiff(stream):
     # What is no TIFF, and a broken one, raises what it likes here.
     except Exception:
         return None
-    return OddTiff(stream, tags) if whole else None
+    return FallbackTiff(stream, tags) if whole else None
 
 
 def _listed(numbers):

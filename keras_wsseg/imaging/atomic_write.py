@@ -7,7 +7,7 @@ import threading
 
 
 @contextlib.contextmanager
-def replaced(path):
+def atomic_write(path):
     """A draft that takes the place of a file once it is written: who reads meanwhile sees the old file whole.
 
     Args:
@@ -24,7 +24,7 @@ def replaced(path):
 
     >>> import tempfile
     >>> path = pathlib.Path(tempfile.mkdtemp(), "a.txt")
-    >>> with replaced(path) as draft:
+    >>> with atomic_write(path) as draft:
     ...     _ = draft.write_text("whole")
     >>> path.read_text()
     'whole'

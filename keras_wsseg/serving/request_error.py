@@ -1,7 +1,7 @@
 """An answer that says no."""
 
 
-class Refusal(Exception):
+class RequestError(Exception):
     """Ends a request with a status and one sentence.
 
     Args:
@@ -11,7 +11,7 @@ class Refusal(Exception):
 
     Example:
 
-    >>> Refusal(404, "There is no such path.").status
+    >>> RequestError(404, "There is no such path.").status
     404
     """
 
@@ -23,4 +23,4 @@ class Refusal(Exception):
 
 def busy(message):
     """The refusal of a service that has no room now."""
-    return Refusal(503, message, {"Retry-After": "1"})
+    return RequestError(503, message, {"Retry-After": "1"})

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_wsseg.export.images import to_batch
+from keras_wsseg.export.input_images import to_batch
 
 
 def test_images_keep_their_type_until_they_are_run():

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from keras_wsseg.imaging import write_label_map, write_png
-from keras_wsseg.imaging.replaced import replaced
+from keras_wsseg.imaging.atomic_write import atomic_write
 
 PALETTE = np.array([[10, 20, 30], [200, 0, 0]], "uint8")
 
@@ -13,7 +13,7 @@ PALETTE = np.array([[10, 20, 30], [200, 0, 0]], "uint8")
 def test_the_draft_has_the_suffix_of_the_file_and_takes_its_place(tmp_path):
     path = tmp_path / "a.npy"
     path.write_text("before")
-    with replaced(path) as draft:
+    with atomic_write(path) as draft:
         assert draft.suffix == ".npy" and draft.name.startswith(".")
         draft.write_text("after")
         assert path.read_text() == "before"
@@ -29,14 +29,14 @@ def test_names_as_long_as_the_system_allows(tmp_path):
 
 def test_what_cannot_be_written_leaves_nothing(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"must lie in an existing folder\. Received: path=.*a\.png"):
-        with replaced(tmp_path / "nowhere" / "a.png"):
+        with atomic_write(tmp_path / "nowhere" / "a.png"):
             raise AssertionError("must not come here")
     with pytest.raises(ValueError, match=r"`path` must be a file\. Received: .* which is a folder"):
-        with replaced(tmp_path):
+        with atomic_write(tmp_path):
             raise AssertionError("must not come here")
     (tmp_path / "a.png").write_text("before")
     with pytest.raises(OSError, match="disk full"):
-        with replaced(tmp_path / "a.png") as draft:
+        with atomic_write(tmp_path / "a.png") as draft:
             draft.write_bytes(b"half")
             raise OSError("disk full")
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

@@ -11,7 +11,7 @@ from keras_wsseg.ops.class_scores import resized_class_logits
 _PIXELS = 16 * 128 * 128
 
 
-class GivenImages:
+class ShownImages:
     """Images that a callback has predicted again and again, each at its own size.
 
     Args:
@@ -27,7 +27,7 @@ class GivenImages:
 
     Example:
         >>> import keras
-        >>> images = GivenImages([np.zeros((4, 6, 1)), np.zeros((5, 3, 1))], max_images=16)
+        >>> images = ShownImages([np.zeros((4, 6, 1)), np.zeros((5, 3, 1))], max_images=16)
         >>> net = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(2, 1)])
         >>> [one.shape for one in images.probabilities(net)]
         [(4, 6, 2), (5, 3, 2)]

@@ -5,7 +5,7 @@ import keras
 from keras_wsseg.export import parity
 
 
-def write_bare(kind, prepared, draft, **options):
+def write_raw_graph(kind, prepared, draft, **options):
     """Writes the bare graph.
 
     Args:
@@ -24,6 +24,6 @@ def write_bare(kind, prepared, draft, **options):
 
             getattr(conversion, kind)(prepared.deployment, prepared.form, draft, **options)
         else:
-            from keras_wsseg.export.tensorflow_process import convert_elsewhere
+            from keras_wsseg.export.tensorflow_process import convert_in_subprocess
 
-            convert_elsewhere(kind, prepared.deployment, prepared.form, draft, **options)
+            convert_in_subprocess(kind, prepared.deployment, prepared.form, draft, **options)

@@ -9,7 +9,7 @@ import warnings
 
 
 @contextlib.contextmanager
-def quiet(unless_it_fails=True):
+def suppressed_output(unless_it_fails=True):
     """Keeps what a converter, TensorFlow or an interpreter chats about away from the terminal.
 
     Args:

@@ -77,7 +77,7 @@ def test_who_reads_slowly_gets_all_of_the_answer(segmenter):
 
 
 def test_connections_beyond_the_most_are_closed_at_once(segmenter, monkeypatch):
-    monkeypatch.setattr("keras_wsseg.serving.impatient_protocol.MOST_CONNECTIONS", 3)
+    monkeypatch.setattr("keras_wsseg.serving.read_timeout_protocol.MOST_CONNECTIONS", 3)
     server = RunningServer(segmenter, read_timeout=PATIENCE)
     first = [talk(server.port, b"") for _ in range(3)]
     wait_until(lambda: len(server.server.server_state.connections) == 3)

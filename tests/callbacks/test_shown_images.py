@@ -6,8 +6,8 @@ import pytest
 from brought_models import ENDINGS, brought, keras_says
 
 from keras_wsseg import WeaklySupervisedModel
-from keras_wsseg.callbacks import given_images
-from keras_wsseg.callbacks.given_images import GivenImages, stated_range
+from keras_wsseg.callbacks import shown_images
+from keras_wsseg.callbacks.shown_images import ShownImages, stated_range
 from keras_wsseg.ops.resize import resize_bilinear
 
 
@@ -38,8 +38,8 @@ def alone(model, image):
 
 def test_each_image_is_predicted_at_its_size_and_in_its_place(images):
     model = Recorder()
-    found = GivenImages(images, 9).probabilities(model)
-    classes = GivenImages(images, 9).class_maps(model)
+    found = ShownImages(images, 9).probabilities(model)
+    classes = ShownImages(images, 9).class_maps(model)
     for image, probabilities, class_map in zip(images, found, classes, strict=True):
         scores = alone(model, image)
         assert probabilities.shape == (*image.shape[:2], 3)
@@ -53,7 +53,7 @@ def test_each_image_is_predicted_at_its_size_and_in_its_place(images):
 def test_probabilities_are_those_of_an_export(images):
     model = Recorder()
     model.convolution.activation = keras.activations.softmax
-    (found,) = GivenImages(images[:1], 1).probabilities(model, from_logits=False)
+    (found,) = ShownImages(images[:1], 1).probabilities(model, from_logits=False)
     logits = keras.ops.log(model.convolution(images[0][None]))
     expected = keras.ops.softmax(resize_bilinear(logits, images[0].shape[:2]))[0]
     np.testing.assert_allclose(found, keras.ops.convert_to_numpy(expected), atol=1e-5)
@@ -66,7 +66,7 @@ def test_a_last_activation_is_not_taken_twice(name, from_logits):
     segmenter = brought(name)
     expected = keras_says(segmenter, images[0][None])[0]
     for model in (segmenter, WeaklySupervisedModel(segmenter)):
-        given = GivenImages(images, 1)
+        given = ShownImages(images, 1)
         np.testing.assert_allclose(given.probabilities(model, from_logits)[0], expected, atol=1e-5)
         np.testing.assert_array_equal(given.class_maps(model)[0], expected.argmax(-1))
         assert given.classes(model) == expected.shape[-1]
@@ -76,15 +76,15 @@ def test_images_of_one_size_go_together_but_not_too_many(images, monkeypatch):
     model = Recorder()
     model(images[0][None])
     model.shapes.clear()
-    GivenImages(images, 9).class_maps(model)
+    ShownImages(images, 9).class_maps(model)
     assert model.shapes == [(3, 8, 6, 1), (1, 5, 7, 1)]
-    monkeypatch.setattr(given_images, "_PIXELS", 2 * 8 * 6)
+    monkeypatch.setattr(shown_images, "_PIXELS", 2 * 8 * 6)
     model.shapes.clear()
-    GivenImages(images, 9).class_maps(model)
+    ShownImages(images, 9).class_maps(model)
     assert model.shapes == [(2, 8, 6, 1), (1, 8, 6, 1), (1, 5, 7, 1)]
-    monkeypatch.setattr(given_images, "_PIXELS", 1)
+    monkeypatch.setattr(shown_images, "_PIXELS", 1)
     model.shapes.clear()
-    GivenImages(images, 2).class_maps(model)
+    ShownImages(images, 2).class_maps(model)
     assert model.shapes == [(1, 8, 6, 1), (1, 5, 7, 1)]
 
 
@@ -98,7 +98,7 @@ def test_inputs_by_name_go_together_where_all_of_them_agree_in_size(images):
 
     depths = [np.zeros((4, 4, 1)), np.zeros((5, 7, 1)), np.zeros((4, 4, 1)), np.zeros((8, 6, 1))]
     inputs = [{"image": image, "depth": depth} for image, depth in zip(images, depths, strict=True)]
-    given = GivenImages(inputs, 9)
+    given = ShownImages(inputs, 9)
     maps = given.class_maps(ByName())
     assert shapes == [
         ((2, 8, 6, 1), (2, 4, 4, 1)),
