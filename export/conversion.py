@@ -12,6 +12,7 @@ from keras_wsseg.export.deployment import softmax
 from keras_wsseg.export.metadata import OUTPUTS
 from keras_wsseg.export.native_dilation import native_dilation
 from keras_wsseg.export.source import first_line
+from keras_wsseg.export.suppressed_output import suppressed_output
 from keras_wsseg.models.free_upsampling import FixedSizeNeeded, free_upsampling
 
 # The error stream is one for all threads, and a model may be exported by several.
