@@ -62,7 +62,7 @@ def to_web(path, folder, runtime="download", title=None, max_pixels=MAX_PIXELS):
     >>> report = to_onnx(keras.Model(image, keras.layers.Conv2D(4, 3)(image)), "roads.onnx")
     >>> page = to_web("roads.onnx", "page", runtime="cdn")
     >>> sorted(file.name for file in page.parent.glob("*.*"))
-    ['header.js', 'index.html', 'legend.js', 'orientation.js', 'page.css', 'page.js', 'image.js', 'png.js',
+    ['header.js', 'image.js', 'index.html', 'legend.js', 'orientation.js', 'page.css', 'page.js', 'png.js',
      'segmenter.js', 'segmenter.json', 'segmenter.onnx', 'windows.js', 'worker.js']
     """
     path, folder = pathlib.Path(path), pathlib.Path(folder)

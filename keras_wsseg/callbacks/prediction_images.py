@@ -41,8 +41,8 @@ class PredictionImages(EpochSheets):
         >>> net = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(2, 1)])
         >>> net.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
         >>> folder = tempfile.mkdtemp()
-        >>> images = PredictionImages(images, labels, folder, class_names=["ground", "tree"])
-        >>> history = net.fit(images, labels, callbacks=[images], verbose=0)
+        >>> sheets = PredictionImages(images, labels, folder, class_names=["ground", "tree"])
+        >>> history = net.fit(images, labels, callbacks=[sheets], verbose=0)
         >>> [path.name for path in pathlib.Path(folder).iterdir()]
         ['epoch_0001.png']
     """

@@ -60,8 +60,8 @@ class TagImages(EpochSheets):
         ...     maps = ops.softmax(model(images)) * tags[:, None, None]
         ...     return maps, ops.argmax(maps, axis=-1)
         >>> folder = tempfile.mkdtemp()
-        >>> images = TagImages(images, tags, folder, brightest, class_names=["ground", "cat", "dog"])
-        >>> history = model.fit(images, tags, callbacks=[images], verbose=0)
+        >>> sheets = TagImages(images, tags, folder, brightest, class_names=["ground", "cat", "dog"])
+        >>> history = model.fit(images, tags, callbacks=[sheets], verbose=0)
         >>> [path.name for path in pathlib.Path(folder).iterdir()]
         ['epoch_0001.png']
     """

@@ -55,7 +55,7 @@ def test_folder_holds_all_that_the_page_needs(segmenter, runtime, tmp_path):
         "class_names": ["Straße", "b", "c", "d"],
         "value_range": [0.0, 255.0],
         "channels": 3,
-        "input_dtype": {"type": "float32", "height": None, "width": None},
+        "input": {"type": "float32", "height": None, "width": None},
         "max_pixels": 500_000,
         "metadata": {"method": "dense"},
         "runtime": {"module": "onnxruntime/ort.wasm.bundle.min.js", "wasm": f"onnxruntime/{WASM}"},
