@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_wsseg.export.metadata import SegmenterMetadata
-from keras_wsseg.export.providers import CUDA, said, start
+from keras_wsseg.export.providers import CUDA, reason_of, start
 from keras_wsseg.export.windows import LARGEST_WHOLE
 
 OUTPUTS = ("probabilities", "classes")
@@ -100,7 +100,7 @@ class Session:
             raise RuntimeError(
                 f"ONNX Runtime cannot run {self._path.name} on {len(images)} x {images.shape[1]} x "
                 f"{images.shape[2]} pixels with {self.provider}; a smaller `window` takes less memory. "
-                f"Received: {said(error)}"
+                f"Received: {reason_of(error)}"
             ) from error
         if result.shape[1:3] != images.shape[1:3]:
             raise RuntimeError(

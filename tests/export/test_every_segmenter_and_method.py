@@ -13,7 +13,6 @@ from keras_wsseg.kernels import GaussianKernel
 from keras_wsseg.models.application import application_name
 from keras_wsseg.models.encoder import encode
 from keras_wsseg.training import TrainingConfig, train
-from keras_wsseg.training.common_settings import METHODS
 from keras_wsseg.training.run_folder import load_model
 from keras_wsseg.visualization import write_png
 
@@ -182,27 +181,43 @@ def folder(tmp_path_factory):
     return root
 
 
-OF_METHODS = {
-    "single-class": {"annealing_epochs": 1, "normal_epochs": 1, "negative_epochs": 0},
-    "tags-prior": {"tags": "labels"},
-    "rrm": {"tags": "labels", "cam_scales": (1.0,), "mining_crf": "windowed", "dilation": 2},
+LABELED = ("GatedCRFLoss", "DenseCRFLoss", "NormalizedCutLoss", "KernelCutLoss", "ADMLoss", None)
+METHODS = {
+    **{f"scribbles, {loss}": ("scribbles", {"loss": loss}) for loss in LABELED},
+    "full": ("full", {}),
+    "single-class": (
+        "single-class",
+        {"stages.annealing_epochs": 1, "stages.normal_epochs": 1, "negative_epochs": 0},
+    ),
+    "tags": ("tags", {"data.tags": "labels"}),
+    "rrm": (
+        "rrm",
+        {
+            "data.tags": "labels",
+            "segmenter.scales": (1.0,),
+            "segmenter.crf": "windowed",
+            "segmenter.dilation": 2,
+            "segmenter.backbone.filters": (4, 8),
+        },
+    ),
 }
 
 
 @pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method(method, folder, tmp_path):
+    recipe, changes = METHODS[method]
     settings = {
-        "filters": (4, 8),
         "steps": 6,
         "batch_size": 2,
-        "crop": 32,
-        "epoch_steps": 3,
-        "image_every": 0,
-        "val_split": None,
-        "method": method,
+        "image_size": 32,
+        "steps_per_epoch": 3,
+        "images_every": 0,
+        "validation": None,
     }
-    config = TrainingConfig(data=str(folder), **{**settings, **OF_METHODS.get(method, {})})
+    if recipe != "rrm":
+        settings["segmenter.filters"] = (4, 8)
+    config = TrainingConfig.from_recipe(recipe, folder, {**settings, **changes})
     run = train(config, tmp_path / "run", verbose=0)
     segmenter = load_model(run.segmenter)
     channels = segmenter.input_shape[-1]

@@ -6,7 +6,7 @@ import pytest
 from onnx_cases import write_segmenter
 
 from keras_wsseg.export import OnnxSegmenter, providers
-from keras_wsseg.export.providers import CPU, CUDA, said, start
+from keras_wsseg.export.providers import CPU, CUDA, reason_of, start
 
 InferenceSession = onnxruntime.InferenceSession
 TENSORRT, COREML = "TensorrtExecutionProvider", "CoreMLExecutionProvider"
@@ -179,9 +179,12 @@ def test_the_note_is_kept_and_logged_once(file, machine, caplog):
 
 def test_what_onnx_runtime_says_is_shortened():
     assert (
-        said(ValueError("[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : Load model failed"))
+        reason_of(ValueError("[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : Load model failed"))
         == "Load model failed"
     )
-    assert said(ValueError("failed:/a/b.cc:25 a::B::B(c&&, const d<e>&) [with f = g] Too new\n")) == "Too new"
-    assert said(ValueError()) == "ValueError"
-    assert len(said(ValueError("a" * 999))) == 301
+    assert (
+        reason_of(ValueError("failed:/a/b.cc:25 a::B::B(c&&, const d<e>&) [with f = g] Too new\n"))
+        == "Too new"
+    )
+    assert reason_of(ValueError()) == "ValueError"
+    assert len(reason_of(ValueError("a" * 999))) == 301

@@ -9,8 +9,7 @@ from keras import ops
 from PIL import Image
 
 from keras_wsseg.ops import dense_gaussian_filter, dense_gaussian_kernel
-from keras_wsseg.ops.dense_gaussian import METHODS, _announced
-from keras_wsseg.training.method_settings import DENSE_METHODS
+from keras_wsseg.ops.dense_gaussian import _announced
 
 WAYS = ("exact", "nystrom", "permutohedral")
 
@@ -227,10 +226,6 @@ def test_landmarks_on_photographs(real_data):
     for one, other in zip(found, exact, strict=True):
         assert error(one, other) <= 0.04
         assert abs(one.sum() / other.sum() - 1) <= 0.03
-
-
-def test_the_command_line_offers_the_same_methods():
-    assert DENSE_METHODS == METHODS
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import ways
 
-from keras_wsseg.ops.gaussian_matrix import FARTHEST, gaussian_matrix
+from keras_wsseg.ops.gaussian_matrix import MAX_SIGMAS, gaussian_matrix
 
 
 def groups(spread, channels, seed=0):
@@ -22,6 +22,6 @@ def test_near_the_matrix_however_far_the_points_lie_from_the_origin(channels):
         a, b = groups(spread, channels)
         squares = np.square(a[:, None].astype("float64") - b[None]).sum(-1)
         got = np.array(run(a[None], b[None]))[0]
-        lost = 3e-7 * min(spread + 3, FARTHEST) ** 2 / 2
+        lost = 3e-7 * min(spread + 3, MAX_SIGMAS) ** 2 / 2
         np.testing.assert_allclose(got, np.exp(-0.5 * squares), atol=3e-6 + lost)
         assert got.max() <= 1
