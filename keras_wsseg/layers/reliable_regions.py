@@ -141,9 +141,9 @@ def _parse(crf, value_range):
     if crf is None:
         return None
     if isinstance(crf, str):
-        settings = {"iterations": 10, "from_logits": False, "dtype": "float32"}
+        settings = {"iterations": 10, "from_logits": False, "dtype": "float32", "name": "crf"}
         if crf == "dense":
-            return MeanFieldCRF(value_range=value_range, name="crf", **settings)
+            return MeanFieldCRF(value_range=value_range, **settings)
         return crf_preset(crf, value_range, coupling=PUBLISHED_COUPLING, **settings)
     if isinstance(crf, dict):
         crf = keras.saving.deserialize_keras_object(crf)

@@ -129,7 +129,7 @@ def test_a_crf_by_name_has_the_published_coupling():
     crf = ReliableRegions(crf="windowed", value_range=(0, 1)).crf
     assert (crf.iterations, crf.radius, crf.from_logits, crf.value_range) == (10, 5, False, (0, 1))
     assert [kernel.weight for kernel in crf.kernels] == pytest.approx([3.0, 10.0])
-    with pytest.raises(ValueError, match="`name` must be one of windowed, dense. Received: name='wide'"):
+    with pytest.raises(ValueError, match="`preset` must be one of windowed, dense. Received: preset='wide'"):
         ReliableRegions(crf="wide")
 
 
