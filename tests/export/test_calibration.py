@@ -57,7 +57,7 @@ def test_bad_images_are_refused(tmp_path):
         FileNotFoundError, match=r"`calibration` must be an existing folder .* Received: .*no'"
     ):
         CalibrationImages(tmp_path / "no")
-    with pytest.raises(ValueError, match="`calibration` must be a folder with images in it"):
+    with pytest.raises(ValueError, match="`calibration` must be a folder that contains images"):
         CalibrationImages(tmp_path)
     for wrong in ([], 7, np.zeros((4, 4, 3))):
         with pytest.raises(TypeError, match="`calibration` must be a folder of images, a list of paths"):

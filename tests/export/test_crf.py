@@ -66,12 +66,12 @@ def test_a_crf_of_a_mixed_training_is_full_float32_in_the_file(tiny_segmenter, t
             TypeError,
             r"`crf` must be a layers\.MeanFieldCRF or None\. Received: .* of type str",
         ),
-        (lambda: crf(radius=None), ValueError, r"`crf` must look at a window.* Received: radius=None"),
+        (lambda: crf(radius=None), ValueError, r"`crf` must have a local window.* Received: radius=None"),
         (lambda: crf(from_logits=False), ValueError, r"`crf` must take logits.* from_logits=False"),
         (
             lambda: crf(value_range=(0, 1)),
             ValueError,
-            r"`crf` must see .* value_range=\(0\.0, 255\.0\)\. Received: value_range=\(0, 1\)",
+            r"`crf` must have .* value_range=\(0\.0, 255\.0\)\. Received: value_range=\(0, 1\)",
         ),
         (
             lambda: crf(compatibility=[[0, 1], [1, 0]]),

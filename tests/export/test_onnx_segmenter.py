@@ -266,7 +266,7 @@ def test_uint8_files_take_whole_numbers(tmp_path):
     image = random_image(20, 30, 3)
     for dtype in ("uint8", "int64", "float64"):
         np.testing.assert_array_equal(segmenter(image.astype(dtype)), same(image))
-    with pytest.raises(ValueError, match=r"whole values .* Received: dtype=float64 with fractions"):
+    with pytest.raises(ValueError, match=r"integer values .* Received: dtype=float64 with fractions"):
         segmenter(image / 2)
 
 
