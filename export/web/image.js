@@ -22,7 +22,7 @@ export async function decode(file) {
   if (header.deep) refuse(`has 16 bits per channel, which browsers truncate to 8; ${PYTHON} support it`);
   if (header.inks) refuse(`is a CMYK image, which browsers convert by color management; ${PYTHON} support it`);
   const bitmap = await createImageBitmap(new Blob([bytes], { type: file.type }), AS_STORED).catch(unreadable);
-  if (!header.opaque && hasTransparency(bitmap)) refuse("has transparent pixels: paste it onto a background first");
+  if (!header.opaque && hasTransparency(bitmap)) refuse("has transparent pixels: flatten it onto a background first");
   return { bitmap, orientation: header.orientation };
 }
 

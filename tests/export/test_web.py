@@ -229,7 +229,7 @@ DEEP = f"has 16 bits per channel, which browsers truncate to 8; {PYTHON} support
 INKS = f"is a CMYK image, which browsers convert by color management; {PYTHON} support it"
 OTHER_KIND = f"is not a PNG, JPEG, WebP, GIF or BMP image; {PYTHON} support more formats"
 UNREADABLE = "is not an image that this browser can read"
-GLASS = "has transparent pixels: paste it onto a background first"
+GLASS = "has transparent pixels: flatten it onto a background first"
 REFUSED = {TRANSPARENT: GLASS, SEVERAL: "contains several images, but must contain one"}
 # What the page refuses of all that the rule for image files knows, since browsers do not give it exactly.
 NOT_IN_BROWSERS = {"more than 8 bits": DEEP, "CMYK": INKS, "no format of browsers": OTHER_KIND}
