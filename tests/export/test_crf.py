@@ -147,7 +147,7 @@ def test_a_file_with_a_fault_planted_is_refused(
     monkeypatch.setattr(onnx_writer, "write_raw_graph", write)
     net = tiny_segmenter(stride=1)
     wanted = with_crf_as_last_layer(net, crf()) if inside else net
-    with pytest.raises(ValueError, match=r"within tolerance=0\.0001\. Received: .* CRF by itself"):
+    with pytest.raises(ValueError, match=r"within tolerance=0\.0001\. Received: .* CRF separately"):
         to_onnx(wanted, tmp_path / "a.onnx", crf=None if inside else crf(), check_sizes=[(33, 47)])
     assert list(tmp_path.iterdir()) == []
 

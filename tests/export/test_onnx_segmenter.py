@@ -254,7 +254,7 @@ def test_bad_layers_are_refused(segmenter, tmp_path):
             call(np.zeros(2, int))
         for wrong in ("road", ["sea"], [1]):
             with pytest.raises(
-                ValueError, match="names of classes, road, sky, tree, car. Received: transparent="
+                ValueError, match="class names, out of road, sky, tree, car. Received: transparent="
             ):
                 call(np.zeros((2, 2), int), transparent=wrong)
     assert list(tmp_path.iterdir()) == []
