@@ -220,7 +220,7 @@ def _copies(kernels):
     known = {"xy", "rgb"}
     if not kernels or not all(isinstance(k, GaussianKernel) and known >= set(k.modalities) for k in kernels):
         raise ValueError(
-            "kernels must be a GaussianKernel of sigma_xy and sigma_rgb, or a list of at least one. "
+            "kernels must be a GaussianKernel of sigma_xy and sigma_rgb, or a non-empty list of these. "
             f"Received: kernels={kernels!r}"
         )
     return tuple(

@@ -216,7 +216,7 @@ class ReliableRegionMining(WeaklySupervisedModel):
             tags = targets.read(labels).present(num_classes)
         elif tags.shape[-1] != num_classes:
             raise ValueError(
-                f"tags must tell of {num_classes} classes, the background included. "
+                f"tags must cover {num_classes} classes, including the background. "
                 f"Received: tags of {tags.shape[-1]} classes"
             )
         else:

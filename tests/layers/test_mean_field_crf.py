@@ -227,7 +227,7 @@ def test_sizes_that_differ_at_run_time():
         ({"normalization": "both"}, "normalization must be one of .* Received: normalization='both'"),
         ({"compatibility": "pots"}, "compatibility must be one of .* Received: compatibility='pots'"),
         ({"compatibility": [[0, 1]]}, r"a square matrix of finite numbers. Received: compatibility="),
-        ({"kernels": []}, r"a list of at least one. Received: kernels=\[\]"),
+        ({"kernels": []}, r"a non-empty list of these. Received: kernels=\[\]"),
         ({"kernels": GaussianKernel(sigma_depth=1)}, "GaussianKernel over xy and rgb, or a list"),
         ({"value_range": (1, 0)}, "`value_range` must be two finite numbers"),
         (

@@ -346,7 +346,7 @@ def test_what_cannot_be_trained_with_is_told():
         (("image",), {"tag": 0}, r"y must hold tags, and labels if any. Received: y of \['tag'\]"),
         (("image",), None, "y must be labels .* or tags .* Received: y=None"),
         (("image", "tags"), np.ones((8, 3)), "x must not name an input 'tags': tags belong into y"),
-        (("image",), np.ones((8, 2)), "tags must tell of the 3 classes of the prediction"),
+        (("image",), np.ones((8, 2)), "tags must cover the 3 classes of the prediction"),
     ],
 )
 def test_bad_tags(x_names, y, text):
