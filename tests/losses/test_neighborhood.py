@@ -278,7 +278,7 @@ def test_annealed_numbers_reach_a_compiled_step():
         ),
         (
             {"variant": "mean", "sharpness": 2},
-            "sharpness must be 1 where variant='mean'.* Received: sharpness=2.0",
+            "sharpness must be 1 if variant='mean'.* Received: sharpness=2.0",
         ),
         (
             {"variant": "mean", "normalized": False},
@@ -306,7 +306,7 @@ def test_bad_arguments(arguments, text):
 
 def test_a_mean_cannot_be_sharpened_later():
     loss = losses.NeighborhoodLoss(variant="mean")
-    with pytest.raises(ValueError, match="sharpness must be 1 where variant='mean'"):
+    with pytest.raises(ValueError, match="sharpness must be 1 if variant='mean'"):
         loss.sharpness = 3.0
 
 
