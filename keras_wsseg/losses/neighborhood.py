@@ -109,8 +109,7 @@ class NeighborhoodLoss(SegmentationLoss):
         value = super()._check(name, value)
         if name == "sharpness" and self.variant == "mean" and value != 1:
             raise ValueError(
-                "sharpness must be 1 if variant='mean', which does not use it. "
-                f"Received: sharpness={value!r}"
+                f"sharpness must be 1 if variant='mean', which does not use it. Received: sharpness={value!r}"
             )
         return value
 

@@ -148,7 +148,7 @@ def test_value_range_comes_from_the_model_or_the_argument(task, tmp_path):
         (
             {"loss": losses.PartialCrossEntropy()},
             TypeError,
-            "`loss` must have a sigma_rgb, as SparseCRF",
+            "`loss` must have a sigma_rgb, such as SparseCRF",
         ),
         ({"loss": "crf"}, TypeError, "`loss` must have a sigma_rgb, .* Received: loss='crf'$"),
         ({"epochs": 0}, ValueError, "`epochs` must be an integer of at least 1. Received: epochs=0$"),

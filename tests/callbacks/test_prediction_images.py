@@ -130,7 +130,7 @@ def test_a_diverged_model_shows_as_no_idea(tmp_path, task):
     [
         ({"images": []}, ValueError, "`images` must contain at least one image. Received: 0 images$"),
         ({"images": [np.zeros((4, 4, 2))]}, ValueError, r"`image` must have shape .*shape=\(4, 4, 2\)$"),
-        ({"images": [{"depth": 0}]}, ValueError, r"`images` must contain the input `image` .*\['depth'\]$"),
+        ({"images": [{"depth": 0}]}, ValueError, r"`images` must contain the input `image`.*\['depth'\]$"),
         ({"labels": []}, ValueError, "`labels` must have an entry for each of the 1 images. Received: 0"),
         ({"truth": [np.zeros((3, 4), int)]}, ValueError, r"`truth` must have the height .*shape=\(3, 4\)$"),
         ({"every": 0}, ValueError, "must be an integer .* Received: every=0$"),

@@ -310,7 +310,7 @@ def test_bad_arguments(make, text):
 
 def test_a_backbone_must_give_features():
     flat = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
-    with pytest.raises(ValueError, match=r"`backbone` must give features .* Received: \(None, 192\)"):
+    with pytest.raises(ValueError, match=r"`backbone` must output features .* Received: \(None, 192\)"):
         model_of(backbone=flat)
 
 
