@@ -76,10 +76,9 @@ _, score = train(scribbles, losses.GatedCRFLoss())
 print(f"scribbles, gated CRF: mean IoU {score:.3f}")
 
 """
-The gated CRF looks at the 11 × 11 pixels around each pixel of its grid. The dense CRF joins *all* pairs of
-pixels, so that a stroke on one end of an object reaches the other. `sigma_xy` is in pixels of the image
-and is published for images of 513 pixels; take it down along with yours: see [Units of
-sigma](units_of_sigma.md).
+The gated CRF looks at the 11 × 11 cells around each cell of its grid, which has half the image's size. The dense CRF joins *all* pairs of
+pixels, so that a stroke on one end of an object reaches the other. Its `sigma_xy` is
+published for images of 513 pixels; scale it with yours: see [Units of sigma](units_of_sigma.md).
 """
 
 _, score = train(squares, losses.DenseCRFLoss(sigma_xy=12), class_weights="batch")
@@ -106,7 +105,7 @@ with respect to the logits, and `visualization.gradient_sheet` paints it.
 
 ## Grown proposals, the baseline
 
-Before such losses one grew the annotation once, by GrabCut, and trained on the result as if it were the
+Before such losses, one grew the annotation once, by GrabCut, and trained on the result as if it were the
 truth: `annotations.grabcut_proposals` (extra `grabcut`), or `keras-wsseg propose` and then training with
 the cross entropy alone. [What each of these did on real scribbles and clicks](../results/masks.md) is in
 the results.
