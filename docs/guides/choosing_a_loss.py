@@ -32,14 +32,14 @@ keras.utils.set_random_seed(0)
 **Which weight?** By default, the gated CRF has λ = 0.01 and the dense CRF 0.5: small weights,
 meant to be no worse than the cross entropy alone on any set. Larger ones do more on sets whose classes
 are soon learned, and merge the classes of a net that has not learned them yet. [How they were
-chosen](../defaults.md), and [what each loss did](../results/masks.md). One seed decides little: sweep on
-images of your own.
+chosen](../defaults.md), and [what each loss did](../results/masks.md). One seed proves little: run a
+sweep on your own images.
 
 ## Gated CRF or dense CRF
 
 The gated CRF compares each pixel with the window around it, by default 11 × 11 cells of a grid at half the
-image's size. The dense CRF compares all pairs of pixels. So the gated CRF trims and fills near borders, and the dense CRF
-also takes away islands far from every stroke, and carries a mistake as far. Both ask less where the
+image's size. The dense CRF compares all pairs of pixels. So the gated CRF trims and fills near borders, while the dense CRF
+also removes islands far from every stroke, and spreads a mistake as far. Both ask less where the
 prediction is already even:
 """
 
@@ -61,7 +61,7 @@ for name, loss in candidates.items():
     print(f"{name:15} true labels {good:.4f}   noise {bad:.4f}   {1000 * spent:.0f} ms")
 
 """
-The values of two losses are not to be compared with each other: each is normalized in its own way (see
+The values of two losses cannot be compared with each other: each is normalized in its own way (see
 [Units of sigma](units_of_sigma.md)).
 
 ## What a loss asks for
@@ -125,6 +125,6 @@ class Entropy(losses.SegmentationLoss):
 print(float(Entropy()(y_true, noise)))
 
 """
-How a loss becomes part of the library, with its oracle and its tests, is in
+How to add a loss to the library, with its oracle and its tests, is in
 [Contributing](../contributing.md).
 """

@@ -45,7 +45,7 @@ Everything that can be asked for:
   post-processing](crf_behind_the_segmenter.md);
 - `tta={"flip": True, "scales": (0.75, 1, 1.25)}`: the mean over six views, six times the work;
 - `outputs=("classes", "probabilities")`, or one of them; `input_dtype="uint8"`;
-- `size=(480, 640)` where a run time wants it fixed;
+- `size=(480, 640)` where a runtime needs it fixed;
 - `tolerance`, `mean_tolerance`, `min_equal_classes`: the limits of the comparison.
 
 What several files have in common is an `ExportOptions`:

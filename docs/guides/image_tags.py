@@ -1,8 +1,8 @@
 """
 Image tags
 
-"There is a dog and a person in this image" takes seconds to say, and many collections have it already.
-This guide reads tags, and trains on them by the two systems that the library has: auxiliary labels from an
+"There is a dog and a person in this image" takes seconds to say, and many collections have such tags
+already. This guide reads tags, and trains on them with the two methods that the library has: auxiliary labels from an
 adaptive prior with a neighborhood loss, and reliable region mining.
 """
 
@@ -53,8 +53,8 @@ learn ten times as fast:
 
 `optimizers.LearningRateMultipliers(keras.optimizers.SGD(0.01, momentum=0.9), {"vgg16": 0.1})`
 
-Here a small U-Net stands in for it. With `sharpness=1`, as printed in the paper, the loss pulls sure
-pixels back towards doubt; a net from scratch does better with 4.
+Here a small U-Net stands in for it. With `sharpness=1`, as printed in the paper, the loss pulls
+confident pixels back towards uncertainty; a net from scratch does better with 4.
 """
 
 segmenter = models.UNet(data.num_classes, filters=(8, 16), output_stride=2)
@@ -72,8 +72,8 @@ and tags.
 
 ## Reliable region mining
 
-One net with two branches. The first learns the tags and gives class activation maps; the surest part of
-each map, where a CRF agrees, becomes labels for the second branch, in the same step. The published
+One net with two branches. The first learns the tags and gives class activation maps; the most confident
+part of each map, where a CRF agrees, becomes labels for the second branch, in the same step. The published
 backbone is `"resnet38"`; any model from images to features will do, such as the `feature_extractor` of a
 segmenter. A windowed CRF takes a fraction of the time of the published dense one, which is the default;
 `crf=None` does without.
@@ -91,7 +91,7 @@ watched += [callbacks.WarmUp(loss, delay_steps=3, ramp_steps=3) for loss in (cro
 mining.fit(batches, epochs=1, callbacks=watched, verbose=2)
 
 """
-`images/` shows after each epoch what the training sees: maps, labels it is sure of, prediction. `mine`
+`images/` shows after each epoch what the training sees: maps, mined labels, prediction. `mine`
 gives the same as arrays. Only the second branch is deployed: `wsseg.export.to_onnx(mining.segmenter,
 "tagged.onnx")`.
 """

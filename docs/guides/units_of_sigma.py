@@ -64,9 +64,9 @@ crf = losses.DenseCRFLoss(sigma_xy=sigma_xy)
 
 """
 `resolution=0.5` computes a loss at half the image's size, in a fraction of the time, and no sigma changes.
-Only `radius` of the gated CRF is in cells of that grid: 5 cells at a half reach 10 pixels of the image, and
-20 at a quarter. A window that ends far within `sigma_xy` weighs all of its pixels about alike, so change the
-two together.
+Only a `radius` is in cells of that grid: 5 cells at a half reach 10 pixels of the image, and 20 at a
+quarter. A window that ends far within `sigma_xy` weighs all of its pixels about alike, so change the two
+together.
 
 ## Which sigma to start with
 

@@ -4,7 +4,7 @@ Your own model and pipeline
 The losses work with any `keras.Model` from an image `(batch, height, width, channels)` to one prediction
 `(batch, height, width, classes)`, and with any pipeline that yields images and label maps. This guide
 brings both: a softmax model in the manner of keras.io, a pipeline of `tf.data`, an image with a depth
-channel beside it, and last a plain `keras.Model` without the wrapper.
+channel, and finally a plain `keras.Model` without the wrapper.
 """
 
 import keras
@@ -23,8 +23,8 @@ labels = np.stack([wsseg.annotations.simulate_scribbles(one, seed=i) for i, one 
 
 Logits, a softmax over the classes, one channel of log-odds, or its sigmoid: the last layers tell which, and
 losses, metrics, callbacks and exports get what they ask for. The prediction may be coarser than the
-image. Your model normalizes inside itself, here by `Rescaling`, so that the exported file needs no recipe
-beside it.
+image. Your model normalizes its input itself, here by `Rescaling`, so that the exported file needs no
+preprocessing.
 """
 
 
@@ -86,8 +86,7 @@ print(image.shape, label.shape)
 ## More inputs: depth beside the image
 
 With a dict of inputs, the key `image` is the modality `rgb` of a kernel, and every other input of rank 4
-keeps its name. `value_range` says how an input is scaled; one that is named without a range is taken as it
-is.
+keeps its name. `value_range` says how an input is scaled; an input without a range is taken as it is.
 """
 
 rgb, depth = keras.Input((None, None, 3), name="image"), keras.Input((None, None, 1), name="depth")
