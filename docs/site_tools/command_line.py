@@ -21,8 +21,8 @@ training is made of, and how options change it, is in [Recipes and configuration
 """
 
 _ALL = """\
-`keras-wsseg train --help all` prints those of the recipe `scribbles`; with `--recipe NAME`, `--segmenter CLASS`
-or `--loss CLASS` typed before it, those of that recipe and class.
+`keras-wsseg train --help all` prints those of the recipe `scribbles`; with `--recipe NAME`, `--loss CLASS`
+or `--segmenter CLASS` typed before it, those of that recipe and class.
 """
 
 
