@@ -52,8 +52,8 @@ function workingSize(fullWidth, fullHeight, most) {
   return { width: scaled(fullWidth), height: scaled(fullHeight) };
 }
 
-// At full size, since one transparent pixel is lost in an image that is scaled down; a few rows at once, since a
-// image at full size takes memory.
+// At full size, since one transparent pixel is lost in an image that is scaled down; a few rows at once, since
+// an image at full size takes memory.
 function hasTransparency(bitmap) {
   const { width, height } = bitmap;
   const context = new OffscreenCanvas(width, Math.min(STRIP, height)).getContext("2d", { willReadFrequently: true });

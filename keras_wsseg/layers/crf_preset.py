@@ -17,7 +17,7 @@ _LANDMARKS = 256
 
 
 def crf_preset(
-    name, value_range=(0, 255), sigma_xy=None, sigma_rgb=13 / 255, coupling=None, iterations=5, **settings
+    preset, value_range=(0, 255), sigma_xy=None, sigma_rgb=13 / 255, coupling=None, iterations=5, **settings
 ):
     """The CRF that is called `"windowed"` or `"dense"` everywhere: on the command line, in settings and here.
 
@@ -25,7 +25,7 @@ def crf_preset(
     smoothness is 0.3 of it.
 
     Args:
-        name: `"windowed"`: each pixel looks at the 11 x 11 around it, which is fast and exports to ONNX; or
+        preset: `"windowed"`: each pixel looks at the 11 x 11 around it, which is fast and exports to ONNX; or
             `"dense"`: at all pixels, as published.
         value_range: the values of black and white in the images.
         sigma_xy: width of the color kernel in pixels. None: 6, dense 80.
@@ -47,9 +47,9 @@ def crf_preset(
     >>> crf.radius, crf.iterations, [kernel.sigma_xy for kernel in crf.kernels]
     (5, 5, [3.0, 6.0])
     """
-    if name not in CRF_PRESETS:
-        raise ValueError(f"`name` must be one of {', '.join(CRF_PRESETS)}. Received: name={name!r}")
-    preset = CRF_PRESETS[name]
+    if preset not in CRF_PRESETS:
+        raise ValueError(f"`preset` must be one of {', '.join(CRF_PRESETS)}. Received: preset={preset!r}")
+    preset = CRF_PRESETS[preset]
     sigma_xy = preset["sigma_xy"] if sigma_xy is None else sigma_xy
     coupling = preset["coupling"] if coupling is None else coupling
     return MeanFieldCRF(

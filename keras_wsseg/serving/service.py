@@ -71,7 +71,7 @@ class Service:
         self._in_hand.add(task)
         try:
             return await self._answer(request)
-        except asyncio.CanceledError:
+        except asyncio.CancelledError:
             if not self._given_up:
                 raise
             task.uncancel()

@@ -69,7 +69,7 @@ class WorkerPool:
         work.add_done_callback(self._done)
         try:
             return await asyncio.shield(work)
-        except asyncio.CanceledError:
+        except asyncio.CancelledError:
             if deadline.expired() and not work.done():
                 self._overdue.add(work)
             raise

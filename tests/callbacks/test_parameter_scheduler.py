@@ -31,17 +31,16 @@ def test_per_step_with_a_keras_schedule():
 def train(backup, seen, stop_at=None):
     """Three epochs of four steps; notes weight and sigma of each step, and breaks off after `stop_at`."""
     crf = losses.GatedCRFLoss(radius=1)
-    kernel = crf.kernels[0]
 
     def note(batch, logs):
-        seen.append((crf.weight, kernel.sigma_rgb))
+        seen.append((crf.weight, crf.sigma_rgb))
         if len(seen) == stop_at:
             raise KeyboardInterrupt
 
     model, x, y = model_and_data(losses.PartialCrossEntropy() + crf)
     chosen = [
         callbacks.WarmUp(crf, delay_steps=3, ramp_steps=10),
-        callbacks.ParameterScheduler(kernel, "sigma_rgb", lambda epoch: 0.1 * (epoch + 1)),
+        callbacks.ParameterScheduler(crf, "sigma_rgb", lambda epoch: 0.1 * (epoch + 1)),
         keras.callbacks.BackupAndRestore(backup),
         keras.callbacks.LambdaCallback(on_train_batch_end=note),
     ]
@@ -94,7 +93,7 @@ def test_a_loss_that_is_not_the_compiled_one_is_told():
         (
             (losses.GatedCRFLoss(), "radius", abs),
             ValueError,
-            r"parameter must be one of \('weight',\) of GatedCRF",
+            r"parameter must be one of \('weight', 'sigma_xy', 'sigma_rgb'\) of GatedCRF",
         ),
         ((losses.GatedCRFLoss(), "weight", 3), TypeError, "schedule must be callable .* Received: 3"),
         (

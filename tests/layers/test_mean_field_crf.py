@@ -82,7 +82,7 @@ def test_kernels_are_taken_as_they_are_now():
     kernel.anneal("sigma_rgb", 0.4)
     layer = MeanFieldCRF(2, kernel)
     kernel.sigma_rgb = 0.9
-    assert layer.kernels[0].rgb == pytest.approx(0.4)
+    assert layer.kernels[0].sigma_rgb == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_sizes_that_differ_at_run_time():
         ({"compatibility": "pots"}, "compatibility must be one of .* Received: compatibility='pots'"),
         ({"compatibility": [[0, 1]]}, r"a square matrix of finite numbers. Received: compatibility="),
         ({"kernels": []}, r"a list of at least one. Received: kernels=\[\]"),
-        ({"kernels": GaussianKernel(sigma_depth=1)}, "GaussianKernel over xy and rgb, or a list"),
+        ({"kernels": GaussianKernel(sigma_depth=1)}, "GaussianKernel of sigma_xy and sigma_rgb, or a list"),
         ({"value_range": (1, 0)}, "`value_range` must be two finite numbers"),
         (
             {"radius": 2, "filter_method": "nystrom"},

@@ -73,7 +73,7 @@ def test_matches_the_loops(radius, from_logits):
 def test_classes_that_are_not_tagged_never_appear():
     maps, image = example()
     maps[0, ..., 2] = maps[1, ..., 1] = 2.0
-    for crf in (False, MeanFieldCRF(2, KERNELS)):
+    for crf in (None, MeanFieldCRF(2, KERNELS)):
         out = np.array(ReliableRegions(1.0, crf)([maps, image, TAGS]))
         assert 2 not in out[0] and 1 not in out[1]
         assert {0, 1, 3} <= set(out[0].ravel())
@@ -123,6 +123,14 @@ def test_the_published_crf():
     assert wrong_maps > 0.1
     assert 0.5 < labeled.mean() < 1
     assert np.mean((out == 1)[labeled] != thing[labeled]) < 0.3 * wrong_maps
+
+
+def test_a_crf_by_name_has_the_published_coupling():
+    crf = ReliableRegions(crf="windowed", value_range=(0, 1)).crf
+    assert (crf.iterations, crf.radius, crf.from_logits, crf.value_range) == (10, 5, False, (0, 1))
+    assert [kernel.weight for kernel in crf.kernels] == pytest.approx([3.0, 10.0])
+    with pytest.raises(ValueError, match="`preset` must be one of windowed, dense. Received: preset='wide'"):
+        ReliableRegions(crf="wide")
 
 
 @pytest.mark.parametrize("xla", (False, True))
@@ -185,6 +193,7 @@ def test_half_precision_policy():
     [
         {"keep_fraction": 0.2, "value_range": (-1, 1)},
         {"crf": None},
+        {"crf": "windowed", "value_range": (0, 1)},
         {"crf": MeanFieldCRF(2, KERNELS, value_range=(0, 1), name="given")},
     ],
 )
@@ -196,7 +205,7 @@ def test_config(settings):
     assert (again.crf is None) == (layer.crf is None)
     if layer.crf is not None:
         assert again.crf.get_config() == layer.crf.get_config()
-    if settings.get("crf") is None:
+    if "crf" not in settings:
         assert layer.crf.value_range == settings["value_range"]
 
 
@@ -258,11 +267,11 @@ def test_saved_model(tmp_path):
             ValueError,
             r"`keep_fraction` must be a number above 0 .* Received: keep_fraction=0.0",
         ),
-        ({"crf": True}, TypeError, "its serialized config, None or False. Received: crf=True"),
+        ({"crf": True}, TypeError, "its serialized config or None. Received: crf=True"),
         (
             {"crf": keras.layers.ReLU()},
             TypeError,
-            "its serialized config, None or False. Received: crf=<ReLU",
+            "its serialized config or None. Received: crf=<ReLU",
         ),
         (
             {"crf": MeanFieldCRF(2, compatibility="trainable")},

@@ -206,16 +206,35 @@ def test_published_setting():
     loss = losses.GatedCRFLoss.published()
     assert (loss.radius, loss.weight, loss.resolution) == (5, pytest.approx(0.1), 0.25)
     # 6 cells of a grid at a quarter of the image.
-    assert loss.kernels[0].sigma_xy == 24 and 0.0225 <= loss.kernels[0].sigma_rgb <= 0.027
+    assert loss.sigma_xy == 24 and 0.0225 <= loss.sigma_rgb <= 0.027
+    kernel = losses.GaussianKernel(sigma_xy=9)
+    assert losses.GatedCRFLoss.published(kernels=kernel).kernels == [kernel]
     assert not loss.gate_padding and losses.GatedCRFLoss.published(resolution=1.0).resolution == 1
 
 
 def test_default_setting():
     loss = losses.GatedCRFLoss()
     assert (loss.radius, loss.resolution) == (5, 0.5)
-    assert [kernel.get_config() for kernel in loss.kernels] == [
-        {"weight": 1.0, "sigma_xy": 12.0, "sigma_rgb": 0.03}
-    ]
+    assert (loss.sigma_xy, loss.sigma_rgb, loss.kernels) == (12, pytest.approx(0.03), None)
+
+
+def test_two_sigmas_are_one_kernel_and_can_be_annealed_alike():
+    labels, guide, logits = batch()
+    packed = targets.pack(labels, guide)
+    loss = losses.GatedCRFLoss(radius=2, sigma_xy=3, sigma_rgb=0.4)
+    kernel = losses.GaussianKernel(sigma_xy=3, sigma_rgb=0.4)
+    by_kernel = losses.GatedCRFLoss(radius=2, kernels=kernel)
+    assert float(loss(packed, logits)) == pytest.approx(float(by_kernel(packed, logits)), rel=1e-6)
+    for one in (loss, kernel):
+        one.anneal("sigma_rgb", 0.1)
+    annealed = float(loss(packed, logits))
+    assert annealed == pytest.approx(float(by_kernel(packed, logits)), rel=1e-6)
+    assert annealed != pytest.approx(
+        float(losses.GatedCRFLoss(radius=2, sigma_xy=3, sigma_rgb=0.4)(packed, logits))
+    )
+    assert loss.get_config()["sigma_rgb"] == pytest.approx(0.4)
+    again = losses.GatedCRFLoss.from_config(loss.get_config())
+    assert again.get_config() == loss.get_config()
 
 
 @pytest.mark.parametrize(
@@ -231,6 +250,11 @@ def test_default_setting():
         (
             {"kernels": []},
             r"kernels must be a GaussianKernel or a list of at least one. Received: kernels=\[\]",
+        ),
+        ({"sigma_rgb": 0}, "`sigma_rgb` must be a number of at least 0.0001. Received: sigma_rgb=0"),
+        (
+            {"sigma_xy": 3, "kernels": losses.GaussianKernel(sigma_xy=3)},
+            "sigma_xy and sigma_rgb have no effect beside kernels.* Received: sigma_xy=3",
         ),
         ({"compatibility": [[1.0]]}, "compatibility must be non-negative with a zero diagonal"),
     ],

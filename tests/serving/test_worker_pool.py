@@ -84,7 +84,7 @@ def test_who_is_canceled_while_running_keeps_the_place_until_the_thread_is_done(
         task = asyncio.ensure_future(pool.run(fail, PATIENCE))
         await turns(lambda: pool.running == 1)
         task.cancel()
-        with pytest.raises(asyncio.CanceledError):
+        with pytest.raises(asyncio.CancelledError):
             await task
         assert pool.running == 1 and pool.is_full
         gate.set()
@@ -132,7 +132,7 @@ def test_who_goes_away_does_not_make_it_stuck():
         gone = asyncio.ensure_future(pool.run(lambda: gate.wait(PATIENCE), PATIENCE))
         await turns(lambda: pool.running == 1)
         gone.cancel()
-        with pytest.raises(asyncio.CanceledError):
+        with pytest.raises(asyncio.CancelledError):
             await gone
         assert pool.running == 1 and not pool.is_stuck
         gate.set()

@@ -50,7 +50,7 @@ def test_settings_of_the_crf():
     assert [kernel.weight for kernel in crf.kernels] == [pytest.approx(1.5), 5]
     assert (crf.kernels[1].xy, crf.kernels[1].rgb) == (40, pytest.approx(0.1))
     assert crf_preset("windowed", (0, 255)).radius == 5
-    with pytest.raises(ValueError, match="`name` must be one of windowed, dense. Received: name='none'"):
+    with pytest.raises(ValueError, match="`preset` must be one of windowed, dense. Received: preset='none'"):
         crf_preset("none", (0, 255))
 
 
