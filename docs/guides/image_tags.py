@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 import keras_wsseg as wsseg
-from keras_wsseg import annotations, callbacks, layers, losses, metrics, models, optimizers
+from keras_wsseg import annotations, callbacks, losses, metrics, models, optimizers
 
 keras.utils.set_random_seed(0)
 
@@ -75,13 +75,13 @@ and tags.
 One net with two branches. The first learns the tags and gives class activation maps; the most confident
 part of each map, where a CRF agrees, becomes labels for the second branch, in the same step. The published
 backbone is `"resnet38"`; any model from images to features will do, such as the `feature_extractor` of a
-segmenter. A windowed CRF takes a fraction of the time of the published dense one, which is the default;
-`crf=None` does without.
+segmenter. The CRF is given by its name: `"dense"`, the published one and the default, or `"windowed"`, which
+takes a fraction of its time; None does without.
 """
 
 backbone = models.feature_extractor(models.UNet(1, filters=(8, 16), output_stride=2))
 mining = models.ReliableRegionMining(
-    data.num_classes, backbone=backbone, dilation=2, scales=(1.0,), crf=layers.crf_preset("windowed")
+    data.num_classes, backbone=backbone, dilation=2, scales=(1.0,), crf="windowed"
 )
 cross_entropy, energy = losses.BalancedCrossEntropy(), losses.DenseEnergyLoss()
 mining.compile(keras.optimizers.Adam(3e-3), loss=cross_entropy + energy)
