@@ -204,6 +204,13 @@ def losses_of(config):
     return build_terms(config)
 
 
+def warm_ups_of(config):
+    """`(term, first steps without it, steps over which it then rises)` of each term that warms up."""
+    from keras_wsseg.training.build import build_loss
+
+    return [(one.loss.name, one.delay_steps, one.ramp_steps) for one in build_loss(config)[1]]
+
+
 def holds(loss, class_name, **expected):
     """Asserts what a loss is, and the settings of it that a table depends on."""
     assert type(loss).__name__ == class_name
@@ -248,7 +255,9 @@ def test_rest_of_the_settings_of_the_tables_of_masks():
         assert (config.steps, config.batch_size, config.image_size, config.flip) == (1300, 4, 128, True)
         assert config.score_crf == "dense"
     for config in made_by("acdc-crf"):
-        assert (config.delay_steps, config.ramp_steps) == (100, 100)
+        assert [steps for _, *steps in warm_ups_of(config)] == [[100, 100]]
+    for config in made_by("camvid-crf"):
+        assert [steps for _, *steps in warm_ups_of(config)] == [[325, 325]]
     for name, annotations in (("acdc", ("scribbles", "labels")), ("camvid", ("simulated_clicks", "labels"))):
         rows = made_by(f"{name}-labels")
         assert tuple(config.data["config"]["annotation"] for config in rows) == annotations
@@ -305,13 +314,13 @@ def test_rows_of_the_table_of_tags():
         assert (made["crf"], made["dilation"], made["keep_fraction"]) == ("windowed", 4, 0.4)
         assert made["scales"] in ([1], 1) and made["background_exponent"] == 4
         assert made["backbone"]["class_name"] == "UNet" and made["backbone"]["config"]["filters"] == [16, 32]
-        assert config.late_terms == [0, 1]
+        late = [("balanced_cross_entropy", 200, 100), ("dense_energy", 200, 100)]
+        assert warm_ups_of(config) == late
     for config in (prior, neighborhood, *regions, labeled):
         assert (config.mode, config.image_size, config.batch_size) == ("resize", 48, 16)
         assert (config.steps, config.steps_per_epoch) == (600, 100)
         assert config.optimizer["config"]["learning_rate"] == 0.003
-    for config in (neighborhood, *regions):
-        assert (config.delay_steps, config.ramp_steps) == (200, 100)
+    assert warm_ups_of(neighborhood) == [("neighborhood", 200, 100)] and warm_ups_of(prior) == []
     assert labeled.terms == ["PartialCrossEntropy"] and labeled.data["config"]["annotation"] == "labels"
 
 
