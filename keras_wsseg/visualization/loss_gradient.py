@@ -216,9 +216,7 @@ def _taking_probabilities(loss):
         return LossSum([_taking_probabilities(term) for term in loss.terms], loss.factors)
     config = loss.get_config()
     if "from_logits" not in config:
-        raise ValueError(
-            f"`loss` must have from_logits, to accept probabilities. Received: loss={loss!r}"
-        )
+        raise ValueError(f"`loss` must have from_logits, to accept probabilities. Received: loss={loss!r}")
     return type(loss).from_config({**config, "from_logits": False})
 
 
