@@ -171,6 +171,6 @@ def test_further_images_come_from_a_list(small_config, small_folder):
     assert np.array_equal(np.unique(data.unlabeled.load(0)[1]), [255])
     for method in ("gated-crf", "pce"):
         with pytest.raises(
-            FileNotFoundError, match=r"The list must be there as a file. Received: '.*more.txt'"
+            FileNotFoundError, match=r"The list must be an existing file. Received: '.*more.txt'"
         ):
             build_training_data(small_config.replace(unlabeled_split="more", method=method))
