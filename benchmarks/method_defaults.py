@@ -44,25 +44,31 @@ TASKS = {
     "animals, clicks": ("voc_animals", "clicks", {}),
 }
 BASELINE = "cross entropy"
-GATED = {"method": "gated-crf", "normalization": "destination", "sigma_xy": 6.0, "sigma_rgb": 0.03}
-DENSE = {"method": "dense-crf", "sigma_xy": 100.0}
-LATE = {"warm_up": 200, "ramp": 200}
-METHODS = {
-    BASELINE: {"method": "pce"},
-    "gated CRF, 0.03": {**GATED, "crf_weight": 0.03},
-    "dense CRF, 2": {**DENSE, "crf_weight": 2.0},
-    "dense CRF, 0.5": {**DENSE, "crf_weight": 0.5},
-    "dense CRF, 0.2": {**DENSE, "crf_weight": 0.2},
-    "dense CRF, 2, late": {**DENSE, "crf_weight": 2.0, **LATE},
-    "gated CRF, 0.01": {**GATED, "crf_weight": 0.01},
-    "gated CRF, 0.01, σ_rgb 0.06": {**GATED, "crf_weight": 0.01, "sigma_rgb": 0.06},
-    "gated CRF, 0.01, σ_rgb 0.015": {**GATED, "crf_weight": 0.01, "sigma_rgb": 0.015},
-    "gated CRF, 0.03, late": {**GATED, "crf_weight": 0.03, **LATE},
-    "normalized cut, 0.03": {**DENSE, "method": "normalized-cut", "crf_weight": 0.03},
-    "kernel cut, 0.5": {**DENSE, "method": "kernel-cut", "crf_weight": 0.5},
+GATED = {
+    "loss": "GatedCRFLoss",
+    "loss.normalization": "destination",
+    "loss.sigma_xy": 12.0,
+    "loss.sigma_rgb": 0.03,
 }
-SHORT = {"batch_size": 4, "crop": 128}
-QUICK = {"batch_size": 2, "crop": 32, "steps": 4, "warm_up": 1, "ramp": 1, "filters": (4, 8)}
+DENSE = {"loss": "DenseCRFLoss", "loss.sigma_xy": 100.0}
+LATE = {"warm_up.delay_steps": 200, "warm_up.ramp_steps": 200}
+METHODS = {
+    BASELINE: {"loss": None},
+    "gated CRF, 0.03": {**GATED, "loss.weight": 0.03},
+    "dense CRF, 2": {**DENSE, "loss.weight": 2.0},
+    "dense CRF, 0.5": {**DENSE, "loss.weight": 0.5},
+    "dense CRF, 0.2": {**DENSE, "loss.weight": 0.2},
+    "dense CRF, 2, late": {**DENSE, "loss.weight": 2.0, **LATE},
+    "gated CRF, 0.01": {**GATED, "loss.weight": 0.01},
+    "gated CRF, 0.01, σ_rgb 0.06": {**GATED, "loss.weight": 0.01, "loss.sigma_rgb": 0.06},
+    "gated CRF, 0.01, σ_rgb 0.015": {**GATED, "loss.weight": 0.01, "loss.sigma_rgb": 0.015},
+    "gated CRF, 0.03, late": {**GATED, "loss.weight": 0.03, **LATE},
+    "normalized cut, 0.03": {**DENSE, "loss": "NormalizedCutLoss", "loss.weight": 0.03},
+    "kernel cut, 0.5": {**DENSE, "loss": "KernelCutLoss", "loss.weight": 0.5},
+}
+SHORT = {"batch_size": 4, "image_size": 128}
+QUICK = {"batch_size": 2, "image_size": 32, "steps": 4, "segmenter.filters": (4, 8)}
+QUICK |= {"warm_up.delay_steps": 1, "warm_up.ramp_steps": 1}
 LONG_SIDE, TRAINED, SCORED = 224, 500, 80
 
 
@@ -139,11 +145,11 @@ def run(data, out, stage, tasks, methods, seeds, changes):
                 line = {"stage": stage, "task": task, "method": method, "seed": seed}
                 if key(line) in done:
                     continue
-                config = TrainingConfig(
-                    data=prepared(data, out, task),
-                    annotation="weak",
-                    seed=seed,
-                    **{"epoch_steps": 100, "image_every": 4, **TASKS[task][2], **settings, **changes},
+                common = {"data.annotation": "weak", "seed": seed, "steps_per_epoch": 100, "images_every": 4}
+                config = TrainingConfig.from_recipe(
+                    "scribbles",
+                    prepared(data, out, task),
+                    {**common, **TASKS[task][2], **settings, **changes},
                 )
                 parts = "-".join(f"{value}".replace(", ", "-").replace(" ", "-") for value in line.values())
                 line.update(settings=settings, **trial(config, out / "runs" / parts))
