@@ -1,11 +1,11 @@
-"""Which minimizes the dense CRF energy: gradient descent on it, or ADM (figure 3 of Tang et al. 2018).
+"""Which minimizes the dense CRF energy better: gradient descent or ADM (figure 3 of Tang et al. 2018)?
 
     python benchmarks/adm_versus_gradient.py DATA --out adm.png
 
-DATA is a data folder with scribbles/ and train.txt. A small U-Net learns the scribbles by cross entropy
-alone; from those weights it goes on with the dense CRF loss added, and again with the ADM loss added, on the
-same batches for as many steps. After every few steps the dense CRF energy of the same training images is
-computed for both. Prints the energies and draws them; needs matplotlib (extra `benchmarks`).
+DATA is a data folder with scribbles/ and train.txt. A small U-Net is trained on the scribbles by cross
+entropy alone; from those weights training continues once with the dense CRF loss added, and once with the ADM
+loss added, on the same batches for as many steps. Every few steps the dense CRF energy of the same training
+images is computed for both. Prints the energies and plots them; needs matplotlib (extra `benchmarks`).
 """
 
 import argparse

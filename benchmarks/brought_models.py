@@ -1,20 +1,20 @@
-"""Models as people bring them, from training to every kind of file: the table of docs/brought-models.md.
+"""User-supplied kinds of models, from training to every export format: the table of docs/brought-models.md.
 
     python benchmarks/brought_models.py                    all of it, Markdown, about ten minutes on two cores
-    python benchmarks/brought_models.py "U-Net" "FPN"      rows whose names hold one of the texts
+    python benchmarks/brought_models.py "U-Net" "FPN"      rows whose names contain one of the strings
 
-Small models in the manner of segmentation_models, keras-hub, the examples of keras.io and the tutorials of
-TensorFlow. Each is compiled with `PartialCrossEntropy() + GatedCRFLoss()` and goes through these columns,
+Small models in the style of segmentation_models, keras-hub, the examples of keras.io and the tutorials of
+TensorFlow. Each is compiled with `PartialCrossEntropy() + GatedCRFLoss()` and evaluated in these columns,
 which are independent of each other once the first has passed:
 
-    trains       two steps; every loss is finite and the weights have moved
-    loss         the cross entropy is that of the model's probabilities, counted in NumPy
+    trains       two steps; every loss is finite and the weights have changed
+    loss         the cross entropy is that of the model's probabilities, computed in NumPy
     loaded       saved and loaded as `.keras`, it predicts the same
     other size   evaluated on images of another size
     ONNX, SavedModel, LiteRT
-                 written with the library's own comparison, and read back: the probabilities are the model's
+                 written with the library's verification, and read back: the probabilities are the model's
 
-A cell is right, or holds a number under which the reason is written.
+A cell is a check mark, or the number of a footnote with the reason.
 """
 
 import argparse

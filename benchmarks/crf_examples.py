@@ -2,7 +2,7 @@
 
 python benchmarks/crf_examples.py FOLDER
 
-FOLDER holds pydensecrf's im1.png, anno1.png, out1.png and so on: 5 steps from drawn labels, right with
+FOLDER holds pydensecrf's im1.png, anno1.png, out1.png and so on: 5 steps from drawn labels, correct with
 probability 0.7 (black: unknown); kernels of 3 px with weight 3, and of 80 px and 13 of 255 with weight 10.
 """
 

@@ -1,13 +1,13 @@
-"""The fully connected filter, three ways: error against the exact sum on photographs, and time.
+"""Three methods for the fully connected filter: error against the exact sum on photographs, and time.
 
     python benchmarks/dense_filter.py FOLDER            both tables of docs/results/speed.md
     python benchmarks/dense_filter.py FOLDER --quick    errors on the first image, times at the first size
-    python benchmarks/dense_filter.py --blocks          gradients on images that landmarks do not do justice
+    python benchmarks/dense_filter.py --blocks          gradients on images that landmarks approximate badly
 
-FOLDER holds photographs; the first four in order of their names are taken, brought to 128 x 128, with the
-public widths, 15 of 255 in color and 100 pixels at 512. An error is the norm of the difference from the
-exact sums over the norm of these; the bias that of the total. Times are those of the dense CRF energy with
-its gradient, building landmarks or lattice included, on the same photographs brought to each size and 21
+FOLDER contains photographs; the first four by name are used, resized to 128 x 128, with the published widths,
+15 of 255 in color and 100 pixels at 512. The error is the norm of the difference from the exact sums divided
+by the norm of these; the bias is that of the total. Times are those of the dense CRF energy with its
+gradient, including building landmarks or lattice, on the same photographs resized to each size and 21
 classes: the median of graph or XLA, whichever is faster for the method, each method in turn.
 
 The images of `--blocks` are 256 x 256, of 8 x 8 blocks in 1024 random colors with noise of 0.02, sigmas

@@ -1,9 +1,9 @@
-"""How much of images that do not hold the object a segmenter takes for it.
+"""The fraction of images without the object that a segmenter labels as the object.
 
     python benchmarks/false_objects.py RUN [RUN ...] --images FOLDER
 
-Each RUN is a run folder or .keras file of two classes. Prints the mean share of pixels labeled as the
-object over the images of FOLDER: what the stage with negative images is there to lower.
+Each RUN is a run folder or .keras file of two classes. Prints the mean fraction of pixels labeled as the
+object over the images of FOLDER, which the stage with negative images should lower.
 """
 
 import argparse

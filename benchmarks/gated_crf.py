@@ -1,12 +1,12 @@
 """Time and memory of the gated CRF energy with its gradient: tiles against all offsets unfolded.
 
 python benchmarks/gated_crf.py            the table of docs/results/speed.md
-python benchmarks/gated_crf.py --quick    the first row alone
+python benchmarks/gated_crf.py --quick    only the first row
 
-Each row runs in a process of its own. Time is the median of forward and backward pass of a compiled step (XLA
+Each row runs in a separate process. Time is the median of forward and backward pass of a compiled step (XLA
 or a plain graph, whichever is faster for that method; both methods in turn, so that a machine that slows down
-slows both). Memory is what the process's peak rises by over the same process with the inputs and one small
-step behind it, as a plain graph for both methods, since XLA's own compiling would count otherwise.
+slows both). Memory is the increase of the process's peak over the same process after creating the inputs and
+one small step, as a plain graph for both methods, since XLA's compilation would be included otherwise.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""An image larger than memory likes: time and memory in windows and whole, and where their classes differ.
+"""A very large image: time and memory in windows and whole, and where their classes differ.
 
 python benchmarks/huge_image.py streets.onnx FOLDER                       6000 x 4000 pixels
 python benchmarks/huge_image.py streets.onnx FOLDER --size 3000x2000
 
-The image is a collage of the photographs in FOLDER, enlarged to 1000 pixels, side by side. Each run has a
-process of its own; its memory is the peak of that process, ONNX Runtime and the image included.
+The image is a collage of the photographs in FOLDER, enlarged to 1000 pixels, side by side. Each run is in a
+separate process; its memory is the peak of that process, including ONNX Runtime and the image.
 """
 
 import argparse

@@ -4,11 +4,10 @@ python benchmarks/inference.py                           every segmenter of the 
 python benchmarks/inference.py --precisions              a U-Net by precision, with and without CRF, by size
 python benchmarks/inference.py --precisions --trained FOLDER RUN    a trained one, with its mean IoU
 
-All take the same image in turns, and a row gives the median of each, so that a machine that is busy for a
-while is busy for all. Keras is `predict_on_batch` of segmenter and softmax, compiled as Keras does by
-default, and with XLA; ONNX Runtime runs on the CPU with its default threads and gives probabilities and
-classes. Memory is what a process of its own needs at its peak for one image beyond what it needs for one of
-32 x 32 pixels.
+All process the same image in turn, and a row gives the median of each, so that temporary load on the machine
+affects all. Keras is `predict_on_batch` of segmenter and softmax, compiled as Keras does by default, and with
+XLA; ONNX Runtime runs on the CPU with its default threads and outputs probabilities and classes. Memory is
+the peak of a separate process for one image minus that for one of 32 x 32 pixels.
 """
 
 import argparse

@@ -3,11 +3,11 @@
     python benchmarks/loss_correlation.py DATA --out loss_correlation.png
 
 DATA is a data folder with labels/ of a single class and train.txt, of which every fifth image is held out.
-A small U-Net learns the labels of the others by cross entropy. At snapshots of that training, close together
-at first, the held-out images give the F measure (beta 0.3**0.5; per image, then the mean) and the
-regularized losses, which read no annotation, of its probabilities (`--hard`: of its most probable
-labels): the CRFs by themselves, and the whole loss of the single class recipe. Prints the numbers and
-Pearson's coefficients of each loss with F and draws them; needs matplotlib (extra `benchmarks`).
+A small U-Net is trained on the labels of the others by cross entropy. At snapshots of that training, close
+together at first, the F measure (beta 0.3**0.5; per image, then the mean) and the regularized losses, which
+use no annotation, are computed on the held-out images from its probabilities (`--hard`: its most probable
+labels): the CRFs alone, and the whole loss of the single class recipe. Prints the numbers and Pearson's
+coefficients of each loss with F and plots them; needs matplotlib (extra `benchmarks`).
 """
 
 import argparse

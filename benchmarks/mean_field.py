@@ -1,10 +1,10 @@
 """Time of the windowed MeanFieldCRF (radius 5, 21 classes): TensorFlow graph, XLA and ONNX Runtime.
 
 python benchmarks/mean_field.py            the table of docs/results/speed.md
-python benchmarks/mean_field.py --quick    the first row alone
+python benchmarks/mean_field.py --quick    only the first row
 
 Forward pass, and forward and backward pass; median of several runs. ONNX Runtime runs the exported file of a
-segmenter that has one convolution of 1 x 1 before the layer.
+segmenter with one 1 x 1 convolution before the layer.
 """
 
 import argparse

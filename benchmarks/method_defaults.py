@@ -1,19 +1,19 @@
-"""Which method, and which weights and widths, `keras-wsseg train` should have as its defaults.
+"""Which method, weights and widths should be the defaults of `keras-wsseg train`?
 
     python benchmarks/method_defaults.py DATA --out DIR            all rows, three seeds: hours
-    python benchmarks/method_defaults.py DATA --out DIR --table    what is there already, no training
+    python benchmarks/method_defaults.py DATA --out DIR --table    existing results only, no training
     python benchmarks/method_defaults.py DATA --out DIR --quick    a smoke test
 
---tasks, --methods and --seeds choose, --full trains on the batches and crops that the command line has by
-default; else they are smaller, 4 crops of 128.
+--tasks, --methods and --seeds select rows; --full trains on the default batches and crops of the command
+line, otherwise they are smaller, 4 crops of 128.
 
-DATA holds a data folder for each of `acdc`, `camvid` and `voc_animals`. Every training is the one of the
-command line, `training.train`, with its own defaults but for what the table names; images larger than a
-heart's are brought to a long side of 224 first, and the training lists cut to 500, so that a training
+DATA contains a data folder for each of `acdc`, `camvid` and `voc_animals`. Every training is that of the
+command line, `training.train`, with its defaults except for what the table states; images larger than those
+of `acdc` are first resized to a long side of 224, and the training lists truncated to 500, so that a training
 takes a minute or two. A finished training is a line of DIR/trials.jsonl and is not repeated.
 
-A default is to be no worse than cross entropy alone on any of the sets; a difference within the spread of the
-seeds is none.
+A default must not be worse than cross entropy alone on any of the sets; differences within the spread of the
+seeds do not count.
 """
 
 import argparse
@@ -44,12 +44,7 @@ TASKS = {
     "animals, clicks": ("voc_animals", "clicks", {}),
 }
 BASELINE = "cross entropy"
-GATED = {
-    "loss": "GatedCRFLoss",
-    "loss.normalization": "destination",
-    "loss.sigma_xy": 12.0,
-    "loss.sigma_rgb": 0.03,
-}
+GATED = {"loss": "GatedCRFLoss", "loss.sigma_xy": 12.0, "loss.sigma_rgb": 0.03}
 DENSE = {"loss": "DenseCRFLoss", "loss.sigma_xy": 100.0}
 LATE = {"warm_up.delay_steps": 200, "warm_up.ramp_steps": 200}
 METHODS = {

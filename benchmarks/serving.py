@@ -1,14 +1,14 @@
-"""What load `keras-wsseg serve` holds on this machine, and what it does above.
+"""The load that `keras-wsseg serve` sustains on this machine, and its behavior above it.
 
 python benchmarks/serving.py                     a U-Net of three levels, 4 classes, images of 256 x 256
 python benchmarks/serving.py hearts.onnx --size 512
 python benchmarks/serving.py --quick             two seconds for each row
 
-A server in a process of its own with its default limits; clients in threads of this process, which take
-their share of the same cores. Each client keeps its connection and sends its next image when it has its
-mask; told by a 503 to come again later, it waits as long as the answer says. As many clients as the service
-has places (workers and queue) must see no error at all, more of them nothing but masks and 503s, and those
-whose images are in hand at SIGTERM their masks: else the status is 1.
+A server in a separate process with its default limits; clients in threads of this process, which share the
+same cores. Each client keeps its connection and sends its next image when it has its mask; after a 503 it
+waits as long as Retry-After says. As many clients as the service has places (workers and queue) must see no
+error, more of them only masks and 503s, and those whose images are pending at SIGTERM must get their masks:
+otherwise the exit status is 1.
 """
 
 import argparse

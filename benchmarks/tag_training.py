@@ -1,13 +1,13 @@
-"""Time of a training step on image tags: what the neighborhood loss and the mining add to it.
+"""Time of a training step on image tags, and the cost of the neighborhood loss and the mining.
 
 python benchmarks/tag_training.py            the table of docs/results/tags.md, in about ten minutes
-python benchmarks/tag_training.py --jit      with XLA beside the plain graph
+python benchmarks/tag_training.py --jit      with XLA as well as the plain graph
 python benchmarks/tag_training.py --quick    a smoke test
 
-Every row is `train_on_batch` of the same small U-Net on the same drawn images: forward, loss, backward,
-update. The rows run in turn, one step each a round, so that a machine that slows down slows them all. A time
-is the median over the rounds, and "times" the median of the ratios within each round: to cross entropy on
-full labels in the first part, to reliable region mining with its labels given in the second.
+Every row is `train_on_batch` of the same small U-Net on the same synthetic images: forward, loss, backward,
+update. The rows run in turn, one step each per round, so that a machine that slows down slows them all. A
+time is the median over the rounds, and "times" the median of the ratios within each round: to cross entropy
+on full labels in the first part, to reliable region mining with its labels given in the second.
 """
 
 import argparse

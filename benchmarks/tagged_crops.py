@@ -1,10 +1,11 @@
-"""A data folder for trials from tags: crops of densely labeled scenes, some classes of theirs, and tags.
+"""Creates a data folder for experiments with tags: crops of densely labeled scenes, some of their classes,
+and tags.
 
     python benchmarks/tagged_crops.py camvid --classes sky,tree,car --out streets
 
-Crops differ in what they hold where whole scenes hold everything. A crop is tagged with the classes that
-cover at least `--min-pixels` of it; all other classes are the background. The label maps are there to score
-on and for full supervision; trainings from tags read `tags.csv` alone.
+Crops differ in their classes, while whole scenes contain all. A crop is tagged with the classes that cover at
+least `--min-pixels` of it; all other classes are background. The label maps are for evaluation and full
+supervision; training from tags reads only `tags.csv`.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""What masks score that look at no image: the object everywhere, or an ellipse in the middle.
+"""The scores of masks that ignore the image: the object everywhere, or an ellipse in the middle.
 
     python benchmarks/trivial_masks.py DATA
 
 DATA is a data folder with labels/ of a single class and val.txt. Prints the F measure (beta^2 = 0.3, all
-pixels pooled) of both, the ellipse at several sizes: what a net without labels must beat to have learned
-anything.
+pixels pooled) of both, the ellipse at several sizes: a network trained without labels must exceed it to have
+learned anything.
 """
 
 import argparse

@@ -62,14 +62,16 @@ _link = Links()
 def _docstring(app, what, name, thing, options, lines):
     defaults = defaults_of(thing)
     lines[:] = to_rst(list(lines), defaults, _link)
-    for group, settings in _settings(thing).items():
-        lines += ["", f".. rubric:: Settings: {group}", "", *items(settings, "Args", defaults, _link), ""]
+    if settings := _settings(thing):
+        lines += ["", ".. rubric:: Settings", "", *items([*settings.values()], "Args", defaults, _link), ""]
 
 
 def _signature(app, what, name, thing, options, signature, returns):
     """Numbers such as 15 / 255 have too many digits to be read, and a class of settings too many of these."""
-    if _settings(thing):
-        return "(data, **settings)", returns
+    if settings := _settings(thing):
+        parts = [one for one in inspect.signature(thing).parameters.values() if one.name not in settings]
+        shown = [one.name if one.default is one.empty else f"{one.name}={one.default!r}" for one in parts]
+        return f"({', '.join(shown)}, **settings)", returns
     if signature == "(*args, **kwargs)":
         # Layers of Keras say so of their making, whatever they take.
         signature = stringify_signature(inspect.signature(thing)).replace("(*args, ", "(")
@@ -78,14 +80,14 @@ def _signature(app, what, name, thing, options, signature, returns):
 
 
 def _settings(thing):
-    """The fields of a class that say themselves what they are for, as arguments, by their group."""
-    groups = {}
+    """The fields of a class that say themselves what they are for, as the lines of arguments, by name."""
+    found = {}
     for field in dataclasses.fields(thing) if dataclasses.is_dataclass(thing) else ():
         if "help" in field.metadata:
             choices = ", ".join(f"`{choice!r}`" for choice in field.metadata["choices"] or ())
             text = field.metadata["help"] + (f". One of {choices}." if choices else "")
-            groups.setdefault(field.metadata["group"], []).append(f"    {field.name}: {text}")
-    return groups
+            found[field.name] = f"    {field.name}: {text}"
+    return found
 
 
 def _bases(app, name, thing, options, bases):

@@ -1,14 +1,15 @@
-"""From a trained segmenter to one ONNX file, and from that file to masks without Keras or TensorFlow.
+"""Exports trained segmenters, and runs the exported ONNX files without Keras or TensorFlow.
 
-`to_onnx` writes the file and compares it with Keras on the spot, `to_saved_model` and `to_litert` do so for
-other run times, and `to_web` puts the file on a page; `OnnxSegmenter` runs it with numpy and onnxruntime
-alone. All load on first use, so that a deployment never pays for the half it does not need.
+`to_onnx` writes an ONNX file and compares its output with Keras's, `to_saved_model` and `to_litert` do the
+same for other runtimes, and `to_web` writes a web page that runs the file; `OnnxSegmenter` runs it with NumPy
+and ONNX Runtime alone. All are imported on first use, so that a deployment loads only the half it needs.
 """
 
 import importlib
 
 if __name__ != "keras_wsseg.export":
-    # Two names for one folder would load every class twice, and a top-level `export` is nobody's to take.
+    # Two names for one folder would define every class twice, and no library should claim a top-level
+    # `export`.
     raise ImportError(f"This package is imported as `keras_wsseg.export` only. Received: {__name__}")
 
 _HOMES = {

@@ -1,4 +1,4 @@
-"""Test-time augmentation inside an exported file: which views of an image have a say."""
+"""Test-time augmentation inside an exported file: which views of an image are averaged."""
 
 import math
 
@@ -8,16 +8,16 @@ SMALLEST, LARGEST = 0.25, 4.0
 
 
 def read_augmentation(tta):
-    """Reads the argument `tta` of the exports.
+    """Parses the argument `tta` of the exports.
 
     Args:
-        tta: None, or a dict of `flip`, a bool, and `scales`, numbers in hundredths.
+        tta: None, or a dict of `flip`, a bool, and `scales`, multiples of 0.01.
 
     Returns:
         `(flip, scales)`.
 
     Raises:
-        ValueError: if it is neither, or asks for nothing.
+        ValueError: if it is neither, or has no effect.
     """
     if tta is None:
         return False, (1.0,)
@@ -26,7 +26,7 @@ def read_augmentation(tta):
     if not known or not isinstance(flip, bool) or not _are_scales(scales):
         raise ValueError(
             "`tta` must be None or a dict such as {'flip': True, 'scales': (0.75, 1, 1.25)}, each scale a "
-            f"different number of hundredths from {SMALLEST:g} to {LARGEST:g}. Received: tta={tta}"
+            f"different multiple of 0.01 from {SMALLEST:g} to {LARGEST:g}. Received: tta={tta}"
         )
     scales = tuple(float(scale) for scale in scales)
     if not flip and scales == (1.0,):
@@ -35,7 +35,7 @@ def read_augmentation(tta):
 
 
 def describe_augmentation(flip, scales):
-    """One text for the metadata."""
+    """A description for the metadata."""
     each = ", each mirrored too" if flip else ""
     return f"mean probability at scales {', '.join(f'{scale:g}' for scale in scales)}{each}"
 

@@ -1,4 +1,4 @@
-"""The images of one's own that show a quantization which values occur, read one at a time."""
+"""Calibration images that determine the value ranges of a quantization, read one at a time."""
 
 import os
 import pathlib
@@ -16,13 +16,13 @@ LARGEST_SIDE = 1024
 
 
 class CalibrationImages:
-    """Images of a folder, a list or an array, as a graph takes them.
+    """Images of a folder, a list or an array, in the form that a graph takes.
 
-    Images larger than 1024 pixels are cut to their middle, and a graph of fixed size gets them resized.
+    Images larger than 1024 pixels are center-cropped, and resized for a graph of fixed size.
 
     Args:
         calibration: folder of images, list of paths or arrays, or an array of several images.
-        most: how many to take, evenly over all of them.
+        most: how many to use, evenly spaced over all of them.
 
     Raises:
         FileNotFoundError: if the folder does not exist.
@@ -39,10 +39,10 @@ class CalibrationImages:
         return len(self.found)
 
     def few(self, count):
-        """The same with at most `count` of the images.
+        """A copy with at most `count` of the images.
 
         Args:
-            count: images.
+            count: number of images.
 
         Returns:
             `CalibrationImages`.
@@ -58,7 +58,7 @@ class CalibrationImages:
             dtype: `float32` or `uint8`.
 
         Yields:
-            `(batch, height, width, channels)` array, one image as often as a fixed batch asks.
+            `(batch, height, width, channels)` array, an image repeated to fill a fixed batch.
 
         Raises:
             ValueError: if an image does not fit the segmenter.
@@ -69,8 +69,7 @@ class CalibrationImages:
             except (TypeError, ValueError) as error:
                 name = str(image) if isinstance(image, str | os.PathLike) else "an array"
                 raise ValueError(
-                    "`calibration` must hold images that fit the segmenter. "
-                    f"Received: {name}, of which {error}"
+                    f"`calibration` must hold images that fit the segmenter. Received: {name}: {error}"
                 ) from error
             batch = _middle(np.asarray(batch, "float32"))
             size = (shape.height or batch.shape[1], shape.width or batch.shape[2])
@@ -95,7 +94,7 @@ def _listed(calibration):
         ]
         if not calibration:
             raise ValueError(
-                f"`calibration` must be a folder with images in it. Received: calibration={str(folder)!r}"
+                f"`calibration` must be a folder that contains images. Received: calibration={str(folder)!r}"
             )
     if isinstance(calibration, np.ndarray) and calibration.ndim == 4:
         calibration = list(calibration)

@@ -1,4 +1,4 @@
-"""Traces a segmenter with its head in TensorFlow and turns the graph into a file or folder."""
+"""Traces a segmenter with its post-processing in TensorFlow and converts the graph to a file or folder."""
 
 import contextlib
 import re
@@ -15,24 +15,24 @@ from keras_wsseg.export.source import first_line
 from keras_wsseg.export.suppressed_output import suppressed_output
 from keras_wsseg.models.free_upsampling import FixedSizeNeeded, free_upsampling
 
-# The error stream is one for all threads, and a model may be exported by several.
+# All threads share one error stream, and several may export a model.
 _ALONE = threading.Lock()
 
 
 def to_raw_onnx(deployment, form, path, opset, opened=False):
-    """Writes the bare graph, image to probabilities and classes, with the converter's own names.
+    """Writes the bare graph, image to probabilities and classes, under the converter's names.
 
     Args:
         deployment: `Deployment` on the TensorFlow backend, in float32.
         form: `GraphForm`.
         path: file to write.
         opset: version of the ONNX operators.
-        opened: whether the logits before and behind each CRF are outputs too, for comparing.
+        opened: whether the logits before and after each CRF are also outputs, for comparison.
 
     Raises:
         ValueError: if an operation of the segmenter has no counterpart in ONNX.
     """
-    # The other formats come without these packages.
+    # The other formats do not need these packages.
     import onnx
 
     from keras_wsseg.export.onnx_conversion import converted, refuse_foreign_operations
@@ -60,7 +60,7 @@ def to_raw_saved_model(deployment, form, path, opened=False):
 
 
 def to_raw_litert(deployment, form, path, opened=False):
-    """Writes the bare graph as a LiteRT file of built-in operations alone, which every interpreter has.
+    """Writes the bare graph as a LiteRT file of built-in operations only, which every interpreter has.
 
     Args:
         deployment: `Deployment` on the TensorFlow backend, in float32.
@@ -73,7 +73,7 @@ def to_raw_litert(deployment, form, path, opened=False):
     """
     builtin = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
     try:
-        # LiteRT's converter says all in its exception, and once more on the terminal.
+        # LiteRT's converter repeats its whole exception on the terminal.
         with _converting(deployment, "LiteRT", unless_it_fails=False):
             _export(deployment, form, path, opened, format="litert", target_spec=builtin)
     except ValueError as error:
@@ -81,7 +81,7 @@ def to_raw_litert(deployment, form, path, opened=False):
         if not missing:
             raise
         fixed = form.shape.height and form.shape.width
-        hint = "" if fixed else "; give `size`, since some exist for images of one size only"
+        hint = "" if fixed else "; set `size`, since some exist for images of one size only"
         raise ValueError(
             f"`segmenter` must consist of operations that LiteRT has built in{hint}. "
             f"Received: {', '.join(missing)}"
@@ -91,10 +91,10 @@ def to_raw_litert(deployment, form, path, opened=False):
 class _Deployed(keras.Model):
     def __init__(self, deployment, form, opened):
         super().__init__(name="deployed")
-        # Keras looks for weights in attributes that are layers.
+        # Keras finds weights in attributes that are layers.
         self.segmenter, self.crf = deployment.segmenter, deployment.crf
         self.deployment, self.form, self.opened = deployment, form, opened
-        # All weights are the segmenter's and the CRF's, which are built.
+        # All weights belong to the segmenter and the CRF, which are built.
         self.built = True
 
     def call(self, images):
@@ -106,7 +106,7 @@ class _Deployed(keras.Model):
 
         with intercepted(self.deployment, kept) if self.opened else contextlib.nullcontext():
             logits = self.deployment.logits(tf.cast(images, tf.float32))
-        # `keras.ops.argmax` views floats as integers first, and ONNX Runtime has no such operation.
+        # `keras.ops.argmax` bitcasts floats to integers first, an operation that ONNX Runtime lacks.
         classes = tf.cast(tf.argmax(logits, axis=-1), tf.uint8 if self.form.byte_classes else tf.int32)
         return softmax(logits), classes, *stages
 
@@ -120,7 +120,7 @@ class _Named(_Deployed):
 
 @contextlib.contextmanager
 def _converting(deployment, goal, unless_it_fails=True):
-    """One conversion at a time, in silence, and one sentence if it fails."""
+    """Runs one conversion at a time, silently, and raises one sentence if it fails."""
     try:
         with (
             _ALONE,

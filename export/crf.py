@@ -1,4 +1,4 @@
-"""The CRF behind an exported segmenter: whether it can go into a file, and what it is called there."""
+"""The CRF after an exported segmenter: whether it can be exported, and its description in the file."""
 
 import keras
 
@@ -6,15 +6,15 @@ from keras_wsseg.layers import MeanFieldCRF
 
 
 def check_crf(crf, value_range):
-    """Refuses what cannot follow a segmenter inside a file.
+    """Rejects a CRF that cannot follow a segmenter inside a file.
 
     Args:
-        crf: what the caller gave, not None.
+        crf: the caller's argument, not None.
         value_range: `(low, high)` of the segmenter's images.
 
     Raises:
-        TypeError: if it is no `MeanFieldCRF`.
-        ValueError: if it looks at all pixels by their color, takes probabilities, or sees another range.
+        TypeError: if it is not a `MeanFieldCRF`.
+        ValueError: if it is fully connected, takes probabilities, or has another value range.
     """
     if not isinstance(crf, MeanFieldCRF):
         raise TypeError(
@@ -22,20 +22,20 @@ def check_crf(crf, value_range):
         )
     if crf.radius is None:
         raise ValueError(
-            "`crf` must look at a window, such as MeanFieldCRF(radius=5): fully connected kernels have "
+            "`crf` must have a local window, such as MeanFieldCRF(radius=5): fully connected kernels use "
             "operations that ONNX lacks. Received: radius=None"
         )
     if not crf.from_logits:
-        raise ValueError("`crf` must take logits, as segmenters give. Received: from_logits=False")
+        raise ValueError("`crf` must take logits, which segmenters output. Received: from_logits=False")
     if tuple(crf.value_range) != tuple(value_range):
         raise ValueError(
-            f"`crf` must see the images in the segmenter's value_range={tuple(value_range)}. "
+            f"`crf` must have the segmenter's value_range={tuple(value_range)}. "
             f"Received: value_range={tuple(crf.value_range)}"
         )
 
 
 def built_crf(crf, classes, channels):
-    """The CRF, built, giving float32: a mixed policy belongs to training, not into the file.
+    """The CRF, built and in float32: a mixed-precision policy is for training, not for the file.
 
     Args:
         crf: `MeanFieldCRF`.
@@ -43,7 +43,7 @@ def built_crf(crf, classes, channels):
         channels: of the image.
 
     Returns:
-        The layer itself, or where it gives half precision a copy with the same weights.
+        The layer itself, or if it computes in half precision a copy with the same weights.
 
     Raises:
         ValueError: if it was built for another number of classes.
@@ -70,7 +70,7 @@ def as_model(crf, classes=None, channels=None):
 
 
 def describe_crf(crf):
-    """One text for the metadata: window, steps and kernels."""
+    """A description for the metadata: window, steps and kernels."""
     kernels = "; ".join(
         " ".join(f"{name}={value:g}" for name, value in kernel.get_config().items() if name != "name")
         for kernel in crf.kernels

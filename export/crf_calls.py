@@ -1,4 +1,4 @@
-"""Listens in on the CRFs of a deployment: the places where a last digit may decide a pixel."""
+"""Intercepts the CRF calls of a deployment, where rounding may decide a pixel."""
 
 import contextlib
 import functools
@@ -7,18 +7,18 @@ import threading
 from keras_wsseg.export.source import all_layers
 from keras_wsseg.layers import MeanFieldCRF
 
-# A layer is one for all threads, and a segmenter may be exported by several.
+# All threads share a layer, and several may export a segmenter.
 _ALONE = threading.Lock()
 
 
 @contextlib.contextmanager
 def intercepted(deployment, answer):
-    """Lets a function answer for every CRF of a deployment, inside its segmenter and behind it.
+    """Replaces the call of every CRF of a deployment, inside its segmenter and after it.
 
     Args:
         deployment: `Deployment`.
-        answer: function of a `MeanFieldCRF`, its own `call`, the logits and the image, which gives what
-            the layer shall give. Calls of other threads pass by it.
+        answer: function of a `MeanFieldCRF`, its original `call`, the logits and the image, which returns the
+            layer's result. Calls from other threads are not intercepted.
 
     Yields:
         None.
@@ -35,10 +35,10 @@ def intercepted(deployment, answer):
 
 
 def stage_names(calls):
-    """What a graph calls the logits before and behind each of its CRFs while it is being checked.
+    """Names of the logits before and after each CRF in a graph that is being verified.
 
     Args:
-        calls: how many calls of a CRF there are.
+        calls: number of CRF calls.
 
     Returns:
         Tuple of two names for each.

@@ -1,4 +1,4 @@
-"""What a deployed graph computes and the form it takes, the same in Keras and in the file."""
+"""The computation of a deployed graph and its inputs and outputs, the same in Keras and in the file."""
 
 import dataclasses
 
@@ -11,15 +11,15 @@ from keras_wsseg.ops.resize import resize_bilinear
 
 @dataclasses.dataclass(frozen=True)
 class Deployment:
-    """A segmenter with all that comes behind it in a deployed file.
+    """A segmenter with its post-processing in a deployed file.
 
     Args:
         segmenter: `keras.Model` from image to logits or probabilities.
-        resize: whether the logits must be brought to the size of the image.
-        crf: `layers.MeanFieldCRF` that moves the borders to those of the image, or None.
-        flip: whether the mirrored image has a say too.
-        scales: sizes of the image, 1 for its own, whose probabilities are averaged.
-        probabilities: whether the segmenter gives probabilities.
+        resize: whether the logits must be resized to the image.
+        crf: `layers.MeanFieldCRF` that aligns the borders with those of the image, or None.
+        flip: whether to average over the mirrored image too.
+        scales: factors of the image size whose probabilities are averaged.
+        probabilities: whether the segmenter outputs probabilities.
     """
 
     segmenter: object
@@ -31,14 +31,14 @@ class Deployment:
 
     @property
     def augmented(self):
-        """Whether more than the image as it is has a say."""
+        """Whether probabilities are averaged over several views or another scale."""
         return self.flip or tuple(self.scales) != (1.0,)
 
     def logits(self, image):
         """Logits of the whole deployment at the size of the image.
 
         Args:
-            image: `(batch, height, width, channels)` float32 tensor, its size static or dynamic.
+            image: `(batch, height, width, channels)` float32 tensor, of static or dynamic size.
 
         Returns:
             `(batch, height, width, max(classes, 2))` float32; with several views of the image the logarithm
@@ -50,7 +50,8 @@ class Deployment:
             logits = self._class_logits(prediction, size if self.resize else None)
         else:
             views = [self._view(image, size, scale, flipped) for scale, flipped in self._views()]
-            # The smallest probability that keeps its digits: a class that no view knows stays finite.
+            # The smallest probability that keeps its digits: the logit stays finite where all views exclude a
+            # class.
             logits = ops.log(ops.maximum(sum(views[1:], views[0]) / len(views), 1e-30))
         return logits if self.crf is None else self.crf([logits, image])
 
@@ -75,10 +76,10 @@ class Deployment:
 
 @dataclasses.dataclass(frozen=True)
 class GraphForm:
-    """What a graph takes and gives.
+    """The inputs and outputs of a graph.
 
     Args:
-        shape: `ImageShape` that it takes.
+        shape: `ImageShape` of its input.
         input_dtype: `float32` or `uint8`.
         byte_classes: whether the class map is uint8 rather than int32.
     """
@@ -89,7 +90,7 @@ class GraphForm:
 
 
 def softmax(logits):
-    """Probabilities by the definition: ONNX Runtime's Softmax takes a third of a small network's whole time.
+    """Softmax written out: ONNX Runtime's Softmax takes a third of a small network's total time.
 
     Args:
         logits: `(batch, height, width, classes)`.
@@ -102,6 +103,6 @@ def softmax(logits):
 
 
 def _scaled(pixels, scale):
-    # In hundredths, so that a graph and Python round alike.
+    # In hundredths, so that the graph and Python round identically.
     scaled = (pixels * round(scale * 100) + 50) // 100
     return max(1, scaled) if isinstance(scaled, int) else ops.maximum(1, scaled)

@@ -1,4 +1,4 @@
-"""What came out of an export."""
+"""The result of an export."""
 
 import dataclasses
 import pathlib
@@ -6,24 +6,24 @@ import pathlib
 
 @dataclasses.dataclass(frozen=True)
 class ExportReport:
-    """How closely an exported file follows the Keras model it came from.
+    """How closely an exported file agrees with its Keras model.
 
-    `to_onnx`, `to_saved_model` and `to_litert` return it after they have run both on the same images;
-    `str()` of it is one line for a log.
+    `to_onnx`, `to_saved_model` and `to_litert` return it after running both on the same images; its `str()`
+    is one line for a log.
 
     Args:
         path: the file, or the folder of a SavedModel.
         sizes: the `(height, width)` at which both were compared.
         max_difference: largest absolute difference of a probability.
         mean_difference: mean absolute difference of the probabilities.
-        equal_classes: share of the pixels with the same class, 0 to 1.
+        equal_classes: fraction of pixels with the same class, 0 to 1.
         file_size: size of the file in bytes.
         opset: version of the ONNX operators, None for other formats.
         precision: `float32`, `float16` or `int8`, which is compared with Keras in float32.
         format: `ONNX`, `SavedModel` or `LiteRT`.
-        stage_difference: the largest difference of the segmenter up to a CRF, of the CRF on the same logits,
-            and of what follows, each by itself, as probabilities and as a share of the largest logit; None
-            without a CRF. A CRF makes much of a last digit, so it is this one that is limited.
+        stage_difference: the largest of the separate differences of the segmenter up to a CRF, of the CRF on
+            the same logits, and of what follows, as probabilities and as a fraction of the largest logit;
+            None without a CRF. Since a CRF amplifies rounding, the limit applies to this one.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""What TensorFlow traces of a model as one flat graph that holds all it needs."""
+"""Traces a model in TensorFlow as one flat, self-contained graph."""
 
 import contextlib
 import dataclasses
@@ -6,18 +6,18 @@ import dataclasses
 import tensorflow as tf
 from tf2onnx import tf_loader
 
-# TensorFlow leaves functions alone that ask for XLA, as grouped convolutions in Keras do.
-_ASKS_FOR_XLA = "_XlaMustCompile"
+# TensorFlow does not inline functions that request XLA, as grouped convolutions in Keras do.
+_REQUESTS_XLA = "_XlaMustCompile"
 
 
 @dataclasses.dataclass(frozen=True)
 class FrozenGraph:
-    """A graph without variables, captured tensors or functions that TensorFlow could take apart.
+    """A graph without variables, captured tensors or functions that TensorFlow could inline.
 
     Args:
         definition: `tf.compat.v1.GraphDef`.
-        input: name of the tensor that is fed.
-        outputs: names of the tensors that are read, in their order.
+        input: name of the input tensor.
+        outputs: names of the output tensors, in order.
     """
 
     definition: tf.compat.v1.GraphDef
@@ -26,14 +26,14 @@ class FrozenGraph:
 
     @contextlib.contextmanager
     def loaded(self):
-        """Yields the graph as the `tf.Graph` of the moment."""
+        """Yields the graph as the current default `tf.Graph`."""
         with tf.device("/cpu:0"), tf.Graph().as_default() as graph:
             tf.import_graph_def(self.definition, name="")
             yield graph
 
 
 def frozen_graph(model, image):
-    """Traces a model and freezes its weights, and all tensors that its layers keep, as constants.
+    """Traces a model and freezes its weights, and all tensors that its layers hold, as constants.
 
     Args:
         model: function of one tensor that gives a tuple of tensors.
@@ -43,7 +43,7 @@ def frozen_graph(model, image):
         `FrozenGraph`.
     """
     traced = tf.function(model, autograph=False).get_concrete_function(image)
-    # Behind the model's own input come the tensors that it captured.
+    # The tensors that the model captured follow its own input.
     first, outputs = traced.inputs[0].name, [tensor.name for tensor in traced.outputs]
     with tf.device("/cpu:0"):
         definition = tf_loader.from_function(traced, [first], outputs)
@@ -59,8 +59,8 @@ def _drop_xla_attributes(definition):
     functions = definition.library.function
     found = False
     for part in (*definition.node, *functions, *(node for one in functions for node in one.node_def)):
-        if _ASKS_FOR_XLA in part.attr:
+        if _REQUESTS_XLA in part.attr:
             found = True
-            for wish in (_ASKS_FOR_XLA, "_noinline"):
-                part.attr.pop(wish, None)
+            for name in (_REQUESTS_XLA, "_noinline"):
+                part.attr.pop(name, None)
     return found

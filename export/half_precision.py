@@ -1,4 +1,4 @@
-"""Float16 for what gains by it, the convolutions and what lies between them, and for nothing else."""
+"""Converts the convolutions of a network and what lies between them, and nothing else, to float16."""
 
 import itertools
 
@@ -13,13 +13,13 @@ LARGEST = float(np.finfo(np.float16).max)
 
 
 def to_float16(model):
-    """Lets the inside of a network compute in float16; input, logits and all that follows stay float32.
+    """Converts the inside of a network to float16; input, logits and all that follows stay float32.
 
     Args:
         model: `onnx.ModelProto` in float32, changed in place.
 
     Raises:
-        ValueError: if it has no weights but those of its last layer.
+        ValueError: if it has no weights other than those of its last layer.
     """
     graph = model.graph
     outputs = {value.name for value in graph.output}
@@ -43,7 +43,7 @@ def to_float16(model):
 
 
 class _Casts:
-    """Makes each tensor in the other precision once, before its first use."""
+    """Casts each tensor to the other precision once, before its first use."""
 
     def __init__(self, graph):
         self.graph = graph

@@ -1,4 +1,4 @@
-"""Brings whatever a caller has as an image into the shape that a graph takes, or says why it cannot."""
+"""Converts images to the shape that a graph takes, and validates them."""
 
 import os
 import warnings
@@ -9,21 +9,21 @@ from keras_wsseg.imaging.read_image import read_image
 
 
 def to_batch(image, channels, value_range, dtype=np.float32):
-    """Checks one image or a batch of equal size and gives it rank 4.
+    """Validates one image or a batch of equal size and returns it with rank 4.
 
     Args:
         image: path; array `(height, width)` of gray, `(height, width, channels)`, or
             `(batch, height, width, channels)`.
-        channels: that the graph takes.
+        channels: number of channels that the graph takes.
         value_range: `(low, high)` that the graph takes.
-        dtype: that the graph takes, float32 or uint8.
+        dtype: type that the graph takes, float32 or uint8.
 
     Returns:
-        `(batch, is_batch)`: `(batch, height, width, channels)` in the array's own dtype, which `dtype` holds
-        without loss, and whether a batch came in.
+        `(batch, is_batch)`: `(batch, height, width, channels)` in the array's own dtype, which converts to
+            `dtype` without loss, and whether `image` is a batch.
 
     Raises:
-        TypeError: if it is no array of numbers.
+        TypeError: if it is not an array of numbers.
         ValueError: if shape, channels or values do not fit.
     """
     if isinstance(image, str | os.PathLike):
@@ -54,7 +54,7 @@ def to_batch(image, channels, value_range, dtype=np.float32):
 def _check_values(array, value_range, dtype):
     low, high = value_range
     darkest, brightest = float(array.min()), float(array.max())
-    # NaN compares as False, so it does not pass.
+    # NaN compares as False, so it is rejected.
     slack = 0 if dtype == np.uint8 else 1e-6 * (high - low)
     if not (darkest >= low - slack and brightest <= high + slack):
         raise ValueError(
@@ -64,12 +64,12 @@ def _check_values(array, value_range, dtype):
     floats = array.dtype.kind == "f"
     if floats and dtype == np.uint8 and not np.array_equal(array, np.rint(array)):
         raise ValueError(
-            "`image` must have whole values for this segmenter, which takes uint8. "
+            "`image` must have integer values for this segmenter, which takes uint8. "
             f"Received: dtype={array.dtype} with fractions, values from {darkest:g} to {brightest:g}"
         )
     if floats and low == 0 and high >= 255 and 0 < brightest <= 1:
         warnings.warn(
-            f"The image's values reach {brightest:g} only, and this segmenter takes 0 to {high:g}: was it "
+            f"The image's largest value is {brightest:g}, but this segmenter takes 0 to {high:g}: was it "
             "scaled to [0, 1]?",
             stacklevel=6,
         )

@@ -1,4 +1,4 @@
-"""How far an exported file may be from Keras before it is refused."""
+"""Limits on the difference between an exported file and Keras."""
 
 import dataclasses
 
@@ -7,13 +7,13 @@ from keras_wsseg.arguments import check_number
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """How far a file may be from Keras; None is no limit.
+    """How far a file may be from Keras; None means no limit.
 
     Args:
-        tolerance: largest absolute difference of a probability. Where there is a CRF it holds for each piece
-            of the way by itself, since a CRF makes much of a last digit, and for the mean of the whole.
+        tolerance: largest absolute difference of a probability. With a CRF it applies to each stage
+            separately, since a CRF amplifies rounding, and to the mean of the whole.
         mean_tolerance: mean absolute difference of the probabilities.
-        min_equal_classes: share of the pixels whose class stays, 0 to 1.
+        min_equal_classes: fraction of pixels whose class is the same, 0 to 1.
     """
 
     tolerance: float | None
@@ -21,18 +21,18 @@ class Limits:
     min_equal_classes: float | None
 
     def check(self, differences, what, largest_logit):
-        """Refuses a file that is further from Keras.
+        """Rejects a file that is further from Keras.
 
         Args:
             differences: `Differences`.
-            what: name of the precision or format, for the sentence.
+            what: name of the precision or format, for the error message.
             largest_logit: largest absolute logit in Keras.
 
         Raises:
             ValueError: if a limit is exceeded.
         """
         in_stages = differences.in_stages
-        stages = "" if in_stages is None else f", {in_stages:.2g} before, in or behind a CRF by itself"
+        stages = "" if in_stages is None else f", {in_stages:.2g} before, in or after a CRF separately"
         found = (
             f"a difference of {differences.largest:.2g} (mean {differences.mean:.2g}){stages} between logits "
             f"of up to {largest_logit:.3g}, {differences.equal_classes:.2%} equal classes"
@@ -52,7 +52,7 @@ class Limits:
         limit = self.min_equal_classes
         if limit is not None and not differences.equal_classes >= limit:
             raise ValueError(
-                f"`segmenter` must give the same classes in {what} as in Keras for a share of "
+                f"`segmenter` must give the same classes in {what} as in Keras for a fraction of "
                 f"min_equal_classes={limit:g}. Received: {found}"
             )
 
@@ -65,11 +65,11 @@ USUAL_LIMITS = {
 
 
 def limits_of(precision, tolerance=None, mean_tolerance=None, min_equal_classes=None):
-    """The limits that were asked for, completed with those of a precision.
+    """The requested limits, completed with those of a precision.
 
     Args:
         precision: `float32`, `float16` or `int8`.
-        tolerance: None for that of the precision; likewise the others.
+        tolerance: None for that of the precision, like the others.
         mean_tolerance: as in `Limits`.
         min_equal_classes: as in `Limits`.
 
@@ -77,7 +77,7 @@ def limits_of(precision, tolerance=None, mean_tolerance=None, min_equal_classes=
         `Limits`.
 
     Raises:
-        ValueError: if a limit is no number or out of its range.
+        ValueError: if a limit is not a number or is out of range.
     """
     given = Limits(tolerance, mean_tolerance, min_equal_classes)
     for name, value in (("tolerance", tolerance), ("mean_tolerance", mean_tolerance)):

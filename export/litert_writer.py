@@ -17,39 +17,40 @@ from keras_wsseg.export.suppressed_output import suppressed_output
 
 
 def to_litert(segmenter, path, options=None, **fields):
-    """Writes a trained segmenter as a LiteRT file and proves on the spot that it says what Keras says.
+    """Writes a trained segmenter as a LiteRT file and verifies that the file reproduces Keras's output.
 
-    LiteRT, once TensorFlow Lite, runs on Android, iOS and small boards. The file holds LiteRT's built-in
-    operations alone, so that every interpreter runs it as it is, and takes images as they are. Its one
+    LiteRT, formerly TensorFlow Lite, runs on Android, iOS and small boards. The file contains LiteRT's
+    built-in operations only, so that every interpreter runs it, and takes unprocessed images. Its one
     signature, `serving_default`, has
 
     - input `image`: float32 or uint8 `(batch, height, width, channels)` in `value_range`;
     - output `probabilities`: float32 `(batch, height, width, classes)`;
     - output `classes`: `(batch, height, width)`, uint8 for up to 254 classes, else int32.
 
-    With `size` every segmenter of `models` converts, with CRF and augmentation too, and the batch stays free;
-    accelerators of phones want a fixed size as well. For images of any size `DeepLabV3Plus`, `UNet` with an
-    `output_stride` and `with_input_size` around a `UNet` convert; the others and the CRF hold operations that
-    have no counterpart there, which is an error.
+    With `size` every segmenter of `models` can be converted, with CRF and augmentation too, and the batch
+    size stays free; phone accelerators also require a fixed size. For images of any size `DeepLabV3Plus`,
+    `UNet` with an `output_stride` and `with_input_size` around a `UNet` can be converted; all others and the
+    CRF contain operations that have no counterpart in LiteRT, which is an error.
 
     Names, colors, range and method are in `segmenter.json` inside the file, an associated file in the sense
-    of LiteRT's metadata: a ZIP archive behind the graph that interpreters pass over and any ZIP reader opens,
-    so that nothing has to travel beside the file. The parity run needs the extra `litert`. On another backend
-    than TensorFlow the conversion runs in a process of its own.
+    of LiteRT's metadata: a ZIP archive after the graph that interpreters ignore and any ZIP reader opens, so
+    that no second file is needed. Verification requires the extra `litert`. On backends other than TensorFlow
+    the conversion runs in a separate process.
 
     Args:
         segmenter: as in `to_onnx`.
-        path: file to write, `.tflite` by custom; an existing one is replaced once the new one has passed.
+        path: file to write, `.tflite` by convention; an existing one is replaced once the new one has been
+            verified.
         options: `ExportOptions`; None for the defaults.
-        **fields: fields of `ExportOptions` by name, in place of those in `options`.
+        **fields: fields of `ExportOptions`, which override those in `options`.
 
     Returns:
         `ExportReport`.
 
     Raises:
-        TypeError: if `segmenter` is no `keras.Model`, or there is no such argument.
-        ValueError: if an argument does not fit, an operation has no counterpart in LiteRT, or the file
-            exceeds one of the limits; `path` is then left as it was.
+        TypeError: if `segmenter` is not a `keras.Model`, or an argument does not exist.
+        ValueError: if an argument is invalid, an operation has no counterpart in LiteRT, or the file exceeds
+            one of the limits; `path` is then left unchanged.
         FileNotFoundError: if the folder of `path` does not exist.
         ImportError: if the package of the extra `litert` is missing.
 
@@ -80,7 +81,7 @@ def to_litert(segmenter, path, options=None, **fields):
         reference = prepared.reference
         found = opened = _run(interpreter, draft, reference.images)
         if reference.crf_calls:
-            # What a file gives cannot be taken out of it again.
+            # Outputs cannot be removed from such a file, so the comparison uses a second one.
             write_raw_graph("to_raw_litert", prepared, draft.with_stem("opened"), opened=True)
             stages = stage_names(reference.crf_calls)
             opened = _run(interpreter, draft.with_stem("opened"), reference.images, stages)
@@ -96,7 +97,7 @@ def _interpreter():
         from ai_edge_litert.interpreter import Interpreter
     except ImportError as error:
         raise ImportError(
-            "`to_litert` needs the package ai-edge-litert, in which the file is compared with Keras: "
+            "`to_litert` needs the package ai-edge-litert to compare the file with Keras: "
             f"pip install 'keras-wsseg[litert]'. Received: {first_line(error)}"
         ) from error
     return Interpreter

@@ -1,4 +1,4 @@
-"""What an exported segmenter says about itself, and how that is written into an ONNX file and read again."""
+"""The metadata of an exported segmenter, and how it is written to and read from an ONNX file."""
 
 import dataclasses
 import json
@@ -8,23 +8,23 @@ from keras_wsseg.arguments import check_value_range
 OUTPUTS = ("probabilities", "classes")
 WRITTEN_BY_EXPORT = ("crf", "input_dtype", "precision", "tta")
 _FORMER_NAMES = {"input": "input_dtype", "refine": "crf"}
-"""What files of version 0.1 call them."""
+"""Their names in files of version 0.1."""
 RESERVED = ("class_names", "palette", "value_range", "channels", "preprocessing", "producer_version")
 
 
 @dataclasses.dataclass(frozen=True)
 class SegmenterMetadata:
-    """What a file needs to know so that it can be run without a recipe beside it.
+    """What a file must contain so that it can be run without a recipe.
 
     Args:
         class_names: one string for each class.
         palette: one `(red, green, blue)` for each class, integers 0 to 255.
         value_range: `(low, high)` of the images that the graph takes.
         channels: channels of those images.
-        extra: further texts by name, such as `method`.
+        extra: further strings by name, such as `method`.
 
     Raises:
-        ValueError: if the parts do not fit each other.
+        ValueError: if the parts do not fit together.
     """
 
     class_names: tuple
@@ -36,7 +36,7 @@ class SegmenterMetadata:
     def __post_init__(self):
         names = self.class_names
         if len(set(names)) != len(names) or not all(isinstance(name, str) and name for name in names):
-            raise ValueError(f"`class_names` must be different texts. Received: class_names={list(names)}")
+            raise ValueError(f"`class_names` must be distinct strings. Received: class_names={list(names)}")
         if len(self.palette) != len(names) or not all(_is_color(color) for color in self.palette):
             raise ValueError(
                 f"`palette` must hold (red, green, blue) of 0 to 255 for each of the {len(names)} classes. "
@@ -46,18 +46,18 @@ class SegmenterMetadata:
         for key, value in self.extra.items():
             if key in RESERVED or not isinstance(key, str) or not isinstance(value, str):
                 raise ValueError(
-                    f"`metadata` must map texts to texts under names other than {', '.join(RESERVED)}. "
+                    f"`metadata` must map strings to strings under names other than {', '.join(RESERVED)}. "
                     f"Received: metadata={{{key!r}: {value!r}}}"
                 )
 
     def to_properties(self, producer_version):
-        """The texts by name for the `metadata_props` of an ONNX file.
+        """The entries for the `metadata_props` of an ONNX file.
 
         Args:
             producer_version: version of the library that writes the file.
 
         Returns:
-            Dictionary from text to text.
+            Dictionary from string to string.
         """
         low, high = self.value_range
         order = {1: "gray", 3: "RGB"}.get(self.channels, f"{self.channels}-channel")
@@ -79,18 +79,18 @@ class SegmenterMetadata:
         """Reads what `to_properties` wrote.
 
         Args:
-            properties: dictionary from text to text.
+            properties: dictionary from string to string.
 
         Returns:
             The metadata.
 
         Raises:
-            ValueError: if a name is missing or its text does not hold what it should.
+            ValueError: if an entry is missing or cannot be parsed.
         """
         missing = [name for name in RESERVED if name not in properties]
         if missing:
             raise ValueError(f"its metadata lacks {', '.join(missing)}")
-        # What is written now always says the type; there the former names are free for texts of one's own.
+        # Current files always state the type; in these the former names are free for user-supplied strings.
         former = {} if "input_dtype" in properties else _FORMER_NAMES
         try:
             return cls(

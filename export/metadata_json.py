@@ -1,16 +1,16 @@
-"""What an exported segmenter says about itself, as a JSON file for the formats that carry such files."""
+"""The metadata of an exported segmenter as a JSON file, for formats that can include one."""
 
 import json
 
 import keras_wsseg
 
 FILE_NAME = "segmenter.json"
-# ONNX knows texts alone, so these are JSON there already.
+# ONNX metadata holds strings only, so these are already JSON there.
 NO_TEXTS = ("class_names", "palette", "value_range", "channels")
 
 
 def metadata_json(about):
-    """The same entries as in the metadata of an ONNX file, lists and numbers as such.
+    """The same entries as in the metadata of an ONNX file, with lists and numbers as JSON values.
 
     Args:
         about: `SegmenterMetadata`.

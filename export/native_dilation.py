@@ -1,4 +1,4 @@
-"""Dilated convolutions as one operation, in place of the block shuffling that TensorFlow traces for them."""
+"""Traces dilated convolutions as one operation, not as TensorFlow's space-to-batch rearrangement."""
 
 import contextlib
 
@@ -12,9 +12,9 @@ from keras_wsseg.export.source import all_layers
 def native_dilation(model):
     """Lets a model's dilated convolutions trace as one operation each while it is active.
 
-    At a size known only at run time `tf.nn.convolution` cuts an image into as many interleaved ones as the
-    dilation squared, convolves these and weaves them together again: in ONNX Runtime three to five times the
-    time of the one operation, which it has.
+    At a size known only at run time `tf.nn.convolution` splits an image into as many interleaved ones as the
+    dilation squared, convolves these and interleaves the results: in ONNX Runtime this takes three to five
+    times as long as its own dilated convolution.
 
     Args:
         model: `keras.Model` on the TensorFlow backend.
@@ -33,7 +33,7 @@ def native_dilation(model):
 
 
 def _is_plain_and_dilated(layer):
-    # A subclass may convolve in its own way.
+    # A subclass may override the convolution.
     return (
         type(layer) is keras.layers.Conv2D
         and max(layer.dilation_rate) > 1
@@ -43,7 +43,7 @@ def _is_plain_and_dilated(layer):
 
 
 def _one_operation(layer):
-    # ONNX Runtime takes "same" of dilated convolutions as numbers alone; their stride is 1.
+    # ONNX Runtime accepts "same" padding of dilated convolutions only as explicit numbers; their stride is 1.
     margins = [rate * (side - 1) for rate, side in zip(layer.dilation_rate, layer.kernel_size, strict=True)]
     same = [[0, 0], *([margin // 2, margin - margin // 2] for margin in margins), [0, 0]]
     padding = same if layer.padding == "same" else "VALID"

@@ -1,7 +1,7 @@
-"""Which nodes of an exported graph are the network itself, whose arithmetic may be coarser than float32."""
+"""Finds the nodes of the network in an exported graph, whose precision may be lower than float32."""
 
 WEIGHTED = ("Conv", "ConvTranspose", "MatMul", "Gemm")
-# Each treats its pixels or channels one by one or takes their largest; sums over an image would overflow.
+# Each is element-wise, takes a maximum or rearranges; sums over an image would overflow.
 FOLLOWERS = (
     *("Relu", "LeakyRelu", "PRelu", "Elu", "Selu", "Clip", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh"),
     *("Add", "Sub", "Mul", "Concat", "MaxPool", "Pad", "Tile", "Identity", "Dropout"),
@@ -12,10 +12,11 @@ _FEATURES_ALONE = ("Concat", "Add", "Sub", "Mul", "PRelu")
 
 
 def network_nodes(graph):
-    """The weighted operations but the last ones, which give the logits, and what lies between them.
+    """The weighted operations except the last ones, which give the logits, and the operations between them.
 
     Left out are the normalization of the image, sizes, positions and products of every resizing, the CRF
-    and the softmax: a position above 2048 or a probability below 6e-8 has no float16, and no int8.
+    and the softmax: a position above 2048 or a probability below 6e-8 is not representable in float16, nor in
+    int8.
 
     Args:
         graph: `onnx.GraphProto`, its nodes in the order in which they run.

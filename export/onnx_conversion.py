@@ -7,7 +7,7 @@ from keras_wsseg.export import onnx_operations  # noqa: F401
 from keras_wsseg.export.frozen_graph import frozen_graph
 from keras_wsseg.export.source import all_layers
 
-# What stands in for operations that ONNX has not, by the operation.
+# Replacements to suggest for operations that ONNX lacks, by operation.
 _REPLACEMENTS = {
     "Bitcast": "`ops.top_k` or `tf.argmax` in place of `ops.argmax`",
     "ScaleAndTranslate": "bilinear, bicubic or nearest resizing without `antialias`",
@@ -23,23 +23,23 @@ def converted(model, image, opset):
         opset: version of the ONNX operators.
 
     Returns:
-        `onnx.ModelProto`; what ONNX has not is in it under TensorFlow's names.
+        `onnx.ModelProto`; operations that ONNX lacks keep TensorFlow's names in it.
     """
     graph = frozen_graph(model, image)
     try:
-        # Optimizations in place spare a copy of all weights before each, a third of an export's time.
+        # Optimizing in place avoids a copy of all weights before each pass, a third of an export's time.
         return _to_onnx(graph, opset, catch_errors=False)
     except Exception:
-        # One that fails is left out where there is a copy to go back to.
+        # With copies to go back to, a pass that fails is skipped.
         return _to_onnx(graph, opset, catch_errors=True)
 
 
 def refuse_foreign_operations(model, segmenter):
-    """Refuses a graph that holds what ONNX has not.
+    """Rejects a graph with operations that ONNX lacks.
 
     Args:
         model: `onnx.ModelProto`.
-        segmenter: `keras.Model` of whose layers one is named.
+        segmenter: `keras.Model`, to name the layer of the operation.
 
     Raises:
         ValueError: if there is such an operation.
@@ -47,9 +47,9 @@ def refuse_foreign_operations(model, segmenter):
     versions = {item.domain: item.version for item in model.opset_import}
     for node in model.graph.node:
         if not onnx.defs.has(node.op_type, versions.get(node.domain, 0), node.domain):
-            instead = f"; take {_REPLACEMENTS[node.op_type]}" if node.op_type in _REPLACEMENTS else ""
+            instead = f"; use {_REPLACEMENTS[node.op_type]}" if node.op_type in _REPLACEMENTS else ""
             raise ValueError(
-                f"`segmenter` must consist of operations that ONNX has{instead}. "
+                f"`segmenter` must consist of operations that ONNX supports{instead}. "
                 f"Received: operation {node.op_type} {_place(node.name, segmenter)}"
             )
 
@@ -67,10 +67,10 @@ def _to_onnx(graph, opset, catch_errors):
 
 
 def _place(node, segmenter):
-    """The innermost layer whose name is in that of a node."""
+    """The innermost layer named in the path of a node."""
     layers = {layer.name: layer for layer in (segmenter, *all_layers(segmenter))}
     for part in reversed(node.split("/")):
-        # TensorFlow numbers the scopes of a layer that is called again.
+        # TensorFlow numbers the scopes of a layer that is called more than once.
         for name in (part, part.rpartition("_")[0]):
             if name in layers:
                 return f"in layer {name} ({type(layers[name]).__name__})"

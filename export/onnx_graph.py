@@ -1,4 +1,4 @@
-"""Names, dimensions and metadata of an ONNX graph, and only the outputs that were asked for."""
+"""Sets the names, dimensions, metadata and outputs of an ONNX graph."""
 
 import onnx
 
@@ -8,7 +8,7 @@ from keras_wsseg.export.metadata import OUTPUTS
 
 
 def finish(model, form, about):
-    """Gives inputs, outputs and dimensions the names that programs read, and adds the metadata.
+    """Gives inputs, outputs and dimensions their documented names, and adds the metadata.
 
     Args:
         model: `onnx.ModelProto` as the converter left it, changed in place.
@@ -33,7 +33,7 @@ def finish(model, form, about):
 
 
 def sign(model, about):
-    """Says in a file what it is and who wrote it, and leaves out what others noted in it.
+    """Writes the metadata and producer of a file, and removes those of other tools.
 
     Args:
         model: `onnx.ModelProto`, changed in place.
@@ -52,7 +52,7 @@ def sign(model, about):
 
 
 def keep_outputs(model, names):
-    """Leaves out of a graph what only other outputs need.
+    """Removes from a graph what only other outputs need.
 
     Args:
         model: `onnx.ModelProto`, changed in place.
@@ -75,7 +75,7 @@ def keep_outputs(model, names):
 
 
 def drop_unused_constants(graph):
-    """Leaves out of a graph the constants that no node reads.
+    """Removes from a graph the constants that no node reads.
 
     Args:
         graph: `onnx.GraphProto`, changed in place.
@@ -88,7 +88,7 @@ def drop_unused_constants(graph):
 
 
 def _read_by(node):
-    """Names that a node reads, the bodies of loops and branches included."""
+    """Names that a node reads, including in the bodies of loops and branches."""
     yield from node.input
     for attribute in node.attribute:
         for inner in attribute.g.node:

@@ -1,4 +1,4 @@
-"""Teaches tf2onnx, by being imported, operations that it does not know and that ONNX can say."""
+"""Registers with tf2onnx, on import, operations that it lacks and that ONNX can express."""
 
 import numpy as np
 from tf2onnx.handler import tf_op
@@ -7,7 +7,7 @@ from tf2onnx.utils import map_onnx_to_numpy_type
 
 @tf_op("Erfc")
 class Erfc:
-    """1 − erf x, in which TensorFlow writes the exact GELU."""
+    """1 − erf x, which TensorFlow uses for the exact GELU."""
 
     @classmethod
     def version_9(cls, ctx, node, **kwargs):
@@ -16,7 +16,7 @@ class Erfc:
 
 @tf_op("Expm1")
 class Expm1:
-    """eˣ − 1, in which Keras writes CELU."""
+    """eˣ − 1, which Keras uses for CELU."""
 
     @classmethod
     def version_7(cls, ctx, node, **kwargs):
@@ -37,7 +37,7 @@ def _made(ctx, operation, *inputs):
 
 
 def _replace(ctx, node, operation, inputs_of):
-    """Puts `operation` in the place of a node of one input, under its name."""
+    """Replaces a node with one input by `operation`, under the same name."""
     (x,), shapes, dtypes = node.input, node.output_shapes, node.output_dtypes
     one = ctx.make_const(f"{node.name}/one", np.ones((), map_onnx_to_numpy_type(dtypes[0]))).output[0]
     inputs = inputs_of(x, one)

@@ -1,4 +1,4 @@
-"""Runs an exported segmenter with numpy and onnxruntime alone."""
+"""Runs an exported segmenter with NumPy and ONNX Runtime alone."""
 
 import logging
 import os
@@ -19,54 +19,54 @@ from keras_wsseg.imaging.write_png import write_png
 
 
 class OnnxSegmenter:
-    """A segmenter out of an ONNX file that `to_onnx` wrote: images in, class maps out.
+    """Runs a segmenter from an ONNX file written by `to_onnx`: images in, class maps out.
 
     It is for machines that run a segmenter but never train one: it imports neither Keras nor TensorFlow, and
-    Pillow only when a path comes in or a mask goes out to a file. Images come as they are, in the range
-    `value_range`; an array that does not fit is refused, never converted silently. Files are brought to the
-    segmenter's channels, gray to RGB and color to gray, those of 8 bits to its range, and turned as viewers
-    turn them.
+    Pillow only to read an image from a path or to write a mask to a file. Arrays need no preprocessing but
+    must be in `value_range`; one that does not fit is rejected, never converted silently. Image files are
+    converted to the segmenter's channels, gray to RGB and color to gray, those of 8 bits scaled to its range,
+    and oriented as image viewers show them.
 
     An image is a path, or an array `(height, width, channels)`, or `(height, width)` for a gray segmenter; a
-    batch is an array `(batch, height, width, channels)`; a list holds images of any sizes. What comes out
-    has the image's own size. Several threads may call one segmenter at a time.
+    batch is an array `(batch, height, width, channels)`; a list holds images of any sizes. Results have the
+    size of the image. Several threads may call one segmenter concurrently.
 
-    Images too large for one run are cut into windows that overlap, and their probabilities go over into
-    each other linearly. Windows lie where the network samples the whole image, so that away from their
-    borders they say what the whole image does. They cannot where the network pools the whole image to
-    one value, or the file averages over scales (`tta`), whose grids are not the image's; and where it
-    stretches coarse logits to a size that its stride does not divide, they are less than a stride apart. A
-    file of fixed size runs every image in windows of its size, smaller images mirrored at their ends.
+    Images too large for one run are split into overlapping windows, whose probabilities are blended linearly.
+    Windows are aligned with the network's sampling grid on the whole image, so that away from their borders
+    they reproduce the result of the whole image. This is impossible where the network pools the whole image
+    to one value, or the file averages over scales (`tta`), whose grids are not the image's; and where it
+    stretches coarse logits to a size that its stride does not divide, the grids are less than a stride apart.
+    A file of fixed size runs every image in windows of its size; smaller images are padded by reflection.
 
     Args:
         path: file written by `to_onnx`.
         providers: ONNX Runtime's execution providers in order of preference: names, short (`"cuda"`,
             `"cpu"`) or full, or `(name, options)`. By default CUDA, ROCm, DirectML, CoreML or OpenVINO where
             the installed ONNX Runtime offers one that starts, else the CPU; TensorRT only by name, since it
-            compiles for minutes at each new size of image. CUDA runs in full float32 unless its options
-            say otherwise (TF32 would move probabilities further than the export allows).
+            compiles for minutes at each new image size. CUDA runs in full float32 unless its options override
+            this (TF32 would change probabilities by more than the export allows).
         threads: CPU threads for one image; by default one for each core.
-        window: size of the windows in pixels, an integer or `(height, width)` of at least 128; `"auto"` takes
-            images of up to 2048 x 1024 pixels whole and others in windows of 1280; None takes all whole.
-            Windows come out up to 31 pixels smaller, which keeps them on the network's grid.
-        overlap: pixels that neighboring windows share at least, up to half a window; by default 256, or a
-            quarter of smaller windows. The middle half is blended.
+        window: size of the windows in pixels, an integer or `(height, width)` of at least 128; `"auto"` runs
+            images of up to 2048 x 1024 pixels whole and larger ones in windows of 1280; None runs all whole.
+            Windows may be up to 31 pixels smaller, which keeps them on the network's grid.
+        overlap: minimum number of pixels that neighboring windows share, up to half a window; by default 256,
+            or a quarter of smaller windows. The middle half is blended.
 
     Attributes:
         class_names: tuple of the classes' names.
         palette: `(classes, 3)` uint8, red, green, blue.
         value_range: `(low, high)` of the images.
         channels: 1 for gray, 3 for RGB.
-        metadata: dictionary of the further texts in the file, such as `method`.
-        outputs: tuple of what the file gives, `"probabilities"`, `"classes"` or both.
-        provider: name of the execution provider that was taken.
-        provider_note: one line that says which one was taken and why; it is also logged.
+        metadata: dictionary of further strings in the file, such as `method`.
+        outputs: tuple of the file's outputs, `"probabilities"`, `"classes"` or both.
+        provider: name of the execution provider in use.
+        provider_note: one line naming the provider in use and why it was chosen; it is also logged.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is not a segmenter written by `to_onnx`, a provider is unknown here, or another
-            argument does not fit.
-        RuntimeError: if none of the `providers` asked for could be started.
+        ValueError: if it is not a segmenter written by `to_onnx`, a provider is not available here, or
+            another argument is invalid.
+        RuntimeError: if none of the requested `providers` could be started.
 
     Example:
 
@@ -78,7 +78,7 @@ class OnnxSegmenter:
     >>> segmenter.probabilities(np.zeros((2, 48, 65, 3), "uint8")).shape
     (2, 48, 65, 4)
     >>> segmenter.provider_note
-    'CPUExecutionProvider: asked for'
+    'CPUExecutionProvider: requested'
     """
 
     def __init__(self, path, providers=None, threads=None, window="auto", overlap=None):
@@ -112,10 +112,10 @@ class OnnxSegmenter:
             of class maps for a list.
 
         Raises:
-            TypeError: if it is no image.
-            ValueError: if size, channels or values do not fit the segmenter.
-            FileNotFoundError: if a path leads nowhere.
-            RuntimeError: if ONNX Runtime cannot run it, out of memory for one.
+            TypeError: if it is not an image.
+            ValueError: if the size, channels or values do not fit the segmenter.
+            FileNotFoundError: if a path does not exist.
+            RuntimeError: if ONNX Runtime cannot run it, for example for lack of memory.
         """
         return self._each(image, run_classes)
 
@@ -130,10 +130,11 @@ class OnnxSegmenter:
             list.
 
         Raises:
-            TypeError: if it is no image.
-            ValueError: if size, channels or values do not fit the segmenter, or the file gives classes alone.
-            FileNotFoundError: if a path leads nowhere.
-            RuntimeError: if ONNX Runtime cannot run it, out of memory for one.
+            TypeError: if it is not an image.
+            ValueError: if the size, channels or values do not fit the segmenter, or the file outputs classes
+                only.
+            FileNotFoundError: if a path does not exist.
+            RuntimeError: if ONNX Runtime cannot run it, for example for lack of memory.
         """
         if "probabilities" not in self._session.outputs:
             raise ValueError(
@@ -143,12 +144,12 @@ class OnnxSegmenter:
         return self._each(image, run_probabilities)
 
     def overlay(self, image, alpha=0.5, mask=None):
-        """The image with its classes painted over it in the colors of the palette.
+        """The image overlaid with its classes in the colors of the palette.
 
         Args:
             image: image, batch or list of images, gray or RGB.
-            alpha: strength of the colors, 0 (image alone) to 1 (colors alone).
-            mask: what calling the segmenter on `image` gave, to save a second run; a list for a list.
+            alpha: opacity of the colors, 0 (image only) to 1 (colors only).
+            mask: the segmenter's result on `image`, to avoid a second run; a list for a list.
 
         Returns:
             `(height, width, 3)` uint8; `(batch, height, width, 3)` for a batch; a list for a list.
@@ -170,10 +171,10 @@ class OnnxSegmenter:
         return [self._blend(one, alpha, of_one) for one, of_one in zip(image, masks, strict=True)]
 
     def rgba(self, mask, alpha=0.5, transparent=None):
-        """A class map as a layer of colors that other programs can lay over the image.
+        """A class map as a color layer that other programs can overlay on the image.
 
         Args:
-            mask: `(height, width)` integers: classes; reserved numbers beyond them stay transparent.
+            mask: `(height, width)` integers: classes; reserved values beyond them stay transparent.
             alpha: opacity of the colors, 0 to 1.
             transparent: names of classes that stay transparent; by default `background`, where there is one.
 
@@ -181,7 +182,7 @@ class OnnxSegmenter:
             `(height, width, 4)` uint8: red, green, blue and opacity.
 
         Raises:
-            ValueError: if `alpha` is outside 0 to 1, the mask is no class map, or a name is no class.
+            ValueError: if `alpha` is outside 0 to 1, the mask is not a class map, or a name is not a class.
         """
         check_opacity(alpha)
         mask = _class_map(mask)
@@ -191,17 +192,17 @@ class OnnxSegmenter:
         wanted = [normal_name(name) if isinstance(name, str) else name for name in transparent]
         if isinstance(transparent, str) or any(name not in names for name in wanted):
             raise ValueError(
-                f"`transparent` must hold names of classes, {', '.join(self.class_names)}. "
+                f"`transparent` must be a list of class names, out of {', '.join(self.class_names)}. "
                 f"Received: transparent={transparent!r}"
             )
         return color_layer(mask, self.palette, alpha, [names.index(name) for name in wanted])
 
     def save_mask(self, path, mask):
-        """Writes a class map as a PNG that holds the class numbers and shows in the palette's colors.
+        """Writes a class map as a PNG of class numbers that viewers show in the palette's colors.
 
         Args:
             path: the PNG to write.
-            mask: `(height, width)` integers: class numbers, or reserved ones up to 255.
+            mask: `(height, width)` integers: class numbers, or reserved values up to 255.
 
         Raises:
             ImportError: if Pillow is not installed.
@@ -211,10 +212,10 @@ class OnnxSegmenter:
         write_label_map(path, check_label_map(mask, "mask"), self.palette)
 
     def save_overlay(self, path, mask, alpha=0.5, transparent=None):
-        """Writes the layer that `rgba` gives as a PNG.
+        """Writes the layer returned by `rgba` as a PNG.
 
         Args:
-            path: file to write; missing folders are made.
+            path: file to write; missing folders are created.
             mask, alpha, transparent: as `rgba` takes them.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Writes a segmenter as one ONNX file that needs no recipe beside it."""
+"""Writes a segmenter as one self-contained ONNX file."""
 
 import os
 import pathlib
@@ -34,50 +34,50 @@ def to_onnx(
     calibration_images=100,
     **fields,
 ):
-    """Writes a trained segmenter as an ONNX file and proves on the spot that it says what Keras says.
+    """Writes a trained segmenter as an ONNX file and verifies that the file reproduces Keras's output.
 
-    The file is all that a deployment needs: it takes images as they are, normalizes inside, and gives
-    probabilities and the class map at the image's own size; names, colors and the range of the pixel
-    values travel in its metadata. `OnnxSegmenter` runs it with numpy and onnxruntime alone, and so does any
+    The file is all that a deployment needs: it takes unprocessed images, normalizes them inside, and outputs
+    probabilities and the class map at the size of the image; names, colors and the range of the pixel values
+    are stored in its metadata. `OnnxSegmenter` runs it with NumPy and ONNX Runtime alone, and so does any
     other program that reads ONNX:
 
     - input `image`: float32 or uint8 `(batch, height, width, channels)` in `value_range`;
     - output `probabilities`: float32 `(batch, height, width, classes)`;
     - output `classes`: `(batch, height, width)`, uint8 for up to 254 classes, else int32.
 
-    Logits coarser than the image are brought to its size bilinearly before the softmax; then come, where
-    asked for, the mean over several views of the image and the CRF. A single logit is the log-odds of the
-    second of two classes. A last softmax, or sigmoid of one channel, is seen in the segmenter's last layers,
-    or in the numbers of a subclassed model, and not taken a second time; a subclassed model that ends in a
-    sigmoid says so by an attribute `yields_probabilities = True`. A segmenter in mixed precision is exported
-    in float32 unless `precision` says otherwise. On another backend than TensorFlow the conversion runs in a
-    process of its own and needs TensorFlow too.
+    Logits coarser than the image are resized to it bilinearly before the softmax; the mean over several views
+    of the image and the CRF follow if requested. A single logit is the log-odds of the second of two classes.
+    A final softmax, or sigmoid of one channel, is detected in the segmenter's last layers, or in the outputs
+    of a subclassed model, and not applied again; a subclassed model that ends in a sigmoid declares it by an
+    attribute `yields_probabilities = True`. A segmenter in mixed precision is exported in float32 unless
+    `precision` says otherwise. On backends other than TensorFlow the conversion runs in a separate process
+    and requires TensorFlow as well.
 
     Args:
         segmenter: `keras.Model` from image `(batch, height, width, channels)` to logits or
             probabilities `(batch, h, w, classes)`, or a model that holds one as `segmenter`, such as
             `WeaklySupervisedModel`.
-        path: file to write; an existing one is replaced once the new one has passed.
+        path: file to write; an existing one is replaced once the new one has been verified.
         options: `ExportOptions`: names, colors, CRF, augmentation, size, limits; None for the defaults.
-        outputs: names of the outputs, one of `"probabilities"` and `"classes"` or both, in their order. Class
-            maps alone save the memory of the probabilities.
-        precision: `"float32"`; `"float16"`, half the file, for GPUs: weights and activations of the network
-            in half precision; or `"int8"`, a quarter of the file, for CPUs with VNNI and for accelerators:
-            ONNX Runtime's static quantization, weights with a scale for each channel. Normalization, the last
-            layer, all resizing, CRF and softmax stay float32 in each of them.
+        outputs: names of the outputs, `"probabilities"`, `"classes"` or both, in order. Class maps alone save
+            the memory of the probabilities.
+        precision: `"float32"`; `"float16"`, half the file size, for GPUs: weights and activations of the
+            network in half precision; or `"int8"`, a quarter of the file size, for CPUs with VNNI and for
+            accelerators: ONNX Runtime's static quantization, weights with a scale for each channel.
+            Normalization, the last layer, all resizing, CRF and softmax stay float32 in each of them.
         opset: version of the ONNX operators, 15 (default) to 18.
-        calibration: images that show `"int8"` which values occur: a folder, a list of paths or arrays, or
-            an array; from training data, never from those to score on. None for the other precisions.
-        calibration_images: how many of them to take, evenly over all.
-        **fields: fields of `ExportOptions` by name, such as `class_names`, in place of those in `options`.
+        calibration: images from which `"int8"` determines value ranges: a folder, a list of paths or arrays,
+            or an array; take training images, never evaluation images. None for the other precisions.
+        calibration_images: how many of them to use, evenly spaced over all.
+        **fields: fields of `ExportOptions`, such as `class_names`, which override those in `options`.
 
     Returns:
         `ExportReport`.
 
     Raises:
-        TypeError: if `segmenter` is no `keras.Model`, or there is no such argument.
-        ValueError: if an argument does not fit, an operation has no counterpart in ONNX, or the file exceeds
-            one of the limits; `path` is then left as it was.
+        TypeError: if `segmenter` is not a `keras.Model`, or an argument does not exist.
+        ValueError: if an argument is invalid, an operation has no counterpart in ONNX, or the file exceeds
+            one of the limits; `path` is then left unchanged.
         FileNotFoundError: if the folder of `path` does not exist.
 
     Example:
@@ -145,7 +145,7 @@ def _write_graph(prepared, opset, draft):
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:
         raise ValueError(
-            "`segmenter` was converted to a file that is no valid ONNX. "
+            "`segmenter` was converted to a file that is not valid ONNX. "
             f"Received: {type(error).__name__}: {first_line(error)}"
         ) from error
     onnx.save(model, draft)
@@ -160,7 +160,7 @@ def _reduce_precision(draft, precision, prepared, own_images):
     model = onnx.load(draft)
     if precision == "float16":
         to_float16(model)
-    # ONNX Runtime signs what it quantizes, and leaves its notes on shapes behind.
+    # ONNX Runtime writes itself as the producer of what it quantizes, and leaves shape annotations.
     onnx_graph.sign(model, prepared.about)
     onnx.save(model, draft)
 

@@ -1,4 +1,4 @@
-"""Runs a Keras segmenter and its exported file on the same images and compares what they say."""
+"""Runs a Keras segmenter and its exported file on the same images and compares their outputs."""
 
 import contextlib
 import dataclasses
@@ -11,19 +11,19 @@ from keras_wsseg.export.crf_calls import intercepted
 from keras_wsseg.export.source import first_line
 from keras_wsseg.export.stages import largest_in_stages, softmax
 
-# Probabilities that a file may swap: each may be off by half of it.
+# Largest gap between probabilities whose order a file may swap: each may be off by half of it.
 TIE = 2e-4
 
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-    """Images and what Keras makes of them.
+    """Images and Keras's results on them.
 
     Args:
         images: list of `(batch, height, width, channels)` arrays.
         probabilities: list of `(batch, height, width, classes)` float32 arrays.
         largest_logit: largest absolute logit: float32 is coarser where numbers are larger.
-        crf_calls: how often a CRF is called on the way.
+        crf_calls: number of CRF calls in one run.
     """
 
     images: list
@@ -44,9 +44,9 @@ class Differences:
     Args:
         largest: absolute difference of a probability.
         mean: absolute difference of the probabilities.
-        equal_classes: share of the pixels with the same class, or with one that is as probable in Keras.
-        in_stages: the largest difference where each CRF and what lies between them is judged by itself, as
-            probabilities and as a share of the largest logit; None without a CRF.
+        equal_classes: fraction of pixels with the same class, or with one that is equally probable in Keras.
+        in_stages: the largest difference of the separately compared CRFs and the stages between them, as
+            probabilities and as a fraction of the largest logit; None without a CRF.
     """
 
     largest: float
@@ -56,7 +56,7 @@ class Differences:
 
 
 def comes_coarser(segmenter, images):
-    """Whether a segmenter gives logits at another size than that of its images.
+    """Whether a segmenter outputs logits at another size than that of its images.
 
     Args:
         segmenter: `keras.Model`.
@@ -66,7 +66,7 @@ def comes_coarser(segmenter, images):
         True if it does so for any of them.
 
     Raises:
-        ValueError: if it fails on a size, or gives anything but logits `(batch, h, w, classes)`.
+        ValueError: if it fails on a size, or outputs anything but logits `(batch, h, w, classes)`.
     """
     coarser = False
     for image in images:
@@ -76,7 +76,7 @@ def comes_coarser(segmenter, images):
                 logits = segmenter(ops.convert_to_tensor(image, "float32"), training=False)
         except Exception as error:
             raise ValueError(
-                f"`segmenter` fails on an image of {height} x {width} pixels; name sizes that it takes in "
+                f"`segmenter` fails on an image of {height} x {width} pixels; list sizes that it takes in "
                 f"`check_sizes`. Received: {type(error).__name__}: {first_line(error)}"
             ) from error
         if not hasattr(logits, "shape") or len(logits.shape) != 4 or logits.shape[0] != batch:
@@ -89,7 +89,7 @@ def comes_coarser(segmenter, images):
 
 
 def sums_to_one(segmenter, images):
-    """Whether what a segmenter gives can only be probabilities, though its layers do not tell.
+    """Whether a segmenter's outputs can only be probabilities, where its layers do not reveal it.
 
     Args:
         segmenter: `keras.Model`.
@@ -107,7 +107,7 @@ def sums_to_one(segmenter, images):
 
 
 def run_keras(deployment, images):
-    """Runs a deployment, in full float32 also where the device would take TF32.
+    """Runs a deployment, in full float32 even where the device would use TF32.
 
     Args:
         deployment: `Deployment`.
@@ -131,7 +131,7 @@ def run_keras(deployment, images):
                 logits = deployment.logits(ops.convert_to_tensor(image, "float32"))
         except Exception as error:
             raise ValueError(
-                f"`segmenter` fails with what is behind it on an image of {image.shape[1]} x "
+                f"`segmenter` fails with its post-processing on an image of {image.shape[1]} x "
                 f"{image.shape[2]} pixels. Received: {type(error).__name__}: {first_line(error)}"
             ) from error
         logits = ops.convert_to_numpy(logits)
@@ -149,10 +149,10 @@ def compare(deployment, reference, outputs, opened):
         deployment: `Deployment` in float32.
         reference: `Reference` of it.
         outputs: `(probabilities, classes)` for each of its images.
-        opened: the same of a file that gives, after these, the logits before and behind each CRF as well.
+        opened: the same from a file that also outputs, after these, the logits before and after each CRF.
 
     Returns:
-        `Differences`; a file with NaN is infinitely far.
+        `Differences`; NaN counts as an infinite difference.
     """
     largest, total, values, equal, pixels = 0.0, 0.0, 0, 0, 0
     for expected, (probabilities, classes) in zip(reference.probabilities, outputs, strict=True):
@@ -168,7 +168,7 @@ def compare(deployment, reference, outputs, opened):
 
 
 def _are_top_classes(classes, probabilities):
-    # Where two classes are as probable as each other, which of them is named is chance.
+    # Where two classes are equally probable, which of them is chosen is chance.
     known = classes < probabilities.shape[-1]
     named = np.where(known, classes, 0).astype("int64")
     named = np.take_along_axis(probabilities, named[..., None], -1)[..., 0]
@@ -185,7 +185,7 @@ def _in_stages(deployment, reference, opened):
 
 @contextlib.contextmanager
 def full_float32():
-    """Keeps the device from multiplying in TF32 or less while it is active."""
+    """Prevents the device from multiplying in TF32 or lower precision while active."""
     if keras.backend.backend() == "jax":
         import jax
 

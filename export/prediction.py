@@ -12,7 +12,7 @@ def run_probabilities(session, windows, images):
     Args:
         session: `Session` whose outputs hold `probabilities`.
         windows: `Windows`.
-        images: `(batch, height, width, channels)` with values that the graph takes.
+        images: `(batch, height, width, channels)` with values in the range that the graph takes.
 
     Returns:
         `(batch, height, width, classes)` float32.
@@ -28,19 +28,19 @@ def run_probabilities(session, windows, images):
 
 
 def run_classes(session, windows, images):
-    """The class of every pixel, without ever holding the probabilities of a large image.
+    """The class of every pixel, without storing the probabilities of a large image.
 
     Args:
         session: `Session`.
         windows: `Windows`.
-        images: `(batch, height, width, channels)` with values that the graph takes.
+        images: `(batch, height, width, channels)` with values in the range that the graph takes.
 
     Returns:
-        `(batch, height, width)` uint8, int32 where there are more classes than a label map tells apart.
+        `(batch, height, width)` uint8, int32 if there are more classes than a label map can hold.
     """
     rows, columns = windows.cut(*images.shape[1:3])
     whole = _is_whole(rows, columns)
-    # Windows are blended as probabilities where the file gives them: a class has no in-between.
+    # Windows are blended as probabilities where the file outputs them: classes cannot be blended.
     in_classes = "classes" in session.outputs and (whole or "probabilities" not in session.outputs)
     if whole and in_classes:
         return session.run("classes", images)

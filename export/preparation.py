@@ -1,4 +1,4 @@
-"""What every export has in common: the arguments checked, the head put on, and what Keras says of it."""
+"""The common part of all exports: validates arguments, adds post-processing, and runs it in Keras."""
 
 import dataclasses
 import pathlib
@@ -17,13 +17,13 @@ from keras_wsseg.imaging.labels import MOST_CLASSES
 from keras_wsseg.imaging.palette import class_palette
 
 INPUT_DTYPES = ("float32", "uint8")
-# Images of one's own on which Keras and a file are compared.
+# Number of calibration images on which Keras and a file are compared.
 COMPARED = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class Preparation:
-    """All that an export knows before it converts.
+    """All that an export needs for the conversion.
 
     Args:
         deployment: `Deployment` in float32.
@@ -39,13 +39,13 @@ class Preparation:
 
 
 def prepare(segmenter, path, options, calibration=None, folder=False):
-    """Checks the arguments of an export and runs the segmenter in Keras.
+    """Validates the arguments of an export and runs the segmenter in Keras.
 
     Args:
         segmenter: as in `to_onnx`.
         path: file or folder to write.
         options: `ExportOptions`.
-        calibration: `CalibrationImages` to compare on in place of made images, or None.
+        calibration: `CalibrationImages` to compare on instead of random images, or None.
         folder: whether a SavedModel is to be written, which is a folder.
 
     Returns:
@@ -86,15 +86,15 @@ def prepare(segmenter, path, options, calibration=None, folder=False):
 
 
 def check_place(path, folder=False):
-    """Refuses a path where nothing can be written.
+    """Rejects a path that cannot be written.
 
     Args:
         path: file or folder to write.
         folder: whether a SavedModel is to be written, which is a folder.
 
     Raises:
-        FileNotFoundError: if the folder around it does not exist.
-        ValueError: if something of another kind is there.
+        FileNotFoundError: if its parent folder does not exist.
+        ValueError: if something of another kind exists there.
     """
     path = pathlib.Path(path)
     if not path.parent.is_dir():
@@ -120,20 +120,20 @@ def _check_input_dtype(input_dtype, value_range):
 def _given(metadata):
     if metadata is not None and not isinstance(metadata, dict):
         raise TypeError(
-            f"`metadata` must be a dict from text to text. Received: metadata={metadata!r} of type "
+            f"`metadata` must be a dict from string to string. Received: metadata={metadata!r} of type "
             f"{type(metadata).__name__}"
         )
     for name in WRITTEN_BY_EXPORT:
         if name in (metadata or {}):
             raise ValueError(
-                f"`metadata` must not hold {', '.join(WRITTEN_BY_EXPORT)}, which an export writes by itself. "
+                f"`metadata` must not hold {', '.join(WRITTEN_BY_EXPORT)}, which the export writes itself. "
                 f"Received: metadata={{{name!r}: {metadata[name]!r}}}"
             )
     return metadata or {}
 
 
 def _at_size(shape, size, scales):
-    """The shape of the images that the graph takes, where the segmenter may take more."""
+    """The shape of the images that the graph takes, which may be more specific than the segmenter's."""
     if (shape.height or shape.width) and scales != (1.0,):
         raise ValueError(
             "`tta` must not scale images for a segmenter of a fixed size. "
@@ -156,14 +156,14 @@ def _at_size(shape, size, scales):
 
 
 def _comes_coarser_at_odd_sizes(segmenter, shape):
-    """Images of one's own may all have sizes that the strides divide, and those to come others."""
+    """Calibration images may all have sizes that the strides divide, unlike later ones."""
     if shape.height and shape.width:
         return False
     try:
         images = _random_images(shape, sizes_to_check(shape, None), (0.0, 1.0), "float32")
         return parity.comes_coarser(segmenter, images)
     except ValueError:
-        # A segmenter that takes no such sizes needs no resizing for them.
+        # A segmenter that does not take such sizes needs no resizing for them.
         return False
 
 
@@ -197,12 +197,12 @@ def _describe(classes, class_names, palette, value_range, channels, extra):
         class_names = [f"class {number}" for number in range(classes)]
     if not isinstance(class_names, list | tuple):
         raise TypeError(
-            f"`class_names` must be a list of texts. Received: class_names={class_names!r} of type "
+            f"`class_names` must be a list of strings. Received: class_names={class_names!r} of type "
             f"{type(class_names).__name__}"
         )
     if len(class_names) != classes:
         raise ValueError(
-            f"`class_names` must name the {classes} classes that the segmenter tells apart. "
+            f"`class_names` must name the {classes} classes of the segmenter. "
             f"Received: class_names={list(class_names)}"
         )
     if palette is None:

@@ -1,4 +1,4 @@
-"""Starts ONNX Runtime on the best execution provider that a machine has, and says which one and why."""
+"""Starts ONNX Runtime on the best execution provider of a machine, and reports which one and why."""
 
 import contextlib
 import ctypes
@@ -17,8 +17,8 @@ except ImportError as error:
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 OPENVINO = "OpenVINOExecutionProvider"
-# In the order in which they are tried, with what keeps them in float32: TF32 and bfloat16, which these take
-# by themselves, would move probabilities further than the export allows.
+# In the order in which they are tried, with the options that keep them in float32: TF32 and bfloat16, which
+# these use by default, would change probabilities by more than the export allows.
 DEFAULT_PROVIDERS = {
     CUDA: {"use_tf32": "0"},
     "ROCMExecutionProvider": {},
@@ -26,7 +26,7 @@ DEFAULT_PROVIDERS = {
     "CoreMLExecutionProvider": {},
     OPENVINO: {"precision": "ACCURACY"},
 }
-# They compile an engine for every new size of image, for minutes.
+# They compile an engine for every new image size, which takes minutes.
 PROVIDERS_BY_NAME_ONLY = (
     "TensorrtExecutionProvider",
     "NvTensorRTRTXExecutionProvider",
@@ -38,8 +38,8 @@ OTHER_NAMES = {"directml": "dml"}
 def start(path, providers=None, threads=None):
     """Opens a file with the first provider that starts.
 
-    A provider that is offered needs not start: its driver or its libraries may be missing. The next one is
-    taken then, and the reason is kept.
+    An available provider may fail to start when its driver or its libraries are missing. Then the next one is
+    tried, and the reason is kept.
 
     Args:
         path: ONNX file.
@@ -48,11 +48,11 @@ def start(path, providers=None, threads=None):
         threads: CPU threads for one image; by default one for each core.
 
     Returns:
-        `(session, note)`: the `InferenceSession`, and one line about what was taken and why.
+        `(session, note)`: the `InferenceSession`, and one line about which provider was chosen and why.
 
     Raises:
-        ValueError: if the file cannot be opened, or a provider is not offered here.
-        RuntimeError: if none of the `providers` asked for starts.
+        ValueError: if the file cannot be opened, or a provider is not available here.
+        RuntimeError: if none of the requested `providers` starts.
     """
     offered = onnxruntime.get_available_providers()
     failed = []
@@ -67,7 +67,7 @@ def start(path, providers=None, threads=None):
 
 
 def reason_of(error):
-    """What ONNX Runtime says, without its codes and the places in its sources."""
+    """The message of ONNX Runtime, without its codes and source locations."""
     text = (str(error).strip() or type(error).__name__).splitlines()[0]
     text = re.sub(r"\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed:\s*)?", "", text)
     text = re.sub(r"\S+\.(?:cc|cpp|h|cu):\d+ .*?\)(?: \[with .*?\])? (?=[A-Z])", "", text)
@@ -111,20 +111,20 @@ def _session(path, name, options, threads, offered):
     problem = _missing_library(name)
     if problem:
         raise _DidNotStart(problem)
-    # What TensorRT has no kernel for goes to CUDA, and what neither has to the CPU.
+    # Operations without a TensorRT kernel fall back to CUDA, and those that neither has to the CPU.
     helpers = [CUDA] if name in PROVIDERS_BY_NAME_ONLY and CUDA in offered else []
     helpers += [] if name == CPU else [CPU]
     settings = onnxruntime.SessionOptions()
-    # What goes wrong is raised or told by the note, not by pages of warnings.
+    # Failures are raised or reported in the note, not in pages of warnings.
     settings.log_severity_level = 4
-    # Planned allocation took a quarter to a half more memory here, and no less time.
+    # Planned allocation took a quarter to a half more memory here, and saved no time.
     settings.enable_mem_pattern = False
     if threads is not None:
         settings.intra_op_num_threads = threads
         if name == OPENVINO:
             options = {"num_of_threads": str(threads), **options}
     try:
-        # ONNX Runtime's own fallback prints to the standard output, and may swap providers in mid-run.
+        # ONNX Runtime's own fallback prints to standard output, and may switch providers during a run.
         session = onnxruntime.InferenceSession(
             str(path), settings, providers=[(name, options), *helpers], enable_fallback=0
         )
@@ -132,15 +132,15 @@ def _session(path, name, options, threads, offered):
         _refuse_unreadable(path)
         raise _DidNotStart(reason_of(error)) from error
     if session.get_providers()[0] != name:
-        raise _DidNotStart("ONNX Runtime left it out without a reason")
+        raise _DidNotStart("ONNX Runtime skipped it without a reason")
     return session
 
 
 def _missing_library(name):
     """Why a provider's own library cannot be loaded, or None.
 
-    ONNX Runtime writes that to the standard error alone. The CUDA libraries that pip installs are found only
-    after `preload_dlls`. Windows is not asked: there the library would start without ONNX Runtime.
+    ONNX Runtime reports that on standard error only. The CUDA libraries that pip installs are found only
+    after `preload_dlls`. This is not tested on Windows: there the library would start without ONNX Runtime.
     """
     library = (
         pathlib.Path(onnxruntime.__file__).parent / "capi" / f"libonnxruntime_providers_{_short(name)}.so"
@@ -158,13 +158,13 @@ def _load_problem(library):
     try:
         ctypes.CDLL(str(library))
     except OSError as error:
-        # All it needs is there but ONNX Runtime's own symbols, which only ONNX Runtime can give it.
+        # Only symbols of ONNX Runtime itself are missing, which only ONNX Runtime can provide.
         return None if "undefined symbol" in str(error) else reason_of(error)
     return None
 
 
 def _refuse_unreadable(path):
-    """Says what is wrong with a file that no provider could open."""
+    """Raises an error that explains why no provider could open a file."""
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = 4
     settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -179,14 +179,14 @@ def _refuse_unreadable(path):
         else:
             expected = "a whole ONNX file; this one may be cut off or of another kind"
         raise ValueError(
-            f"`path` must be {expected}. Received: path={str(path)!r}, of which ONNX Runtime says: {reason}"
+            f"`path` must be {expected}. Received: path={str(path)!r}, ONNX Runtime: {reason}"
         ) from error
 
 
 def _note(name, providers, offered, failed):
     others = [other for other in offered if other in DEFAULT_PROVIDERS or other in PROVIDERS_BY_NAME_ONLY]
     if providers is not None:
-        reasons = ["asked for"]
+        reasons = ["requested"]
     elif name != CPU:
         reasons = [f"the first to start of {', '.join(offered)}, which the installed ONNX Runtime offers"]
     elif not others:
@@ -195,5 +195,6 @@ def _note(name, providers, offered, failed):
         reasons = []
     left = [other for other in others if other in PROVIDERS_BY_NAME_ONLY] if providers is None else []
     if left:
-        failed = [*failed, f"{' and '.join(left)} must be asked for, compiling for minutes at each new size"]
+        names = " and ".join(left)
+        failed = [*failed, f"{names} must be requested, since it compiles for minutes at each new size"]
     return f"{name}: {'; '.join([*reasons, *failed])}"

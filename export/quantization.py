@@ -1,4 +1,4 @@
-"""Int8 by ONNX Runtime's static quantization, with the ranges that real images show."""
+"""Quantizes to int8 by ONNX Runtime's static quantization, calibrated on real images."""
 
 import contextlib
 import logging
@@ -15,8 +15,8 @@ from keras_wsseg.export.source import first_line
 def to_int8(path, images):
     """Quantizes the network inside a file; normalization, logits and all that follows stay float32.
 
-    Weights become int8 with a scale for each channel, activations uint8 with the range that the images
-    show.
+    Weights become int8 with a scale for each channel, activations uint8 with the range observed on the
+    images.
 
     Args:
         path: ONNX file in float32, replaced.
@@ -64,7 +64,7 @@ class _Images(quantization.CalibrationDataReader):
 
 @contextlib.contextmanager
 def _suppressed_logs():
-    """ONNX Runtime advises on the root logger to prepare the model, which has been done."""
+    """ONNX Runtime advises on the root logger to preprocess the model, which has been done."""
     logger = logging.getLogger()
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""The images on which Keras and a file are compared: made ones at odd sizes, or those of a folder."""
+"""Random images at odd sizes, on which Keras and a file are compared."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ FREE_SIZES = ((67, 93), (96, 64))
 
 
 def sizes_to_check(shape, check_sizes):
-    """The sizes at which to compare: those asked for, else two odd ones, or the one a fixed model takes.
+    """The sizes at which to compare: those requested, else two odd ones, or that of a fixed-size model.
 
     Args:
         shape: `ImageShape` of the segmenter.
@@ -16,7 +16,7 @@ def sizes_to_check(shape, check_sizes):
         Tuple of `(height, width)`.
 
     Raises:
-        ValueError: if a size is not one that the segmenter takes.
+        ValueError: if the segmenter does not take a size.
     """
     if check_sizes is None:
         free = ((shape.height or height, shape.width or width) for height, width in FREE_SIZES)
@@ -39,14 +39,14 @@ def sizes_to_check(shape, check_sizes):
                 f"None is any. Received: check_sizes={check_sizes}"
             )
     if not sizes:
-        raise ValueError(f"`check_sizes` must name at least one size. Received: check_sizes={check_sizes}")
+        raise ValueError(f"`check_sizes` must hold at least one size. Received: check_sizes={check_sizes}")
     return sizes
 
 
 def random_image(generator, shape, value_range, dtype="float32"):
-    """A random image of smooth patches, grain and hard edges, as photographs have them.
+    """A random image with smooth patches, grain and hard edges, like a photograph.
 
-    White noise would be no fair check of a CRF: where every pixel differs from all others, rounding decides.
+    White noise would not test a CRF fairly: where every pixel differs from all others, rounding decides.
 
     Args:
         generator: NumPy random generator.

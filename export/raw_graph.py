@@ -1,4 +1,4 @@
-"""The bare graph of a deployment, converted wherever Keras runs on TensorFlow."""
+"""Writes the bare graph of a deployment, in this process if Keras runs on TensorFlow, else in another."""
 
 import keras
 
@@ -11,13 +11,13 @@ def write_raw_graph(kind, prepared, draft, **options):
     Args:
         kind: name of the function in `conversion`.
         prepared: `Preparation`.
-        draft: file or folder to write, in a folder that the caller empties.
+        draft: file or folder to write, in a folder that the caller cleans up.
         **options: further arguments of that function.
 
     Raises:
         ValueError: if an operation of the segmenter has no counterpart in the format.
     """
-    # What the device's TF32 needs beside a plain product has no counterpart in other formats.
+    # Operations that TF32 adds to a plain product have no counterpart in other formats.
     with parity.full_float32():
         if keras.backend.backend() == "tensorflow":
             from keras_wsseg.export import conversion

@@ -1,9 +1,9 @@
-"""The folder of a SavedModel: what may stand in its place, and how the old one gives way to the new one."""
+"""The folder of a SavedModel: what it may replace, and how the old one is replaced."""
 
 import os
 import pathlib
 
-# All that TensorFlow's and Keras' writers leave in one.
+# All that the writers of TensorFlow and Keras put into one.
 CONTENTS = {
     "assets",
     "assets.extra",
@@ -16,13 +16,13 @@ CONTENTS = {
 
 
 def check_saved_model(path):
-    """Refuses what must not be replaced by a SavedModel.
+    """Rejects a path that a SavedModel must not replace.
 
     Args:
         path: folder to write.
 
     Raises:
-        ValueError: if it is a file, or a folder that holds anything but a SavedModel.
+        ValueError: if it is a file, or a folder that contains anything but a SavedModel.
     """
     path = pathlib.Path(path)
     if path.is_dir():
@@ -32,7 +32,7 @@ def check_saved_model(path):
             others = names
         if others:
             raise ValueError(
-                "`path` must be a new folder, or one that holds a SavedModel and nothing else. "
+                "`path` must be a new folder, or one that contains a SavedModel and nothing else. "
                 f"Received: path={path} which holds {others[0]}"
             )
     elif path.exists() or path.is_symlink():
@@ -40,11 +40,11 @@ def check_saved_model(path):
 
 
 def replace_folder(draft, path):
-    """Puts a folder in the place of another one, which is moved away whole and comes back if that fails.
+    """Replaces a folder by another one; the old one is moved away first and restored if that fails.
 
     Args:
-        draft: folder in a temporary folder on the same disk, which takes the old one with it.
-        path: its place.
+        draft: new folder, inside a temporary folder on the same disk, with which the old one is deleted.
+        path: folder to replace.
     """
     draft, path = pathlib.Path(draft), pathlib.Path(path)
     old = draft.with_name("old")

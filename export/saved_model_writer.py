@@ -1,4 +1,4 @@
-"""Writes a segmenter as a SavedModel folder for TensorFlow's own run times."""
+"""Writes a segmenter as a SavedModel folder for TensorFlow's own runtimes."""
 
 import pathlib
 import tempfile
@@ -17,35 +17,34 @@ METADATA_FOLDER = "assets.extra"
 
 
 def to_saved_model(segmenter, path, options=None, **fields):
-    """Writes a trained segmenter as a SavedModel and proves on the spot that it says what Keras says.
+    """Writes a trained segmenter as a SavedModel and verifies that it reproduces Keras's output.
 
-    This is what TensorFlow Serving, TFX and programs in TensorFlow's C++, Java and Go load; for anything else
-    `to_onnx` writes one file. The folder takes images as they are, and whoever loads it needs nothing of
-    this library. Its signatures `serving_default` and `serve`, which are the same, have
+    TensorFlow Serving, TFX and programs that use TensorFlow's C++, Java and Go APIs load this format; for
+    anything else `to_onnx` writes one file. The SavedModel takes unprocessed images, and loading it does not
+    require this library. Its identical signatures `serving_default` and `serve` have
 
     - input `image`: float32 or uint8 `(batch, height, width, channels)` in `value_range`;
     - output `probabilities`: float32 `(batch, height, width, classes)`;
     - output `classes`: `(batch, height, width)`, uint8 for up to 254 classes, else int32.
 
-    Names, colors, range and method are in `assets.extra/segmenter.json`: a SavedModel has no place of its
-    own for texts, and that folder is the one which TensorFlow leaves to others. On another backend than
-    TensorFlow the conversion runs in a process of its own. The parity run is on the CPU; a GPU may multiply
-    in TF32, which is too coarse for a CRF, unless
-    `tf.config.experimental.enable_tensor_float_32_execution(False)` forbids it.
+    Names, colors, range and method are in `assets.extra/segmenter.json`: a SavedModel has no metadata field,
+    and TensorFlow reserves that folder for users' files. On backends other than TensorFlow the conversion
+    runs in a separate process. Verification runs on the CPU; a GPU may multiply in TF32, which is too coarse
+    for a CRF, unless disabled by `tf.config.experimental.enable_tensor_float_32_execution(False)`.
 
     Args:
         segmenter: as in `to_onnx`.
-        path: folder to write; a SavedModel there is replaced once the new one has passed.
+        path: folder to write; an existing SavedModel is replaced once the new one has been verified.
         options: `ExportOptions`; None for the defaults.
-        **fields: fields of `ExportOptions` by name, in place of those in `options`.
+        **fields: fields of `ExportOptions`, which override those in `options`.
 
     Returns:
         `ExportReport`.
 
     Raises:
-        TypeError: if `segmenter` is no `keras.Model`, or there is no such argument.
-        ValueError: if an argument does not fit, `path` holds anything but a SavedModel, TensorFlow cannot
-            trace the segmenter, or a limit is exceeded; `path` is then left as it was.
+        TypeError: if `segmenter` is not a `keras.Model`, or an argument does not exist.
+        ValueError: if an argument is invalid, `path` contains anything but a SavedModel, TensorFlow cannot
+            trace the segmenter, or a limit is exceeded; `path` is then left unchanged.
         FileNotFoundError: if the folder of `path` does not exist.
 
     Example:
@@ -72,7 +71,7 @@ def to_saved_model(segmenter, path, options=None, **fields):
         reference = prepared.reference
         found = opened = _run(draft, reference.images)
         if reference.crf_calls:
-            # What a folder gives cannot be taken out of it again.
+            # Outputs cannot be removed from a SavedModel, so the comparison uses a second one.
             write_raw_graph("to_raw_saved_model", prepared, draft.with_name("opened"), opened=True)
             opened = _run(draft.with_name("opened"), reference.images, stage_names(reference.crf_calls))
         differences = parity.compare(prepared.deployment, reference, found, opened)
@@ -86,7 +85,8 @@ def _run(draft, images, stages=()):
     import tensorflow as tf
 
     try:
-        # Another framework may hold the GPU, and one that multiplies in TF32 says nothing about the folder.
+        # Another framework may occupy the GPU, and TF32 products would not measure the SavedModel's own
+        # error.
         with tf.device("/CPU:0"):
             serve = tf.saved_model.load(str(draft)).signatures["serving_default"]
             found = [serve(image=tf.constant(image)) for image in images]

@@ -1,4 +1,4 @@
-"""The graph inside a segmenter's file: what it takes, what it gives, and one way to run it."""
+"""Opens the graph of a segmenter's file, validates its inputs and outputs, and runs it."""
 
 import numpy as np
 
@@ -8,29 +8,29 @@ from keras_wsseg.export.windows import LARGEST_WHOLE
 
 OUTPUTS = ("probabilities", "classes")
 TYPES = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
-# Where outputs live on a device of their own, and what ONNX Runtime calls that device.
+# Providers whose outputs are in device memory, and ONNX Runtime's name of that device.
 BOUND_TO = {CUDA: "cuda", "TensorrtExecutionProvider": "cuda"}
 
 
 class Session:
-    """A file opened by ONNX Runtime and checked to be a segmenter.
+    """A file opened by ONNX Runtime and validated as a segmenter.
 
-    Several threads may run one session at a time: ONNX Runtime allows it, and nothing here changes once it
+    Several threads may run one session concurrently: ONNX Runtime allows it, and nothing here changes once it
     is opened.
 
     Args:
         path, providers, threads: as `OnnxSegmenter` takes them; the file exists.
 
     Attributes:
-        note: what provider was taken and why.
+        note: which provider was chosen and why.
         provider: its name.
         about: `SegmenterMetadata`.
-        outputs: those of `probabilities` and `classes` that the file gives.
+        outputs: those of `probabilities` and `classes` that the file outputs.
         dtype: of the images that the graph takes, float32 or uint8.
         fixed: `(batch, height, width)`, None where the graph takes any.
 
     Raises:
-        ValueError: if the file is no segmenter.
+        ValueError: if the file is not a segmenter.
         RuntimeError: if none of the `providers` starts.
     """
 
@@ -54,12 +54,12 @@ class Session:
         try:
             self.about = SegmenterMetadata.from_properties(self._session.get_modelmeta().custom_metadata_map)
             classes = {item.name: item.shape for item in outputs}.get("probabilities", [None])[-1]
-            for name, said_to_be, given in (
+            for name, declared, given in (
                 ("channels", self.about.channels, channels),
                 ("classes", len(self.about.class_names), classes),
             ):
-                if isinstance(given, int) and given != said_to_be:
-                    raise ValueError(f"its metadata says {said_to_be} {name}, its graph {given}")
+                if isinstance(given, int) and given != declared:
+                    raise ValueError(f"its metadata says {declared} {name}, its graph {given}")
         except ValueError as error:
             raise ValueError(
                 f"`path` must be a segmenter written by `to_onnx`. Received: path={str(path)!r}: {error}"
@@ -71,13 +71,13 @@ class Session:
         Args:
             output: `"probabilities"` or `"classes"`, one of `outputs`.
             images: `(batch, height, width, channels)` of a size that the graph takes, with values that
-                `dtype` holds. The batch may be any: it is run in parts that fit the graph and the memory.
+                `dtype` holds. A batch of any size is run in parts that fit the graph and memory.
 
         Returns:
             `(batch, height, width, classes)` float32 or `(batch, height, width)` integers.
 
         Raises:
-            RuntimeError: if ONNX Runtime cannot run them, out of memory for one.
+            RuntimeError: if ONNX Runtime cannot run them, for example for lack of memory.
         """
         height, width = images.shape[1:3]
         step = self.fixed[0] or max(1, LARGEST_WHOLE // (height * width))
@@ -110,7 +110,7 @@ class Session:
         return result[:wanted]
 
     def _run_bound(self, output, images, device):
-        """Leaves on the device what is not asked for."""
+        """Copies only the requested output from the device."""
         binding = self._session.io_binding()
         binding.bind_cpu_input("image", images)
         binding.bind_output(output, device)

@@ -1,4 +1,4 @@
-"""Looks at a Keras model from outside: its segmenter, the images it takes, its range and precision."""
+"""Inspects a Keras model: its segmenter, the images it takes, its range and precision."""
 
 import dataclasses
 import re
@@ -7,7 +7,7 @@ import keras
 
 from keras_wsseg.models.model_output import yields_probabilities
 
-# How Keras begins what it says of an error in a layer, before the error itself in bold.
+# How Keras begins the message of an error in a layer, before the error itself in bold.
 _IN_A_LAYER = "Exception encountered when calling "
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -17,7 +17,7 @@ class ImageShape:
     """The images a segmenter takes; None stands for any batch, height or width.
 
     Args:
-        batch: images at once, or None.
+        batch: batch size, or None.
         height: pixels, or None.
         width: pixels, or None.
         channels: 1 for gray, 3 for RGB, or more.
@@ -30,7 +30,7 @@ class ImageShape:
 
 
 def find_segmenter(model):
-    """The segmenter of a training model, or the model itself if it is one.
+    """The segmenter of a training model, or the model itself if it is a segmenter.
 
     Args:
         model: `keras.Model` from image to logits or probabilities, or one that holds such a model as
@@ -52,16 +52,16 @@ def find_segmenter(model):
 
 
 def find_probabilities(model):
-    """Whether the segmenter gives probabilities rather than logits.
+    """Whether the segmenter outputs probabilities rather than logits.
 
     Args:
-        model: as in `find_segmenter`; a training model may know from its losses what its segmenter gives.
+        model: as in `find_segmenter`; a training model may infer from its losses what its segmenter outputs.
 
     Returns:
-        True or False, or None where nothing tells.
+        True or False, or None if this cannot be determined.
 
     Raises:
-        ValueError: if what it gives is neither, see `models.model_output.read_output`.
+        ValueError: if its output is neither, see `models.model_output.read_output`.
     """
     found = yields_probabilities(model)
     return yields_probabilities(find_segmenter(model)) if found is None else found
@@ -87,7 +87,7 @@ def find_value_range(model):
 
 
 def all_layers(model):
-    """Every layer of a model, those inside its models and layers included.
+    """Every layer of a model, including those nested in its models and layers.
 
     Args:
         model: `keras.Model`.
@@ -95,7 +95,7 @@ def all_layers(model):
     Yields:
         `keras.layers.Layer`.
     """
-    # The public `layers` end at a layer of one's own that holds others.
+    # The public `layers` does not descend into custom layers that contain others.
     yield from model._flatten_layers(include_self=False)
 
 
@@ -106,10 +106,11 @@ def image_shape(segmenter):
         segmenter: `keras.Model`, built.
 
     Returns:
-        `ImageShape`. A subclassed model says nothing about sizes it was not called with, so they are free.
+        `ImageShape`. A subclassed model does not declare its sizes, so they are free.
 
     Raises:
-        ValueError: if it is not built, or takes anything but one channels-last image of known channels.
+        ValueError: if it is not built, or takes anything but one channels-last image with a known number of
+            channels.
     """
     if not segmenter.built:
         raise ValueError(
@@ -131,13 +132,13 @@ def image_shape(segmenter):
 
 
 def in_float32(segmenter):
-    """The same segmenter computing in float32: mixed precision belongs to training, not into the file.
+    """The segmenter in float32: mixed precision is for training, not for the file.
 
     Args:
         segmenter: `keras.Model`.
 
     Returns:
-        The segmenter itself if every layer computes in float32 already, else a copy with the same weights.
+        The segmenter itself if every layer already computes in float32, else a copy with the same weights.
 
     Raises:
         ValueError: if it cannot be rebuilt from its configuration.
@@ -146,7 +147,7 @@ def in_float32(segmenter):
         return segmenter
     policy = keras.config.dtype_policy()
     try:
-        # Layers of one's own make theirs under the policy of the moment, which is still that of the training.
+        # Custom layers create their sublayers under the current policy, which is still that of the training.
         keras.config.set_dtype_policy("float32")
         config = keras.saving.serialize_keras_object(segmenter)
         copy = keras.saving.deserialize_keras_object(_with_float32(config), safe_mode=False)
@@ -154,7 +155,7 @@ def in_float32(segmenter):
             copy.build(segmenter.get_build_config()["input_shape"])
         copy.set_weights(segmenter.get_weights())
         if _halves(copy):
-            raise TypeError(f"{', '.join(_halves(copy))} set half precision by themselves")
+            raise TypeError(f"{', '.join(_halves(copy))} set half precision themselves")
     except Exception as error:
         raise ValueError(
             "`segmenter` computes in half precision and cannot be rebuilt in float32 from its configuration. "
@@ -166,7 +167,7 @@ def in_float32(segmenter):
 
 
 def first_line(error):
-    """The first line that says anything; of an error inside a layer the layer and what it says.
+    """The first non-empty line; for an error inside a layer the layer and its message.
 
     Args:
         error: exception, or its text.

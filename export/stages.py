@@ -1,4 +1,4 @@
-"""Compares a file with Keras piece by piece between its CRFs, each piece fed with the same numbers."""
+"""Compares a file with Keras stage by stage between its CRFs, each stage on the same inputs."""
 
 import dataclasses
 
@@ -7,19 +7,20 @@ from keras import ops
 
 from keras_wsseg.export.crf_calls import intercepted
 
-# Last digits of float32 as the sums of a network or of a CRF leave them, relative to the largest logit.
+# Rounding error of float32 in the sums of a network or of a CRF, relative to the largest logit.
 LAST_DIGITS = 1e-6
 MAX_ATTEMPTS = 4
-# How much farther than in these tries a pixel may move: a try may push it the way that it hardly yields.
+# How much farther than in these attempts a pixel may move: an attempt may perturb it in a direction that
+# changes little.
 SLACK = 4.0
 
 
 @dataclasses.dataclass
 class _Stages:
-    """Follows a file through Keras: compares each CRF's logits, and goes on with those of the file.
+    """Runs Keras alongside a file: compares each CRF's logits, and continues with those of the file.
 
     Args:
-        found: arrays of the file, before and behind each call of a CRF in their order.
+        found: arrays of the file, before and after each call of a CRF, in order.
     """
 
     found: list
@@ -45,22 +46,22 @@ class _Stages:
 
 
 def largest_in_stages(deployment, image, probabilities, found):
-    """How far a file is from Keras where every piece of it is judged by itself.
+    """The difference between a file and Keras, evaluated stage by stage.
 
-    A CRF makes much of little: the last digit of a logit may decide a pixel, on one processor and not on
-    another, so a limit on what comes out of the whole is kept or exceeded by chance. The pieces that lead to
-    a CRF, from one to the next and from the last one on do not amplify. They are held to each other, and a
-    CRF to what Keras makes of the very logits that the file gave to its own, save for what another last digit
-    of these makes of a pixel in Keras itself.
+    A CRF amplifies rounding: the last digit of a logit may decide a pixel, on one processor and not on
+    another, so a limit on the final output is met or exceeded by chance. The stages before a CRF, between two
+    and after the last do not amplify. They are compared directly; a CRF is compared with Keras's result on
+    the logits that the file gave to its own CRF, apart from how far another last digit of these moves a pixel
+    in Keras itself.
 
     Args:
         deployment: `Deployment`.
         image: `(batch, height, width, channels)`.
-        probabilities: what the file says.
-        found: arrays of the file, before and behind each of its CRFs, see `crf_calls.stage_names`.
+        probabilities: those of the file.
+        found: arrays of the file, before and after each of its CRFs, see `crf_calls.stage_names`.
 
     Returns:
-        The largest difference of a probability, or of a logit as a share of the largest one.
+        The largest difference of a probability, or of a logit as a fraction of the largest one.
     """
     stages = _Stages(list(found))
     with intercepted(deployment, stages.answer):
@@ -72,15 +73,16 @@ def largest_in_stages(deployment, image, probabilities, found):
 
 
 def distance(expected, found, are_logits, moved=()):
-    """How far logits are from those expected, as probabilities and as a share of the largest logit.
+    """The distance of logits from those expected, as probabilities and as a fraction of the largest logit.
 
-    Both count: where one class has won, probabilities no longer tell a wrong CRF from a right one.
+    Both are needed: where one class dominates, probabilities do not distinguish a wrong CRF from a right one.
 
     Args:
         expected: `(batch, height, width, classes)`.
         found: the same shape.
         are_logits: whether they are logits rather than probabilities.
-        moved: what is as good as `expected`; a pixel may be farther by what they are apart.
+        moved: alternatives as valid as `expected`; the distance between them is added to what a pixel may
+            differ by.
 
     Returns:
         The larger of the two.
@@ -97,7 +99,7 @@ def _largest_difference(expected, found):
 
 
 def softmax(logits):
-    """Probabilities of logits, one channel standing for two classes.
+    """Probabilities of logits, where one channel stands for two classes.
 
     Args:
         logits: array `(batch, height, width, classes)`.
@@ -114,7 +116,7 @@ def softmax(logits):
 def _beyond(expected, found, moved):
     difference = np.nan_to_num(np.abs(found - expected), nan=np.inf)
     if moved:
-        # A pixel that tips takes all its classes with it.
+        # A pixel that changes class changes the probabilities of all its classes.
         yielding = np.max([np.abs(other - expected).max(-1, keepdims=True) for other in moved], axis=0)
         difference = difference - SLACK * yielding
     return max(0.0, float(difference.max()))
@@ -122,7 +124,7 @@ def _beyond(expected, found, moved):
 
 def _with_other_last_digits(before, behind, are_logits):
     generator = np.random.default_rng(0)
-    # Each step of a CRF rounds numbers as large as those that come out of it.
+    # Each step of a CRF rounds numbers as large as its output.
     scale = max(1.0, float(np.abs(before).max()), float(np.abs(behind).max()))
     for _ in range(MAX_ATTEMPTS):
         noise = LAST_DIGITS * generator.standard_normal(before.shape).astype("float32")

@@ -1,4 +1,4 @@
-"""Keeps the terminal for what the user asked about."""
+"""Suppresses the output of converters on the terminal."""
 
 import contextlib
 import logging
@@ -10,26 +10,26 @@ import warnings
 
 @contextlib.contextmanager
 def suppressed_output(unless_it_fails=True):
-    """Keeps what a converter, TensorFlow or an interpreter chats about away from the terminal.
+    """Suppresses what a converter, TensorFlow or an interpreter writes to standard error.
 
     Args:
-        unless_it_fails: whether it is shown after all if an exception ends the block.
+        unless_it_fails: whether to show it anyway if the block raises an exception.
     """
     logger = logging.getLogger("tf2onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as heard, warnings.catch_warnings():
+    with tempfile.TemporaryFile() as captured, warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         terminal = os.dup(2)
-        os.dup2(heard.fileno(), 2)
+        os.dup2(captured.fileno(), 2)
         try:
             yield
         except BaseException:
             sys.stderr.flush()
             if unless_it_fails:
-                heard.seek(0)
-                os.write(terminal, heard.read())
+                captured.seek(0)
+                os.write(terminal, captured.read())
             raise
         finally:
             sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""Converts in a process of its own that runs Keras on TensorFlow, for segmenters of any other backend."""
+"""Converts in a separate process that runs Keras on TensorFlow, for segmenters of any other backend."""
 
 import dataclasses
 import importlib
@@ -15,16 +15,16 @@ from keras_wsseg.export.source import ImageShape, all_layers, first_line
 
 
 def convert_in_subprocess(kind, deployment, form, path, **options):
-    """Does what a function of `conversion` does, wherever Keras does not run on TensorFlow.
+    """Runs a function of `conversion` in a subprocess, where Keras does not run on TensorFlow.
 
-    The segmenter travels as a `.keras` file next to `path`, and so does the CRF behind it; modules that
-    define their layers are imported on the other side, so that registered custom layers load.
+    The segmenter and the CRF after it are passed as `.keras` files next to `path`; the subprocess imports the
+    modules that define their layers, so that registered custom layers load.
 
     Args:
         kind: name of the function in `conversion`.
         deployment: `Deployment` in float32.
         form: `GraphForm`.
-        path: file or folder to write, in a folder that the caller empties.
+        path: file or folder to write, in a folder that the caller cleans up.
         **options: further arguments of that function.
 
     Raises:
@@ -51,7 +51,7 @@ def convert_in_subprocess(kind, deployment, form, path, **options):
         **os.environ,
         "KERAS_BACKEND": "tensorflow",
         "TF_CPP_MIN_LOG_LEVEL": "3",
-        # The other framework may hold all of the GPU's memory, and tracing needs none.
+        # The other framework may occupy all GPU memory, and tracing needs none.
         "CUDA_VISIBLE_DEVICES": "-1",
         "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
     }
@@ -63,16 +63,16 @@ def convert_in_subprocess(kind, deployment, form, path, **options):
         text=True,
     )
     if done.returncode:
-        said = done.stdout.strip().splitlines() or done.stderr.strip().splitlines() or ["nothing"]
-        raise ValueError(said[-1])
+        lines = done.stdout.strip().splitlines() or done.stderr.strip().splitlines() or ["nothing"]
+        raise ValueError(lines[-1])
 
 
 def main():
-    """Reads a job from standard input and does it; a failure is one line on standard output."""
+    """Reads a job from standard input and runs it; a failure is one line on standard output."""
     job = json.load(sys.stdin)
     try:
         for name in ("keras_wsseg.layers", "keras_wsseg.models", *job["modules"]):
-            # A module that is gone matters only if a layer needs it, and loading says so below.
+            # A missing module matters only if a layer needs it, and then loading fails below.
             if importlib.util.find_spec(name.split(".")[0]):
                 importlib.import_module(name)
         from keras_wsseg.export import conversion
@@ -98,10 +98,10 @@ def _load(path):
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=False)
     except Exception as error:
-        # Keras wraps the reason into the configurations of the model and of the layer.
+        # Keras surrounds the reason with the configurations of the model and of the layer.
         reason = str(error).rpartition("Exception encountered: ")[2].partition(" Full object config")[0]
         raise ValueError(
-            "`segmenter` must load under KERAS_BACKEND=tensorflow to be exported: register its own layers "
+            "`segmenter` must load under KERAS_BACKEND=tensorflow to be exported: register its custom layers "
             "with keras.saving.register_keras_serializable in an importable module. "
             f"Received: {type(error).__name__}: {first_line(reason)}"
         ) from error

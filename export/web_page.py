@@ -1,4 +1,4 @@
-"""A segmenter as a page that anybody's browser runs."""
+"""Writes a web page that runs a segmenter in the browser."""
 
 import json
 import os
@@ -20,37 +20,38 @@ MAX_PIXELS = 500_000
 def to_web(path, folder, runtime="download", title=None, max_pixels=MAX_PIXELS):
     """Writes a page that runs an exported segmenter in the browser: drop an image, see its mask.
 
-    It shows a segmenter to people who install nothing, and their images never leave their machine. The
-    folder holds all that the page needs, so that any web server serves it, offline too:
-    `python -m http.server --directory FOLDER`. A page opened as a file cannot read its neighbors, so a
-    server there must be; one that sends `Cross-Origin-Opener-Policy: same-origin` and
-    `Cross-Origin-Embedder-Policy: require-corp` lets the page use several cores.
+    It demonstrates a segmenter to people who install nothing, and their images never leave their machine. The
+    folder contains all that the page needs, so that any web server can serve it, even offline: `python -m
+    http.server --directory FOLDER`. A page opened from a file cannot read neighboring files, so a server is
+    required; one that sends `Cross-Origin-Opener-Policy: same-origin` and `Cross-Origin-Embedder-Policy:
+    require-corp` lets the page use several cores.
 
-    The file is run by ONNX Runtime Web, as WebAssembly on the CPU. PNG, JPEG, WebP, GIF and BMP files give
-    the pixels that `OnnxSegmenter` reads from them: turned upright as their camera says, made gray for a gray
-    segmenter and color for another, 0 to 255 brought linearly into its `value_range`. Transparent pixels
-    and several images in a file are refused, as there, and so is what a browser does not give exactly: 16
-    bits a channel, and inks (CMYK). A file of fixed size runs images in overlapping windows of its size, as
-    `OnnxSegmenter` does.
+    The file is run by ONNX Runtime Web, as WebAssembly on the CPU. PNG, JPEG, WebP, GIF and BMP files yield
+    the same pixels as in `OnnxSegmenter`: rotated by their EXIF orientation, converted to gray for a gray
+    segmenter and to RGB for an RGB one, and scaled linearly from 0 to 255 to its `value_range`. Files with
+    transparent pixels or several images are rejected, as there, and so is what a browser does not decode
+    exactly: 16 bits per channel and CMYK. A file of fixed size runs images in overlapping windows of its
+    size, as `OnnxSegmenter` does.
 
     Args:
         path: file written by `to_onnx`, for gray or RGB images.
-        folder: folder to write; a page written before is replaced, other files stay.
-        runtime: where ONNX Runtime Web comes from. `"download"` (default) takes it from the npm registry,
-            checks it, and keeps it in the user's cache folder; a folder, such as
-            `node_modules/onnxruntime-web`, gives its files; `"cdn"` leaves it to each visitor's browser to
-            fetch it from cdn.jsdelivr.net, so that the page is 14 MB smaller and needs the internet.
+        folder: folder to write; an existing page is replaced, other files are kept.
+        runtime: where ONNX Runtime Web comes from. `"download"` (default) downloads it from the npm registry,
+            verifies its checksum, and keeps it in the user's cache folder; a folder, such as
+            `node_modules/onnxruntime-web`, supplies its files; with `"cdn"` each visitor's browser fetches it
+            from cdn.jsdelivr.net, so that the page is 14 MB smaller but requires the internet.
         title: heading of the page; by default the name of the file.
-        max_pixels: pixels of the largest image that is segmented as it is; a larger one is scaled down to
-            as many, and its mask up again. Time and memory grow with it; visitors may choose another limit.
+        max_pixels: number of pixels of the largest image that is segmented at full size; a larger one is
+            scaled down to it, and its mask scaled up again. Time and memory grow with it; visitors may choose
+            another limit.
 
     Returns:
         Path of the page, `index.html` in the folder.
 
     Raises:
         FileNotFoundError: if the file, the folder around `folder` or the runtime does not exist.
-        ValueError: if the file is no segmenter or not one for a browser's images, files of somebody else
-            stand in the way, an argument does not fit, or the download is not what was published.
+        ValueError: if the file is not a segmenter or takes images that a browser cannot read, unrelated files
+            would be overwritten, an argument is invalid, or the download has another checksum than published.
         PermissionError: if `folder` cannot be written.
         ConnectionError: if the registry does not answer.
         ImportError: if a package of the extra `export` is missing.
@@ -85,16 +86,16 @@ def to_web(path, folder, runtime="download", title=None, max_pixels=MAX_PIXELS):
 
 
 def prepare_web(path, folder, runtime):
-    """Does all of `to_web` that can fail before the segmenter is there, for those who export it only then.
+    """Runs the steps of `to_web` that can fail without the segmenter, for callers that export it afterwards.
 
     Args:
         path, folder, runtime: as `to_web` takes them; the file need not exist.
 
     Returns:
-        What `web_runtime.place_runtime` copies from.
+        The `source` for `web_runtime.place_runtime`.
 
     Raises:
-        FileNotFoundError, PermissionError, ValueError, ConnectionError, ImportError: as `to_web`.
+        FileNotFoundError, PermissionError, ValueError, ConnectionError, ImportError: as in `to_web`.
     """
     path, folder = pathlib.Path(path).absolute(), pathlib.Path(folder).absolute()
     if not folder.parent.is_dir():
@@ -105,7 +106,7 @@ def prepare_web(path, folder, runtime):
     others = [str(name) for name in names if (folder / name).exists() and folder / name != path]
     if others and not (folder / DESCRIPTION).is_file():
         raise ValueError(
-            "`folder` must be free for a page, or hold one written before. "
+            "`folder` must be free for a page, or contain one written before. "
             f"Received: folder={str(folder)!r} which holds {', '.join(sorted(others))} already"
         )
     try:
@@ -113,25 +114,24 @@ def prepare_web(path, folder, runtime):
             pass
     except OSError as error:
         raise type(error)(
-            "`folder` must be a place that can be written. "
-            f"Received: folder={str(folder)!r}: {error.strerror}"
+            f"`folder` must be writable. Received: folder={str(folder)!r}: {error.strerror}"
         ) from error
     return find_runtime(runtime)
 
 
 def _draft_folder(folder):
-    # In the folder itself where there is one, since the folder around it may be another file system.
+    # In the folder itself if it exists, since its parent may be on another file system.
     around = folder if folder.is_dir() else folder.parent
     return tempfile.TemporaryDirectory(prefix=".page.", dir=around)
 
 
 def _describe(path, title, max_pixels):
-    """What the page must know: a browser's ONNX Runtime does not give the metadata of a file."""
+    """The page's configuration, since ONNX Runtime Web does not expose the metadata of a file."""
     session = Session(path, ["CPUExecutionProvider"], threads=1)
     about, (batch, height, width) = session.about, session.fixed
     if about.channels not in (1, 3):
         raise ValueError(
-            f"`path` must be a segmenter for gray or RGB images, since a browser reads no others. "
+            f"`path` must be a segmenter for gray or RGB images, since a browser reads no other. "
             f"Received: path={str(path)!r} for {about.channels} channels"
         )
     if batch not in (None, 1):
@@ -156,7 +156,7 @@ def _publish(draft, folder):
     if not folder.exists():
         os.replace(draft, folder)
         return
-    # The page itself comes last: whoever opens it finds all that it asks for.
+    # The page itself is written last, so that all files it requests exist.
     files = [file.relative_to(draft) for file in _files(draft)]
     for file in sorted(files, key=lambda file: file.name == "index.html"):
         (folder / file).parent.mkdir(exist_ok=True)

@@ -12,7 +12,8 @@ import tempfile
 import urllib.request
 
 VERSION = "1.30.0"
-# As the registry states it, `npm view onnxruntime-web@1.30.0 dist.integrity`, and of the two files in it.
+# Checksums of the package as the registry states it, `npm view onnxruntime-web@1.30.0 dist.integrity`, and of
+# the two files in it.
 TARBALL = "sha512-q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
 MODULE = "ort.wasm.bundle.min.mjs"
 WASM = "ort-wasm-simd-threaded.wasm"
@@ -22,13 +23,13 @@ FILES = {
 }
 REGISTRY = "https://registry.npmjs.org"
 CDN = f"https://cdn.jsdelivr.net/npm/onnxruntime-web@{VERSION}/dist"
-# Where they lie beside a page; not every web server knows that .mjs is JavaScript.
+# Their paths in the folder of a page; not every web server serves .mjs as JavaScript.
 PLACES = {MODULE: "onnxruntime/ort.wasm.bundle.min.js", WASM: f"onnxruntime/{WASM}"}
 SECONDS_OF_SILENCE = 30
 
 
 def find_runtime(runtime):
-    """Sees to it that the runtime can be had, downloading it if need be, before anything is written.
+    """Makes sure that the runtime is available, downloading it if needed, before anything is written.
 
     Args:
         runtime: `download`, `cdn`, or a folder.
@@ -37,9 +38,9 @@ def find_runtime(runtime):
         The folder that holds the `FILES`, or None for `cdn`.
 
     Raises:
-        FileNotFoundError: if the folder lacks one of them.
+        FileNotFoundError: if the folder lacks one of the files.
         ConnectionError: if the registry does not answer.
-        ValueError: if what it gives has another checksum.
+        ValueError: if the download has another checksum.
         ImportError: if platformdirs is missing.
     """
     if runtime == "cdn":
@@ -60,12 +61,12 @@ def place_runtime(source, page):
     """Copies the runtime into the folder of a page.
 
     Args:
-        source: what `find_runtime` gave.
+        source: the result of `find_runtime`.
         page: folder of the page.
 
     Returns:
-        Dictionary for the page's description: the addresses of the files, and their checksums where they are
-        another server's.
+        Dictionary for the page's configuration: the URLs of the files, and their checksums if they are on
+        another server.
     """
     if source is None:
         addresses = {"module": f"{CDN}/{MODULE}", "wasm": f"{CDN}/{WASM}"}
@@ -77,7 +78,7 @@ def place_runtime(source, page):
 
 
 def user_cache():
-    """The folder in which this user's machine keeps what can be had again."""
+    """The user's cache folder."""
     try:
         import platformdirs
     except ImportError as error:
@@ -99,22 +100,22 @@ def _cached_or_downloaded():
 
 
 def _download(folder):
-    """Fetches the package from the registry that npm is told to use, and unpacks the files into a folder."""
+    """Downloads the package from npm's configured registry, and extracts the files to a folder."""
     registry = os.environ.get("npm_config_registry") or REGISTRY
     url = f"{registry.rstrip('/')}/onnxruntime-web/-/onnxruntime-web-{VERSION}.tgz"
-    logging.getLogger("keras_wsseg").info(f"fetching {url}, 33 MB, kept for the next page")
+    logging.getLogger("keras_wsseg").info(f"downloading {url} (33 MB), cached for later pages")
     tarball = folder / "package.tgz"
     try:
         with urllib.request.urlopen(url, timeout=SECONDS_OF_SILENCE) as answer, tarball.open("wb") as file:
             shutil.copyfileobj(answer, file)
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise ConnectionError(
-            "`runtime='download'` needs the npm registry: without it, take runtime='cdn', or a folder with "
+            "`runtime='download'` needs the npm registry: without it, use runtime='cdn', or a folder with "
             f"the files of onnxruntime-web/dist. Received: {error} from {url}"
         ) from error
     if (received := _integrity(tarball)) != TARBALL:
         raise ValueError(
-            f"`runtime='download'` must give onnxruntime-web {VERSION} as it was published, {TARBALL}. "
+            f"`runtime='download'` must get onnxruntime-web {VERSION} as published, {TARBALL}. "
             f"Received: {received} from {url}"
         )
     with tarfile.open(tarball) as archive:
@@ -124,7 +125,7 @@ def _download(folder):
 
 
 def _integrity(path):
-    """Checksum in the notation of the registry and of browsers."""
+    """Checksum in the format of the registry and of browsers."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha512").digest()
     return f"sha512-{base64.b64encode(digest).decode()}"

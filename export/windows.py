@@ -1,4 +1,4 @@
-"""Cuts images that are too large for one run into overlapping windows, and puts the results together."""
+"""Splits images that are too large for one run into overlapping windows, and stitches the results."""
 
 import dataclasses
 import itertools
@@ -7,10 +7,10 @@ import numpy as np
 
 from keras_wsseg.arguments import check_integer
 
-# Networks halve an image up to five times. Windows that begin at multiples of this, and leave the same rest
-# as the image when divided by it, are sampled where the whole image is.
+# Networks halve an image up to five times. Windows that begin at multiples of this, and have the same
+# remainder as the image when divided by it, are sampled at the same positions as the whole image.
 GRID = 32
-# A network with 21 classes takes about 0.6 KB for each pixel that it sees at once: 1.2 GB, and 0.9 GB.
+# A network with 21 classes takes about 0.6 KB per pixel of one run: 1.2 GB, and 0.9 GB.
 LARGEST_WHOLE = 2048 * 1024
 WINDOW = 1280
 OVERLAP = 256
@@ -21,14 +21,14 @@ SMALLEST = 4 * GRID
 class Axis:
     """The windows along the height or the width of an image.
 
-    Neighbors share a strip of `ramp` pixels in the middle of their overlap, in which the weight goes over
-    linearly from one to the other; what lies beyond, where a window lacks its surroundings, is not used.
+    Neighboring windows are blended linearly in a strip of `ramp` pixels in the middle of their overlap; what
+    lies beyond, where a window lacks context, is not used.
 
     Args:
-        size: of the image, in pixels.
-        length: of each window.
-        starts: of the windows, from 0 on.
-        ramp: even number of pixels.
+        size: image size in pixels.
+        length: window size in pixels.
+        starts: first pixels of the windows, beginning with 0.
+        ramp: width of the blended strip, an even number of pixels.
     """
 
     size: int
@@ -37,7 +37,7 @@ class Axis:
     ramp: int = 0
 
     def bounds(self, number):
-        """`(first, last + 1)` of the pixels that window `number` has a weight for."""
+        """`(first, last + 1)` of the pixels in which window `number` has a weight."""
         first = 0 if number == 0 else self._cut(number - 1) - self.ramp // 2
         end = self.size if number == len(self.starts) - 1 else self._cut(number) + self.ramp // 2
         return first, end
@@ -47,11 +47,12 @@ class Axis:
 
 
 class Windows:
-    """Decides how images are cut.
+    """Decides how images are split.
 
     Args:
-        window: `"auto"`; None for images whole; or an integer or `(height, width)` in pixels.
-        overlap: pixels that neighbors share at least; by default 256, or a quarter of smaller windows.
+        window: `"auto"`; None for whole images; or an integer or `(height, width)` in pixels.
+        overlap: minimum number of pixels that neighbors share; by default 256, or a quarter of smaller
+            windows.
         fixed: `(height, width)` that the graph takes, None where it takes any.
 
     Raises:
@@ -74,7 +75,7 @@ class Windows:
             `(rows, columns)`, each an `Axis`.
 
         Raises:
-            ValueError: if images shall stay whole and the graph takes another size.
+            ValueError: if images should stay whole and the graph takes another size.
         """
         whole = self.window is None or (self.window == "auto" and height * width <= LARGEST_WHOLE)
         window = (WINDOW, WINDOW) if self.window in ("auto", None) else self.window
@@ -97,7 +98,7 @@ class Windows:
         return self._spread(size, length - (length - size) % GRID, GRID)
 
     def _spread(self, size, length, grid):
-        """Windows at multiples of `grid`, as evenly as they can be."""
+        """Windows at multiples of `grid`, as evenly spaced as possible."""
         if size <= length:
             return Axis(size, length, (0,))
         span = (size - length) // grid
@@ -108,16 +109,16 @@ class Windows:
 
 
 def stitch(rows, columns, run, blend):
-    """Runs the windows of an image and gives back what is settled, piece by piece.
+    """Runs the windows of an image and yields finished pieces one by one.
 
-    Only the strips that the next windows share are held, so that memory does not grow with the image's
+    Only the strips shared with the next windows are kept, so that memory does not grow with the image's
     height.
 
     Args:
         rows, columns: `Axis`.
-        run: from `(top, left)` to the result of the window there, `(height, width, ...)`, which is
+        run: function from `(top, left)` to the result of the window there, `(height, width, ...)`, which is
             overwritten.
-        blend: whether results go over into each other; else each pixel is taken from one window.
+        blend: whether to blend results; otherwise each pixel is taken from one window.
 
     Yields:
         `(row slice, column slice, result)`, each pixel of the image once.
@@ -142,7 +143,7 @@ def _crop(result, axis, number, dimension):
 
 
 def _blend_shared_strip(result, axis, number, received, dimension):
-    """Adds what the window before left for the shared strip, and keeps back what the next one shares."""
+    """Adds the previous window's part of the shared strip, and holds back the strip shared with the next."""
     part = (slice(None),) * dimension
     weights = (np.arange(axis.ramp, dtype=np.float32) + 0.5) / np.float32(axis.ramp or 1)
     weights = weights.reshape((-1,) + (1,) * (result.ndim - dimension - 1))

@@ -1,4 +1,4 @@
-"""Arguments that many functions take, checked one way."""
+"""Shared validation of arguments."""
 
 import math
 import numbers
@@ -6,15 +6,15 @@ import operator
 
 
 def check_integer(name, value, low=None, high=None):
-    """`value` as an int.
+    """Validates an integer and returns it as an int.
 
     Args:
-        name: of the argument.
-        value: what was given; NumPy's integers count.
-        low, high: smallest and largest allowed, or None.
+        name: name of the argument.
+        value: its value; NumPy integers are accepted.
+        low, high: smallest and largest allowed value, or None.
 
     Raises:
-        ValueError: if it is no integer, a bool, or out of range.
+        ValueError: if it is not an integer, a bool, or out of range.
 
     Example:
 
@@ -31,16 +31,16 @@ def check_integer(name, value, low=None, high=None):
 
 
 def check_number(name, value, low=None, high=None, above=None, below=None):
-    """`value`, a finite real number.
+    """Validates a finite real number and returns it.
 
     Args:
-        name: of the argument.
-        value: what was given.
-        low, high: smallest and largest allowed, or None.
-        above, below: what it must be above and below, or None.
+        name: name of the argument.
+        value: its value.
+        low, high: smallest and largest allowed value, or None.
+        above, below: exclusive bounds, or None.
 
     Raises:
-        ValueError: if it is no number, not finite, a bool, or out of range.
+        ValueError: if it is not a number, not finite, a bool, or out of range.
 
     Example:
 
@@ -56,13 +56,13 @@ def check_number(name, value, low=None, high=None, above=None, below=None):
 
 
 def check_value_range(value_range):
-    """`value_range` as a pair of finite numbers, low before high.
+    """Validates `value_range` and returns it as a pair of finite numbers, low before high.
 
     Args:
         value_range: the values of black and of white.
 
     Raises:
-        ValueError: if it is no such pair.
+        ValueError: if it is not such a pair.
 
     Example:
 
@@ -85,7 +85,7 @@ def check_value_range(value_range):
 def _is_finite(value):
     try:
         return math.isfinite(value)
-    except OverflowError:  # An integer or fraction too large for floating point, in which all is computed.
+    except OverflowError:  # An integer or fraction too large for floating point, which all computations use.
         return False
 
 
@@ -101,5 +101,5 @@ def _limits(low, high, above=None, below=None):
     if low is not None and high is not None:
         return f" from {low} to {high}"
     words = {"of at least": low, "above": above, "of at most": high, "below": below}
-    said = " and ".join(f"{word} {limit}" for word, limit in words.items() if limit is not None)
-    return f" {said}" if said else ""
+    limits = " and ".join(f"{word} {limit}" for word, limit in words.items() if limit is not None)
+    return f" {limits}" if limits else ""

@@ -1,8 +1,8 @@
-"""What `y_pred` holds where it is known, so that every metric gets what it asks for.
+"""Whether `y_pred` holds logits or probabilities, if known, so that every metric gets what it expects.
 
-A metric says by `from_logits` what it takes; a `keras.Model` may end in a softmax or sigmoid whatever the
-metric says. `WeaklySupervisedModel` looks at its segmenter and says here what comes, since between it and the
-metrics stands Keras.
+A metric declares its input by `from_logits`, but a `keras.Model` may end in a softmax or sigmoid regardless.
+`WeaklySupervisedModel` inspects its segmenter and records the result here, since it cannot pass it to the
+metrics through Keras.
 """
 
 import contextlib
@@ -17,10 +17,10 @@ _probabilities = contextvars.ContextVar("prediction_holds_probabilities", defaul
 
 @contextlib.contextmanager
 def holding(probabilities):
-    """Says what the predictions hold that metrics are given while it is active.
+    """Declares what the predictions passed to metrics hold, while the context is active.
 
     Args:
-        probabilities: True for probabilities, False for logits, None where that is not known.
+        probabilities: True for probabilities, False for logits, None if unknown.
 
     Example:
         >>> import numpy as np
@@ -28,7 +28,7 @@ def holding(probabilities):
         >>> metric = metrics.Jaccard(threshold=0.7)
         >>> with holding(probabilities=True):
         ...     metric.update_state(np.ones((1, 1, 1)), np.array([[[[0.2, 0.8]]]], "float32"))
-        >>> float(metric.result())
+        >>> round(float(metric.result()), 4)
         1.0
     """
     token = _probabilities.set(probabilities)
@@ -39,20 +39,20 @@ def holding(probabilities):
 
 
 def is_known():
-    """Whether it is known what predictions hold now."""
+    """Whether it is currently known what predictions hold."""
     return _probabilities.get() is not None
 
 
 def resized_as_asked(y_pred, from_logits, size):
-    """A prediction as logits or probabilities of each class, at another size by the rule of exports.
+    """A prediction as logits or probabilities of each class, resized in the same way as in exported files.
 
-    So a score is that of the deployed file. A loss is not given its prediction so: it brings logits to the
-    labels itself where it needs that, and those of one sigmoid too, where this resizes the probability.
+    So a score is that of the deployed file. Losses do not use this: where they need to, they resize logits
+    to the labels, even those of a single sigmoid, whereas this function resizes its probability.
 
     Args:
-        y_pred: `(batch, height, width, classes)`, or one channel for the second of two classes. Where it is
-            not known what it holds, it holds what is asked for.
-        from_logits: whether logits are asked for; probabilities otherwise.
+        y_pred: `(batch, height, width, classes)`, or one channel for the second of two classes. If it is
+            unknown what it holds, it is assumed to hold what is requested.
+        from_logits: whether logits are requested; probabilities otherwise.
         size: `(height, width)`, integers or integer tensors.
 
     Returns:

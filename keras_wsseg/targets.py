@@ -1,8 +1,8 @@
-"""What a loss sees as `y_true`: labels, and beside them the guide image and tags.
+"""The `y_true` of the losses: labels together with the guide image and tags.
 
-`WeaklySupervisedModel` hands its losses a `Targets`. A plain `keras.Model` lets a loss have one tensor alone,
-so there the image that a CRF loss needs travels in the channels behind the labels, where its pipeline puts it
-by `pack`. A loss reads either with `read`.
+`WeaklySupervisedModel` passes its losses a `Targets`. A plain `keras.Model` passes a loss a single tensor, so
+there the input pipeline uses `pack` to append the image required by CRF losses as channels after the labels.
+A loss reads either form with `read`.
 """
 
 import contextlib
@@ -20,16 +20,16 @@ _layout = contextvars.ContextVar("guide_layout", default=None)
 
 
 def pack(labels, guide, tags=None):
-    """Packs labels, guide image and tags into the one tensor that the losses read.
+    """Packs labels, guide image and tags into a single tensor for the losses.
 
-    Tags are repeated for every pixel. They are a modality of the guide: where there are any, packing and
-    losses run within a `guide_layout` that names them, such as `guide_layout(rgb=3, tags=5)`.
+    Tags are repeated at every pixel. They are a modality of the guide: if there are tags, packing and losses
+    must run within a `guide_layout` that names them, such as `guide_layout(rgb=3, tags=5)`.
 
     Args:
-        labels: `(batch, height, width)` or `(batch, height, width, 1)`: 0 to classes - 1 a class, 255
-            unlabeled, 254 outside the image.
-        guide: `(batch, height, width, channels)`: the image in [0, 1]. What is not finite outside the image
-            counts as 0.
+        labels: `(batch, height, width)` or `(batch, height, width, 1)`: 0 to classes - 1 for a class, 255
+            for unlabeled pixels, 254 for pixels outside the image.
+        guide: `(batch, height, width, channels)`: the image in [0, 1]. Non-finite values outside the image
+            are replaced by 0.
         tags: None or `(batch, classes)`, 1 for the classes that occur in the image, else 0.
 
     Returns:
@@ -47,7 +47,7 @@ def pack(labels, guide, tags=None):
     labels = _labels_of(labels, "labels")
     _check_sizes(labels, guide)
     labels, guide = ops.cast(labels, "float32")[..., None], ops.cast(guide, "float32")
-    # Zero times NaN is NaN: a closed gate would let it through.
+    # Zero times NaN is NaN: it would pass through a closed gate.
     guide = ops.where(ops.logical_or(labels != PADDING, ops.isfinite(guide)), guide, 0.0)
     parts = [labels, guide]
     if tags is not None:
@@ -60,13 +60,13 @@ def pack(labels, guide, tags=None):
 
 @dataclasses.dataclass(frozen=True)
 class Targets:
-    """What a loss sees of a batch.
+    """The targets of a batch, as passed to a loss.
 
     Attributes:
-        labels: `(batch, height, width)`, int32: 0 to classes - 1 a class, 255 unlabeled, 254 outside the
-            image.
+        labels: `(batch, height, width)`, int32: 0 to classes - 1 for a class, 255 for unlabeled pixels, 254
+            for pixels outside the image.
         guide: dict from modality to `(batch, height, width, channels)`, float32: `rgb` is the image in
-            [0, 1]. Finite everywhere that is not NaN within the image.
+            [0, 1]. Always finite outside the image.
         tags: `(batch, classes)`, float32, 1 for the classes that occur in the image, else 0; or None.
     """
 
@@ -76,7 +76,7 @@ class Targets:
 
     @classmethod
     def of(cls, labels, guide, tags=None):
-        """The same out of tensors of any dtype, `(batch, height, width, 1)` labels included.
+        """Creates a `Targets` from tensors of any dtype; labels may be `(batch, height, width, 1)`.
 
         Raises:
             ValueError: if the sizes differ.
@@ -86,22 +86,22 @@ class Targets:
         for name, part in guide.items():
             _check_sizes(labels, part)
             part = ops.cast(part, "float32")
-            # Zero times NaN is NaN: a closed gate would let it through.
+            # Zero times NaN is NaN: it would pass through a closed gate.
             inside = ops.logical_or((labels != PADDING)[..., None], ops.isfinite(part))
             parts[name] = ops.where(inside, part, 0.0)
         return cls(labels, parts, None if tags is None else ops.cast(tags, "float32"))
 
     def present(self, num_classes):
-        """Which classes occur in each image: its tags, or without tags the classes of its label map.
+        """Which classes occur in each image: its tags, or if there are none, the classes of its label map.
 
         Args:
-            num_classes: number of classes, of which class 0 is the background and occurs in every image.
+            num_classes: number of classes; class 0 is the background and occurs in every image.
 
         Returns:
             `(batch, num_classes)`, float32, 1 for those that occur, else 0.
 
         Raises:
-            ValueError: if there are tags for another number of classes.
+            ValueError: if the tags have a different number of classes.
 
         Example:
             >>> import numpy as np
@@ -114,7 +114,7 @@ class Targets:
             tags = ops.cast(ops.stack(found, axis=-1), "float32")
         elif self.tags.shape[-1] != num_classes:
             raise ValueError(
-                f"tags must tell of the {num_classes} classes of the prediction, the background included. "
+                f"tags must cover the {num_classes} classes of the prediction, including the background. "
                 f"Received: tags of {self.tags.shape[-1]} classes"
             )
         else:
@@ -123,14 +123,14 @@ class Targets:
 
 
 def read(y_true):
-    """What a loss is given as `Targets`.
+    """Converts the `y_true` of a loss to `Targets`.
 
     Args:
         y_true: a `Targets`; what `pack` returns; or plain labels `(batch, height, width)`, with or without a
             last axis of 1.
 
     Raises:
-        ValueError: if it is none of these, or has other channels than its `guide_layout` names.
+        ValueError: if it is none of these, or its channels do not match the active `guide_layout`.
 
     Example:
         >>> import numpy as np
@@ -149,9 +149,9 @@ def read(y_true):
 
 @contextlib.contextmanager
 def guide_layout(**channels):
-    """Names the channels of the guides packed while it is active, in their order.
+    """Names the channels of packed guides, in order, while the context is active.
 
-    Without it all channels are `rgb`.
+    Without it, all channels are `rgb`.
 
     Args:
         **channels: number of channels by modality, such as `rgb=3, depth=1`.
@@ -169,7 +169,7 @@ def guide_layout(**channels):
 
 
 def _split(guide):
-    """The guide's modalities by name, as `guide_layout` names them; without it all channels are `rgb`."""
+    """Splits the guide into the modalities of the active `guide_layout`; without it, all are `rgb`."""
     layout = _layout.get() or {"rgb": guide.shape[-1]}
     if sum(layout.values()) != guide.shape[-1]:
         raise ValueError(

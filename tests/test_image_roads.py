@@ -133,26 +133,26 @@ def test_service(tmp_path, servers, segmenters, kind):
 
 
 RULE = """
-An image file means the same in training, in `keras-wsseg evaluate` and `predict`, in `OnnxSegmenter`, in
-the service and in the page for browsers:
+An image file is read by the same rules in training, in `keras-wsseg evaluate` and `predict`, in
+`OnnxSegmenter`, in the service and in the page for browsers:
 
-- **Depth.** 8 bits, 16 bits and float32 are kept. 8 bits are brought to the segmenter's value range by their
-  share of 255; deeper values are taken as they are and must lie within it. More than 8 bits of color are
+- **Depth.** 8 bits, 16 bits and float32 are kept. 8 bits are scaled from 255 to the segmenter's value
+  range; deeper values are taken as they are and must lie within it. More than 8 bits of color are
   read from PNG, TIFF and JPEG 2000, and refused in PPM and SGI.
 - **Alpha.** An alpha channel that hides nothing is dropped; an image with any transparent pixel is refused.
-- **Pages.** Animations, stacks and pages are refused; the previews behind a photograph (MPO) are no pages.
+- **Pages.** Animations, stacks and pages are refused; the previews behind a photograph (MPO) are not pages.
 - **Bands.** One channel is gray and three are color; a file with further channels is refused.
-- **Orientation.** A file is turned as its own tag says (EXIF, XMP), label maps too.
+- **Orientation.** A file is rotated and mirrored as its own tag says (EXIF, XMP), label maps too.
 - **Palettes and CMYK** become RGB as Pillow converts them.
-- **Gray and color.** Gray is repeated for a segmenter of color; color becomes its luma (ITU-R 601) for one
-  of gray.
+- **Gray and color.** Gray is repeated for a segmenter of color images; color becomes its luma (ITU-R 601) for
+  one of gray images.
 - **Size.** Files that the user names may have any size; the service has its own limit.
 
 Label maps hold ids in one channel or a palette, in a lossless file; gray of 1, 2, 4, 8 or 16 bits is read as
 it is stored, also in a TIFF that has white as zero, and all files of a folder must have the same bits.
 
-✓: the pixels as they are seen, in the depth of the file. Anything else is refused in one sentence before any
-work is done, for the reason given here. GIF and MPO are read by `predict` where they are named, and not
+✓: the pixels as viewers show them, in the depth of the file. Anything else is refused in one sentence before
+any work is done, for the reason given here. GIF and MPO are read by `predict` where they are named, and not
 looked for in folders. The test that holds this table writes it.
 """
 

@@ -72,7 +72,7 @@ def test_tags_come_back_and_leave_the_guide_alone():
         seen = targets.read(packed)
     assert packed.shape == (2, 4, 5, 8)
     for one in (seen, targets.Targets.of(labels, {"rgb": guide}, tags)):
-        with pytest.raises(ValueError, match="tags must tell of the 5 .* Received: tags of 4"):
+        with pytest.raises(ValueError, match="tags must cover the 5 .* Received: tags of 4"):
             one.present(5)
         assert np.array(one.present(4)).tolist() == [[1, 1, 0, 1], [1, 0, 0, 0]]
         assert list(one.guide) == ["rgb"]

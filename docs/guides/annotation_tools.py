@@ -1,8 +1,8 @@
 """
 From your annotation tool
 
-What the library reads today, what it does not, and the few lines that bring the rest into shape. Nothing
-here guesses: a file that could mean two things is refused, in one sentence that names it.
+What the library reads today, what it does not, and the few lines that convert the rest. It never guesses: a
+file that could mean two things is refused, in one sentence that names it.
 
 | read as it is | |
 |---|---|
@@ -36,7 +36,7 @@ for index, image in enumerate(images):
 (root / "classes.txt").write_text("\n".join(class_names))
 
 """
-## Nothing to do: ids, palettes, black and white
+## Read as they are: ids, palettes, black and white
 
 `write_label_map` writes ids with a palette, so that an image viewer shows the classes.
 """
@@ -171,5 +171,5 @@ wsseg.visualization.write_png("seen.png", seen)
 
 """
 [Your data](your-data.md) has the rules for folders, names and lists; [image files](image-files.md) has
-every kind of file on every road.
+every kind of file, wherever it is read.
 """

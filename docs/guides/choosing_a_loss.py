@@ -22,24 +22,24 @@ keras.utils.set_random_seed(0)
 | you have | start with | then |
 |---|---|---|
 | scribbles or clicks | `PartialCrossEntropy() + GatedCRFLoss()`, the default | where classes are learned well, from a pretrained encoder or in a long training: `DenseCRFLoss`, with more weight |
-| scribbles, classes of like mass | `+ KernelCutLoss(sigma_xy=…)` | its normalized cut likes classes of equal mass; keep its weight low where one class fills the image |
-| trained masks that should agree with a CRF's proposals | `ADMLoss` | |
+| scribbles, classes of similar area | `+ KernelCutLoss(sigma_xy=…)` | its normalized cut favors classes of equal area; keep its weight low where one class fills the image |
+| scribbles or clicks, and proposals of a CRF wanted as targets | `+ ADMLoss(sigma_xy=…)` | |
 | tags | `AdaptivePriorLoss() + NeighborhoodLoss()`, or `ReliableRegionMining` | [Image tags](image_tags.md) |
 | images of one object, no label | `SingleClassLoss()` | [One class without labels](one_class_without_labels.md) |
 | dense labels | `PartialCrossEntropy()` | it is the usual cross entropy then |
 | annotated images and many without | any CRF loss, and `unlabeled=` of the data set | [Scribbles and clicks](scribbles_and_clicks.md) |
 
-**Which weight?** Where nothing is said, the gated CRF takes λ = 0.01 and the dense CRF 0.5: small ones,
-which are to be no worse than the cross entropy alone on any set. Larger ones do more on sets whose classes
+**Which weight?** By default, the gated CRF has λ = 0.01 and the dense CRF 0.5: small weights,
+meant to be no worse than the cross entropy alone on any set. Larger ones do more on sets whose classes
 are soon learned, and merge the classes of a net that has not learned them yet. [How they were
-chosen](../defaults.md), and [what each loss did](../results/masks.md). One seed decides little: sweep on
-images of your own.
+chosen](../defaults.md), and [what each loss did](../results/masks.md). One seed proves little: run a
+sweep on your own images.
 
 ## Gated CRF or dense CRF
 
-The gated CRF compares each pixel with the window around it, by default 11 × 11 pixels of its grid. The
-dense CRF compares all pairs of pixels. So the gated CRF trims and fills near borders, and the dense CRF
-also takes away islands far from every stroke, and carries a mistake as far. Both ask less where the
+The gated CRF compares each pixel with the window around it, by default 11 × 11 cells of a grid at half the
+image's size. The dense CRF compares all pairs of pixels. So the gated CRF trims and fills near borders, while the dense CRF
+also removes islands far from every stroke, and spreads a mistake as far. Both ask less where the
 prediction is already even:
 """
 
@@ -61,7 +61,7 @@ for name, loss in candidates.items():
     print(f"{name:15} true labels {good:.4f}   noise {bad:.4f}   {1000 * spent:.0f} ms")
 
 """
-The values of two losses are not to be compared with each other: each is normalized in its own way (see
+The values of two losses cannot be compared with each other: each is normalized in its own way (see
 [Units of sigma](units_of_sigma.md)).
 
 ## What a loss asks for
@@ -79,8 +79,8 @@ print(gradient.shape)
 """
 ## When to start it
 
-A regularizer carries on what a net says, right or wrong. `WarmUp` keeps its weight at 0 for `steps` and
-raises it over `ramp`; the command line takes a quarter of the training for each.
+A regularizer spreads what a net predicts, right or wrong. `WarmUp` keeps its weight at 0 for `delay_steps`
+and raises it over `ramp_steps`; the command line takes a quarter of the training for each.
 """
 
 crf = losses.DenseCRFLoss(weight=2.0, sigma_xy=12)
@@ -100,8 +100,10 @@ print([(term.name, term.weight) for term in loss.terms], float(loss(y_true, nois
 ## A loss of your own
 
 Derive from `losses.SegmentationLoss` and write `energy`, the unweighted value of each image; it then adds,
-scales, warms up and anneals like the others. `targets.unpack` gives labels and image. This one is the
-entropy of the prediction on pixels that nobody has annotated:
+scales, warms up and anneals like the others. `targets.read` gives what it sees of a batch: `labels`, the
+`guide` by modality (`guide["rgb"]` is the image in [0, 1]), `tags` where there are any, and
+`present(num_classes)`, the classes that occur in each image. This one is the entropy of the prediction on
+pixels that nobody has annotated:
 """
 
 
@@ -111,7 +113,7 @@ class Entropy(losses.SegmentationLoss):
         self.from_logits = from_logits
 
     def energy(self, y_true, y_pred):
-        labels, _ = targets.unpack(y_true)
+        labels = targets.read(y_true).labels
         free = keras.ops.cast(labels == wsseg.annotations.UNLABELED, "float32")
         logits = y_pred if self.from_logits else keras.ops.log(y_pred + 1e-7)
         log_p = keras.ops.log_softmax(logits, axis=-1)
@@ -123,6 +125,6 @@ class Entropy(losses.SegmentationLoss):
 print(float(Entropy()(y_true, noise)))
 
 """
-How a loss becomes part of the library, with its oracle and its tests, is in
+How to add a loss to the library, with its oracle and its tests, is in
 [Contributing](../contributing.md).
 """

@@ -1,5 +1,5 @@
 """
-A CRF behind the segmenter
+A CRF as post-processing
 
 `layers.MeanFieldCRF` moves the borders of a prediction to those of the image by mean-field inference
 (Krähenbühl & Koltun 2011). It serves as post-processing of finished logits, inside an exported file, or as
@@ -38,12 +38,11 @@ dense = layers.crf_preset("dense")
 print("dense:", dense([logits, inputs[:4]]).shape)
 
 """
-A CRF repairs poor masks and can spoil good ones, where parts look alike: score with and without before you
-ship one. On the command line that is `keras-wsseg evaluate RUN DATA --crf windowed`.
+A CRF repairs poor masks and can spoil good ones, where parts look alike: score both before you ship one. On the command line that is `keras-wsseg evaluate RUN DATA --crf windowed`.
 
 ## Inside the exported file
 
-`refine=` puts the CRF behind the segmenter in the same graph.
+`crf=` puts the CRF behind the segmenter, in the same graph.
 """
 
 report = wsseg.export.to_onnx(segmenter, "refined.onnx", class_names=class_names, crf=windowed)
@@ -64,13 +63,13 @@ with_crf = keras.Model(segmenter.input, crf([segmenter.output, segmenter.input])
 end_to_end = wsseg.WeaklySupervisedModel(with_crf)
 end_to_end.compile(keras.optimizers.Adam(1e-3), loss=losses.PartialCrossEntropy())
 end_to_end.fit(inputs, labels, batch_size=8, epochs=1, verbose=2)
-print("trained by the CRF itself:", [weight.name for weight in crf.trainable_weights])
+print("weights of the CRF that are trained:", [weight.name for weight in crf.trainable_weights])
 
 """
 ## Kernels of your own
 
-A list of `GaussianKernel` replaces the two of the preset; `xy` is in pixels, `rgb` in units of an image in
-[0, 1]. `value_range` says what black and white are, as for every layer that looks at the image.
+A list of `GaussianKernel` replaces the two of the preset; `sigma_xy` is in pixels of the image, `sigma_rgb` in
+units of an image in [0, 1]. `value_range` says what black and white are, as for every layer that looks at the image.
 """
 
 kernels = [

@@ -2,7 +2,7 @@
 Deploying
 
 A trained segmenter becomes one ONNX file that does it all: the normalization of the image, the network,
-the resizing, where asked for augmentation and a CRF, softmax and argmax, for images of any size. This
+the resizing, test-time augmentation and a CRF where asked for, softmax and argmax, for images of any size. This
 guide writes it in several forms, runs it without Keras, serves it over HTTP, puts it on a page for
 browsers, and writes the same segmenter for TensorFlow Serving and for phones.
 """
@@ -31,8 +31,8 @@ model.fit(images.astype("float32"), labels, batch_size=4, epochs=2, verbose=2)
 """
 ## One file
 
-It carries class names, colors, value range, method and library version, and is compared with Keras on the
-spot: a file beyond the limits is an error and is not left behind.
+Its metadata hold class names, colors, value range, method and library version, and it is compared with
+Keras when it is written: a file that exceeds the limits is an error and is deleted.
 """
 
 report = export.to_onnx(segmenter, "shapes.onnx", class_names=class_names, input_dtype="uint8")
@@ -41,18 +41,26 @@ print(report)
 """
 Everything that can be asked for:
 
-- `refine=wsseg.layers.crf_preset("windowed")`, or any `layers.MeanFieldCRF` with a radius: see [A CRF behind the
-  segmenter](crf_behind_the_segmenter.md);
+- `crf=wsseg.layers.crf_preset("windowed")`, or any `layers.MeanFieldCRF` with a radius: see [A CRF as
+  post-processing](crf_behind_the_segmenter.md);
 - `tta={"flip": True, "scales": (0.75, 1, 1.25)}`: the mean over six views, six times the work;
-- `outputs=("classes", "probabilities")`, or one of them; `input="uint8"`;
-- `size=(480, 640)` where a run time wants it fixed;
+- `outputs=("classes", "probabilities")`, or one of them; `input_dtype="uint8"`;
+- `size=(480, 640)` where a runtime needs it fixed;
 - `tolerance`, `mean_tolerance`, `min_equal_classes`: the limits of the comparison.
+
+What several files have in common is an `ExportOptions`:
+"""
+
+options = export.ExportOptions(class_names=class_names, input_dtype="uint8")
+print(export.to_onnx(segmenter, "shapes-classes.onnx", options, outputs=("classes",)))
+
+"""
 
 ## Smaller files
 
 float16 and int8 are the network's inside alone; normalization, logits, resizing, CRF and softmax stay
-float32. float16 is for GPUs, and a CPU turns it back. int8 needs to see images: some of the training set,
-never those to score on.
+float32. float16 is for GPUs, and a CPU turns it back. int8 is calibrated on
+images: some of the training set, never those to score on.
 """
 
 small = export.to_onnx(
@@ -75,13 +83,13 @@ Image.fromarray(images[0]).save("image.png")
 print(deployed.provider_note, "·", deployed("image.png").shape)
 
 """
-A path is read as viewers show it, turned by its EXIF; an array is taken as it is. Images above 2048 × 1024
+A file is read as viewers show it, rotated by its EXIF tag; an array is taken as it is. Images above 2048 × 1024
 pixels run in overlapping windows. One segmenter may be called from several threads.
 
 ## Over HTTP
 
-`keras-wsseg serve shapes.onnx` is a small service within limits: largest request body, largest image, how
-many at once, how long. [The HTTP service](http-service.md) lists paths, limits and what is refused. Here
+`keras-wsseg serve shapes.onnx` is a small service with limits: largest request body, largest image, how
+many images at once, how long an answer may take. [The HTTP service](http-service.md) lists paths, limits and what is refused. Here
 on a free port, for one request:
 """
 

@@ -1,8 +1,8 @@
 """
 From scribbles to ONNX in five minutes
 
-You have images and, on each, a few strokes of a pen that say "this is background, this is an ellipse". You
-want a segmenter in one file that runs without Keras. This page takes the whole way once, on images that it
+You have images and, on each, a few pen strokes that say "this is background, this is an ellipse". You want a
+segmenter in one file that runs without Keras. This page goes through all the steps once, on images that it
 draws itself, so that you can run it before you have data. Each step links to the guide that says more.
 
 You need Python 3.11, 3.12 or 3.13 and the library with its extra `export`: see [Install](../install.md).
@@ -23,8 +23,8 @@ keras.utils.set_random_seed(0)
 
 A data set is a folder. `images/` holds the images, `scribbles/` a label map of the same name for each of
 them. In a label map a pixel is the number of a class, and **255 where nobody has drawn**. Here the
-scribbles come from dense labels, by `simulate_scribbles`; yours come from a paint program or an annotation
-tool: see [From your annotation tool](annotation_tools.md).
+scribbles are made from dense labels by `simulate_scribbles`; yours come from a paint program or an
+annotation tool: see [From your annotation tool](annotation_tools.md).
 """
 
 COUNT = 24
@@ -42,8 +42,8 @@ for index, (image, label) in enumerate(zip(images, labels, strict=True)):
 (root / "val.txt").write_text("\n".join(f"{index:02}" for index in range(COUNT - 8, COUNT)))
 
 """
-Every file is read and checked when the folder is opened. What is wrong with one ends in one line that
-names the file, before any training.
+Every file is read and validated when the folder is opened. An error names the file in one line, before any
+training.
 """
 
 train = wsseg.data.SegmentationFolder(root, annotation="scribbles", split="train")
@@ -58,8 +58,8 @@ The loss has two terms. `PartialCrossEntropy` learns the classes from the pixels
 `GatedCRFLoss` looks at all pixels and encourages neighboring pixels that look alike to share a label, so
 that shapes fill up to their borders.
 
-`WarmUp` keeps the second term out for the first steps. A net that knows no class yet would otherwise be
-pulled into one class everywhere.
+`WarmUp` leaves the second term out for the first steps. A net that knows no class yet would otherwise
+collapse to one class everywhere.
 """
 
 segmenter = wsseg.models.UNet(train.num_classes, channels=train.channels, filters=(8, 16, 32))
@@ -74,7 +74,7 @@ model.compile(
 """
 ## Training
 
-Two epochs show that everything fits together. For masks worth looking at, set `COUNT = 200` above and
+Two epochs show that everything works together. For masks worth looking at, set `COUNT = 200` above and
 `EPOCHS = 40`: three minutes on two cores, and a mean IoU of about 0.7 on images it did not train on.
 """
 
@@ -95,8 +95,8 @@ images that were not trained on.
 ## One file
 
 `to_onnx` writes the normalization, the network, the resizing, softmax and argmax as one graph, with the
-names and colors of the classes beside it, and compares the file with Keras on the spot. A file that
-differs is an error and is not left behind.
+names and colors of the classes in its metadata, and compares the file with Keras. A file that differs is an
+error and is deleted.
 """
 
 report = wsseg.export.to_onnx(segmenter, "shapes.onnx", class_names=train.class_names)
@@ -118,7 +118,7 @@ print(mask.shape, "classes:", [deployed.class_names[number] for number in np.uni
 ## Where to go from here
 
 - The same on the [command line](../command-line.md) is `keras-wsseg train`, `export` and `predict`; `keras-wsseg
-  demo` trains with and without the gated CRF and paints both beside each other.
+  demo` trains with and without the gated CRF and shows both side by side.
 - [Scribbles and clicks](scribbles_and_clicks.md): more from the same strokes, and from images without any.
 - [Choosing a loss](choosing_a_loss.md) and [which sigma to start with](units_of_sigma.md).
 - [Deploying](deploying.md): quantization, the HTTP service, the page for browsers, phones.

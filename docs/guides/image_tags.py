@@ -1,8 +1,8 @@
 """
 Image tags
 
-"There is a dog and a person in this image" takes seconds to say, and many collections have it already.
-This guide reads tags, and trains on them by the two systems that the library has: auxiliary labels from an
+"There is a dog and a person in this image" takes seconds to say, and many collections have such tags
+already. This guide reads tags, and trains on them with the two methods that the library has: auxiliary labels from an
 adaptive prior with a neighborhood loss, and reliable region mining.
 """
 
@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 import keras_wsseg as wsseg
-from keras_wsseg import annotations, callbacks, layers, losses, metrics, models, optimizers
+from keras_wsseg import annotations, callbacks, losses, metrics, models, optimizers
 
 keras.utils.set_random_seed(0)
 
@@ -40,21 +40,21 @@ data = wsseg.data.TagFolder(root)
 batches = data.train(batch_size=4, image_size=64, mode="resize")
 
 """
-Tags tell of whole images, and a crop may miss the object that its tag promises. So take images whole, or
+Tags describe whole images, and a crop may miss the tagged object. So train on whole images, resized, or on
 crops nearly as large as the scaled images. A batch is `(image, {"tags": multi-hot, "labels": 255 and
 254})`. Anything that yields `(image, tags)` with a first column of ones, the background, trains as well.
 
 ## Auxiliary labels with an adaptive prior, and a neighborhood loss
 
 `AdaptivePriorLoss` trains the net towards its own prediction, corrected until every tagged class has its
-share of the image and no other class has any. `NeighborhoodLoss` asks each pixel to say what pixels that
-look like it say. The published net is `models.VGG16Skip` with weights from ImageNet, whose new layers
+share of the image and no other class has any. `NeighborhoodLoss` encourages pixels that look alike to share
+a label. The published net is `models.VGG16Skip` with weights from ImageNet, whose new layers
 learn ten times as fast:
 
 `optimizers.LearningRateMultipliers(keras.optimizers.SGD(0.01, momentum=0.9), {"vgg16": 0.1})`
 
-Here a small U-Net stands in for it. With `sharpness=1`, as printed in the paper, the loss pulls sure
-pixels back towards doubt; a net from scratch does better with 4.
+Here a small U-Net stands in for it. With `sharpness=1`, as printed in the paper, the loss pulls
+confident pixels back towards uncertainty; a net from scratch does better with 4.
 """
 
 segmenter = models.UNet(data.num_classes, filters=(8, 16), output_stride=2)
@@ -72,15 +72,16 @@ and tags.
 
 ## Reliable region mining
 
-One net with two branches. The first learns the tags and gives class activation maps; the surest part of
-each map, where a CRF agrees, becomes labels for the second branch, in the same step. The published
-backbone is `"resnet38"`; any model from images to features will do, such as the `feature_extractor` of a segmenter. A
-windowed CRF takes a fraction of the time of the published dense one.
+One net with two branches. The first learns the tags and gives class activation maps; the most confident
+part of each map, where a CRF agrees, becomes labels for the second branch, in the same step. The published
+backbone is `"resnet38"`; any model from images to features will do, such as the `feature_extractor` of a
+segmenter. The CRF is given by its name: `"dense"`, the published one and the default, or `"windowed"`, which
+takes a fraction of its time; None does without.
 """
 
 backbone = models.feature_extractor(models.UNet(1, filters=(8, 16), output_stride=2))
 mining = models.ReliableRegionMining(
-    data.num_classes, backbone=backbone, dilation=2, scales=(1.0,), crf=layers.crf_preset("windowed")
+    data.num_classes, backbone=backbone, dilation=2, scales=(1.0,), crf="windowed"
 )
 cross_entropy, energy = losses.BalancedCrossEntropy(), losses.DenseEnergyLoss()
 mining.compile(keras.optimizers.Adam(3e-3), loss=cross_entropy + energy)
@@ -90,7 +91,7 @@ watched += [callbacks.WarmUp(loss, delay_steps=3, ramp_steps=3) for loss in (cro
 mining.fit(batches, epochs=1, callbacks=watched, verbose=2)
 
 """
-`images/` shows after each epoch what the training sees: maps, labels it is sure of, prediction. `mine`
+`images/` shows after each epoch what the training sees: maps, mined labels, prediction. `mine`
 gives the same as arrays. Only the second branch is deployed: `wsseg.export.to_onnx(mining.segmenter,
 "tagged.onnx")`.
 """

@@ -84,7 +84,7 @@ print(np.unique(annotations.read_label_map("scan.png")))
 ## Other numbers in your files
 
 Masks of black and white, or sets in which 0 means "unknown", say what their values mean: `values=` takes
-the name or number of a class, `"unlabeled"` or `"outside"`.
+the name or number of a class, `"unlabeled"` or `"padding"`.
 """
 
 mapped = annotations.read_label_map("scan.png", values={255: 255, 254: 254, 1: 0})
@@ -92,11 +92,12 @@ print(np.unique(mapped))
 
 """
 For a folder: `SegmentationFolder(root, values={0: "background", 255: "cell"})`. `ignore_values=(7,)` takes
-further values as unlabeled, as of the street scenes' void class.
+further values as unlabeled, such as the void class of street scenes.
 
 ## Metrics
 
-Both are left out, so a padded batch scores like its images one by one.
+Metrics leave out both, so a padded batch scores like its images one by one. `ignore_class=` leaves out a
+class as well: `metrics.MeanIoU(num_classes, ignore_class=0)` scores all but the background.
 """
 
 iou = metrics.MeanIoU(2)

@@ -1,9 +1,9 @@
 """
 Scribbles and clicks
 
-The most common weak annotation: a few pixels of each object carry a label and all others do not. This
-guide makes both kinds out of dense labels, to find out what they are worth before anybody draws, and
-trains on them with the gated CRF and with the dense CRF loss. It also shows what images without any
+The most common weak annotation: a few pixels of each object are labeled and all others are not. This guide
+makes both kinds from dense labels, to find out what they are worth before anybody draws, and trains on
+them with the gated CRF and with the dense CRF loss. It also shows what images without any
 annotation add.
 """
 
@@ -19,9 +19,9 @@ images, labels, class_names = wsseg.data.synthetic_shapes(40, size=64)
 """
 ## What annotators would draw
 
-`simulate_scribbles` draws one stroke inside every connected component of a class, along the longest way
+`simulate_scribbles` draws one stroke inside every connected component of a class, along the longest path
 through its inner part. `simulate_clicks` puts one pixel on each 8-connected component, by the published
-rule. Where things of one class touch, give it the numbers of the things as `instances=`.
+rule. Where objects of one class touch, give it the numbers of the objects as `instances=`.
 """
 
 scribbles = [annotations.simulate_scribbles(label, seed=index) for index, label in enumerate(labels)]
@@ -30,7 +30,7 @@ for name, weak in (("scribbles", scribbles), ("clicks", clicks)):
     print(f"{name}: {np.mean(np.stack(weak) < 254):.2%} of the pixels are annotated")
 
 """
-One pixel is little. `enlarge_clicks` grows each click into a square, which is right as long as the square
+One pixel is not much. `enlarge_clicks` grows each click into a square, which is right as long as the square
 stays inside the object, and `shorten_scribbles` cuts drawn scribbles down to see how many of their pixels
 are needed.
 """
@@ -39,7 +39,7 @@ squares = [annotations.enlarge_clicks(click, size=3) for click in clicks]
 short = [annotations.shorten_scribbles(scribble, 0.5, seed=0) for scribble in scribbles]
 
 """
-From a folder the same is said by name: `SegmentationFolder(root, annotation="simulated_clicks",
+For a folder, arguments do the same: `SegmentationFolder(root, annotation="simulated_clicks",
 click_size=3)`, `annotation="simulated_scribbles"`, `scribble_length=0.5`.
 
 ## Training
@@ -76,10 +76,9 @@ _, score = train(scribbles, losses.GatedCRFLoss())
 print(f"scribbles, gated CRF: mean IoU {score:.3f}")
 
 """
-The gated CRF looks at the 11 × 11 pixels around each pixel of its grid. The dense CRF joins *all* pairs of
-pixels, so that a stroke on one end of an object reaches the other. `sigma_xy` is in pixels of the image
-and is published for images of 513 pixels; take it down along with yours: see [Units of
-sigma](units_of_sigma.md).
+The gated CRF looks at the 11 × 11 cells around each cell of its grid, which has half the image's size. The dense CRF
+compares *all* pairs of pixels, so that a stroke on one end of an object reaches the other. Its `sigma_xy` is
+published for images of 513 pixels; scale it with yours: see [Units of sigma](units_of_sigma.md).
 """
 
 _, score = train(squares, losses.DenseCRFLoss(sigma_xy=12), class_weights="batch")
@@ -106,7 +105,7 @@ with respect to the logits, and `visualization.gradient_sheet` paints it.
 
 ## Grown proposals, the baseline
 
-Before such losses one grew the annotation once, by GrabCut, and trained on the result as if it were the
+Before such losses, one grew the annotation once, by GrabCut, and trained on the result as if it were the
 truth: `annotations.grabcut_proposals` (extra `grabcut`), or `keras-wsseg propose` and then training with
 the cross entropy alone. [What each of these did on real scribbles and clicks](../results/masks.md) is in
 the results.

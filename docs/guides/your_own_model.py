@@ -4,7 +4,7 @@ Your own model and pipeline
 The losses work with any `keras.Model` from an image `(batch, height, width, channels)` to one prediction
 `(batch, height, width, classes)`, and with any pipeline that yields images and label maps. This guide
 brings both: a softmax model in the manner of keras.io, a pipeline of `tf.data`, an image with a depth
-channel beside it, and last a plain `keras.Model` without the wrapper.
+channel, and finally a plain `keras.Model` without the wrapper.
 """
 
 import keras
@@ -21,10 +21,10 @@ labels = np.stack([wsseg.annotations.simulate_scribbles(one, seed=i) for i, one 
 """
 ## Any model
 
-Logits, a softmax over the classes, one channel of log-odds, or its sigmoid: the last layers are looked at,
-and losses, metrics, callbacks and exports get what they ask for. The prediction may be coarser than the
-image. Your model normalizes inside itself, here by `Rescaling`, so that the exported file needs no recipe
-beside it.
+Logits, a softmax over the classes, one channel of log-odds, or its sigmoid: the last layers tell which, and
+losses, metrics, callbacks and exports get what they ask for. The prediction may be coarser than the
+image. Your model normalizes its input itself, here by `Rescaling`, so that the exported file needs no
+preprocessing.
 """
 
 
@@ -65,8 +65,10 @@ model.compile(
 model.fit(pipeline, epochs=1, verbose=2)
 
 """
-`WeaklySupervisedModel` puts the image, scaled to [0, 1] by `value_range`, beside the labels, since a Keras
-loss sees `y_true` and `y_pred` only. `predict` stays what your model says:
+A Keras loss sees `y_true` and `y_pred` only, so `WeaklySupervisedModel` hands the losses a `targets.Targets`
+as `y_true`: the labels, the image scaled to [0, 1] by `value_range`, and tags where there are any.
+`targets.read(y_true)` gives it in a [loss of your own](choosing_a_loss.md#a-loss-of-your-own). `predict`
+returns what your model returns:
 """
 
 print("sums of the probabilities:", np.ptp(segmenter.predict(images[:2], verbose=0).sum(-1)).round(4))
@@ -84,8 +86,7 @@ print(image.shape, label.shape)
 ## More inputs: depth beside the image
 
 With a dict of inputs, the key `image` is the modality `rgb` of a kernel, and every other input of rank 4
-keeps its name. `value_range` says how an input is scaled; one that is named without a range is taken as it
-is.
+keeps its name. `value_range` says how an input is scaled; an input without a range is taken as it is.
 """
 
 rgb, depth = keras.Input((None, None, 3), name="image"), keras.Input((None, None, 1), name="depth")
@@ -93,7 +94,7 @@ x = keras.layers.Concatenate()([keras.layers.Rescaling(1 / 255)(rgb), depth])
 x = keras.layers.Conv2D(8, 3, padding="same", activation="relu")(x)
 with_depth = keras.Model({"image": rgb, "depth": depth}, keras.layers.Conv2D(len(class_names), 1)(x))
 
-kernel = kernels.GaussianKernel(sigma_xy=6, sigma_rgb=0.03, sigma_depth=0.05)
+kernel = kernels.GaussianKernel(sigma_xy=12, sigma_rgb=0.03, sigma_depth=0.05)
 both = wsseg.WeaklySupervisedModel(with_depth, value_range={"image": (0, 255)})
 both.compile("adam", loss=losses.PartialCrossEntropy() + losses.GatedCRFLoss(kernels=kernel))
 inputs = {"image": images.astype("float32"), "depth": np.random.default_rng(0).random((16, 64, 64, 1))}
@@ -104,7 +105,8 @@ Such a model trains; the exports take segmenters with one input.
 
 ## Without the wrapper
 
-A plain `keras.Model` uses the same losses when its pipeline packs labels and image by itself. What the
+A plain `keras.Model` lets a loss have one tensor alone, and uses the same losses when its pipeline packs
+labels and image into it by `targets.pack`; `targets.read` reads both forms. What the
 wrapper does beyond that is then yours: the check of the image's range, the terms in the logs, and
 callbacks that change a weight while the training runs, on JAX.
 """
@@ -129,8 +131,8 @@ Like any segmenter here. Layers of your own must be registered and importable to
 print(wsseg.export.to_onnx(segmenter, "mine.onnx", class_names=class_names))
 
 """
-[Thirty models that people bring](../brought-models.md) are tried from training to every kind of file; the
-table says what does not work and why. A sigmoid of several channels, `channels_first`, and several
+[Thirty models of the kinds that people bring](../brought-models.md) are tested from training to every kind
+of file; the table says what does not work and why. A sigmoid of several channels, `channels_first`, and several
 predictions are refused with a sentence that says what to do.
 
 ## JAX

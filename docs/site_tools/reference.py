@@ -21,13 +21,15 @@ def rooms():
 
 
 def public_names():
-    """`(room, name)` of all that is public; a room without `__all__` gives the functions it defines."""
+    """`(room, name)` of all that is public; a room without `__all__` gives what it defines."""
     found = []
     for room, module in rooms().items():
         names = getattr(module, "__all__", None) or [
             name
             for name, thing in vars(module).items()
-            if inspect.isfunction(thing) and thing.__module__ == module.__name__ and not name.startswith("_")
+            if (inspect.isfunction(thing) or inspect.isclass(thing))
+            and thing.__module__ == module.__name__
+            and not name.startswith("_")
         ]
         found += [(room, name) for name in names]
     return found
@@ -95,11 +97,11 @@ def _index(by_room, link):
     lines = [
         *_title("Reference"),
         "Every public name, from the docstrings. :doc:`What is listed here is the public interface "
-        "</stability>`; modules inside the rooms are not.",
+        "</stability>`; modules inside the packages are not.",
         "",
-        "``import keras_wsseg as wsseg`` gives every room as an attribute, loaded on first use, and "
+        "``import keras_wsseg as wsseg`` gives every package as an attribute, loaded on first use, and "
         ":py:obj:`wsseg.WeaklySupervisedModel <keras_wsseg.models.WeaklySupervisedModel>`, which is the one "
-        "in ``models``. The room ``imaging`` is imported as ``from keras_wsseg import imaging``.",
+        "in ``models``. The package ``imaging`` is imported as ``from keras_wsseg import imaging``.",
         "",
         ".. list-table::",
         "    :widths: 20 80",

@@ -10,19 +10,19 @@ const STRIP = 64;
 
 // Gives { bitmap, orientation } of the one opaque image in a file, for `drawUpright` to turn.
 export async function decode(file) {
-  const name = file.name || "What was given";
+  const name = file.name || "The image";
   const refuse = (reason, cause) => {
     throw new Error(`${name} ${reason}.`, { cause });
   };
   const unreadable = (error) => refuse("is not an image that this browser can read", error);
   const bytes = new Uint8Array(await file.arrayBuffer().catch(unreadable));
   const header = await readHeader(bytes).catch(unreadable);
-  if (!header) refuse(`is not a PNG, JPEG, WebP, GIF or BMP image; ${PYTHON} read more kinds`);
-  if (header.several) refuse("holds several images, and must hold one");
-  if (header.deep) refuse(`has 16 bits a channel, which browsers cut to 8; ${PYTHON} read it`);
-  if (header.inks) refuse(`has four inks (CMYK), which browsers mix by color management; ${PYTHON} read it`);
+  if (!header) refuse(`is not a PNG, JPEG, WebP, GIF or BMP image; ${PYTHON} support more formats`);
+  if (header.several) refuse("contains several images, but must contain one");
+  if (header.deep) refuse(`has 16 bits per channel, which browsers truncate to 8; ${PYTHON} support it`);
+  if (header.inks) refuse(`is a CMYK image, which browsers convert by color management; ${PYTHON} support it`);
   const bitmap = await createImageBitmap(new Blob([bytes], { type: file.type }), AS_STORED).catch(unreadable);
-  if (!header.opaque && hasTransparency(bitmap)) refuse("has transparent pixels: paste it onto a background first");
+  if (!header.opaque && hasTransparency(bitmap)) refuse("has transparent pixels: flatten it onto a background first");
   return { bitmap, orientation: header.orientation };
 }
 
@@ -40,7 +40,7 @@ export async function readImage(file, about) {
   const notes = [];
   if (width !== fullWidth || height !== fullHeight) {
     const sizes = `${fullWidth} × ${fullHeight} to ${width} × ${height} pixels`;
-    notes.push(`Scaled from ${sizes}, to save time and memory; the saved mask has full size.`);
+    notes.push(`Scaled from ${sizes}, to save time and memory; the saved mask is at full size.`);
   }
   const pixels = about.channels === 1 ? toGray(image, notes) : toRgb(image);
   return { image, pixels, width, height, fullWidth, fullHeight, notes };
@@ -85,6 +85,6 @@ function toGray({ data }, notes) {
     colored ||= red !== green || green !== blue;
     gray[to] = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16;
   }
-  if (colored) notes.push("This segmenter takes gray images: the colors were turned into gray.");
+  if (colored) notes.push("This segmenter takes gray images: the colors were converted to gray.");
   return gray;
 }

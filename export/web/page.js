@@ -21,7 +21,7 @@ described.then(load).catch((error) => fail(error.message));
 
 async function describe() {
   const response = await fetch("segmenter.json", { cache: "no-cache" });
-  if (!response.ok) throw new Error(`segmenter.json answers with status ${response.status}.`);
+  if (!response.ok) throw new Error(`segmenter.json: the server returned status ${response.status}.`);
   about = await response.json();
   document.title = $("title").textContent = about.title;
   listFacts();

@@ -94,9 +94,9 @@ async function fetchBytes(url, what, integrity = "") {
     // A segmenter exported again under the same name is to be seen at once.
     response = await fetch(address, { cache: "no-cache", integrity });
   } catch (error) {
-    throw new Error(`${address} cannot be fetched${integrity ? " or is not what it should be" : ""}`, { cause: error });
+    throw new Error(`${address} cannot be fetched${integrity ? " or has a wrong checksum" : ""}`, { cause: error });
   }
-  if (!response.ok) throw new Error(`${address} answers with status ${response.status}`);
+  if (!response.ok) throw new Error(`${address} cannot be fetched: the server returned status ${response.status}`);
   const total = Number(response.headers.get("content-length")) || 0;
   const parts = [];
   let loaded = 0;
@@ -117,6 +117,6 @@ function megabytes(bytes) {
 
 function inWords(error) {
   const said = String(error?.message ?? error);
-  if (/bad_alloc|out of memory|allocation failed/i.test(said)) return "it takes more memory than the browser has";
+  if (/bad_alloc|out of memory|allocation failed/i.test(said)) return "it needs more memory than the browser provides";
   return said.trim().split("\n")[0].replace(/^.*ERROR_MESSAGE: /, "").replace(/\.+$/, "");
 }

@@ -9,10 +9,10 @@ from keras_wsseg.imaging.labels import PADDING, UNLABELED
 
 
 def enlarge_clicks(labels, size):
-    """Grow every annotated pixel into a square, for more supervision out of the same clicks.
+    """Enlarges every annotated pixel to a square, for more supervision from the same clicks.
 
-    No pixel that is annotated already, and none outside the image, changes. Where squares meet, the click
-    that comes first in reading order keeps the pixel.
+    Pixels that are already annotated or outside the image do not change. Where squares overlap, the click
+    that comes first in reading order takes the pixel.
 
     Args:
         labels: integer array `(height, width)`; 255 unlabeled, 254 outside the image.
@@ -40,18 +40,19 @@ def enlarge_clicks(labels, size):
 
 
 def simulate_clicks(labels, size=1, stuff_classes=(), min_stuff_area=256, instances=None):
-    """Put one click on every thing of a dense label map, as the Gated CRF experiments do.
+    """Places one click on every thing of a dense label map, as in the Gated CRF experiments.
 
-    Use it to measure what clicks would be worth on data that has dense labels. Each 8-connected component
-    of a class, of each instance where known, gets one pixel: its centroid if that lies inside, otherwise,
-    over its pixels sorted by distance d to the centroid, the first with
-    `d >= d_min + 0.025 (d_max - d_min)`, which is near the middle but not on the very rim.
+    Use it to measure the benefit of clicks on data with dense labels. Each 8-connected component of a class,
+    or of each instance if known, gets one pixel: its centroid if that is inside, otherwise, over its pixels
+    sorted by distance d to the centroid, the first with `d >= d_min + 0.025 (d_max - d_min)`, which is near
+    the middle but not at the very border.
 
     Args:
         labels: integer array `(height, width)` of class ids; 255 unlabeled, 254 outside the image.
         size: side of the click in pixels, odd; see `enlarge_clicks`.
-        stuff_classes: ids of classes without countable things (sky, road), whose specks nobody would click.
-        min_stuff_area: components of `stuff_classes` below so many pixels get no click.
+        stuff_classes: ids of classes without countable things (sky, road), whose specks an annotator would
+            not click.
+        min_stuff_area: components of `stuff_classes` of fewer pixels get no click.
         instances: integer array `(height, width)`, a positive number per thing, 0 where unknown.
 
     Returns:

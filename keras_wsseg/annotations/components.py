@@ -9,12 +9,12 @@ EIGHT_NEIGHBORS = np.ones((3, 3), bool)
 
 
 def components(labels, instances=None):
-    """The 8-connected components of every class, or of its instances where those are known.
+    """The 8-connected components of every class, or of its instances if known.
 
     Args:
         labels: uint8 array `(height, width)`; 254 and 255 belong to no class.
-        instances: integer array `(height, width)`: neighbors of one class with other positive numbers are
-            two things; 0 where nothing is known.
+        instances: integer array `(height, width)`: adjacent pixels of one class with different positive
+            numbers belong to two things; 0 for unknown.
 
     Yields:
         `(class id, (row slice, column slice), mask)`, the mask covering those slices; classes ascend, and

@@ -1,4 +1,4 @@
-"""Dense proposals out of scribbles and clicks by GrabCut."""
+"""Dense proposals from scribbles and clicks by GrabCut."""
 
 import numpy as np
 from scipy import ndimage
@@ -7,37 +7,37 @@ from keras_wsseg.arguments import check_integer, check_value_range
 from keras_wsseg.imaging.label_map import check_label_map
 from keras_wsseg.imaging.labels import PADDING, UNLABELED
 
-# The numbers behind OpenCV's five Gaussians of three colors.
+# Number of parameters of OpenCV's mixture of five Gaussians in three colors.
 _MODEL_SIZE = 65
 
 
 def grabcut_proposals(image, labels, iterations=5, unclaimed=UNLABELED, seed=0, value_range=(0, 255)):
-    """Grow scribbles or clicks into a dense label map by GrabCut, once, before any training.
+    """Expands scribbles or clicks to a dense label map by GrabCut, once, before training.
 
-    The baseline of a regularized loss: train on the proposal as if it were the truth, mistakes included. (In
+    The baseline of a regularized loss: train on the proposal as if it were ground truth, errors included. (In
     the source, 63.9 mIoU on PASCAL VOC with scribbles, against 72.9 for the loss.)
 
-    Each class of the label map is cut out of the image once: its own strokes are sure foreground, those of
-    the other classes sure background, and all other pixels begin as what their nearest stroke is and may
-    change. A class without a stroke is absent. Where the image has strokes of one class only, the
-    unlabeled pixels begin as background. A pixel claimed by several classes goes to that of the nearest
-    stroke among them; annotated pixels keep their label. Pixels outside the image take no part in the color
+    Each class of the label map is segmented once: its own strokes are fixed foreground, those of all other
+    classes fixed background, and all other pixels are initialized by their nearest stroke and may change. A
+    class without a stroke is absent. If the image has strokes of one class only, the unlabeled pixels are
+    initialized as background. A pixel claimed by several classes is assigned to that of the nearest stroke
+    among them; annotated pixels keep their label. Pixels outside the image are excluded from the color
     models.
 
     Args:
         image: uint8, or numbers within `value_range`, `(height, width)`, `(height, width, 1)` or
             `(height, width, 3)`; gray is repeated to three channels.
         labels: integer array `(height, width)`; 255 unlabeled, 254 outside the image.
-        iterations: rounds of learning the colors and cutting, at least 1.
-        unclaimed: what pixels become that no class claims: 255, or the id of a background class.
-        seed: of the first clustering of colors; the same seed gives the same proposal.
+        iterations: rounds of fitting the color models and cutting, at least 1.
+        unclaimed: label of pixels that no class claims: 255, or the id of a background class.
+        seed: seed of the initial clustering of colors; the same seed gives the same proposal.
         value_range: the values of black and of white.
 
     Returns:
-        uint8 array `(height, width)`: class ids, 254 where `labels` has it, `unclaimed`.
+        uint8 array `(height, width)`: class ids, 254 where `labels` has it, or `unclaimed`.
 
     Raises:
-        ImportError: OpenCV is missing; the extra `grabcut` brings it.
+        ImportError: OpenCV is missing; the extra `grabcut` installs it.
         TypeError, ValueError: an argument is not as above.
 
     Example:
@@ -62,7 +62,7 @@ def grabcut_proposals(image, labels, iterations=5, unclaimed=UNLABELED, seed=0, 
     proposal = np.where(outside, PADDING, unclaimed).astype(np.uint8)
     classes = np.unique(labels[drawn])
     if outside.any() and drawn.any():
-        # Padding of one color would draw the border of every cut to itself.
+        # Padding of one color would attract the border of every cut.
         colors = colors[_nearest(~outside)]
     distances = [ndimage.distance_transform_edt(labels != class_id) for class_id in classes]
     nearest = np.argmin(distances, axis=0) if len(classes) else None
@@ -79,26 +79,25 @@ def grabcut_proposals(image, labels, iterations=5, unclaimed=UNLABELED, seed=0, 
 
 
 def _cut(cv2, colors, foreground, background, begin, inside, iterations, seed):
-    """One GrabCut: where the foreground is."""
+    """Runs one GrabCut and returns the foreground mask."""
     mask = np.where(begin, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     mask[foreground], mask[background] = cv2.GC_FGD, cv2.GC_BGD
     models = np.zeros((1, _MODEL_SIZE)), np.zeros((1, _MODEL_SIZE))
-    # The pixels of the image in a single row, on which the cut has nothing to decide: the colors are learned
-    # from them alone.
+    # The pixels of the image in a single row with fixed labels: only the color models are fitted to them.
     row = np.ascontiguousarray(colors[inside][None])
     cv2.setRNGSeed(int(seed))
     for iteration in range(iterations):
-        sure = np.where(mask[inside] & 1, cv2.GC_FGD, cv2.GC_BGD).astype(np.uint8)[None]
-        if sure.min() == sure.max():
+        fixed = np.where(mask[inside] & 1, cv2.GC_FGD, cv2.GC_BGD).astype(np.uint8)[None]
+        if fixed.min() == fixed.max():
             break
         how = cv2.GC_EVAL if iteration else cv2.GC_INIT_WITH_MASK
-        cv2.grabCut(row, sure, None, *models, 1, how)
+        cv2.grabCut(row, fixed, None, *models, 1, how)
         cv2.grabCut(colors, mask, None, *models, 1, cv2.GC_EVAL_FREEZE_MODEL)
     return (mask & 1).astype(bool)
 
 
 def _nearest(mask):
-    """For every pixel the place of the nearest one of `mask`."""
+    """For every pixel the position of the nearest one in `mask`."""
     return tuple(ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True))
 
 
@@ -115,7 +114,7 @@ def _colors(image, size, value_range):
             f"`image` must have the height and width of the labels, {size}. Received: shape={array.shape}"
         )
     low, high = check_value_range(value_range)
-    # The comparison is turned round so that NaN fails it too.
+    # The comparison is negated so that NaN fails it too.
     if not (flat.min() >= low and flat.max() <= high):
         raise ValueError(
             f"`image` must lie within value_range=({low:g}, {high:g}). "

@@ -1,4 +1,4 @@
-"""The pixels of a region and which of them touch, for ways along them."""
+"""The pixel graph of a region, for paths along it."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ def pixel_pairs(inside):
 
     Returns:
         `(points, one, other, distance)`: `(n, 2)` rows and columns of the pixels in reading order; for every
-        pair the numbers of its pixels, and 1.0 or the square root of 2 between their centers.
+            pair the indices of its pixels, and the distance of their centers, 1.0 or the square root of 2.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Scribbles: a stroke of the pen inside each region."""
+"""Scribbles: one pen stroke inside each region."""
 
 import numpy as np
 from scipy import ndimage, sparse
@@ -10,27 +10,29 @@ from keras_wsseg.arguments import check_integer, check_number
 from keras_wsseg.imaging.label_map import check_label_map
 from keras_wsseg.imaging.labels import PADDING, UNLABELED
 
-# A stroke bends far less often than once per pixel: its course is searched on so many points at most.
+# A stroke bends far less often than once per pixel: its path is searched on at most this many points.
 _MAX_NODES = 900
-# Strokes keep to where the region is at least this wide, in parts of its widest place, as a hand does.
+# Like hand-drawn ones, strokes stay where the region is at least this wide, as a fraction of its largest
+# width.
 _CORE = 0.35
-# On fewer pixels than this a pen leaves a dot, whichever way it moves.
+# Regions of fewer pixels than this get a dot.
 _DOT = 10
 
 
 def simulate_scribbles(labels, length=1.0, seed=0, width=3, min_area=1):
-    """Draw one stroke inside every component of a dense label map, as an annotator would.
+    """Draws one stroke inside every component of a dense label map, as an annotator would.
 
-    Use it to measure what scribbles, and how long ones, would be worth on data that has dense labels. The
-    stroke follows the longest way through the inner part of the component, at a distance from its border
-    and with a slight tremble, and is clipped to the component: every drawn pixel has the right class.
+    Use it to measure the benefit of scribbles, and of their length, on data with dense labels. The stroke
+    follows the longest path through the inner part of the component, at a distance from its border and with
+    slight jitter, and is clipped to the component: every drawn pixel has the correct class.
 
     Args:
         labels: integer array `(height, width)` of class ids; 255 unlabeled, 254 outside the image.
-        length: part of the stroke that is drawn, from 0 (a single click) to 1.
-        seed: the tremble, and where a shortened stroke lies; the same seed gives the same scribbles.
+        length: fraction of the stroke that is drawn, from 0 (a single click) to 1.
+        seed: seed of the jitter, and of the position of a shortened stroke; the same seed gives the same
+            scribbles.
         width: thickness of the stroke in pixels.
-        min_area: components below so many pixels get no stroke.
+        min_area: components of fewer pixels get no stroke.
 
     Returns:
         uint8 array `(height, width)`: the class on the strokes, 254 where `labels` has it, 255 elsewhere.
@@ -65,10 +67,11 @@ def _stroke(mask, length, width, random):
     padded = np.pad(mask, 1)
     depth = ndimage.distance_transform_edt(padded)[1:-1, 1:-1]
     course = _centerline(depth)
-    # Drawn before the length is looked at, so that a shorter stroke of the same seed is a part of the longer.
-    place, tremble = random.random(), random.standard_normal((64, 2))
+    # Drawn independently of the length, so that a shorter stroke with the same seed is part of the longer
+    # one.
+    place, jitter = random.random(), random.standard_normal((64, 2))
     if len(course) > 2:
-        course = _smooth(course, depth, tremble)
+        course = _smooth(course, depth, jitter)
     course = _shorten(course, length, place)
     drawn = _brush(course, mask.shape, width) & mask
     if not drawn.any():
@@ -77,7 +80,7 @@ def _stroke(mask, length, width, random):
 
 
 def _centerline(depth):
-    """The longest way through the inner part of a region, `(points, 2)` rows and columns."""
+    """The longest path through the inner part of a region, `(points, 2)` rows and columns."""
     peak = np.unravel_index(np.argmax(depth), depth.shape)
     core = depth >= _CORE * depth[peak]
     step = min(int(np.ceil(np.sqrt(np.count_nonzero(core) / _MAX_NODES))), max(1, int(0.6 * depth[peak])))
@@ -93,7 +96,7 @@ def _centerline(depth):
     if len(points) == 1:
         return np.array([peak], float)
     node = int(np.flatnonzero((points == start).all(axis=1))[0])
-    # Twice to the farthest point: exact on trees, and a region's inner part is close to one.
+    # Two searches for the farthest point: exact on trees, and a region's inner part is close to one.
     first = int(np.argmax(csgraph.dijkstra(plain, indices=node)))
     last = int(np.argmax(csgraph.dijkstra(plain, indices=first)))
     _, before = csgraph.dijkstra(ridge, indices=first, return_predecessors=True)
@@ -105,7 +108,7 @@ def _centerline(depth):
 
 
 def _graphs(depth, inside):
-    """Neighboring pixels joined by their distance, and by a distance that is short along the ridge."""
+    """Graphs of neighboring pixels, weighted by distance, and by a distance that is short along the ridge."""
     points, one, other, plain = pixel_pairs(inside)
     shallow = 1 - depth[inside] / depth.max()
     ridge = plain * (1 + 12 * ((shallow[one] + shallow[other]) / 2) ** 2)
@@ -118,8 +121,8 @@ def _graphs(depth, inside):
     return graph(plain), graph(ridge), points
 
 
-def _smooth(course, depth, tremble):
-    """Evenly spaced points, corners rounded off, moved by a tremble that the region has room for."""
+def _smooth(course, depth, jitter):
+    """Evenly spaced points, corners rounded, displaced by jitter within the width of the region."""
     along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(course, axis=0).T))])
     count = int(np.ceil(along[-1])) + 1
     positions = np.linspace(0, along[-1], count)
@@ -128,22 +131,22 @@ def _smooth(course, depth, tremble):
     rounded = ndimage.gaussian_filter1d(
         even, sigma=max(1.0, 0.6 * float(room.mean())), axis=0, mode="nearest"
     )
-    # A wave of the hand about every 12 pixels, repeating after 64 of them.
+    # One random offset about every 12 pixels, repeating after 64 of them.
     knots = np.arange(64) * 12.0
-    wave = np.stack([np.interp(positions % knots[-1], knots, tremble[:, axis]) for axis in (0, 1)], axis=1)
+    wave = np.stack([np.interp(positions % knots[-1], knots, jitter[:, axis]) for axis in (0, 1)], axis=1)
     wave = ndimage.gaussian_filter1d(wave, sigma=4.0, axis=0, mode="nearest")
     return rounded + 0.15 * room[:, None] * wave
 
 
 def _shorten(course, length, place):
     keep = max(1, round(length * len(course)))
-    # A shortened stroke lies near the middle of the whole one: its ends reach the region's far corners.
+    # A shortened stroke is near the middle of the whole one, whose ends reach the region's far corners.
     first = round((len(course) - keep) * (0.25 + 0.5 * place))
     return course[first : first + keep]
 
 
 def _brush(course, shape, width):
-    """Everything within half a pen's width of the course."""
+    """All pixels within half the pen width of the path."""
     if len(course) > 1:
         fine = np.linspace(0, len(course) - 1, 2 * len(course))
         course = np.stack(

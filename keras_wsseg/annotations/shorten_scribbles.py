@@ -1,4 +1,4 @@
-"""Shorter scribbles out of drawn ones."""
+"""Shortens drawn scribbles."""
 
 import numpy as np
 from scipy import sparse
@@ -11,19 +11,19 @@ from keras_wsseg.imaging.labels import PADDING, UNLABELED
 
 
 def shorten_scribbles(labels, length, seed=0):
-    """Keep a connected part of every stroke, to measure what shorter scribbles would be worth.
+    """Keeps a connected part of every stroke, to measure the effect of shorter scribbles.
 
-    A stroke is an 8-connected component of one class. Starting from one of its pixels, drawn at random, it is
-    followed in all its directions at once, and its nearest pixels *along the stroke* are kept: `length` of
-    them all, at least one. The thickness thus stays as drawn, curves, branches and closed strokes need no
-    treatment of their own, and with one seed a shorter part always lies within a longer one. The length is
-    counted in pixels of the stroke, so where its thickness varies, by area.
+    A stroke is an 8-connected component of one class. It is traversed from a random pixel in all directions,
+    and the pixels nearest to it *along the stroke* are kept: a fraction `length` of all, at least one. The
+    thickness thus stays as drawn, curves, branches and closed strokes need no special treatment, and with the
+    same seed a shorter part is always contained in a longer one. The length is measured in pixels of the
+    stroke, thus by area where its thickness varies.
 
     Args:
         labels: integer array `(height, width)` of class ids on strokes; 255 unlabeled, 254 outside the
             image.
-        length: part of each stroke to keep, from 0 (a single pixel: a click) to 1 (as drawn).
-        seed: where the parts lie, a non-negative integer or a sequence of them.
+        length: fraction of each stroke to keep, from 0 (a single pixel: a click) to 1 (as drawn).
+        seed: seed of the positions of the parts, a non-negative integer or a sequence of them.
 
     Returns:
         uint8 array `(height, width)`: `labels` with 255 where the strokes were cut off.
@@ -55,7 +55,7 @@ def shorten_scribbles(labels, length, seed=0):
     first = np.cumsum(sizes) - sizes
     starts = np.argsort(stroke, kind="stable")[first + (random.random(count) * sizes).astype(int)]
     along = csgraph.dijkstra(graph, directed=False, indices=starts, min_only=True)
-    # A pixel's way to the start leads over nearer ones only, so the first of this order are connected.
+    # A pixel's path to the start contains only nearer ones, so the first of this order are connected.
     order = np.lexsort((along, stroke))
     rank = np.arange(len(points)) - first[stroke[order]]
     cut = points[order[rank >= np.maximum(1, np.rint(length * sizes))[stroke[order]]]]

@@ -1,4 +1,4 @@
-"""Tags of whole images: which classes occur, without saying where."""
+"""Tags of whole images: which classes occur, but not where."""
 
 import csv
 import io
@@ -16,7 +16,7 @@ from keras_wsseg.imaging.text_file import read_text
 
 BACKGROUND = "background"
 
-# No image is nameless, so that an empty first cell, as tables with an index have it, is a title too.
+# Every image has a name, so an empty first cell, as in tables with an index, is also a title.
 _NAME_TITLE = re.compile(
     r"((file|filename|image|img|image|pic|photo|sample)s?)?(id|name|path|filepath|file|filename|stem|key|index)?"
 )
@@ -28,11 +28,11 @@ _VALUES = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "tr
 
 
 def read_tags(path, class_names=None):
-    """Read which classes each image holds from a CSV file.
+    """Reads which classes each image contains from a CSV file.
 
-    Tags take seconds an image to give, and many collections have them already. Two forms are read. A list
-    has one line an image, its name first; the tags follow in cells of their own or in one cell with
-    semicolons, bars or commas between them; an image without tag holds background alone:
+    Tagging takes seconds per image, and many collections already have tags. Two formats are supported. A list
+    has one line per image, beginning with its name; the tags follow in separate cells or in one cell,
+    separated by semicolons, bars or commas; an image without tags contains only background:
 
     ```
     name,tags
@@ -50,27 +50,27 @@ def read_tags(path, class_names=None):
     scene2,0,0
     ```
 
-    The header of a list may be missing, that of a table not. A header is a first line that begins with
-    `name`, `id`, `image`, `image`, `File name`, a like word or an empty cell. A list whose tags are all
-    0 or 1 is refused unless `class_names` has these: it may be a table. A tag may hold blanks;
-    only where `class_names` knows the words of a tag and not the tag, as of `dog person`, blanks separate; a
-    comma or bar is part of a tag where `class_names` has the tag, the longest that fits.
+    The header of a list may be omitted, but not that of a table. A header is a first line that begins with
+    `name`, `id`, `image`, `image`, `File name`, a similar word or an empty cell. A list whose tags are all 0
+    or 1 is rejected unless `class_names` contains these: it may be a table. A tag may contain spaces; these
+    separate tags only if `class_names` contains the words of a tag but not the tag, as in `dog person`; a
+    comma or bar is part of a tag if `class_names` contains the tag, the longest that matches.
 
     Args:
-        path: the file, in UTF-8 or as its byte order mark says, with commas between its cells; semicolons or
-            tabs, as some spreadsheets write them, where there is a header.
+        path: the file, in UTF-8 or the encoding of its byte order mark, with cells separated by commas, or,
+            if it has a header, by semicolons or tabs, as some spreadsheets write them.
         class_names: names of all classes in the order of their ids, the background first. By default
-            "background" and the tags found, those of a list sorted, those of a table in its order.
+            "background" and the tags found, sorted for a list, in its order for a table.
 
     Returns:
-        `(tags, class_names)`: a dict from the name of each image, as the file has it, to the tuple of its
-        tags in the order of the classes, without the background, which every image has; and the names of
+        `(tags, class_names)`: a dict from the name of each image, as in the file, to the tuple of its tags in
+            the order of the classes, without the background, which every image has; and the names of
         all classes as a tuple, the background first.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no such file, names an image twice or a tag that is no class, or what stands first
-            in `class_names` and is not "background" is the tag of some images only. Errors name the line.
+        ValueError: it is not such a file, names an image twice or a tag that is not a class, or the first of
+            `class_names` is not "background" but the tag of some images only. Errors name the line.
 
     Example:
 
@@ -102,22 +102,22 @@ def read_tags(path, class_names=None):
 
 
 def has_header(path):
-    """Whether a file of tags, as of `read_tags`, begins with a header."""
+    """Whether a file of tags, as in `read_tags`, begins with a header."""
     return _is_title(_lines(pathlib.Path(path))[0][1][0], _NAME_TITLE)
 
 
 def write_tags(path, tags):
-    """Write which classes each image holds as a list that `read_tags` reads, whole or not at all.
+    """Writes which classes each image contains as a list for `read_tags`, atomically.
 
     Args:
         path: the CSV file to write; its folder must exist.
         tags: dict from the name of each image to a sequence of its tags.
 
     Raises:
-        TypeError: the tags of an image are no sequence of strings.
-        ValueError: there is no image, or two of one name in normal form; a name or tag is empty, begins or
-            ends with a blank or has a semicolon, carriage return or zero byte; a name has a tab, or a tag a
-            comma or bar.
+        TypeError: the tags of an image are not a sequence of strings.
+        ValueError: there is no image, or two of the same name in normalized form; a name or tag is empty,
+            begins or ends with whitespace or contains a semicolon, carriage return or zero byte; a name
+            contains a tab, or a tag a comma or bar.
 
     Example: see `read_tags`.
     """
@@ -131,7 +131,7 @@ def write_tags(path, tags):
         raise ValueError(f"`tags` must have at least one image. Received: tags={tags!r}")
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(("name", "tags"))
-    # A list of nothing but 0 and 1 may be a table; the background, which is everywhere, says it is none.
+    # A list of only 0 and 1 may be a table; the tag background, which every image has, marks it as a list.
     bare = all(tag.lower() in _VALUES for of_image in written.values() for tag in of_image)
     for name, of_image in written.items():
         writer.writerow((name, ";".join([BACKGROUND, *of_image] if bare and of_image else of_image)))
@@ -150,8 +150,8 @@ def multi_hot(tags, class_names):
         float32 `(classes,)`: 1 for the background and every tag, else 0.
 
     Raises:
-        TypeError: an argument is no sequence of strings.
-        ValueError: a tag is no class.
+        TypeError: an argument is not a sequence of strings.
+        ValueError: a tag is not a class.
 
     Example:
 
@@ -171,23 +171,23 @@ def multi_hot(tags, class_names):
 
 
 def tags_of_labels(labels, num_classes, min_pixels=1):
-    """The tags that a label map would have, for trying what tags are worth where masks are known.
+    """The tags of a label map, to evaluate learning from tags where masks are known.
 
-    Whoever tags an image overlooks specks, and a model that must find a class somewhere paints one:
-    `min_pixels` leaves them out.
+    Annotators overlook specks, and a model that must find a class somewhere predicts one: `min_pixels`
+    excludes them.
 
     Args:
         labels: integer array `(height, width)` of class ids; 255 unlabeled, 254 outside the image.
         num_classes: number of classes, of which class 0 is the background.
-        min_pixels: least extent of a class that counts: pixels as an integer from 1, or above 0 and below 1
-            the share of all pixels but those of 254.
+        min_pixels: minimum extent of a class: pixels as an integer from 1, or above 0 and below 1 the
+            fraction of all pixels except those of 254.
 
     Returns:
         float32 `(num_classes,)`: 1 for the classes that occur and for the background, which always does, else
         0.
 
     Raises:
-        TypeError, ValueError: an argument is not as above, or an id is no class.
+        TypeError, ValueError: an argument is not as above, or an id is not a class.
 
     Example:
 
@@ -211,21 +211,21 @@ def tags_of_labels(labels, num_classes, min_pixels=1):
 
 
 def check_min_pixels(min_pixels):
-    """`min_pixels` of `tags_of_labels`, or `ValueError` where it is neither pixels nor a share."""
+    """Validates `min_pixels` of `tags_of_labels`: `ValueError` if it is neither pixels nor a fraction."""
     check_number("min_pixels", min_pixels, above=0)
     if min_pixels > 1 and min_pixels != int(min_pixels):
         raise ValueError(
-            "`min_pixels` must be a number of pixels from 1, or a share above 0 and below 1. "
+            "`min_pixels` must be a number of pixels from 1, or a fraction above 0 and below 1. "
             f"Received: min_pixels={min_pixels!r}"
         )
     return min_pixels
 
 
 def check_class_names(class_names):
-    """Names of classes in normal form, a tuple of different strings that are not empty, or an error."""
+    """Validates class names: distinct, non-empty strings; returns them normalized, as a tuple."""
     names = tuple(map(normal_name, _sequence("class_names", class_names)))
     if not names or "" in names or len(set(names)) < len(names):
-        raise ValueError(f"`class_names` must be different names. Received: class_names={class_names!r}")
+        raise ValueError(f"`class_names` must be distinct names. Received: class_names={class_names!r}")
     return names
 
 
@@ -239,7 +239,7 @@ def _name_to_write(name):
     normal = normal_name(name) if isinstance(name, str) else ""
     if not normal or normal != normal.strip() or any(mark in normal for mark in ";\t\r\0"):
         raise ValueError(
-            "The name of an image must be a string without blanks around it, and without a semicolon, tab, "
+            "The name of an image must be a string without surrounding blanks, semicolon, tab, "
             f"carriage return or zero byte. Received: {name!r}"
         )
     return normal
@@ -249,14 +249,14 @@ def _tag_to_write(tag, name):
     normal = normal_name(tag)
     if not normal or normal != normal.strip() or any(mark in normal for mark in (*_SEPARATORS, "\r", "\0")):
         raise ValueError(
-            "A tag must not be empty, have blanks around it, or a semicolon, comma, bar, carriage return or "
-            f"zero byte in it. Received: {tag!r} of {name!r}"
+            "A tag must not be empty, have surrounding blanks, or a semicolon, comma, bar, carriage return "
+            f"or zero byte in it. Received: {tag!r} of {name!r}"
         )
     return normal
 
 
 def _lines(path):
-    """Number and cells of every line that has any."""
+    """Number and cells of every non-empty line."""
     text = normal_name(read_text(path, "The tags"))
     reader = csv.reader(
         io.StringIO(text, newline=None), delimiter=_delimiter(text), skipinitialspace=True, strict=True
@@ -277,7 +277,7 @@ def _lines(path):
 
 
 def _delimiter(text):
-    """What stands behind the title of the first column; a comma where there is none."""
+    """The delimiter after the title of the first column; a comma if there is none."""
     head = text.lstrip().split("\n", 1)[0]
     for delimiter in (",", ";", "\t"):
         title, found, _ = head.partition(delimiter)
@@ -287,12 +287,12 @@ def _delimiter(text):
 
 
 def _is_title(cell, titles):
-    """Whether a cell is one of the titles, however its words are set apart."""
+    """Whether a cell is one of the titles, however its words are separated."""
     return titles.fullmatch(re.sub(r"[\W_]", "", cell.lower())) is not None
 
 
 def _check_list(path, lines, headed, known):
-    """A header that is not known as such would silently give a class `Tags`, and a table `0` and `1`."""
+    """Rejects an unrecognized header, which would silently add a class `Tags`, and a table, `0` and `1`."""
     (number, head), *others = lines
     titles = [] if headed else [cell for cell in head[1:] if cell and cell not in known]
     values = [cell for _, cells in others for cell in cells[1:] if cell]
@@ -312,7 +312,7 @@ def _list_rows(path, lines, class_names):
     for number, (name, *cells) in lines:
         if ";" in name or "\t" in name:
             raise ValueError(
-                f"The tags {str(path)!r} must have a comma behind the name of the image. "
+                f"The tags {str(path)!r} must have a comma after the name of the image. "
                 f"Received: {name!r} in line {number}"
             )
         rows.append((number, name, [tag for cell in cells for tag in _split(cell, class_names)]))
@@ -322,7 +322,7 @@ def _list_rows(path, lines, class_names):
 def _split(cell, class_names):
     known, pieces, start = class_names or (), _SEPARATOR.split(cell), 0
     while start < len(pieces):
-        # A tag that is known may have separators of its own: the longest one that begins here counts.
+        # A known tag may contain separators: the longest one that begins here is used.
         runs = ((end, "".join(pieces[start:end]).strip()) for end in range(len(pieces), start, -2))
         end, tag = next((run for run in runs if run[1] in known), (start + 1, pieces[start].strip()))
         words = tag.split()
@@ -370,7 +370,7 @@ def _by_name(path, rows, classes):
             )
         for tag in of_image:
             _check_known(path, tag, number, classes)
-        # Else an object that stands first by mistake would be taken for what every image holds.
+        # Otherwise an object listed first by mistake would be taken for the background.
         if own_background and classes[0] not in of_image:
             raise ValueError(
                 f"The first of the classes of {str(path)!r} must be the background, which every image has. "
@@ -381,7 +381,7 @@ def _by_name(path, rows, classes):
 
 
 def _check_known(path, tag, number, classes):
-    # The background is in every image, whatever it is called among the classes.
+    # Every image has background, whatever its class name is.
     if classes is not None and tag not in (*classes, BACKGROUND):
         raise ValueError(
             f"The tags of {str(path)!r} must be among the classes {', '.join(classes)}. "

@@ -1,4 +1,4 @@
-"""Callbacks of `model.fit`: warm-up, annealing, stages, images, warnings."""
+"""Callbacks for `model.fit`: warm-up, annealing, training stages, images, warnings."""
 
 from keras_wsseg.callbacks.annealing_images import AnnealingImages
 from keras_wsseg.callbacks.collapse_warning import CollapseWarning

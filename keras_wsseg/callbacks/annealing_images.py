@@ -13,37 +13,36 @@ from keras_wsseg.visualization.annealing_sheet import annealing_column, annealin
 
 
 class AnnealingImages(keras.callbacks.Callback):
-    """Films an annealing: for each epoch the weights of the sparse CRF, and under them the prediction.
+    """Visualizes annealing: for each epoch, the weights of the sparse CRF and the prediction below them.
 
-    Whether a training without labels finds its object is decided while sigma_rgb grows. The film stands in
-    `directory/annealing.png`, one column an epoch, and grows as the training goes on; its columns lie in
-    `directory/columns`, so that a training that is interrupted and resumed goes on with the same film. One
-    that begins anew in the same folder writes over them.
+    Whether a training without labels finds the object is decided while `sigma_rgb` grows. The chart
+    `directory/annealing.png` gains a column with each epoch. The columns are stored in `directory/columns`,
+    so that a resumed training continues the chart; a new training in the same folder overwrites them.
 
     Args:
-        images: images `(height, width, channels)` with one channel or three, as the model takes them, of
-            any sizes; or dicts of inputs, of which `image` is shown.
-        loss: the loss whose `sigma_rgb` is annealed, a `SparseCRFLoss` such as `SingleClassLoss().crf`; the
-            very object that was compiled.
-        directory: folder for the film; made when its first column is written.
-        epochs: how many epochs are filmed, from the first, such as those of the annealing stage; None: all.
-        every: epochs from one column to the next.
-        truth: dense label maps `(height, width)`, one for each image, whose object is shown under it; None
-            shows the image once more.
+        images: images `(height, width, channels)` with one channel or three, in the format of the model's
+            input, of any sizes; or dicts of inputs, of which `image` is shown.
+        loss: the loss whose `sigma_rgb` is annealed, a `SparseCRFLoss` such as `SingleClassLoss().crf`; must
+            be the same object that was compiled.
+        directory: folder for the chart; created when the first column is written.
+        epochs: number of epochs to include, from the first, such as those of the annealing stage; None: all.
+        every: number of epochs between columns.
+        truth: dense label maps `(height, width)`, one per image, whose object is shown below the image; None
+            shows the image again.
         object_class: class id of the object.
-        show: `"probability"`, that of the object in gray, or `"mask"`: in color where the object has the
+        show: `"probability"`, that of the object in gray, or `"mask"`, in color where the object has the
             highest probability.
-        max_images: how many of the images are shown, from the first.
-        value_range: the values of black and of white; by default the model's own where it states them, as
+        max_images: number of images to show, from the first.
+        value_range: the values of black and white; by default those of the model if it declares them, as
             `WeaklySupervisedModel` does, else `(0, 255)`.
-        from_logits: whether the model yields logits; otherwise probabilities.
-        cell: largest width and height of an image in the film in pixels, at least 32.
+        from_logits: whether the model outputs logits; probabilities otherwise.
+        cell: maximum width and height of an image in the chart, in pixels, at least 32.
 
     Raises:
-        TypeError: if `loss` has no `sigma_rgb`, or labels are no integers.
+        TypeError: if `loss` has no `sigma_rgb`, or labels are not integers.
         ValueError: if there are no images, sizes do not match, or a value is out of range; when training
-            begins, if `loss` is not what was compiled, an image lies outside its range, or the model has no
-            such class.
+            begins, if `loss` is not the compiled object, an image is outside its value range, or the model
+            has no class `object_class`.
 
     Example:
         >>> import tempfile
@@ -79,7 +78,7 @@ class AnnealingImages(keras.callbacks.Callback):
     ):
         super().__init__()
         if not isinstance(loss, Annealable) or "sigma_rgb" not in loss.annealable:
-            raise TypeError(f"`loss` must have a sigma_rgb, as SparseCRFLoss has. Received: loss={loss!r}")
+            raise TypeError(f"`loss` must have a sigma_rgb, such as SparseCRFLoss. Received: loss={loss!r}")
         self.loss = loss
         self._given = ShownImages(images, max_images)
         self._truth = self._given.label_maps("truth", truth)
@@ -94,14 +93,14 @@ class AnnealingImages(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         check_trained(self.model, self.loss, "loss")
-        # A rehearsal: what cannot be drawn says so now, not after an epoch of training.
+        # A dry run, so that drawing errors are raised now, not after an epoch of training.
         self._film([self._column(epoch=1)])
 
     def on_epoch_end(self, epoch, logs=None):
         if not self._is_filmed(epoch + 1):
             return
         write_png(self._path(epoch + 1), self._column(epoch + 1))
-        # Columns of later epochs are left from another training in this folder.
+        # Columns of later epochs are leftovers from another training in this folder.
         done = [self._path(number) for number in range(1, epoch + 2) if self._is_filmed(number)]
         columns = [np.asarray(Image.open(path).convert("RGB")) for path in done if path.is_file()]
         write_png(self.directory / "annealing.png", self._film(columns))

@@ -12,25 +12,24 @@ _SLACK = 0.01
 class CollapseWarning(keras.callbacks.Callback):
     """Warns when the model predicts one label nearly everywhere, and when it no longer does.
 
-    A regularizer is content with one label for all pixels, and the loss that falls looks like success: the
-    usual way for a training without labeled pixels to fail. Some images are predicted at the end of each
-    epoch, in inference mode; the share of their pixels that has the most frequent class stands in the logs as
-    `largest_class_share`, and a line goes to the logger `keras_wsseg` in the epoch where the share reaches
-    `limit`, and again in the one where it falls clearly below, by 0.01. A model that yields no numbers any
-    more (NaN) shows as its first class.
+    A regularizer is minimal if all pixels have the same label, and the falling loss looks like success: this
+    is how training without labeled pixels usually fails. At the end of each epoch some images are predicted
+    in inference mode, and the share of pixels of the most frequent class is logged as `largest_class_share`.
+    A warning is sent to the logger `keras_wsseg` in the epoch in which the share reaches `limit`, and another
+    when it falls clearly below, by 0.01. A model that outputs NaN counts as predicting its first class.
 
     Args:
-        images: images `(height, width, channels)` with one channel or three, as the model takes them, of
-            any sizes; or dicts of inputs, of which `image` is of the size to predict. Choose such that no
-            class truly fills `limit` of them.
-        class_names: a name for each class, for the line.
-        limit: share of the pixels from which on the model counts as collapsed, above 0 and up to 1.
-        max_images: how many of the images are predicted, from the first.
+        images: images `(height, width, channels)` with one channel or three, in the format of the model's
+            input, of any sizes; or dicts of inputs, of which `image` has the size to predict. Choose images
+            in which no class actually fills a share of `limit`.
+        class_names: a name for each class, for the warning.
+        limit: share of the pixels from which the model counts as collapsed, above 0 and up to 1.
+        max_images: number of images to predict, from the first.
 
     Raises:
         ValueError: if there are no images, or `limit` or `max_images` is out of range; when training
-            begins, if the model does not yield `(batch, height, width, classes)`, where one channel is the
-            second of two classes, or not as many as there are names.
+            begins, if the model's output is not `(batch, height, width, classes)`, where one channel is the
+            second of two classes, or the number of classes differs from that of names.
 
     Example:
         >>> images = np.zeros((2, 8, 8, 1), "float32")
@@ -51,7 +50,7 @@ class CollapseWarning(keras.callbacks.Callback):
         self._collapsed = False
 
     def on_train_begin(self, logs=None):
-        # What cannot be predicted says so now, not after an epoch of training.
+        # Raises errors of prediction now, not after an epoch of training.
         classes = self._given.classes(self.model)
         if self.class_names is not None and len(self.class_names) != classes:
             raise ValueError(
@@ -66,7 +65,7 @@ class CollapseWarning(keras.callbacks.Callback):
         share = float(pixels[largest] / pixels.sum())
         if logs is not None:
             logs["largest_class_share"] = share
-        # A share that wavers about the limit shall not be news in every epoch.
+        # Hysteresis: a share that fluctuates around the limit should not be reported in every epoch.
         slack = min(_SLACK, 1 - self.limit) if self._collapsed else 0.0
         collapsed = share >= self.limit - slack
         if collapsed != self._collapsed:
@@ -80,9 +79,9 @@ class CollapseWarning(keras.callbacks.Callback):
         if self._collapsed:
             return (
                 f"epoch {epoch + 1}: {share:.1%} of the pixels are predicted as {name}; the model has "
-                "collapsed to one label. Try a longer annealing or other weights of the losses."
+                "collapsed to one label. Try a longer annealing stage or different loss weights."
             )
         return (
             f"epoch {epoch + 1}: the model is no longer collapsed to one label; "
-            f"{name}, its most frequent one, has {share:.1%} of the pixels."
+            f"the most frequent one, {name}, has {share:.1%} of the pixels."
         )

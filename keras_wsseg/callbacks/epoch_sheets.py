@@ -9,15 +9,15 @@ from keras_wsseg.imaging.write_png import write_png
 
 
 class EpochSheets(keras.callbacks.Callback):
-    """Base of callbacks that draw a sheet of images every so many epochs, as a file and for TensorBoard.
+    """Base of callbacks that write a sheet of images every few epochs, as a file and to TensorBoard.
 
     Args:
         images, directory, class_names, truth, every, tensorboard, palette, max_images, value_range,
-            from_logits: as of `PredictionImages`.
+            from_logits: as for `PredictionImages`.
     """
 
     topic = None
-    """What TensorBoard calls the sheets."""
+    """The name of the sheets in TensorBoard."""
 
     def __init__(
         self,
@@ -46,15 +46,15 @@ class EpochSheets(keras.callbacks.Callback):
         self._writer = None
 
     def validate_inputs(self):
-        """Called before training, without running the model: raises where a sheet could not be drawn."""
+        """Called before training, without running the model: raises if a sheet could not be drawn."""
         raise NotImplementedError(f"{type(self).__name__} must implement validate_inputs().")
 
     def sheet(self, caption):
-        """The sheet of now, uint8 `(height, width, 3)`."""
+        """The current sheet, uint8 `(height, width, 3)`."""
         raise NotImplementedError(f"{type(self).__name__} must implement sheet(caption).")
 
     def display_range(self):
-        """The values of black and of white in the images."""
+        """The values of black and white in the images."""
         return self.value_range or stated_range(self.model)
 
     def on_train_begin(self, logs=None):
@@ -82,11 +82,11 @@ def _summary():
     try:
         from tensorflow import summary
 
-        # TensorFlow without TensorBoard has a `summary` that lacks the kinds of summaries.
+        # Without TensorBoard, TensorFlow has a `summary` module without functions such as `image`.
         if not hasattr(summary, "image"):
             raise ImportError("tensorboard is missing")
     except ImportError as error:
         raise ImportError(
-            f"`tensorboard` needs the packages: pip install tensorflow tensorboard. Received: {error}"
+            f"`tensorboard` requires packages: pip install tensorflow tensorboard. Received: {error}"
         ) from error
     return summary

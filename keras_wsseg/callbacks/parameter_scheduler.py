@@ -5,20 +5,20 @@ from keras_wsseg.kernels.annealable import Annealable
 
 
 class ParameterScheduler(PerStep):
-    """Changes a number of a loss, or of one of its kernels, while the training runs.
+    """Schedules a hyperparameter of a loss, or of one of its kernels, during training.
 
     Args:
-        target: the loss or `GaussianKernel` that holds the number; the very object that was compiled.
+        target: the loss or `GaussianKernel` with the parameter; must be the same object that was compiled.
         parameter: its name, such as `"weight"`, `"sigma_rgb"` or `"sigma_xy"`.
-        schedule: any callable from the 0-based count to the value; Keras' learning-rate schedules serve.
+        schedule: any callable from the 0-based count to the value, such as a Keras learning-rate schedule.
         per: `"epoch"` or `"step"`: what is counted.
 
-    The value shows in the logs of each epoch as `<name of target>_<parameter>`.
+    The value is logged in each epoch as `<name of target>_<parameter>`.
 
     Raises:
-        ValueError: if `target` has no such number, `per` is neither, or the schedule returns what the number
-            cannot be.
-        TypeError: if `target` has nothing to anneal, or `schedule` cannot be called.
+        ValueError: if `target` has no such parameter, `per` is neither, or the schedule returns a value that
+            is out of range for the parameter.
+        TypeError: if `target` has nothing to anneal, or `schedule` is not callable.
 
     Example:
         >>> from keras_wsseg import callbacks, losses
@@ -46,11 +46,11 @@ class ParameterScheduler(PerStep):
 
     @property
     def log_name(self):
-        """Under which name the value shows in the logs."""
+        """The name of the value in the logs."""
         return f"{getattr(self.target, 'name', 'kernel')}_{self.parameter}"
 
     def value_at(self, count):
-        """The value of a 0-based epoch or step."""
+        """The value for a 0-based epoch or step."""
         return float(keras.ops.convert_to_numpy(self.schedule(count)))
 
     def on_train_begin(self, logs=None):

@@ -2,10 +2,11 @@ import keras
 
 
 class PerStep(keras.callbacks.Callback):
-    """Base of callbacks that set a number from the count of training steps.
+    """Base of callbacks that set a hyperparameter from the number of training steps.
 
-    The count starts from the optimizer's own, in batches, so a training that resumes (`BackupAndRestore`, or
-    a second `fit`) goes on right. With `steps_per_execution` above 1 the numbers change once an execution.
+    The count is initialized from the optimizer's, in batches, so that a resumed training (`BackupAndRestore`,
+    or a second `fit`) continues correctly. With `steps_per_execution` above 1 the value changes once per
+    execution.
     """
 
     def __init__(self):
@@ -17,7 +18,7 @@ class PerStep(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch, logs=None):
         if self._offset is None:
-            # Read once an epoch: on an accelerator each reading waits for the steps under way.
+            # Read once per epoch: on an accelerator, each read waits for pending steps.
             self.sync()
             self._offset = self._steps_done() - batch
         self.on_step(self._offset + batch)
@@ -25,35 +26,35 @@ class PerStep(keras.callbacks.Callback):
     def _steps_done(self):
         optimizer = self.model.optimizer
         optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-        # The optimizer counts its updates, not the batches that one of them accumulates.
+        # The optimizer counts updates, not the batches accumulated for each of them.
         per_update = getattr(optimizer, "gradient_accumulation_steps", None) or 1
         return int(keras.ops.convert_to_numpy(optimizer.iterations)) * per_update
 
     def on_step(self, step):
-        """Called before each execution with the 0-based count of steps done so far."""
+        """Called before each execution with the number of steps done so far."""
         raise NotImplementedError(f"{type(self).__name__} must implement on_step(step).")
 
     def check_target(self, target, name):
-        """Raises ValueError if the numbers of `target` are not those that the model trains with."""
+        """Raises ValueError if the model does not train with the parameters of `target`."""
         check_trained(self.model, target, name)
 
     def sync(self):
-        """Brings the variables up to date where the trainer keeps their values to itself (JAX)."""
+        """Updates the variables on JAX, where the trainer holds their values during training."""
         if keras.backend.backend() == "jax":
             self.model.jax_state_sync()
 
 
 def check_trained(model, target, name):
-    """Raises ValueError if the numbers of `target` are not those that the model trains with.
+    """Raises ValueError if the model does not train with the parameters of `target`.
 
     Args:
-        model: the model that is fitted; of a plain `keras.Model` nothing is known.
+        model: the model being trained; a plain `keras.Model` is not checked.
         target: a loss or kernel.
-        name: what the error calls it.
+        name: its name in the error message.
     """
     trains = getattr(model, "trains", None)
     if trains is not None and not trains(target):
         raise ValueError(
-            f"{name} must be the very object that was compiled: after loading a model, take it from "
+            f"{name} must be the same object that was compiled: after loading a model, take it from "
             f"model.loss. Received: another {type(target).__name__}"
         )

@@ -5,35 +5,35 @@ from keras_wsseg.visualization.prediction_sheet import prediction_sheet
 
 
 class PredictionImages(EpochSheets):
-    """Writes images of what the model predicts while it trains, epoch by epoch.
+    """Writes images of the model's predictions during training, epoch by epoch.
 
-    A loss that falls does not tell whether a regularizer follows the edges or washes small things away; a
-    look does. Each sheet shows image, weak label, prediction, uncertainty (normalized entropy) and, where
-    known, the truth, and lies in `directory` as `epoch_0001.png` and so on; TensorBoard shows the same sheets
-    with a slider over the epochs.
+    A falling loss does not show whether a regularizer follows edges or removes small objects; images do. Each
+    sheet shows image, weak label, prediction, uncertainty (normalized entropy) and, if given, the ground
+    truth. It is written to `directory` as `epoch_0001.png` and so on; TensorBoard shows the same sheets with
+    a slider over the epochs.
 
     Args:
-        images: images `(height, width, channels)` with one channel or three, as the model takes them, of
-            any sizes; or dicts of inputs, of which `image` is shown.
-        labels: weak label maps `(height, width)`, one for each image: 0 to classes - 1 a class, 255
-            unlabeled, 254 outside the image. None leaves the column out.
-        directory: folder for the sheets; made when the first one is written.
+        images: images `(height, width, channels)` with one channel or three, in the format of the model's
+            input, of any sizes; or dicts of inputs, of which `image` is shown.
+        labels: weak label maps `(height, width)`, one per image: 0 to classes - 1 for a class, 255 for
+            unlabeled pixels, 254 for pixels outside the image. None omits the column.
+        directory: folder for the sheets; created when the first one is written.
         class_names: a name for each class, for a legend.
-        truth: dense label maps, one for each image. None leaves the column out.
-        every: epochs from one sheet to the next.
-        tensorboard: folder of TensorBoard logs, where the sheets go too. None writes files only.
-        palette: `(classes, 3)` red, green, blue of 0 to 255; `visualization.class_palette` by default.
-        max_images: how many of the images are shown, from the first.
-        value_range: the values of black and of white; by default the model's own where it states them, as
+        truth: dense label maps, one per image. None omits the column.
+        every: number of epochs between sheets.
+        tensorboard: folder of TensorBoard logs to which the sheets are also written. None writes files only.
+        palette: `(classes, 3)` red, green, blue from 0 to 255; `visualization.class_palette` by default.
+        max_images: number of images to show, from the first.
+        value_range: the values of black and white; by default those of the model if it declares them, as
             `WeaklySupervisedModel` does, else `(0, 255)`.
-        from_logits: whether the model yields logits; otherwise probabilities.
+        from_logits: whether the model outputs logits; probabilities otherwise.
 
     Raises:
-        ImportError: when training begins, if `tensorboard` is asked for and TensorFlow or TensorBoard is not
+        ImportError: when training begins, if `tensorboard` is given and TensorFlow or TensorBoard is not
             installed.
-        TypeError: if labels are no integers.
+        TypeError: if labels are not integers.
         ValueError: if there are no images, lists differ in length, sizes do not match, or a count is below
-            1; when training begins, if an image lies outside its range or a class has no color.
+            1; when training begins, if an image is outside its value range or a class has no color.
 
     Example:
         >>> import pathlib, tempfile

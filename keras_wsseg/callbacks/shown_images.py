@@ -7,23 +7,23 @@ from keras_wsseg.imaging.rgb import checked_image
 from keras_wsseg.models.model_output import yields_probabilities
 from keras_wsseg.ops.class_scores import resized_class_logits
 
-# As many pixels as a small batch of training has: what could be trained on can then be predicted too.
+# Pixels per batch, as in a small training batch, so that prediction fits in memory if training does.
 _PIXELS = 16 * 128 * 128
 
 
 class ShownImages:
-    """Images that a callback has predicted again and again, each at its own size.
+    """Images that a callback predicts repeatedly, each at its own size.
 
     Args:
-        images: images `(height, width, channels)` with one channel or three, as the model takes them, of
-            any sizes; or dicts of inputs, of which `image` is shown.
-        max_images: how many of them are taken, from the first.
+        images: images `(height, width, channels)` with one channel or three, in the format of the model's
+            input, of any sizes; or dicts of inputs, of which `image` is shown.
+        max_images: number of images to use, from the first.
 
     Attributes:
-        images: what is shown of each, `(height, width, 1 or 3)`.
+        images: the images to show, `(height, width, 1 or 3)` each.
 
     Raises:
-        ValueError: if there is no image, one has another shape, or `max_images` is below 1.
+        ValueError: if there is no image, one has a different shape, or `max_images` is below 1.
 
     Example:
         >>> import keras
@@ -37,7 +37,7 @@ class ShownImages:
         self._count = len(images)
         given = list(images)[: check_integer("max_images", max_images, low=1)]
         if not given:
-            raise ValueError(f"`images` must hold at least one image. Received: {self._count} images")
+            raise ValueError(f"`images` must contain at least one image. Received: {self._count} images")
         self.images = [checked_image(_shown(one)) for one in given]
         self._inputs = [
             {key: np.asarray(part) for key, part in one.items()} if isinstance(one, dict) else image
@@ -45,17 +45,17 @@ class ShownImages:
         ]
 
     def label_maps(self, name, maps):
-        """Label maps of the images, checked.
+        """Validates label maps of the images.
 
         Args:
-            name: of the argument, for the error.
-            maps: `(height, width)` integers or None, one for each image that was given; or None.
+            name: name of the argument, for the error.
+            maps: `(height, width)` integers or None, one per given image; or None.
 
         Returns:
-            A list of int64 arrays and None, one for each image that was taken; or None.
+            A list of int64 arrays and None, one per image used; or None.
 
         Raises:
-            TypeError: if a map holds no integers.
+            TypeError: if a map is not of integers.
             ValueError: if there are more or fewer maps than images, or sizes do not match.
         """
         if maps is None:
@@ -71,19 +71,19 @@ class ShownImages:
         ]
 
     def probabilities(self, model, from_logits=True):
-        """What the model predicts now, in inference mode.
+        """The model's current predictions, in inference mode.
 
         Args:
-            model: yields `(batch, h, w, classes)`, or one channel for the second of two classes; brought to
+            model: outputs `(batch, h, w, classes)`, or one channel for the second of two classes; resized to
                 each image's size.
-            from_logits: whether it yields logits; otherwise probabilities. What its last layer says, or a
-                training model, counts instead where it tells.
+            from_logits: whether it outputs logits; probabilities otherwise. Ignored if the model or its last
+                layer determines this.
 
         Returns:
-            A list of float32 `(height, width, classes)`, one for each image.
+            A list of float32 `(height, width, classes)`, one per image.
 
         Raises:
-            ValueError: if the model yields anything else.
+            ValueError: if the model's output has a different shape.
         """
         known = yields_probabilities(model)
         return self._predicted(model, not from_logits if known is None else known)
@@ -93,14 +93,14 @@ class ShownImages:
         return [one.argmax(axis=-1) for one in self.probabilities(model)]
 
     def classes(self, model):
-        """How many classes the model yields; as `probabilities`, of the first image alone."""
+        """The number of classes that the model outputs, determined from the first image."""
         return max(2, int(_scores(model, self._batch([0])).shape[-1]))
 
     def batches(self):
-        """What the model takes of the images, those of one size together, and not too many of them.
+        """Batches of model inputs: images of the same size together, up to a limit of pixels.
 
         Yields:
-            `(numbers, batch)`: a list of places in `images`, and an array or a dict of arrays.
+            `(numbers, batch)`: a list of indices into `images`, and an array or a dict of arrays.
         """
         by_shape = {}
         for number, one in enumerate(self._inputs):
@@ -116,11 +116,11 @@ class ShownImages:
     def _predicted(self, model, probabilities):
         found = [None] * len(self.images)
         for numbers, batch in self.batches():
-            # A model that diverged shows as no idea everywhere; ending the training is for others to decide.
+            # A diverged model is shown as fully uncertain; stopping the training is not this class's job.
             scores = ops.nan_to_num(_scores(model, batch))
             logits = resized_class_logits(scores, self.images[numbers[0]].shape[:2], probabilities)
-            meant = ops.convert_to_numpy(ops.softmax(logits, axis=-1))
-            for number, one in zip(numbers, meant, strict=True):
+            predicted = ops.convert_to_numpy(ops.softmax(logits, axis=-1))
+            for number, one in zip(numbers, predicted, strict=True):
                 found[number] = one
         return found
 
@@ -132,7 +132,7 @@ class ShownImages:
 
 
 def stated_range(model):
-    """The values of black and of white that a model states, as `WeaklySupervisedModel`; else (0, 255)."""
+    """The values of black and white declared by a model such as `WeaklySupervisedModel`, else (0, 255)."""
     stated = getattr(model, "value_range", (0, 255))
     return stated.get("image", (0, 255)) if isinstance(stated, dict) else stated
 
@@ -141,7 +141,7 @@ def _scores(model, batch):
     output = model(batch, training=False)
     if len(getattr(output, "shape", ())) != 4:
         raise ValueError(
-            "the model must yield (batch, height, width, classes) to have images predicted. "
+            "the model's output must be (batch, height, width, classes) to show predictions. "
             f"Received: {getattr(output, 'shape', type(output).__name__)}"
         )
     return ops.cast(output, "float32")
@@ -151,5 +151,5 @@ def _shown(one):
     if not isinstance(one, dict):
         return one
     if "image" not in one:
-        raise ValueError(f"`images` must name an input `image` to be shown. Received: {sorted(one)}")
+        raise ValueError(f"`images` must contain the input `image`, which is shown. Received: {sorted(one)}")
     return one["image"]

@@ -6,35 +6,35 @@ from keras_wsseg.losses.single_class import SingleClassLoss
 
 
 class SingleClassStages(keras.callbacks.Callback):
-    r"""Leads a training without labels through its stages: annealing, normal, with negative images.
+    r"""Schedules the stages of training without labels: annealing, normal, with negative images.
 
-    Trained at full strength from the start, the net may settle for one label everywhere. Annealing begins
-    with a small sigma, for which few neighbors look alike and the CRF asks for little, and a small weight;
-    the object grows, and then the normal stage makes it follow the colors.
+    Trained at full strength from the start, the network may collapse to a single label. Annealing begins with
+    a small weight and a small sigma, at which few neighbors are similar and the CRF is a weak constraint; the
+    object grows, and the normal stage then aligns it with the colors.
 
-    In the annealing stage, epochs `i = 1 ... annealing_epochs` (Keras' epoch `i - 1`):
-    `sigma_rgb = initial_sigma_rgb + (loss.crf.sigma_rgb - initial_sigma_rgb) i / annealing_epochs`, the CRF's
-    weight `annealing_weight`. From then on sigma and weight are those that `loss.crf` was made with. The
-    weight of `loss.negative` is 0 until both stages are over, and its own from `negative_epoch` on. By
-    default these are the published numbers: sigma from 0.06 to 0.15 at weight 1, then 0.15 at weight 100, and
-    after 15 + 50 epochs the negative images.
+    In the annealing stage, epochs `i = 1 ... annealing_epochs` (epoch `i - 1` in Keras),
+    `sigma_rgb = initial_sigma_rgb + (loss.crf.sigma_rgb - initial_sigma_rgb) i / annealing_epochs`, and the
+    CRF's weight is `annealing_weight`. Afterwards both have the values that `loss.crf` was created with. The
+    weight of `loss.negative` is 0 until both stages are over, and its declared value from `negative_epoch`
+    on. The defaults are the published values: sigma from 0.06 to 0.15 at weight 1, then 0.15 at weight 100,
+    and negative images after 15 + 50 epochs.
 
-    Sigma and all weights of an epoch show in its logs: `sparse_crf_sigma_rgb`, `sparse_crf_weight`,
+    Sigma and all weights are logged in each epoch: `sparse_crf_sigma_rgb`, `sparse_crf_weight`,
     `volumetric_weight`, `positional_weight` and `negative_weight`.
 
     Args:
         loss: the `SingleClassLoss` that was compiled.
-        annealing_epochs: length of the annealing stage; 0 leaves it out, for a net that starts from the
-            weights of another training.
-        normal_epochs: length of the normal stage before negative images count.
-        initial_sigma_rgb: where sigma starts from, in units of an image in [0, 1].
+        annealing_epochs: length of the annealing stage in epochs; 0 skips it, for a network initialized with
+            trained weights.
+        normal_epochs: length of the normal stage, in epochs, before negative images count.
+        initial_sigma_rgb: initial value of sigma, in units of an image in [0, 1].
         annealing_weight: weight of the CRF in the annealing stage.
-        reset_optimizer: make the optimizer forget its moments and count of steps wherever a stage begins, as
-            a new one would. Schedules of learning rates by step then begin anew as well.
+        reset_optimizer: whether to reset the optimizer's moments and step count at the start of each stage.
+            This also restarts learning-rate schedules by step.
 
     Raises:
-        TypeError: if `loss` is no `SingleClassLoss`.
-        ValueError: if a number is out of its range.
+        TypeError: if `loss` is not a `SingleClassLoss`.
+        ValueError: if a number is out of range.
 
     Example:
         >>> from keras_wsseg import callbacks, losses
@@ -78,7 +78,7 @@ class SingleClassStages(keras.callbacks.Callback):
         ]
 
     def values_at(self, epoch):
-        """Sigma and weights of a 0-based epoch, by their names in the logs."""
+        """Sigma and weights for a 0-based epoch, by their names in the logs."""
         return {part.log_name: part.value_at(epoch) for part in self._parts}
 
     def _sigma(self, epoch):
@@ -111,17 +111,17 @@ class SingleClassStages(keras.callbacks.Callback):
             part.on_epoch_begin(epoch, logs)
         begins = epoch > 0 and epoch in (self.annealing_epochs, self.negative_epoch)
         if self.reset_optimizer and begins:
-            self._forget()
+            self._reset_optimizer()
 
     def on_epoch_end(self, epoch, logs=None):
         for part in self._parts:
             part.on_epoch_end(epoch, logs)
 
-    def _forget(self):
+    def _reset_optimizer(self):
         self._parts[0].sync()
         optimizer = self.model.optimizer
         optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-        # Not all of them begin at zero, so a new one is asked.
+        # Not all variables are initialized to zero, so the values are taken from a new optimizer.
         new = type(optimizer).from_config(optimizer.get_config())
         new.build(self.model.trainable_variables)
         kept = getattr(optimizer, "_learning_rate", None)

@@ -9,44 +9,46 @@ from keras_wsseg.visualization.tag_sheet import checked_tags, tag_sheet
 
 
 class TagImages(EpochSheets):
-    """Writes images of what a training from tags sees, epoch by epoch.
+    """Writes images of the maps, labels and predictions of a training from tags, epoch by epoch.
 
-    Such a training makes its labels as it goes, and learns what is wrong in them too: whether a map lights
-    up the thing or its surroundings, and whether the labels made of the maps stop at its edges, shows on an
-    image long before it shows in a score. Each sheet has the image with its tags, the map of every class,
-    the labels estimated from them, the prediction and, where known, the truth, and lies in `directory` as
-    `epoch_0001.png` and so on; TensorBoard shows the same sheets with a slider over the epochs.
+    Such a training generates its labels as it goes and also learns their errors: whether a map highlights the
+    object or its surroundings, and whether the labels derived from the maps follow its edges, is visible in
+    an image long before it affects a score. Each sheet shows the image with its tags, the map of every class,
+    the labels estimated from them, the prediction and, if given, the ground truth. It is written to
+    `directory` as `epoch_0001.png` and so on; TensorBoard shows the same sheets with a slider over the
+    epochs.
 
     Args:
-        images: images `(height, width, channels)` with one channel or three, as the model takes them, of
-            any sizes; or dicts of inputs, of which `image` is shown.
-        tags: `(images, classes)` of 0 and 1: which classes each image has. The background, column 0,
-            always is one of them.
-        directory: folder for the sheets; made when the first one is written.
-        estimate: function of the model, of images as it takes them, NumPy arrays `(batch, height, width,
-            channels)` or a dict of such, and of their tags, float32 `(batch, classes)`. It returns maps
-            `(batch, h, w, classes)` within [0, 1], and labels `(batch, h, w)`, integers, 255 unlabeled, 254
-            outside the image; a coarser grid is brought to the size of the image. None: the method `mine`
-            of the model, as `ReliableRegionMining` has it; or the method `estimate` of the compiled loss, as
-            `AdaptivePriorLoss` has it, whose soft labels are the maps, and the likeliest class the label.
+        images: images `(height, width, channels)` with one channel or three, in the format of the model's
+            input, of any sizes; or dicts of inputs, of which `image` is shown.
+        tags: `(images, classes)` of 0 and 1: the classes that each image contains, always including the
+            background, column 0.
+        directory: folder for the sheets; created when the first one is written.
+        estimate: function of the model, of images in the format of its input, NumPy arrays `(batch, height,
+            width, channels)` or a dict of these, and of their tags, float32 `(batch, classes)`. It returns
+            maps `(batch, h, w, classes)` within [0, 1], and labels `(batch, h, w)`, integers, 255 for
+            unlabeled pixels, 254 for pixels outside the image; a coarser grid is resized to the size of the
+            image. None: the method `mine` of the model, as in `ReliableRegionMining`; or the method
+            `estimate` of the compiled loss, as in `AdaptivePriorLoss`, whose soft labels are the maps, with
+            the most likely class as the label.
         class_names: a name for each class, for titles and a legend.
-        truth: dense label maps `(height, width)`, one for each image. None leaves the column out.
-        every: epochs from one sheet to the next.
-        tensorboard: folder of TensorBoard logs, where the sheets go too. None writes files only.
-        palette: `(classes, 3)` red, green, blue of 0 to 255; `visualization.class_palette` by default.
-        max_images: how many of the images are shown, from the first.
-        value_range: the values of black and of white; by default the model's own where it states them, as
+        truth: dense label maps `(height, width)`, one per image. None omits the column.
+        every: number of epochs between sheets.
+        tensorboard: folder of TensorBoard logs to which the sheets are also written. None writes files only.
+        palette: `(classes, 3)` red, green, blue from 0 to 255; `visualization.class_palette` by default.
+        max_images: number of images to show, from the first.
+        value_range: the values of black and white; by default those of the model if it declares them, as
             `WeaklySupervisedModel` does, else `(0, 255)`.
-        from_logits: whether the model yields logits; otherwise probabilities.
+        from_logits: whether the model outputs logits; probabilities otherwise.
 
     Raises:
-        ImportError: when training begins, if `tensorboard` is asked for and TensorFlow or TensorBoard is not
+        ImportError: when training begins, if `tensorboard` is given and TensorFlow or TensorBoard is not
             installed.
-        TypeError: if `estimate` is no function, or labels are no integers.
+        TypeError: if `estimate` is not a function, or labels are not integers.
         ValueError: if there are no images, lists differ in length, sizes do not match, or a value is out of
-            range; when training begins, if there is nothing to estimate labels with, an image lies outside
-            its range, or names or colors do not fit the classes; after the first epoch, if what `estimate`
-            returns does not fit the images.
+            range; when training begins, if there is no method to estimate labels with, an image is outside
+            its value range, or names or colors do not match the classes; after the first epoch, if the
+            output of `estimate` does not match the images.
 
     Example:
         >>> import pathlib, tempfile
@@ -104,7 +106,7 @@ class TagImages(EpochSheets):
         self._estimate()
         sizes = [image.shape[:2] for image in self.images]
         nothing = [np.zeros((*size, self.tags.shape[1]), np.float32) for size in sizes]
-        # Labels of every class, so that one without a color is found.
+        # Labels of every class, so that a class without a color is detected.
         labels = [np.arange(size[0] * size[1]).reshape(size) % self.tags.shape[1] for size in sizes]
         self._sheet(nothing, labels, nothing, caption="")
 
@@ -130,8 +132,8 @@ class TagImages(EpochSheets):
             if callable(getattr(term, "estimate", None)):
                 return lambda model, images, tags: _softly_labeled(term, model, images, tags)
         raise ValueError(
-            "`estimate` must be given where neither the model has a method `mine`, as ReliableRegionMining, "
-            "nor its compiled loss a method `estimate`, as AdaptivePriorLoss. "
+            "`estimate` must be given unless the model has a method `mine`, such as ReliableRegionMining, "
+            "or its compiled loss a method `estimate`, such as AdaptivePriorLoss. "
             f"Received: estimate=None, model={type(self.model).__name__}, loss={type(loss).__name__}"
         )
 
@@ -161,7 +163,7 @@ def _softly_labeled(loss, model, images, tags):
 
 
 def _sized(found, size, count, classes):
-    """Maps and labels as `estimate` returned them, as arrays of the size of the images."""
+    """The maps and labels returned by `estimate`, as arrays of the size of the images."""
     if not isinstance(found, tuple | list) or len(found) != 2:
         raise ValueError(f"`estimate` must return maps and labels. Received: {type(found).__name__}")
     maps, labels = (ops.convert_to_numpy(part) for part in found)
@@ -169,9 +171,9 @@ def _sized(found, size, count, classes):
     if ranks != (4, 3) or (len(maps), maps.shape[-1], len(labels)) != (count, classes, count):
         raise ValueError(
             f"`estimate` must return maps ({count}, height, width, {classes}) and labels ({count}, height, "
-            f"width) of {count} images and {classes} classes. "
+            f"width) for {count} images and {classes} classes. "
             f"Received: shapes {maps.shape} and {labels.shape}"
         )
-    # A model that diverged sees nothing anywhere; ending the training is for others to decide.
+    # The maps of a model that diverged are shown as zeros; stopping the training is not this callback's job.
     maps = np.nan_to_num(maps.astype(np.float32), posinf=0, neginf=0)
     return ops.convert_to_numpy(resize_bilinear(maps, size)), [enlarged(one, size) for one in labels]

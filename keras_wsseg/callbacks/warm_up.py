@@ -6,21 +6,21 @@ from keras_wsseg.losses.segmentation_loss import SegmentationLoss
 class WarmUp(PerStep):
     """Keeps a loss's weight at 0 for the first steps and then raises it linearly.
 
-    A regularizer that acts on a net which knows no class yet pulls everything into one class; the cross
-    entropy on the annotated pixels goes first.
+    A regularizer applied to a network that has not learned the classes yet collapses everything to one class,
+    so training starts with the cross entropy on annotated pixels.
 
     `weight(step) = w * clip((step - delay_steps + 1) / (ramp_steps + 1), 0, 1)`, so step `delay_steps`
-    (0-based) is the first with a weight above 0 and step `delay_steps + ramp_steps` the first with the full
-    one.
+    (0-based) is the first with a weight above 0, and step `delay_steps + ramp_steps` the first with the full
+    weight.
 
     Args:
-        loss: the loss whose `weight` is set; the very object that was compiled.
-        delay_steps: training steps at weight 0.
-        ramp_steps: training steps over which the weight then rises.
+        loss: the loss whose `weight` is set; must be the same object that was compiled.
+        delay_steps: number of training steps at weight 0.
+        ramp_steps: number of training steps over which the weight then rises.
 
     Raises:
         ValueError: if a count is negative.
-        TypeError: if `loss` is no loss of this library.
+        TypeError: if `loss` is not a loss of this library.
 
     Example:
         >>> from keras_wsseg import callbacks, losses
@@ -43,7 +43,7 @@ class WarmUp(PerStep):
         self._applied = None
 
     def weight_at(self, step):
-        """The weight of a 0-based step."""
+        """The weight at a 0-based step."""
         share = (step - self.delay_steps + 1) / (self.ramp_steps + 1)
         return self.loss.declared("weight") * min(1.0, max(0.0, share))
 

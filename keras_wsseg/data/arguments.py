@@ -1,4 +1,4 @@
-"""Arguments that several functions take, checked one way."""
+"""Validation of arguments that several functions share."""
 
 from keras_wsseg.arguments import check_integer
 from keras_wsseg.imaging.file_names import normal_name
@@ -6,17 +6,17 @@ from keras_wsseg.imaging.labels import MOST_CLASSES
 
 
 def check_further_batches(batch_size, **counts):
-    """What a batch has room for beside further images.
+    """The number of images left in a batch besides further images.
 
     Args:
-        batch_size: images a batch.
-        counts: how many of them are of each further kind, by the name of the argument that says so.
+        batch_size: images per batch.
+        counts: number of images of each further kind, by argument name.
 
     Returns:
-        how many are left, at least one.
+        the number left, at least one.
 
     Raises:
-        ValueError: a count is no integer, or leaves no image.
+        ValueError: a count is not an integer, or leaves no image.
 
     Example:
 
@@ -46,7 +46,7 @@ def size_pair(image_size):
 
 
 def resolve_classes(num_classes, class_names, largest):
-    """Number and names of the classes from what is known of them.
+    """Completes the number and names of the classes.
 
     Args:
         num_classes: a number or None.
@@ -54,10 +54,10 @@ def resolve_classes(num_classes, class_names, largest):
         largest: the largest class id in the labels.
 
     Returns:
-        `(num_classes, class_names)`, the names in normal form.
+        `(num_classes, class_names)`, the names in normalized form.
 
     Raises:
-        ValueError: the two disagree, the number is not from 1 to 254, or a name is there twice.
+        ValueError: the two disagree, the number is not from 1 to 254, or a name occurs twice.
 
     Example:
 
@@ -76,5 +76,5 @@ def resolve_classes(num_classes, class_names, largest):
     names = tuple(normal_name(str(name)) for name in class_names)
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise ValueError(f"`class_names` must be different names. Received: {twice!r} twice")
+        raise ValueError(f"`class_names` must be distinct names. Received: {twice!r} twice")
     return num_classes, names

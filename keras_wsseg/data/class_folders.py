@@ -9,7 +9,7 @@ from keras_wsseg.imaging.file_names import is_hidden, normal_name, path_on_disk
 
 
 class ClassFolders:
-    """Images sorted by what they hold, to train one net per class and to label pixels with them.
+    """Images sorted by class, to train one network per class and to label pixels with these.
 
     ```
     root/
@@ -17,31 +17,31 @@ class ClassFolders:
             cat/       a.jpg  b.jpg     each with a cat
             dog/       b.jpg  c.jpg     each with a dog; b.jpg, in both, shows both
         negatives/     street.jpg ...   images of none of the classes (optional)
-        classes.txt    the names of the class folders in order, one a line (optional)
+        classes.txt    the names of the class folders in order, one per line (optional)
     ```
 
-    Files of one name in several folders are one image, and must be. All images are read once, so that
-    every class has the same channels and values.
+    Files of the same name in several folders are one image, and must have the same content. All images are
+    read once, so that every class has the same channels and values.
 
     Args:
         root: the folder.
-        positives: sub-folder of `root`, or absolute path, that holds a folder for each class.
+        positives: sub-folder of `root`, or absolute path, that contains a folder for each class.
         negatives: sub-folder of `root`, or absolute path, of images of none of the classes; or a sequence
-            of them; by default `"negatives"` where there is such a folder.
+            of them; by default `"negatives"` if there is such a folder.
         color_mode: `"grayscale"` or `"rgb"` to convert to; by default gray if all images are, else rgb.
         value_range: lowest and highest value that an image may have; by default (0, 255) for 8 bits and
             (0, 65535) for 16, required for floating point.
 
     Attributes:
         class_names: the names of the class folders, without the background: in the order of `classes.txt`
-            (where a first line "background" is passed over), else sorted.
-        channels, dtype, value_range: the images' format, as of `SegmentationDataset`.
+            (where a first line "background" is ignored), else sorted.
+        channels, dtype, value_range: the images' format, as in `SegmentationDataset`.
 
     Raises:
-        FileNotFoundError: a folder is missing, or `positives` holds none.
-        ValueError: an argument is out of range, `classes.txt` does not list the folders, two folders differ
-            in the form of their letters only, a class has no image, a file is unreadable, or files of one
-            name differ. Errors name the file.
+        FileNotFoundError: a folder is missing, or `positives` contains none.
+        ValueError: an argument is out of range, `classes.txt` does not list the folders, two folder names
+            differ only in their Unicode form, a class has no image, a file is unreadable, or files of the
+            same name differ. Errors name the file.
 
     Example:
 
@@ -74,7 +74,7 @@ class ClassFolders:
         self.channels, self.dtype, self.value_range = self._format
 
     def of_class(self, name):
-        """The images of one class, and as negatives those of the others and of no class.
+        """The images of one class, with those of other classes and of none as negatives.
 
         Args:
             name: one of `class_names`.
@@ -101,10 +101,10 @@ class ClassFolders:
         )
 
     def single_class_images(self):
-        """The images that lie in the folder of one class only, class by class.
+        """The images that are in the folder of only one class, class by class.
 
-        Where one class alone is there, a net that knows it from the background tells the label of every
-        pixel.
+        If an image contains only one class, a network that separates it from the background determines the
+        label of every pixel.
 
         Returns:
             list of `(class name, name of the image without extension, path)`.
@@ -128,13 +128,13 @@ class ClassFolders:
             raise FileNotFoundError(f"{str(place)!r} must hold a folder for each class. Received: none")
         if "background" in found:
             raise ValueError(
-                f"{str(place)!r} must hold folders of objects; images of none belong into `negatives`. "
+                f"{str(place)!r} must hold folders of objects; images of none belong in `negatives`. "
                 "Received: a folder 'background'"
             )
         if len(set(found)) < len(found):
             raise ValueError(
                 f"{str(place)!r} must hold one folder for each class. "
-                f"Received: two of the name {max(found, key=found.count)!r}, in different letters"
+                f"Received: two of the name {max(found, key=found.count)!r}, in different Unicode forms"
             )
         path = self.root / "classes.txt"
         if not path.is_file():

@@ -1,4 +1,4 @@
-"""Images that have the same label at every pixel."""
+"""Images with the same label at every pixel."""
 
 import numpy as np
 
@@ -7,18 +7,18 @@ from keras_wsseg.imaging.labels import PADDING
 
 
 class ConstantLabelImages(SegmentationDataset):
-    """Images of which nothing is known pixel by pixel, or everything at once.
+    """Images whose pixels are all unlabeled, or all of one class.
 
-    With 255 they are unlabeled, for the losses that need no annotation; with 0 they hold no object.
+    With 255 they are unlabeled, for losses that need no annotation; with 0 they contain no object.
 
     Args:
         class_names: names of the classes.
         image_format: the `ImageFormat` in which they are read.
         names: one name per image.
-        files: an image's path and that of its annotation or None, for each. Of an annotation only
-            254, which says what is not part of the image, is left.
+        files: for each image its path and that of its annotation or None. Of an annotation only 254, outside
+            the image, is kept.
         value: the label of all other pixels.
-        read_labels: called with the path of an annotation, gives the label map; None where there is none.
+        read_labels: function from the path of an annotation to its label map; None if there are none.
 
     Example: see `SegmentationFolder`, whose attribute `unlabeled` is one.
     """
@@ -31,7 +31,7 @@ class ConstantLabelImages(SegmentationDataset):
         self._read_labels = read_labels
 
     def load(self, index):
-        """One image and its label map of one value; see `SegmentationDataset.load`."""
+        """Loads an image and its constant label map; see `SegmentationDataset.load`."""
         image_file, label_file = self._files[index]
         image = self._format.read(image_file)
         if label_file is None:
@@ -40,7 +40,7 @@ class ConstantLabelImages(SegmentationDataset):
 
 
 def fill(labels, value):
-    """The label map with one value in place of all it says, but for what lies outside the image.
+    """Replaces all labels except those outside the image by one value.
 
     Args:
         labels: uint8 array of any shape.

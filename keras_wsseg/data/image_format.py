@@ -1,4 +1,4 @@
-"""What the images of a data set have in common, found by reading every file once."""
+"""The common format of the images of a data set, found by reading every file once."""
 
 import concurrent.futures
 import filecmp
@@ -12,7 +12,7 @@ from keras_wsseg.arguments import check_value_range
 from keras_wsseg.imaging.read_image import inspect_image, read_image
 from keras_wsseg.imaging.value_fit import VALUE_RANGES
 
-# Twelve bits of sixteen are a sixteenth; a dark scene in all of its bits fills more.
+# 12 of 16 bits fill a sixteenth of the range; a dark scene that uses all 16 bits fills more.
 _SMALL_PART = 1 / 4
 
 
@@ -35,12 +35,12 @@ class ImageFormat(typing.NamedTuple):
     value_range: tuple
 
     def read(self, path):
-        """The image of a file as `(height, width, channels)` within the range."""
+        """Reads an image file as `(height, width, channels)` within the range."""
         return read_image(path, self.channels, self.value_range)
 
 
 def check_format(color_mode, value_range):
-    """Raises `ValueError` where the two cannot be a choice of format; gives the range as a pair or None."""
+    """Validates the two arguments, or raises `ValueError`; returns the range as a pair or None."""
     if color_mode not in (None, "grayscale", "rgb"):
         raise ValueError(
             f'`color_mode` must be None, "grayscale" or "rgb". Received: color_mode={color_mode!r}'
@@ -49,14 +49,14 @@ def check_format(color_mode, value_range):
 
 
 def inspect_files(check, files):
-    """`check` of every file, in threads.
+    """Calls `check` for every file, in threads.
 
     Args:
-        check: called with each of `files`; its first error ends all.
+        check: called with each of `files`; its first error stops all.
         files: a sequence.
 
     Returns:
-        list of what it returned.
+        list of its results.
     """
     with concurrent.futures.ThreadPoolExecutor() as pool:
         try:
@@ -67,20 +67,20 @@ def inspect_files(check, files):
 
 
 def common_format(paths, images, color_mode, value_range):
-    """The format that serves all images.
+    """The common format of all images.
 
     Args:
         paths: the files.
-        images: what `inspect_image` says of each.
+        images: the result of `inspect_image` for each.
         color_mode: `"grayscale"` or `"rgb"` to convert to, or None: gray if all images are, else rgb.
-        value_range: lowest and highest value, which 8 bits are brought to, or None for that of the integer
+        value_range: lowest and highest value, to which 8 bits are scaled, or None for that of the integer
             type.
 
     Returns:
         an `ImageFormat`.
 
     Raises:
-        ValueError: the types differ, or floating point is without a range.
+        ValueError: the types differ, or floating point images have no range.
     """
     dtype = images[0].dtype
     for path, image in zip(paths, images, strict=True):
@@ -105,7 +105,7 @@ def common_format(paths, images, color_mode, value_range):
 
 
 def _warn_of_small_part(images, dtype, value_range):
-    """Tells of images that fill little of their range, whose colors no kernel would tell apart."""
+    """Warns of images that fill little of their range, whose colors no kernel would distinguish."""
     if dtype == "uint8":
         return
     low, high = value_range
@@ -120,15 +120,15 @@ def _warn_of_small_part(images, dtype, value_range):
     else:
         least, most = "LOW", "HIGH"
     logging.getLogger("keras_wsseg").warning(
-        "the images hold values from %g to %g, a small part of the value range of %g to %g: if that is all "
-        "they can hold, say so (value_range=(%s, %s) in Python, --value-range=%s,%s on the command line), or "
+        "the images hold values from %g to %g, a small part of the value range of %g to %g: if that is their "
+        "full range, set it (value_range=(%s, %s) in Python, --value-range=%s,%s on the command line), or "
         "losses and CRFs that compare colors see hardly any difference",
         *(darkest, brightest, low, high, least, most, least, most),
     )
 
 
 def _round_outwards(low, high):
-    """Limits of at most three digits of what lies between them."""
+    """Rounds an interval outwards to limits of at most three digits."""
     digits = 2 - math.floor(math.log10(high - low))
     step = 10.0**digits
     ends = math.floor(low * step) / step, math.ceil(high * step) / step
@@ -136,17 +136,17 @@ def _round_outwards(low, high):
 
 
 def inspect_copies(copies, channels, value_range):
-    """The format of images all of which are read once, and that files of one name are one image.
+    """The format of all images; reads each once and validates that files of the same name are one image.
 
     Args:
         copies: dict from name to the paths of that name.
-        channels, value_range: as of `common_format`.
+        channels, value_range: as in `common_format`.
 
     Returns:
         an `ImageFormat`.
 
     Raises:
-        ValueError: a file is unreadable, the formats differ, or files of one name do; the error names them.
+        ValueError: a file is unreadable, or formats or files of the same name differ; the error names them.
     """
     paths = [path for files in copies.values() for path in files]
     images = inspect_files(lambda path: inspect_image(path, value_range), paths)
@@ -163,7 +163,7 @@ def _check_same(one, other):
     first, second = read_image(one), read_image(other)
     if not np.array_equal(first, second):
         raise ValueError(
-            "Files of one name in several folders must be the same image. "
+            "Files of the same name in several folders must be the same image. "
             f"Received: {str(one)!r} of {first.shape[1]}x{first.shape[0]} and {str(other)!r} of "
             f"{second.shape[1]}x{second.shape[0]}, whose pixels differ"
         )

@@ -1,4 +1,4 @@
-"""What the label maps of a folder hold, and whether it can be meant."""
+"""Reads the label maps of a folder and validates their ids."""
 
 import typing
 
@@ -9,11 +9,11 @@ from keras_wsseg.imaging.labels import PADDING, UNLABELED
 
 
 class LabelFileInfo(typing.NamedTuple):
-    """What a label map holds.
+    """The contents of a label map.
 
     Args:
-        counts: pixels of each id, `(256,)`.
-        bits: a pixel of the file.
+        counts: number of pixels of each id, `(256,)`.
+        bits: bits per pixel of the file.
     """
 
     counts: np.ndarray
@@ -21,11 +21,11 @@ class LabelFileInfo(typing.NamedTuple):
 
 
 class LabelReader:
-    """Reads the label maps of one folder, all the same way.
+    """Reads the label maps of one folder.
 
     Args:
         values: dict from a value in the files to its id, or None where values are ids.
-        ignored: values in the files that become unlabeled, whether or not `values` has them.
+        ignored: values in the files that become unlabeled, whether or not `values` contains them.
     """
 
     def __init__(self, values=None, ignored=()):
@@ -38,7 +38,7 @@ class LabelReader:
         return self._read(path)[0]
 
     def inspect(self, path, size):
-        """Reads a file once.
+        """Reads and validates a file.
 
         Args:
             path: the file.
@@ -48,7 +48,7 @@ class LabelReader:
             a `LabelFileInfo`.
 
         Raises:
-            ValueError: the file is no label map of this size; the error names it.
+            ValueError: the file is not a label map of this size; the error names it.
         """
         labels, bits = self._read(path)
         if labels.shape != tuple(size):
@@ -66,7 +66,7 @@ class LabelReader:
 
 
 def check_depths(paths, infos):
-    """Raises `ValueError` where label maps differ in their bits: white may be 1 in one and 255 in another.
+    """Raises `ValueError` if label maps differ in bits per pixel: white may be 1 in one and 255 in another.
 
     Args:
         paths: the files.
@@ -75,13 +75,13 @@ def check_depths(paths, infos):
     for path, info in zip(paths, infos, strict=True):
         if info.bits != infos[0].bits:
             raise ValueError(
-                f"All label maps of a folder must have the {infos[0].bits} bits a pixel of "
+                f"All label maps of a folder must have the {infos[0].bits} bits per pixel of "
                 f"{str(paths[0])!r}, or a value may mean two things. Received: {info.bits} in {str(path)!r}"
             )
 
 
 def check_ids(paths, infos, num_classes):
-    """Raises `ValueError` for the first file that holds an id which is no class."""
+    """Raises `ValueError` for the first file with an id that is not a class."""
     for path, info in zip(paths, infos, strict=True):
         wrong = np.flatnonzero(info.counts[num_classes:PADDING]) + num_classes
         if wrong.size:
@@ -92,14 +92,14 @@ def check_ids(paths, infos, num_classes):
 
 
 def check_values_are_ids(place, infos, class_names, values_given=False):
-    """Raises `ValueError` where ids cannot be meant as they stand: masks of black and white, or gaps.
+    """Raises `ValueError` if values are implausible as ids: black and white masks, or gaps.
 
     Args:
-        place: what the error calls the files.
+        place: name of the files in the error message.
         infos: a `LabelFileInfo` of each.
-        class_names: names of the classes, or None where nobody said how many there are. Where they are known,
-            label maps in which every pixel is labeled may show one class alone.
-        values_given: whether `values` says what is meant, so that what is outside is not a class overlooked.
+        class_names: names of the classes, or None if their number is unknown. If they are known, label maps
+            in which every pixel is labeled may show only one class.
+        values_given: whether `values` defines the meaning, so that 254 is not a class overlooked.
     """
     counts = np.sum([info.counts for info in infos], axis=0)
     classes, reserved = (
@@ -121,13 +121,13 @@ def check_values_are_ids(place, infos, class_names, values_given=False):
 
 
 def classes_without_pixel(infos, class_names):
-    """The names of the classes that no label map shows."""
+    """The names of the classes without a pixel in any label map."""
     counts = np.sum([info.counts for info in infos], axis=0)
     return [name for name, count in zip(class_names, counts, strict=False) if not count]
 
 
 def describe(counts):
-    """The ids that occur and their shares, in words.
+    """Describes the ids that occur and their fractions of the pixels.
 
     Example:
 
@@ -150,6 +150,6 @@ def _advice(counts, class_names):
     python = ", ".join(f"{value}: {name!r}" for value, name in zip(present, names, strict=True))
     typed = ",".join(f"{value}={name}" for value, name in zip(present, names, strict=True))
     return (
-        f"if they are classes, say what each value means: values={{{python}}} in Python, --values {typed} on "
-        "the command line"
+        f"if they are classes, define each value: values={{{python}}} in Python, --values {typed} on the "
+        "command line"
     )

@@ -1,4 +1,4 @@
-"""Files under a second name."""
+"""Links files under a second name."""
 
 import os
 import pathlib
@@ -8,27 +8,27 @@ from keras_wsseg.imaging.atomic_write import atomic_write
 
 
 def link_file(source, target):
-    """A second name for a file, or a copy where the file system has no such thing.
+    """Creates a hard link to a file, or a copy if the file system does not support links.
 
-    Images that are sorted into folders in another way take no room twice.
+    Images sorted into folders in another way then take no additional space.
 
     Args:
         source: the file.
-        target: the further name; a file that is there already is left as it is.
+        target: the second name; an existing file is kept.
 
     Example:
 
     >>> import tempfile
     >>> root = pathlib.Path(tempfile.mkdtemp())
-    >>> _ = (root / "a.txt").write_text("said once")
+    >>> _ = (root / "a.txt").write_text("one file")
     >>> link_file(root / "a.txt", root / "b.txt")
     >>> (root / "b.txt").read_text()
-    'said once'
+    'one file'
     """
     target = pathlib.Path(target)
     if target.exists():
         return
-    # What a link leads to: the link itself may be relative, and lead nowhere from here.
+    # Resolved, since a symbolic link may be relative, and broken from here.
     source = pathlib.Path(source).resolve()
     try:
         os.link(source, target)

@@ -1,4 +1,4 @@
-"""Which files of a data folder belong together."""
+"""Finds the files of a data folder that belong together."""
 
 import os
 import pathlib
@@ -15,26 +15,26 @@ from keras_wsseg.imaging.text_file import read_text
 
 
 def files_by_stem(root, folder, suffixes):
-    """The files of a sub-folder by their name without extension, in normal form.
+    """The files of a sub-folder by name without extension, in normalized form.
 
     Args:
         root: the data folder, a `pathlib.Path`.
         folder: name of the sub-folder.
-        suffixes: extensions to look at, lower case with the dot.
+        suffixes: extensions to consider, lower case with the dot.
 
     Returns:
         dict from stem to path, sorted by stem.
 
     Raises:
-        FileNotFoundError: there is no such folder; the error tells which there are.
-        ValueError: the folder has no such file, or two whose names differ in the extension or the form of
-            their letters only.
+        FileNotFoundError: there is no such folder; the error lists the existing ones.
+        ValueError: the folder has no such file, or two whose names differ only in the extension or in Unicode
+            form.
     """
     if not root.is_dir():
         raise FileNotFoundError(f"`root` must be a folder. Received: root={str(root)!r}")
     place = path_on_disk(root / folder)
     if not place.is_dir() and pathlib.Path(folder).is_absolute():
-        raise FileNotFoundError(f"A folder of images must be there. Received: {str(place)!r}")
+        raise FileNotFoundError(f"A folder of images must exist. Received: {str(place)!r}")
     if not place.is_dir():
         there = sorted(entry.name for entry in root.iterdir() if entry.is_dir())
         raise FileNotFoundError(
@@ -73,7 +73,7 @@ def folder_list(argument, folders):
     """One folder or a sequence of them as a tuple.
 
     Args:
-        argument: what the error shall call it.
+        argument: its name in the error message.
         folders: a string, a path, or a sequence of them.
 
     Returns:
@@ -98,7 +98,7 @@ def folder_list(argument, folders):
 
 
 def files_of_folders(root, folders):
-    """The images of several folders by their name without extension; those of one name are one image.
+    """The images of several folders by name without extension; files of the same name are one image.
 
     Args:
         root: the data folder, a `pathlib.Path`.
@@ -108,7 +108,7 @@ def files_of_folders(root, folders):
         dict from stem to the list of its paths, sorted by stem.
 
     Raises:
-        FileNotFoundError, ValueError: as `files_by_stem`.
+        FileNotFoundError, ValueError: as in `files_by_stem`.
     """
     found = [files_by_stem(root, folder, IMAGE_SUFFIXES) for folder in folders]
     return merge_files([{stem: [path] for stem, path in files.items()} for files in found])
@@ -118,10 +118,10 @@ def merge_files(listings):
     """Several dicts from stem to paths as one.
 
     Args:
-        listings: what `files_of_folders` gave, several times.
+        listings: several results of `files_of_folders`.
 
     Returns:
-        such a dict, with all paths of each stem, sorted by stem.
+        a dict of the same form, with all paths of each stem, sorted by stem.
 
     Example:
 
@@ -136,10 +136,10 @@ def merge_files(listings):
 
 
 def read_lines(path):
-    """Lines of a text file in normal form, without blanks around them and without empty ones.
+    """The non-empty lines of a text file, stripped and in normalized form.
 
     Args:
-        path: the file, in UTF-8 or as its byte order mark says.
+        path: the file, in UTF-8 or the encoding of its byte order mark.
 
     Returns:
         list of strings.
@@ -159,9 +159,9 @@ def select_names(root, split, names, images, annotations, folder):
     """The names to use, each with an image and an annotation.
 
     Args:
-        root, split, names: as of `SegmentationFolder`.
+        root, split, names: as in `SegmentationFolder`.
         images, annotations: from `files_by_stem`.
-        folder: what the annotations' folder is called.
+        folder: name of the annotations' folder.
 
     Returns:
         tuple of names, in the order of the list, else sorted.
@@ -185,19 +185,19 @@ def select_names(root, split, names, images, annotations, folder):
 
 
 def listed_names(root, split, names, files=()):
-    """The names that are asked for.
+    """The requested names.
 
     Args:
-        root, split, names: as of `SegmentationFolder`.
-        files: from `files_by_stem`; a name with the suffix of an image that is none of them, while the name
-            without it is, stands for that one.
+        root, split, names: as in `SegmentationFolder`.
+        files: from `files_by_stem`; a name with an image suffix that is not among them refers to the name
+            without it, if that is.
 
     Returns:
-        `(names, origin)`: a tuple or None where all are, and what an error shall call the list.
+        `(names, origin)`: a tuple, or None for all, and the name of the list for error messages.
 
     Raises:
         FileNotFoundError: the list is missing.
-        ValueError: both `split` and `names` are given, there is no name, or one is there twice.
+        ValueError: both `split` and `names` are given, there is no name, or one occurs twice.
     """
     if split is not None and names is not None:
         raise ValueError(
@@ -224,8 +224,8 @@ def select_unlabeled(root, split, images, annotated):
     """The names of images that need no annotation.
 
     Args:
-        root, images: as of `select_names`.
-        split: take the names from `root/<split>.txt`, or None for none.
+        root, images: as in `select_names`.
+        split: use the names in `root/<split>.txt`, or None for none.
         annotated: the names of the annotated images.
 
     Returns:
@@ -243,7 +243,7 @@ def select_unlabeled(root, split, images, annotated):
     for name in names:
         if name in known:
             raise ValueError(
-                f"Every name of {origin} must be there once, and not among the annotated images. "
+                f"Every name of {origin} must occur once, and not among the annotated images. "
                 f"Received: {name!r}"
             )
         known.add(name)

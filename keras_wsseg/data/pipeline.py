@@ -11,20 +11,20 @@ from keras_wsseg.data.constant_label_images import fill
 from keras_wsseg.data.resampling import cut_image, cut_labels, resize_image, resize_labels
 from keras_wsseg.imaging.labels import PADDING, UNLABELED
 
-# scale, place of the crop (2), flip, brightness, contrast, saturation: one number each, from [0, 1).
+# scale, crop position (2), flip, brightness, contrast, saturation: one number each, from [0, 1).
 _DRAWS = 7
-# Two maps at once keep a small CPU busy without taking it from the training step.
+# Two parallel maps keep a small CPU busy without starving the training step.
 _PARALLEL = 2
 
 
 class _Further(typing.NamedTuple):
-    """Images that come in every batch beside those of the data set itself.
+    """Further images in every batch, besides those of the data set itself.
 
     Args:
         images: a source.
-        batch: how many of each batch.
-        value: the label that all their pixels get.
-        streams: numbers of their own for the seeds of augmentation and order.
+        batch: number of images per batch.
+        value: the label of all their pixels.
+        streams: distinct numbers for the seeds of augmentation and order.
     """
 
     images: object
@@ -45,20 +45,19 @@ def _further(source, settings):
 def train_pipeline(source, settings):
     """Endless or one-epoch batches of augmented crops.
 
-    Which images come when, and every random number of their augmentation, is drawn by NumPy from the seed
-    and the count of epochs alone. An epoch shows every annotated image once, in full batches: the last one
-    is topped up by drawing again, so that shapes stay static and few images can fill a large batch.
-    Images without annotation, and those without object, have sequences of their own, which go on from
-    epoch to epoch.
+    The order of the images, and every random number of their augmentation, are drawn by NumPy from only the
+    seed and the epoch number. An epoch shows every annotated image once, in full batches: the last one is
+    filled up by drawing again, so that shapes stay static and few images can fill a large batch. Images
+    without annotation, and those without object, have separate sequences, which continue from epoch to epoch.
 
     Args:
-        source: has `__len__`, `channels`, `dtype`, `value_range`, `tags`, `fetch(index, cache)`, and where
+        source: has `__len__`, `channels`, `dtype`, `value_range`, `tags`, `fetch(index, cache)`, and if
             `unlabeled_batch` is not 0 `unlabeled`, a source likewise; `negatives` the same way.
         settings: a `TrainSettings`.
 
     Returns:
-        `tf.data.Dataset` of `(float32 (batch, *image_size, channels), uint8 (batch, *image_size))`; where the
-        source has tags, they and the labels are a dict.
+        `tf.data.Dataset` of `(float32 (batch, *image_size, channels), uint8 (batch, *image_size))`; if the
+        source has tags, tags and labels are a dict.
     """
     steps, further = settings.steps(len(source)), _further(source, settings)
     length = steps * settings.batch_size
@@ -104,17 +103,17 @@ def train_pipeline(source, settings):
 
 
 def validation_pipeline(source, batch_size, pad_to_multiple, cache):
-    """Whole images in order, padded on the right and below to the largest of their batch.
+    """Whole images in order, padded at the right and bottom to the largest of their batch.
 
     Args:
         source: as for `train_pipeline`.
-        batch_size: images a batch; the last may have fewer.
-        pad_to_multiple: None or the number that height and width shall be divisible by.
+        batch_size: images per batch; the last may have fewer.
+        pad_to_multiple: None or the number that height and width should be divisible by.
         cache: keep decoded images in memory.
 
     Returns:
-        `tf.data.Dataset` of `(float32 (batch, height, width, channels), uint8 (batch, height, width))`; where
-        the source has tags, they and the labels are a dict.
+        `tf.data.Dataset` of `(float32 (batch, height, width, channels), uint8 (batch, height, width))`; if
+        the source has tags, tags and labels are a dict.
     """
     filling = tf.constant(sum(source.value_range) / 2, tf.float32)
 
@@ -140,7 +139,7 @@ def validation_pipeline(source, batch_size, pad_to_multiple, cache):
 
 
 def augment(image, labels, numbers, value_range, settings):
-    """Random scale, crop, flip and colors of one image; of a whole one flip and colors alone.
+    """Random scale, crop, flip and colors of one image; only flip and colors of a whole one.
 
     Args:
         image: `(height, width, channels)`, any number type.
@@ -150,8 +149,8 @@ def augment(image, labels, numbers, value_range, settings):
         settings: a `TrainSettings`.
 
     Returns:
-        `(float32 (*image_size, channels), uint8 (*image_size))`; middle gray and 254 where the crop leaves
-        the image.
+        `(float32 (*image_size, channels), uint8 (*image_size))`; middle gray and 254 where the crop extends
+        beyond the image.
     """
     channels = image.shape[-1]
     flip = numbers[3] < 0.5 if settings.flip else tf.constant(False)
@@ -160,7 +159,7 @@ def augment(image, labels, numbers, value_range, settings):
             resize_labels(labels, settings.image_size, flip),
             tf.ones(settings.image_size, tf.bool),
         )
-        # The weights of antialiasing add up to one but for rounding.
+        # The weights of antialiasing sum to one up to rounding.
         image = tf.clip_by_value(resize_image(image, settings.image_size, flip), *value_range)
     else:
         image, labels, inside = _crop(image, labels, numbers, flip, settings)
@@ -173,7 +172,7 @@ def augment(image, labels, numbers, value_range, settings):
 
 
 def _crop(image, labels, numbers, flip, settings):
-    """A window of the image at a random scale, and which of its pixels lie in the image."""
+    """A window of the image at a random scale, and which of its pixels are inside the image."""
     low, high = settings.scale
     size = tf.shape(labels)
     # Rounded up: the ratio is never below the scale, which bounds how many source pixels fall into one.
@@ -219,7 +218,7 @@ def _with_tags(source, index, labels):
 def _epoch(count, further, settings, key):
     """Order and random numbers of one epoch.
 
-    Indices from `count`, the number of annotated images, on are those of the `further` ones, kind by kind.
+    Indices from `count` on, the number of annotated images, are those of the `further` ones, kind by kind.
     """
     steps = settings.steps(count)
     length = steps * settings.own_batch
@@ -237,7 +236,7 @@ def _epoch(count, further, settings, key):
     for number, kind in enumerate(further, start=1):
         length = steps * kind.batch
         order = _endless(len(kind.images), int(key[1]) * length, length, settings, (key[0], kind.streams[1]))
-        # The last number keeps this apart from the draws above, those of an epoch without further images.
+        # The last number makes these draws distinct from those above, of an epoch without further images.
         random = np.random.default_rng((settings.seed, *key, kind.streams[0]))
         all_order[kinds == number] = count + order
         all_numbers[kinds == number] = random.random((length, _DRAWS), dtype=np.float32)
@@ -246,9 +245,9 @@ def _epoch(count, further, settings, key):
 
 
 def _places(batch_size, counts):
-    """Which place of a batch is whose: 0 the data set's own, 1 and up those of the further kinds.
+    """The kind of each position of a batch: 0 for the data set's own, 1 and up for the further kinds.
 
-    Spread evenly, so that replicas that share a batch out get images of each kind.
+    Spread evenly, so that replicas that split a batch get images of each kind.
     """
     kinds = np.zeros(batch_size, int)
     for number, count in enumerate(counts, start=1):
@@ -258,7 +257,7 @@ def _places(batch_size, counts):
 
 
 def _endless(count, first, length, settings, key):
-    """`length` indices from position `first` of an endless row of passes over `count` images."""
+    """`length` indices from position `first` of an endless sequence of passes over `count` images."""
     passes = range(first // count, -(-(first + length) // count))
     orders = [
         np.random.default_rng((settings.seed, key[0], number, key[1])).permutation(count)

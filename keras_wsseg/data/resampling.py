@@ -1,4 +1,4 @@
-"""A window of a scaled image without scaling the rest, or all of it: image and labels alike."""
+"""Resamples a window of an image, without scaling the rest, or all of it: image and labels alike."""
 
 import functools
 
@@ -8,13 +8,13 @@ from keras_wsseg.imaging.labels import PADDING
 
 
 def source_index(offset, window, scaled, size):
-    """Where along one axis the pixels of a window of the scaled image come from.
+    """The source positions, along one axis, of the pixels of a window of the scaled image.
 
-    Pixel `i` of the window is pixel `t = offset + i` of the scaled axis; its center lies over source pixel
+    Pixel `i` of the window is pixel `t = offset + i` of the scaled axis; its center is in source pixel
     `floor((t + 1/2) size / scaled)`. Integers throughout, so that no rounding can move an annotation.
 
     Returns:
-        `(index, inside)`: int32 source positions, clipped to the image, and whether they had to be.
+        `(index, inside)`: int32 source positions, clipped to the image, and whether they were inside it.
     """
     place = offset + tf.range(window)
     inside = (place >= 0) & (place < scaled)
@@ -28,10 +28,10 @@ def cover_index(offset, window, scaled, size, reach):
     Source pixel `y` falls into `t = floor((y + 1/2) scaled / size)`.
 
     Args:
-        reach: an upper bound of how many fall into one pixel.
+        reach: an upper bound on how many fall into one pixel.
 
     Returns:
-        list of `reach` int32 vectors; entries without a pixel of their own repeat that of `source_index`.
+        list of `reach` int32 vectors; unused entries repeat that of `source_index`.
     """
     nearest, _ = source_index(offset, window, scaled, size)
     place = tf.clip_by_value(offset + tf.range(window), 0, scaled - 1)
@@ -45,11 +45,11 @@ def cover_index(offset, window, scaled, size, reach):
 
 
 def cut_labels(labels, scaled, offset, window, reach, flip):
-    """Labels of a window of the scaled image, exact where they are dense and lossless where sparse.
+    """Labels of a window of the scaled image, exact where dense and lossless where sparse.
 
-    Each pixel takes the label of the source pixel under its center. Where that one has no class, any
-    annotated source pixel whose center falls into the pixel gives its own (the highest id where several
-    do), so that downscaling, which skips source pixels, drops no click. Enlarging skips none and is plain
+    Each pixel takes the label of the source pixel under its center. If that one has no class, it takes the
+    label of any annotated source pixel whose center falls into it (the highest id if there are several), so
+    that downscaling, which skips source pixels, drops no click. Upscaling skips none and is plain
     nearest-neighbor.
 
     Args:
@@ -58,7 +58,7 @@ def cut_labels(labels, scaled, offset, window, reach, flip):
         offset: int32 `(2,)`, first pixel of the window in the scaled image; may be negative.
         window: `(height, width)` of the result.
         reach: at least one over the smallest scale, rounded up.
-        flip: boolean scalar, mirror left and right.
+        flip: boolean scalar, mirror horizontally.
 
     Returns:
         `(labels, inside)`: uint8 and boolean, both `(height, width)`; 254 where not inside.
@@ -86,7 +86,7 @@ def _mirrored(vector, flip):
 
 
 def _classes_one_up(labels):
-    """The class ids plus one, so that 0 is "no class" and a maximum finds a class wherever there is one."""
+    """The class ids plus one, so that 0 is "no class" and a maximum finds a class if there is one."""
     return tf.where(labels < PADDING, labels + 1, tf.zeros_like(labels))
 
 
@@ -97,13 +97,13 @@ def _filled(nearest, found):
 def resize_labels(labels, size, flip):
     """Labels of a whole image on another grid, by the rule of `cut_labels`, at any ratio.
 
-    Where `cut_labels` looks a bounded number of source pixels up, here every source pixel is sent to the
-    pixel it falls into, so that the image may be as large as it likes, along each axis by itself.
+    While `cut_labels` gathers a bounded number of source pixels, here every source pixel is scattered to the
+    pixel it falls into, along each axis separately, so that the image may be of any size.
 
     Args:
         labels: uint8 `(height, width)`.
         size: `(height, width)` of the result.
-        flip: boolean scalar, mirror left and right.
+        flip: boolean scalar, mirror horizontally.
 
     Returns:
         uint8 `size`.
@@ -120,7 +120,7 @@ def resize_labels(labels, size, flip):
         length = tf.shape(result)[0]
         nearest, _ = source_index(0, scaled, scaled, length)
         place = ((2 * tf.range(length) + 1) * scaled) // (2 * length)
-        # The nearest one as well: an enlarged axis has pixels into which none falls.
+        # With the nearest one: an upscaled axis has pixels into which none falls.
         fallen = tf.math.unsorted_segment_max(found, place, scaled)
         found = tf.transpose(tf.maximum(fallen, tf.gather(found, nearest)))
         result = tf.transpose(tf.gather(result, nearest))
@@ -132,11 +132,11 @@ def _mirrored_columns(array, flip):
 
 
 def cut_image(image, scaled, offset, window, flip):
-    """The same window of the image, bilinear, the border repeated where the window leaves it.
+    """The same window of the image, bilinear, with the border repeated outside the image.
 
     Args:
         image: `(height, width, channels)`, any number type.
-        scaled, offset, window, flip: as for `cut_labels`.
+        scaled, offset, window, flip: as in `cut_labels`.
 
     Returns:
         float32 `(*window, channels)`.
@@ -145,7 +145,7 @@ def cut_image(image, scaled, offset, window, flip):
     ratio = size / tf.cast(scaled, tf.float32)
     start = (tf.cast(offset, tf.float32) + 0.5) * ratio - 0.5
     end = start + ratio * (tf.constant(window, tf.float32) - 1)
-    # Only the part that is looked at becomes float32: images may be far larger than the window.
+    # Only the part that is used becomes float32: images may be far larger than the window.
     low = tf.clip_by_value(tf.floor(start), 0, size - 1)
     high = tf.cast(tf.clip_by_value(tf.floor(end) + 2, low + 1, size), tf.int32)
     begin = tf.cast(low, tf.int32)
@@ -169,7 +169,7 @@ def resize_image(image, size, flip):
     Args:
         image: `(height, width, channels)`, any number type.
         size: `(height, width)` of the result.
-        flip: boolean scalar, mirror left and right.
+        flip: boolean scalar, mirror horizontally.
 
     Returns:
         float32 `(*size, channels)`.

@@ -1,4 +1,4 @@
-"""Images that are in memory already."""
+"""Images in memory."""
 
 import numpy as np
 
@@ -12,24 +12,24 @@ from keras_wsseg.imaging.value_fit import VALUE_RANGES
 class SegmentationArrays(SegmentationDataset):
     """Images and label maps in memory, with the pipelines of `SegmentationDataset`.
 
-    Use it for generated images, or for a format that you read yourself. Labels may be missing where there
-    are tags, which tell what an image holds and not where.
+    Use it for generated images, or for formats that you read yourself. Labels may be omitted if there are
+    tags, which state the classes of an image but not where they are.
 
     Args:
         images: sequence of arrays `(height, width)` or `(height, width, channels)` of one type: uint8,
             uint16 or floating point; sizes may differ.
-        labels: sequence of integer arrays `(height, width)`; 255 unlabeled, 254 outside the image. None
-            beside `tags`: every pixel is unlabeled.
+        labels: sequence of integer arrays `(height, width)`; 255 unlabeled, 254 outside the image. None, with
+            `tags`: every pixel is unlabeled.
         num_classes: number of classes; by default that of `class_names`, else of `tags`, else the largest id
             plus one.
         class_names: names of the classes; by default their numbers.
         value_range: lowest and highest value; by default that of the integer type, required for floats.
         names: one name per image; by default their numbers.
-        unlabeled: further images, of the same type and channels, that have no label maps: `train` mixes
-            them into its batches, for losses that need no annotation. None: there are none.
+        unlabeled: further images, of the same type and channels, without label maps: `train` mixes them into
+            its batches, for losses that need no annotation. None for none.
         negatives: further images, likewise, known to be background (class 0) everywhere.
-        tags: None, or which classes each image holds, `(images, num_classes)` of 0 and 1 or booleans,
-            column 0, the background, always 1. Labels may show more: specks need no tag.
+        tags: None, or which classes each image contains, `(images, num_classes)` of 0 and 1 or booleans,
+            column 0, the background, always 1. Labels may contain further classes: specks need no tag.
 
     Raises:
         TypeError, ValueError: shapes, types or values do not fit; the error names the image.
@@ -62,7 +62,7 @@ class SegmentationArrays(SegmentationDataset):
     ):
         if labels is None:
             if tags is None:
-                raise ValueError("`labels` must be given where `tags` are not. Received: labels=None")
+                raise ValueError("`labels` must be given unless `tags` are. Received: labels=None")
             labels = [np.full(np.shape(image)[:2], UNLABELED, np.uint8) for image in images]
         if len(images) == 0 or len(images) != len(labels):
             raise ValueError(

@@ -1,4 +1,4 @@
-"""What folders and arrays of images have in common."""
+"""The common base of image folders and arrays."""
 
 import abc
 
@@ -6,30 +6,30 @@ from keras_wsseg.arguments import check_integer
 from keras_wsseg.data.arguments import check_further_batches, size_pair
 from keras_wsseg.data.train_settings import TrainSettings
 
-# The kinds of images that a data set may have beside its own.
+# The kinds of further images that a data set may have.
 _FURTHER = {"unlabeled": "images without annotation", "negatives": "images without object"}
 
 
 class SegmentationDataset(abc.ABC):
     """Images with label maps, as batches for training and validation.
 
-    One augmentation serves all sources. Subclass it to read another source: implement `load`, and set the
+    All sources share one augmentation. To read another source, subclass it: implement `load`, and set the
     attributes in the constructor.
 
     Attributes:
         num_classes: number of classes.
         class_names: their names, a tuple of `num_classes` strings.
         channels: 1 for gray images, 3 for color.
-        dtype: NumPy type of the images that `load` gives.
+        dtype: NumPy type of the images that `load` returns.
         value_range: lowest and highest value an image may have.
         names: one name per image, a tuple.
         unlabeled: None, or a `SegmentationDataset` of images of the same format that `train` mixes into
             its batches without their annotation.
-        negatives: None, or a `SegmentationDataset` of images of the same format that are known to hold
-            nothing but background, which `train` mixes into its batches as such.
-        tags: None, or which classes each image holds, float32 `(len, num_classes)` of 0 and 1 with column
-            0, the background, always 1; then batches have them beside the labels, and `unlabeled` and
-            `negatives` must be None.
+        negatives: None, or a `SegmentationDataset` of images of the same format that are known to contain
+            only background, which `train` mixes into its batches with that label.
+        tags: None, or which classes each image contains, float32 `(len, num_classes)` of 0 and 1 with column
+            0, the background, always 1; then batches contain tags and labels, and `unlabeled` and `negatives`
+            must be None.
 
     Example:
 
@@ -62,21 +62,21 @@ class SegmentationDataset(abc.ABC):
         return len(self.names)
 
     def fetch(self, index, cache=True):
-        """`load`, remembering the result where asked to.
+        """Calls `load`, optionally caching the result.
 
         Args:
             index: position in `names`.
-            cache: keep the decoded image in memory for the next call.
+            cache: keep the decoded image in memory for later calls.
 
         Returns:
             what `load` returns.
         """
         if not cache:
             return self.load(index)
-        remembered = self.__dict__.setdefault("_remembered", {})
-        if index not in remembered:
-            remembered[index] = self.load(index)
-        return remembered[index]
+        cached = self.__dict__.setdefault("_cached", {})
+        if index not in cached:
+            cached[index] = self.load(index)
+        return cached[index]
 
     def train(
         self,
@@ -96,46 +96,46 @@ class SegmentationDataset(abc.ABC):
     ):
         """Batches of randomly scaled, cropped and flipped images, or of whole ones.
 
-        Each pass over the result is an epoch of `steps_per_epoch` full batches (the last one topped up by
-        drawing again) in a new order with new augmentations; all of them follow from `seed`.
-        Images are scaled bilinearly. Labels take the id under the pixel's center, and where there is none
-        that of an annotated pixel falling into it: exact for dense labels, and no click is lost.
-        Tags tell of whole images, and a crop may miss the object that its tag promises: where there are
-        `tags`, prefer `mode="resize"` or crops nearly as large as the scaled images.
+        Each pass over the result is an epoch of `steps_per_epoch` full batches (the last one filled up by
+        drawing again) in a new order with new augmentations, all determined by `seed`. Images are scaled
+        bilinearly. Labels take the id under the pixel's center, and where there is none that of an annotated
+        pixel falling into it: exact for dense labels, and no click is lost. Tags describe whole images, and a
+        crop may miss a tagged object: with `tags`, prefer `mode="resize"` or crops nearly as large as the
+        scaled images.
 
         Args:
-            batch_size: images a batch.
+            batch_size: images per batch.
             image_size: side of the training images in pixels, or `(height, width)`.
             scale: lowest and highest factor, drawn uniformly; below 0.5 images begin to alias.
-            flip: mirror half of the images left and right.
+            flip: mirror half of the images horizontally.
             seed: non-negative integer.
             shuffle: new order each epoch; otherwise that of `names`.
-            repeat: never end, for `fit(steps_per_epoch=...)`.
+            repeat: repeat endlessly, for `fit(steps_per_epoch=...)`.
             cache: keep decoded images (not their crops) in memory.
             color_jitter: largest relative change of brightness, contrast and (of color images)
                 saturation, from 0 to below 1.
-            first_epoch: epochs to pass over, to go on where an interrupted training stopped.
+            first_epoch: number of epochs to skip, to resume an interrupted training.
             unlabeled_batch: how many images of each batch come from `unlabeled`, spread evenly over it;
-                by default half (rounded down) where there are any. They are shuffled and repeated by
-                themselves, each shown once before any is shown again, whatever an epoch is; all their
-                labels are 255 and 254.
-            mode: `"crop"`, or `"resize"`: take each image whole and resize it to `image_size`, whatever its
-                aspect ratio, for losses that say something about the whole image; images are antialiased
-                where they shrink. Nothing is scaled at random or cropped, so `scale` must keep its default.
+                by default half (rounded down) if there are any. They are shuffled and repeated separately,
+                each shown once before any is shown again, independently of epochs; all their labels are 255
+                and 254.
+            mode: `"crop"`, or `"resize"`: resize each whole image to `image_size`, whatever its aspect ratio,
+                for losses on the whole image; images are antialiased where they shrink. Nothing is randomly
+                scaled or cropped, so `scale` must keep its default.
             negative_batch: how many images of each batch come from `negatives`, spread evenly over it,
-                shuffled and repeated by themselves like those of `unlabeled`; all their labels are 0 and
-                254. By default 0, even where there are any: they may join in later, with `first_epoch`.
+                shuffled and repeated separately like those of `unlabeled`; all their labels are 0 and 254. By
+                default 0, even if there are any: they may be added later, with `first_epoch`.
 
         Returns:
             `tf.data.Dataset` of `(image, labels)`: float32 `(batch, *image_size, channels)` within
             `value_range`, and uint8 `(batch, *image_size)` with 255 where unlabeled and 254 where the crop
-            leaves the image (there the image has the middle of its range); whole images have 254 only where
-            their annotation has. Where there are `tags`, `(image, {"tags": tags, "labels": labels})` with
-            float32 `(batch, num_classes)` tags.
+            extends beyond the image (there the image has the middle of its range); whole images have 254 only
+            where their annotation has. With `tags`, `(image, {"tags": tags, "labels": labels})` with float32
+            `(batch, num_classes)` tags.
 
         Raises:
-            ValueError: an argument is out of range, `scale` is given beside `mode="resize"`, or `unlabeled`
-                or `negatives` hold images of another format or stand beside `tags`.
+            ValueError: an argument is out of range, `scale` is set with `mode="resize"`, or `unlabeled` or
+                `negatives` contain images of another format or are combined with `tags`.
         """
         from keras_wsseg.data.pipeline import train_pipeline
 
@@ -157,10 +157,10 @@ class SegmentationDataset(abc.ABC):
         return train_pipeline(self, settings)
 
     def steps_per_epoch(self, batch_size, unlabeled_batch=None, negative_batch=0):
-        """How many batches of `train` show every image of `names` once.
+        """Number of batches of `train` that show every image of `names` once.
 
         Args:
-            batch_size, unlabeled_batch, negative_batch: as of `train`.
+            batch_size, unlabeled_batch, negative_batch: as in `train`.
 
         Returns:
             `ceil(len(self) / (batch_size - unlabeled_batch - negative_batch))`.
@@ -173,7 +173,7 @@ class SegmentationDataset(abc.ABC):
         return -(-len(self) // check_further_batches(batch_size, **further))
 
     def _further_batches(self, batch_size, unlabeled_batch, negative_batch):
-        """How many images of a batch are of each further kind, by the name of the argument."""
+        """Number of images of each further kind in a batch, by argument name."""
         if unlabeled_batch is None:
             if self.unlabeled is not None and batch_size == 1:
                 raise ValueError(
@@ -193,7 +193,7 @@ class SegmentationDataset(abc.ABC):
     def _check_further(self, further):
         if self.tags is not None:
             raise ValueError(
-                f"`{further}` must be None beside `tags`, which images without object have too: the "
+                f"`{further}` must be None with `tags`, which images without object have too: the "
                 f"background alone. Received: {len(getattr(self, further))} images in `{further}`"
             )
         for name in ("channels", "dtype", "value_range"):
@@ -208,14 +208,13 @@ class SegmentationDataset(abc.ABC):
         """Batches of whole images in the order of `names`.
 
         Args:
-            batch_size: images a batch; smaller ones are padded on the right and below to the largest.
+            batch_size: images per batch; smaller ones are padded at the right and bottom to the largest.
             pad_to_multiple: pad height and width to a multiple of this, for models that need it.
             cache: keep decoded images in memory.
 
         Returns:
             `tf.data.Dataset` of `(float32 (batch, height, width, channels), uint8 (batch, height, width))`;
-            254 where padded. Where there are `tags`, `(image, {"tags": tags, "labels": labels})` as of
-            `train`.
+            254 where padded. With `tags`, `(image, {"tags": tags, "labels": labels})` as in `train`.
 
         Raises:
             ValueError: an argument is not a positive integer.

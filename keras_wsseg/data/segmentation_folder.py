@@ -1,4 +1,4 @@
-"""A folder of images with a folder of annotations beside it."""
+"""A folder of images and a folder of their annotations."""
 
 import logging
 import pathlib
@@ -43,57 +43,57 @@ from keras_wsseg.imaging.suffixes import IMAGE_SUFFIXES, LABEL_SUFFIXES
 
 
 class SegmentationFolder(SegmentationDataset):
-    """Images and annotations in a folder, all checked before training starts.
+    """Images and annotations in a folder, all validated before training starts.
 
     ```
     root/
         images/       scan1.png  scan2.jpg ...   gray (8 or 16 bits) or color
         scribbles/    scan1.png  scan2.png ...   ids; clicks/, labels/ or any other name likewise
-        classes.txt   one class name a line (optional)
-        train.txt     names, one a line, with extension or without (optional; val.txt and others likewise)
+        classes.txt   one class name per line (optional)
+        train.txt     names, one per line, with or without extension (optional; val.txt etc. likewise)
     ```
 
     Annotations are single-channel or palette images of class ids; 255 is unlabeled, 254 outside the image.
-    Where they hold other values, such as masks of 0 and 255, `values` says what these mean.
+    If they contain other values, such as masks of 0 and 255, `values` defines their meaning.
 
     Args:
         root: the folder.
-        annotation: the sub-folder of annotations, or `"simulated_clicks"` or `"simulated_scribbles"`, made
-            from the dense `labels/`.
-        split: take the names from `root/<split>.txt`.
-        names: take these names: a sequence, or the path of a list. Without `split` and `names`: all images
+        annotation: the sub-folder of annotations, or `"simulated_clicks"` or `"simulated_scribbles"`,
+            generated from the dense `labels/`.
+        split: use the names in `root/<split>.txt`.
+        names: use these names: a sequence, or the path of a list. Without `split` and `names`: all images
             that have an annotation.
         num_classes: number of classes; by default that of the names, else the largest id found plus one.
         class_names: names of the classes; by default the lines of `classes.txt`, else their numbers.
         color_mode: `"grayscale"` or `"rgb"` to convert to; by default gray if all images are, else rgb.
         value_range: lowest and highest value that an image may have, required for floating point; by
-            default (0, 255) for 8 bits and (0, 65535) for 16. Images of 8 bits are brought to another one.
-        values: what the values in the annotation files mean, a dict from each of them to the name or number
-            of a class, as text, to "unlabeled" or "padding": `{0: "background", 255: "cell"}`. None: they
+            default (0, 255) for 8 bits and (0, 65535) for 16. 8-bit images are scaled to any other range.
+        values: meaning of the values in the annotation files, a dict from each value to the name or number of
+            a class, as a string, to "unlabeled" or "padding": `{0: "background", 255: "cell"}`. None: they
             are ids.
-        ignore_values: values in the annotation files that mean unlabeled, whether or not `values` has them.
+        ignore_values: values in the annotation files that mean unlabeled, whether or not `values` contains
+            them.
         click_size: side of the clicks in pixels, odd; for `"clicks"` and `"simulated_clicks"`.
         stuff_classes: ids or names of classes whose components under 256 pixels get no simulated click.
-        instances: sub-folder of files of the same names as those of `labels/`, which hold a positive number
-            for each thing and 0 where nothing is known, so that neighbors of one class get a simulated click
-            each. By default a thing is an 8-connected component of a class.
-        scribble_length: part of each scribble that is kept, from 1 down to 0, a single click; for
+        instances: sub-folder of instance maps with the same file names as in `labels/`, which contain a
+            positive number for each thing and 0 for unknown, so that adjacent things of one class get a
+            simulated click each. By default a thing is an 8-connected component of a class.
+        scribble_length: fraction of each scribble that is kept, from 1 down to 0, a single click; for
             `"scribbles"` (see `annotations.shorten_scribbles`) and `"simulated_scribbles"`.
         scribble_width: thickness of the simulated scribbles in pixels.
-        seed: seed of the simulated and of the shortened scribbles, and of which images `labeled_fraction`
-            keeps; an image's scribbles depend on its name and the seed alone.
-        labeled_fraction: part of the annotated images, above 0, that keep their annotation, at least one of
-            them; those of a smaller fraction are among those of a larger one. The others go to `unlabeled`.
+        seed: seed of the simulated and of the shortened scribbles, and of the images that `labeled_fraction`
+            keeps; an image's scribbles depend only on its name and the seed.
+        labeled_fraction: fraction of the annotated images, above 0, that keep their annotation, at least one
+            of them; those of a smaller fraction are among those of a larger one. The rest go to `unlabeled`.
         unlabeled_split: list `root/<unlabeled_split>.txt` of further images, which need no annotation
-            and go to `unlabeled` too. `len` and `names` tell of the annotated images only.
+            and go to `unlabeled` too. `len` and `names` refer to the annotated images only.
 
     Raises:
         FileNotFoundError: a folder, list or file is missing.
-        ValueError: an argument is out of range or without effect here, a list is empty, a file is
-            unreadable, an image and its annotation differ in size, an id is no class, only one class is
-            annotated (every pixel of all label maps may be of one class where the classes are known), ids
-            have a gap that nothing explains, or label maps differ in their bits a pixel. Errors name the
-            file.
+        ValueError: an argument is out of range or without effect here, a list is empty, a file is unreadable,
+            an image and its annotation differ in size, an id is not a class, only one class is annotated (if
+            the classes are known, every pixel of all label maps may be of one class), ids have an unexplained
+            gap, or label maps differ in their bits per pixel. Errors name the file.
 
     Example:
 
@@ -160,7 +160,7 @@ class SegmentationFolder(SegmentationDataset):
         image_infos, infos = self._inspect(value_range)
         self._check_instances(image_infos)
         kept = self._keep(labeled_fraction, seed)
-        # All annotations count, so that the fraction does not change the classes.
+        # All annotations are used, so that the fraction does not change the classes.
         paths = [path for _, path in self._files[: len(infos)]]
         check_depths(paths, infos)
         found = [np.flatnonzero(info.counts[:PADDING]) for info in infos]
@@ -183,7 +183,7 @@ class SegmentationFolder(SegmentationDataset):
         self._divide(kept, (*self.names, *further))
 
     def load(self, index):
-        """One image and its annotation, read (and simulated) anew.
+        """Reads an image and its annotation (and simulates it).
 
         Args:
             index: position in `names`.
@@ -201,10 +201,10 @@ class SegmentationFolder(SegmentationDataset):
             instances = None if file is None else read_instance_map(file)
             labels = simulate_clicks(labels, self._click_size, self._stuff_classes, instances=instances)
             return image, labels
-        # The name takes part, not the position: an image keeps its scribble in another list.
+        # Seeded by name, not by position: an image keeps its scribbles in any list.
         seed = (self._seed, zlib.crc32(self.names[index].encode()))
         if self.annotation == "simulated_scribbles":
-            # Two threads of many small NumPy calls slow each other down to less than one.
+            # Two threads of many small NumPy calls are slower than one.
             with self._one_at_a_time:
                 labels = simulate_scribbles(labels, self._scribble_length, seed, self._scribble_width)
         elif self._scribble_length < 1:
@@ -231,7 +231,7 @@ class SegmentationFolder(SegmentationDataset):
                 )
         if seed != 0 and not seeded and self.annotation != "simulated_scribbles":
             raise ValueError(
-                "`seed` has an effect on simulated_scribbles and beside `scribble_length` or "
+                "`seed` has an effect on simulated_scribbles and with `scribble_length` or "
                 f"`labeled_fraction` only. Received: seed={seed!r}, annotation={self.annotation!r}"
             )
         if check_integer("click_size", click_size, low=1) % 2 == 0:
@@ -244,7 +244,7 @@ class SegmentationFolder(SegmentationDataset):
         self._scribble_length, self._scribble_width = scribble_length, scribble_width
 
     def _inspect(self, value_range):
-        """All files read once: what the images hold, and what the annotations that are there do."""
+        """Reads all files once; returns infos of all images, and of the annotations that exist."""
 
         def check(files):
             image = inspect_image(files[0], value_range)
@@ -273,7 +273,7 @@ class SegmentationFolder(SegmentationDataset):
         return sorted(order[: max(1, round(fraction * count))].tolist())
 
     def _divide(self, kept, names):
-        """Leaves the images at `kept` here, and gives the others to `unlabeled`."""
+        """Keeps the images at `kept`, and moves the others to `unlabeled`."""
         others = sorted(set(range(len(names))) - set(kept))
         if others:
             self.unlabeled = ConstantLabelImages(
@@ -291,7 +291,7 @@ class SegmentationFolder(SegmentationDataset):
     def _warn_of_missing(names, place):
         if names:
             logging.getLogger("keras_wsseg").warning(
-                "no pixel of the label maps of %s is of class %s: nothing can be learned or scored of it",
+                "no pixel of the label maps in %s has class %s: it can be neither learned nor evaluated",
                 place,
                 ", ".join(names),
             )
@@ -322,12 +322,12 @@ def _check_instance_size(file_and_size):
 def _ignored(ignore_values, values):
     given = ignore_values
     given = given if isinstance(given, (tuple, list, set, frozenset, range)) else [given]
-    # Where `values` translates what is in the files, that may be deeper than ids.
+    # With `values`, file values may exceed the range of ids.
     high = 255 if values is None else None
     try:
         return sorted(check_integer("ignore_values", value, low=0, high=high) for value in given)
     except ValueError as error:
-        said = "ids from 0 to 255" if values is None else "integers of at least 0"
+        expected = "ids from 0 to 255" if values is None else "integers of at least 0"
         raise ValueError(
-            f"`ignore_values` must hold {said}. Received: ignore_values={ignore_values!r}"
+            f"`ignore_values` must hold {expected}. Received: ignore_values={ignore_values!r}"
         ) from error

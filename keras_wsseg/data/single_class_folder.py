@@ -1,4 +1,4 @@
-"""Folders of images that hold an object, and of images that do not."""
+"""Folders of images that contain an object, and of images that do not."""
 
 import pathlib
 
@@ -12,31 +12,32 @@ _BACKGROUND = 0
 
 
 class SingleClassFolder(ConstantLabelImages):
-    """Images known to hold an object, and where there are any such known not to: no pixel is labeled.
+    """Images known to contain an object, and optionally images known not to; no pixel is labeled.
 
-    For losses that need no more than that, such as `losses.SingleClassLoss`. The labels say which is which:
-    an image with the object, a positive, is 255 (unlabeled) everywhere, and one without, a negative, is 0
+    For losses that need no more than that, such as `losses.SingleClassLoss`. The labels distinguish them: an
+    image with the object, a positive, is 255 (unlabeled) everywhere, and one without, a negative, is 0
     (background) everywhere.
 
     ```
     root/
         images/      horse1.jpg  horse2.jpg ...   each with a horse: `positives`
         others/      street.jpg  kitchen.png ...  none with a horse: `negatives`, optional
-        train.txt    names of positives, one a line, with extension or without (optional)
+        train.txt    names of positives, one per line, with or without extension (optional)
     ```
 
-    Files of one name in several folders are one image, and must be: an image of a cat and a dog lies in
-    both folders. An image among the positives, whether chosen by `split` or not, is never a negative.
+    Files of the same name in several folders are one image, and must have the same content: an image of a cat
+    and a dog is in both folders. An image among the positives, whether selected by `split` or not, is never a
+    negative.
 
     Args:
         root: the folder.
         positives: sub-folder of `root`, or absolute path, of images with the object; or a sequence of them.
         negatives: the same of images without it. Their `SegmentationDataset` is the attribute `negatives`,
-            None where there are none; `train(..., negative_batch=...)` mixes them in.
-        split: take the names of the positives from `root/<split>.txt`.
-        names: take these names: a sequence, or the path of a list. Without `split` and `names`: all of them.
-        object_name: what the object is called, the name of class 1. None: the second line of
-            `root/classes.txt` where there is one, which then has two, else "object".
+            None if there are none; `train(..., negative_batch=...)` mixes them in.
+        split: use the names of positives in `root/<split>.txt`.
+        names: use these names: a sequence, or the path of a list. Without `split` and `names`: all of them.
+        object_name: name of the object, class 1. None: the second line of `root/classes.txt` if it exists,
+            which then has two lines, else "object".
         color_mode: `"grayscale"` or `"rgb"` to convert to; by default gray if all images are, else rgb.
         value_range: lowest and highest value that an image may have; by default (0, 255) for 8 bits and
             (0, 65535) for 16, required for floating point.
@@ -44,7 +45,7 @@ class SingleClassFolder(ConstantLabelImages):
     Raises:
         FileNotFoundError: a folder, list or file is missing.
         ValueError: an argument is out of range, a folder or list is empty, every negative is a positive, a
-            file is unreadable, or files of one name differ. Errors name the file.
+            file is unreadable, or files of the same name differ. Errors name the file.
 
     Example:
 
@@ -102,19 +103,19 @@ class SingleClassFolder(ConstantLabelImages):
 
     @classmethod
     def of_files(cls, positives, negatives, object_name, image_format):
-        """The same of files that are listed and inspected already.
+        """Creates one from files that are already listed and inspected.
 
         Args:
-            positives: `(name, path)` of each image with the object.
+            positives: list of `(name, path)` of the images with the object.
             negatives: the same of those without it; may be empty.
-            object_name: as of the class.
+            object_name: as in the class.
             image_format: the `ImageFormat` of all of them.
 
         Returns:
             a `SingleClassFolder`.
 
         Raises:
-            ValueError: `object_name` is none.
+            ValueError: `object_name` is not a valid name.
         """
         folder = cls.__new__(cls)
         folder._open(positives, negatives, object_name, image_format)

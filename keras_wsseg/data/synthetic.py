@@ -1,4 +1,4 @@
-"""Small images made here, for demonstrations that download nothing."""
+"""Small generated images, for demonstrations without downloads."""
 
 import numpy as np
 from scipy import ndimage
@@ -10,11 +10,11 @@ TAG_NAMES = ("background", "disc", "square")
 
 
 def synthetic_shapes(count, size=96, num_classes=4, seed=0):
-    """Textured shapes on cluttered ground, with exact labels.
+    """Textured shapes on a cluttered background, with exact labels.
 
-    Form decides the class and color only helps: each class has a tint of its own, but tints spread, the
-    ground holds specks of all of them, and light, noise and blur differ from image to image. A small
-    network learns it in a minute, and from scribbles alone its borders stay visibly ragged.
+    Shape determines the class and color only helps: each class has a tint, but tints vary, the background
+    contains strokes of all of them, and lighting, noise and blur differ from image to image. A small network
+    learns it in a minute, and from scribbles alone its borders stay visibly ragged.
 
     Args:
         count: number of images.
@@ -45,16 +45,16 @@ def synthetic_shapes(count, size=96, num_classes=4, seed=0):
 
 
 def synthetic_object(count, size=64, seed=0, present=True):
-    """Images of one textured object each, near the middle of cluttered ground, with exact labels.
+    """Images of one textured object each, near the middle of a cluttered background, with exact labels.
 
-    For trying what learns one class from images alone: the object fills about a quarter of the image, its
-    color is its own but spreads, and the ground holds specks of the same color.
+    For experiments that learn one class from images alone: the object fills about a quarter of the image, its
+    color is distinct but varies, and the background contains strokes of the same color.
 
     Args:
         count: number of images.
         size: height and width in pixels, at least 32.
         seed: non-negative integer; the same seed gives the same images.
-        present: whether there is an object; without, the images are ground alone, for negatives.
+        present: whether there is an object; without, the images are background only, for negatives.
 
     Returns:
         `(images, labels, class_names)`: uint8 `(count, size, size, 3)`, uint8 `(count, size, size)` of 0 and
@@ -77,14 +77,14 @@ def synthetic_object(count, size=64, seed=0, present=True):
 
 
 def synthetic_tags(count, size=64, seed=0):
-    """Images of a blotchy disc, a striped square, both or none on cluttered ground, with their tags.
+    """Images of a blotchy disc, a striped square, both or none on a cluttered background, with their tags.
 
-    For trying what learns masks from tags alone, where the labels serve for scoring only. Each object fills
-    15 to 30 % of its image. Tints spread until they meet, and the ground holds strokes of all of them: what
-    is common to the images of one tag, color and pattern together, tells its pixels.
+    For experiments that learn masks from tags alone, where the labels serve only for evaluation. Each object
+    fills 15 to 30 % of its image. Tints vary until they overlap, and the background contains strokes of all
+    of them: color and pattern together, common to the images of one tag, identify its pixels.
 
     Args:
-        count: number of images; in turn they hold none, a disc, a square, and both.
+        count: number of images; in turn they contain none, a disc, a square, and both.
         size: height and width in pixels, at least 32.
         seed: non-negative integer; the same seed gives the same images, and a larger `count` begins with
             those of a smaller one.
@@ -114,7 +114,7 @@ def synthetic_tags(count, size=64, seed=0):
     return images, labels, tags, TAG_NAMES
 
 
-# Tints of the classes, red, green and blue; near enough to each other for their spreads to meet.
+# Tints of the classes, red, green and blue; close enough for their variations to overlap.
 _TINTS = np.array([[0.45, 0.47, 0.43], [0.68, 0.38, 0.32], [0.35, 0.50, 0.66], [0.62, 0.60, 0.30]])
 
 
@@ -130,7 +130,7 @@ def _image(size, num_classes, random):
         radius = size * random.uniform(0.11, 0.2)
         center = random.uniform(0.75 * radius, size - 0.75 * radius, 2)
         inside = _form(class_id, rows - center[0], columns - center[1], radius, random)
-        # A gap to the others keeps every shape whole, so that its outline tells its class.
+        # A gap between shapes keeps each whole, so that its outline identifies its class.
         if not inside.any() or (labels[ndimage.binary_dilation(inside, iterations=2)] > 0).any():
             continue
         labels[inside] = class_id
@@ -159,7 +159,7 @@ def _tagged(size, objects, random):
     rows, columns = np.mgrid[:size, :size].astype(np.float64)
     image = _background_texture(size, 3, random)
     labels = np.zeros((size, size), np.uint8)
-    # Two of them lie at opposite corners, and are small enough not to meet.
+    # Two objects are in opposite corners, and small enough not to touch.
     turn = random.uniform(-0.25, 0.25) + np.pi / 4 + np.pi / 2 * random.integers(4)
     for number, class_id in enumerate(objects):
         low, high = (0.17, 0.3) if len(objects) == 1 else (0.155, 0.19)
@@ -183,7 +183,7 @@ def _tagged(size, objects, random):
 
 
 def _in_light(image, random):
-    """The image under slanting light, a little blurred and noisy, as uint8."""
+    """The image under uneven light, slightly blurred and noisy, as uint8."""
     size = len(image)
     rows, columns = np.mgrid[:size, :size].astype(np.float64)
     angle, strength = random.uniform(0, 2 * np.pi), random.uniform(0.1, 0.35)
@@ -201,7 +201,7 @@ def _noise(size, grain, random):
 
 
 def _surface(size, tint, random, stripes=None):
-    """A tint with its own spread, stripes or blotches (either by default), and soft shade."""
+    """A tint with random variation, stripes or blotches (either by default), and soft shading."""
     rows, columns = np.mgrid[:size, :size]
     tint = tint + random.normal(0, 0.055, 3)
     if random.random() < 0.5 if stripes is None else stripes:

@@ -1,4 +1,4 @@
-"""Images of which it is known what they hold, and not where."""
+"""Images whose classes are known, but not where they are."""
 
 import pathlib
 
@@ -34,10 +34,10 @@ _FOLDERS = "folders"
 
 
 class TagFolder(ConstantLabelImages):
-    """Images with tags: which classes each of them holds. No pixel is labeled.
+    """Images with tags: which classes each of them contains. No pixel is labeled.
 
-    For what learns masks from tags alone. Tags come from a file, from where the images lie, or, to try what
-    tags are worth where masks are known, from label maps:
+    For learning masks from tags alone. Tags come from a file, from the images' folders, or, to evaluate
+    learning from tags where masks are known, from label maps:
 
     ```
     root/                       root/                       root/
@@ -47,39 +47,39 @@ class TagFolder(ConstantLabelImages):
     TagFolder(root)             TagFolder(root, "folders")  TagFolder(root, "labels")
     ```
 
-    `classes.txt`, one class name a line, and lists such as `train.txt` are optional. Files of one name in
-    several class folders are one image with several tags, and must be the same image.
+    `classes.txt`, one class name per line, and lists such as `train.txt` are optional. Files of the same name
+    in several class folders are one image with several tags, and must have the same content.
 
     Args:
         root: the folder.
-        tags: name of a file in `root` ending in `.csv`, as `annotations.read_tags` reads it, whose names may
-            have the extension of their image; `"folders"` for a folder of images for each class; or the
-            sub-folder of label maps.
-        split: take the names from `root/<split>.txt`.
-        names: take these names: a sequence, or the path of a list. Without `split` and `names`: all images
+        tags: name of a file in `root` ending in `.csv`, in the format of `annotations.read_tags`, whose names
+            may include the extension of their image; `"folders"` for a folder of images for each class; or
+            the sub-folder of label maps.
+        split: use the names in `root/<split>.txt`.
+        names: use these names: a sequence, or the path of a list. Without `split` and `names`: all images
             that have tags, sorted.
         class_names: names of all classes, the background first; by default the lines of `classes.txt`, else
-            "background" and those of the file or folders, else the numbers of the ids. For folders, a first
-            name "background" may be missing, and folders that are not named are passed over.
-        min_pixels: least extent of a class of a label map, as of `annotations.tags_of_labels`.
+            "background" and those of the file or folders, else the ids as numbers. For folders, a first name
+            "background" may be omitted, and folders that are not listed are ignored.
+        min_pixels: minimum extent of a class in a label map, as in `annotations.tags_of_labels`.
         negatives: for folders, the sub-folders or absolute paths of images of none of the classes, one or a
-            sequence; by default `"background"` where there is such a folder.
+            sequence; by default `"background"` if there is such a folder.
         color_mode: `"grayscale"` or `"rgb"` to convert to; by default gray if all images are, else rgb.
         value_range: lowest and highest value that an image may have; by default (0, 255) for 8 bits and
             (0, 65535) for 16, required for floating point.
-        values: for label maps, what their values mean where they are not ids, see `SegmentationFolder`.
+        values: for label maps, the meaning of their values where these are not ids, see `SegmentationFolder`.
 
     Attributes:
         tags: float32 `(len, num_classes)`: 1 where the image has the tag, else 0; column 0, the background,
             is always 1.
 
-    `load` gives labels of 255; where tags come from label maps, 254 as they have it.
+    `load` returns labels of 255; if tags come from label maps, 254 is kept.
 
     Raises:
         FileNotFoundError: a folder, file or list is missing, or a name has no image or no tags.
         ValueError: an argument is out of range or without effect here, a file is unreadable, a tag or id is
-            no class, no image has a tag beside the background, or files of one name differ. Errors name
-            the file.
+            not a class, no image has a tag other than the background, or files of the same name differ.
+            Errors name the file.
 
     Example:
 
@@ -153,7 +153,7 @@ class TagFolder(ConstantLabelImages):
         self.tags = np.stack(rows)
         if not self.tags[:, 1:].any():
             raise ValueError(
-                f"At least one image of {str(root)!r} must have a tag beside the background. "
+                f"At least one image of {str(root)!r} must have a tag other than the background. "
                 f"Received: none among {len(self)} images"
             )
 
@@ -188,19 +188,19 @@ def _of_file(root, tags, split, names, class_names, color_mode, value_range):
 
 
 def _check_first(path, tags, images):
-    """Raises `ValueError` where the first line is a header in words that `read_tags` does not know."""
+    """Raises `ValueError` if the first line is a header that `read_tags` does not recognize."""
     (first, of_first), *others = tags.items()
     elsewhere = {tag for _, of_image in others for tag in of_image}
     unknown = without_image_suffix(first) not in images and not elsewhere & {*of_first}
     if others and of_first and unknown and not has_header(path):
         raise ValueError(
             f"The tags {str(path)!r} must begin with an image, or with a header whose first word is name. "
-            f"Received: {first!r}, of which there is no image"
+            f"Received: {first!r}, which is not an image"
         )
 
 
 def _of_folders(root, split, names, class_names, negatives, color_mode, value_range):
-    """The same of images that lie in a folder for each class."""
+    """The same for images in a folder for each class."""
     if not root.is_dir():
         raise FileNotFoundError(f"`root` must be a folder. Received: root={str(root)!r}")
     if negatives is None:
@@ -229,7 +229,7 @@ def _of_folders(root, split, names, class_names, negatives, color_mode, value_ra
 
 
 def _of_label_maps(root, folder, split, names, class_names, min_pixels, color_mode, value_range, ids):
-    """The same of images with label maps, of which 254 is all that `load` will show."""
+    """The same for images with label maps, of which `load` keeps only 254."""
     images = files_by_stem(root, "images", IMAGE_SUFFIXES)
     maps = files_by_stem(root, folder, LABEL_SUFFIXES)
     names = select_names(root, split, names, images, maps, folder)

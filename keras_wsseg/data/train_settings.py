@@ -1,4 +1,4 @@
-"""The choices of a training pipeline, checked."""
+"""The validated settings of a training pipeline."""
 
 import dataclasses
 
@@ -10,7 +10,7 @@ MODES = ("crop", "resize")
 
 @dataclasses.dataclass(frozen=True)
 class TrainSettings:
-    """What `SegmentationDataset.train` was asked for; see there for each.
+    """The arguments of `SegmentationDataset.train`, which documents each.
 
     Args:
         batch_size, image_size, scale, flip, seed, shuffle, repeat, cache, color_jitter, first_epoch,
@@ -56,7 +56,7 @@ class TrainSettings:
             raise ValueError(f"`mode` must be one of {MODES}. Received: mode={self.mode!r}")
         if self.mode == "resize" and (low, high) != type(self).scale:
             raise ValueError(
-                f'`scale` must be left at {type(self).scale} where `mode="resize"`, which scales nothing at '
+                f'`scale` must be left at {type(self).scale} with `mode="resize"`, which scales nothing at '
                 f"random. Received: scale={self.scale!r}"
             )
         object.__setattr__(self, "scale", (low, high))
@@ -66,9 +66,9 @@ class TrainSettings:
 
     @property
     def own_batch(self):
-        """How many images of each batch are of the data set itself."""
+        """Number of images of the data set itself in each batch."""
         return self.batch_size - self.unlabeled_batch - self.negative_batch
 
     def steps(self, count):
-        """Batches that show `count` images of the data set itself once."""
+        """Number of batches that show `count` images of the data set itself once."""
         return -(-count // self.own_batch)

@@ -1,7 +1,7 @@
-"""The one road for image and mask files: reading, writing, colors and the two reserved labels.
+"""The shared code for image and mask files: reading, writing, colors and the two reserved labels.
 
-It needs NumPy, and Pillow only once a file is read or written, so that every other room can use it, the bare
-run time of `export` too.
+It requires NumPy, and Pillow only when a file is read or written, so that all other packages can use it,
+including the minimal runtime of `export`.
 """
 
 from keras_wsseg.imaging.image_error import ImageError

@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Atomic writing of files."""
 
 import contextlib
 import os
@@ -8,13 +8,13 @@ import threading
 
 @contextlib.contextmanager
 def atomic_write(path):
-    """A draft that takes the place of a file once it is written: who reads meanwhile sees the old file whole.
+    """Replaces a file by a draft once it is written; concurrent readers see the complete old file.
 
     Args:
         path: the file, in a folder that exists.
 
     Yields:
-        path of the draft, with the suffix of the file; an error removes it and leaves the old file.
+        path of the draft, with the suffix of the file; on an error it is deleted and the old file kept.
 
     Raises:
         FileNotFoundError: if the folder does not exist.
@@ -34,7 +34,7 @@ def atomic_write(path):
         raise FileNotFoundError(f"`path` must lie in an existing folder. Received: path={str(path)!r}")
     if path.is_dir():
         raise ValueError(f"`path` must be a file. Received: path={str(path)!r}, which is a folder")
-    # The name of the file is left out: it may be as long as names can be.
+    # Without the name of the file, which may already have the maximum length.
     draft = path.with_name(f".{os.getpid()}-{threading.get_ident()}.part{path.suffix}")
     try:
         yield draft

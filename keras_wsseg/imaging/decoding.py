@@ -1,4 +1,4 @@
-"""From an opened image file to its pixels, by the one rule that all roads follow."""
+"""Decodes opened image files to pixels, with the same rules for all callers."""
 
 import contextlib
 import re
@@ -12,11 +12,11 @@ from keras_wsseg.imaging.image_error import ImageError, UnknownImageError
 _ORIENTATION, _ROWS, _BITS, _PHOTOMETRIC, _SAMPLES, _PLANES = 0x0112, 257, 258, 262, 277, 284
 _DEEP_GRAY = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _GRAY = ("1", "L", "LA", "La", *_DEEP_GRAY, "F")
-# Gray of few bits, which Pillow spreads over 0 to 255: its bits, and what Pillow multiplies by.
+# Gray of few bits, which Pillow scales to 0 to 255: its bits, and Pillow's factor.
 _SPREAD = {"L;2": (2, 85), "L;4": (4, 17)}
-# How the codestream of a JPEG 2000 begins.
+# The marker at the start of a JPEG 2000 codestream.
 _SIZ = b"\xff\x4f\xff\x51"
-# Rows brought over at once, so that a large image does not need many times its memory.
+# Rows converted at once, so that a large image does not need many times its memory.
 _BAND = 1024
 _LIMIT = threading.Lock()
 
@@ -25,16 +25,16 @@ def open_image(source, formats=None):
     """Reads the header of an image file, whatever its size.
 
     Args:
-        source: binary stream. Not a path: from files that it knows by name Pillow maps some into memory, and
-            turns gray TIFFs that lie on their side into noise.
+        source: binary stream. Not a path: Pillow memory-maps some files given by path, and then decodes gray
+            TIFFs with rotated orientation as noise.
         formats: names of Pillow's formats to try; by default all.
 
     Returns:
-        Pillow's image, not decoded, or an `FallbackTiff`.
+        Pillow's image, not decoded, or a `FallbackTiff`.
 
     Raises:
         ImportError: if Pillow is not installed.
-        ImageError: if it is no image, or a TIFF of a kind that is not read.
+        ImageError: if it is not an image, or an unsupported TIFF.
     """
     try:
         from PIL import Image
@@ -45,7 +45,7 @@ def open_image(source, formats=None):
     try:
         with _any_size():
             return Image.open(source, formats=formats)
-    # Decoders raise what they like over a broken file, a TypeError for one.
+    # Decoders may raise anything for a broken file, even a TypeError.
     except Exception as error:
         reason = unreadable(error)
         tiff = isinstance(reason, UnknownImageError) and (formats is None or "TIFF" in formats)
@@ -56,11 +56,11 @@ def open_image(source, formats=None):
 
 
 def check_single(image):
-    """Raises `ImageError` where a file holds an animation, several pages or more channels than are seen.
+    """Raises `ImageError` if a file contains an animation, several pages or channels beyond color and alpha.
 
     Args:
-        image: what `open_image` gave; it stays at its first frame. Previews behind a photograph (MPO) are
-            no pages.
+        image: the result of `open_image`, left at its first frame. Previews after a photograph (MPO) are not
+            pages.
     """
     with _decoding():
         several = image.format != "MPO" and _has_second_frame(image)
@@ -69,24 +69,24 @@ def check_single(image):
     channels = getattr(image, "tag_v2", {}).get(_SAMPLES, 0)
     if image.mode == "RGBX" or channels > len(image.getbands()):
         raise ImageError(
-            "must have one channel of gray or three of color, and at most one of opacity beside them. "
+            "must have one gray or three color channels, and at most one alpha channel besides. "
             f"Received: {channels or 4} channels"
         )
 
 
 def decode(image):
-    """The pixels of an image file, as they are seen.
+    """The pixels of an image file, as displayed.
 
     Args:
-        image: what `open_image` gave and `check_single` let pass.
+        image: the result of `open_image`, validated by `check_single`.
 
     Returns:
-        `(height, width, 1)` of gray or `(height, width, 3)` of color: uint8, uint16 where the file has more
-        than 8 bits a channel, float32 where it has floating point. An image that its camera marks as turned
-        is turned, palettes and inks (CMYK) become RGB, opacity is dropped.
+        `(height, width, 1)` of gray or `(height, width, 3)` of color: uint8, uint16 if the file has more than
+        8 bits per channel, float32 if it has floating point. The EXIF orientation is applied, palettes and
+        CMYK are converted to RGB, alpha is dropped.
 
     Raises:
-        ImportError: if imagecodecs is missing, and the image has 16 bits of color or is an `FallbackTiff`.
+        ImportError: if imagecodecs is missing, and the image has 16-bit color or is a `FallbackTiff`.
         ImageError: if it is damaged, has transparent pixels or values beyond 16 bits.
     """
     if _is_deep_color(image):
@@ -105,43 +105,43 @@ def decode(image):
     if array.dtype.kind == "i":
         if not 0 <= array.min() <= array.max() <= 65535:
             raise ImageError(
-                f"must have at most 16 bits a pixel. Received: values from {array.min()} to {array.max()}"
+                f"must have at most 16 bits per pixel. Received: values from {array.min()} to {array.max()}"
             )
         array = array.astype(np.uint16)
     array = _with_channels(array)
-    # Up to 8 bits Pillow swaps black and white by itself.
+    # Up to 8 bits Pillow inverts black and white itself.
     return 65535 - array if array.dtype == np.uint16 and _white_is_zero(image) else array
 
 
 def load(image):
-    """Has Pillow decode an image file, whatever its size, and turn it as its own tag says.
+    """Has Pillow decode an image file of any size, and apply its orientation tag.
 
     Args:
-        image: what `open_image` gave.
+        image: the result of `open_image`.
 
     Raises:
-        Exception: what a decoder raises over a damaged file.
+        Exception: whatever a decoder raises for a damaged file.
     """
     from PIL import ImageOps
 
     if image.format == "TIFF":
-        # Pillow leaves black what no strip covers, even where a damaged header claims an image of gigabytes.
+        # Pillow leaves rows without a strip black, even if a damaged header claims an image of gigabytes.
         rows, covered = image.tag_v2[_ROWS], max((tile[1][3] for tile in image.tile), default=0)
         if covered < rows:
             raise OSError(f"{covered} of {rows} rows")
-        # Of TIFFs Pillow looks at the size once more before it makes room for them.
+        # For TIFFs Pillow checks the size once more before it allocates memory.
         with _any_size():
             image.load_prepare()
     image.load()
-    # In place, since a copy of a large image takes as much memory once more.
+    # In place, since a copy of a large image doubles the memory.
     ImageOps.exif_transpose(image, in_place=True)
 
 
 def as_channels(array, channels):
-    """Pixels brought to the channels that a segmenter takes.
+    """Converts pixels to the channels that a segmenter takes.
 
     Args:
-        array: `(height, width, 1 or 3)`, as `decode` gives it.
+        array: `(height, width, 1 or 3)`, as returned by `decode`.
         channels: 1 or 3; any other number, or None, leaves them as they are.
 
     Returns:
@@ -155,14 +155,14 @@ def as_channels(array, channels):
 
 
 def stored_gray(image):
-    """How a file that is not decoded yet holds its gray.
+    """How a file that is not yet decoded stores gray.
 
     Args:
-        image: what `open_image` gave.
+        image: the result of `open_image`.
 
     Returns:
-        `(bits, factor, swapped)`: bits of a pixel where they are fewer than 8, else None; what Pillow
-        multiplies them by; and whether it swaps black and white, since the TIFF has white as zero.
+        `(bits, factor, swapped)`: bits per pixel if fewer than 8, else None; the factor by which Pillow
+            multiplies them; and whether it inverts black and white, since white is zero in the TIFF.
     """
     kind, _, how = _raw_mode(image).partition(";")
     depth = how.rstrip("IR")
@@ -170,9 +170,9 @@ def stored_gray(image):
 
 
 def unreadable(error):
-    """The `ImageError` for what a decoder said, in one line."""
+    """The `ImageError` for a decoder's error, in one line."""
     if type(error).__name__ == "UnidentifiedImageError":
-        return UnknownImageError("must be an image file. Received: something that no decoder knows")
+        return UnknownImageError("must be an image file. Received: a file that no decoder recognizes")
     return ImageError(
         f"must be a whole file. Received: {' '.join(str(error).split()) or type(error).__name__}"
     )
@@ -182,7 +182,7 @@ def unreadable(error):
 def _any_size():
     from PIL import Image
 
-    # Pillow's limit is one for the process, and meant for files of strangers.
+    # Pillow's limit is global to the process, and meant for untrusted files.
     with _LIMIT:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
@@ -203,7 +203,7 @@ def _decoding():
 
 def _has_second_frame(image):
     try:
-        # Counting frames would walk through all of a file, of which there may be a million.
+        # Counting frames, of which there may be a million, would read the whole file.
         image.seek(1)
     except EOFError:
         return False
@@ -220,25 +220,25 @@ def _white_is_zero(image):
 
 
 def _gray_key(image):
-    """The value of a gray PNG that stands for transparent, as Pillow decodes it, or None.
+    """The value that means transparent in a gray PNG, as decoded by Pillow, or None.
 
-    Pillow itself compares it with values that it has spread, and does not look at 16 bits.
+    Pillow itself compares it with scaled values, and ignores it for 16 bits.
     """
     key = image.info.get("transparency")
     if image.format != "PNG" or image.mode not in ("L", "I;16") or not isinstance(key, int):
         return None
     bits, factor, _ = stored_gray(image)
-    # The standard has decoders leave out the bits that a pixel has not.
+    # By the standard, decoders ignore the bits beyond those of a pixel.
     return (key & (1 << (bits or (8 if image.mode == "L" else 16))) - 1) * factor
 
 
 def _check_opaque(opacity, opaque):
     if opacity.size and opacity.min() < opaque:
-        raise ImageError("must be opaque: paste it onto a background first. Received: transparent pixels")
+        raise ImageError("must be opaque: flatten it onto a background first. Received: transparent pixels")
 
 
 def _eight_bits(image):
-    """The pixels of an image that Pillow brings to 8 bits, without holding them three times."""
+    """The pixels of an image that Pillow converts to 8 bits, without holding three copies."""
     mode = "L" if image.mode in _GRAY else "RGB"
     array = np.empty((image.height, image.width, len(mode)), np.uint8)
     for first in range(0, image.height, _BAND):
@@ -246,7 +246,7 @@ def _eight_bits(image):
         if image.height <= _BAND:
             band = image
         else:
-            # Pillow holds a part of an image to its limit too.
+            # Pillow applies its size limit to crops too.
             with _any_size():
                 band = image.crop((0, first, image.width, last))
         array[first:last] = _with_channels(np.asarray(band.convert(mode)))
@@ -254,7 +254,7 @@ def _eight_bits(image):
 
 
 def _is_deep_color(image):
-    """Whether it has 16 bits of color, or of gray with opacity, which Pillow cuts to 8 or does not know."""
+    """Whether it has 16-bit color, or 16-bit gray with alpha, which Pillow truncates to 8 or cannot read."""
     if isinstance(image, FallbackTiff):
         return True
     if image.format == "PNG":
@@ -299,7 +299,7 @@ def _decode_jpeg2000(data):
     array, shift = jpeg2k_decode(data), 16 - bits.pop()
     if array.dtype != np.uint16:
         return array
-    # As Pillow brings gray of 12 bits to 16, which leaves what is opaque below 65535.
+    # As Pillow scales gray from 12 bits to 16, which leaves opaque alpha below 65535.
     array = array << shift
     if array.ndim == 3 and array.shape[-1] in (2, 4):
         array[..., -1] |= (1 << shift) - 1
@@ -309,23 +309,23 @@ def _decode_jpeg2000(data):
 def _decode_deep_color(image):
     if image.format in ("PPM", "SGI"):
         raise ImageError(
-            "must be a PNG, TIFF or JPEG 2000 to have more than 8 bits a channel of color. "
+            "must be a PNG, TIFF or JPEG 2000 to have more than 8 bits per color channel. "
             f"Received: {image.format}"
         )
     try:
         import imagecodecs
     except ImportError as error:
         what = (
-            "TIFFs that Pillow does not know"
+            "TIFFs that Pillow cannot read"
             if isinstance(image, FallbackTiff)
             else "Images with 16 bits of color"
         )
         raise ImportError(f"{what} need imagecodecs: `pip install imagecodecs`. Received: one") from error
     if image.mode == "CMYK":
-        raise ImageError("must have 8 bits for each ink (CMYK). Received: 16")
+        raise ImageError("must have 8 bits per channel in CMYK. Received: 16")
     with _decoding():
         data = _content(image)
-        # Of a PNG this may decode the image, which closes the file.
+        # For a PNG this may decode the image, which closes the file.
         turned = image.getexif().get(_ORIENTATION, 1)
         decoders = {"PNG": imagecodecs.png_decode, "JPEG2000": _decode_jpeg2000}
         array = decoders.get(image.format, imagecodecs.tiff_decode)(data)
@@ -335,7 +335,7 @@ def _decode_deep_color(image):
     if not (array.dtype in (np.uint8, np.uint16) or array.dtype.kind == "f") or (
         sorted(array.shape[:2]) != sorted(image.size)
     ):
-        raise ImageError(f"must have 8 or 16 bits a channel. Received: {array.dtype} of {array.shape}")
+        raise ImageError(f"must have 8 or 16 bits per channel. Received: {array.dtype} of {array.shape}")
     array = array.astype(np.float32) if array.dtype.kind == "f" else array
     most = 1 if array.dtype.kind == "f" else np.iinfo(array.dtype).max
     if array.shape[-1] in (2, 4):
@@ -349,7 +349,7 @@ def _decode_deep_color(image):
 
 
 def _turned(array, orientation):
-    """Pixels turned as the tag of a camera says; what is no orientation leaves them."""
+    """Applies an EXIF orientation to pixels; invalid ones are ignored."""
     if orientation in (5, 6, 7, 8):
         array = array.swapaxes(0, 1)
     rows, columns = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}.get(

@@ -1,4 +1,4 @@
-"""TIFFs that Pillow does not know: gray of 16 bits with opacity, color in floating point, and their like."""
+"""TIFFs that Pillow cannot read: 16-bit gray with alpha, floating-point color, and similar ones."""
 
 from keras_wsseg.imaging.image_error import ImageError
 
@@ -7,19 +7,19 @@ _EXTRA, _FORMAT = 338, 339
 _BANDS = {0: "L", 1: "L", 2: "RGB"}
 _INTEGERS, _FLOATS = 1, 3
 _DEPTHS = {_INTEGERS: (8, 16), _FLOATS: (16, 32, 64)}
-# Opacity that the colors are multiplied by, or not.
+# Premultiplied alpha, or not.
 _OPACITY = ((1,), (2,))
 
 
 class FallbackTiff:
-    """The header of a TIFF, with as much of Pillow's image as is asked of an image that is not decoded.
+    """The header of a TIFF, with the part of Pillow's image interface that is used before decoding.
 
     Args:
         stream: binary stream of the whole file.
-        tags: the tags of its first page, as Pillow has them.
+        tags: the tags of its first page, as parsed by Pillow.
 
     Raises:
-        ImageError: if it holds what no image file may hold.
+        ImageError: if its contents are not supported in image files.
     """
 
     format, tile = "TIFF", ()
@@ -36,7 +36,7 @@ class FallbackTiff:
         known = len(bits) == len(kinds) == 1 and bits <= set(_DEPTHS.get(min(kinds), ()))
         if photometric not in _BANDS or not known:
             raise ImageError(
-                "must be a TIFF of gray or RGB, of 8 or 16 bits a channel or of floating point. "
+                "must be a gray or RGB TIFF with 8 or 16 bits per channel or floating point. "
                 f"Received: {_listed(bits)} bits, sample format {_listed(kinds)}, "
                 f"photometric interpretation {photometric}"
             )
@@ -47,10 +47,10 @@ class FallbackTiff:
         return self
 
     def __exit__(self, *_):
-        """Leaves the stream to whom it belongs, as Pillow does."""
+        """Leaves closing the stream to its owner, as Pillow does."""
 
     def getbands(self):
-        """The names of the channels that an image may have."""
+        """The names of the channels that are used."""
         return tuple(self._bands)
 
     def getexif(self):
@@ -58,19 +58,19 @@ class FallbackTiff:
         return {_ORIENTATION: self.tag_v2.get(_ORIENTATION, 1)}
 
     def seek(self, frame):
-        """Raises `EOFError` if there is no page behind the first."""
+        """Raises `EOFError` if there is no page after the first."""
         if frame and not self.tag_v2.next:
             raise EOFError
 
 
 def fallback_tiff(stream):
-    """The `FallbackTiff` in a file, or None if it is no TIFF, or one without a header.
+    """The `FallbackTiff` in a file, or None if it is not a TIFF, or one without a header.
 
     Args:
         stream: binary stream of the whole file.
 
     Raises:
-        ImageError: if it is a TIFF that holds what no image file may hold.
+        ImageError: if it is a TIFF whose contents are not supported in image files.
     """
     from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
@@ -81,7 +81,7 @@ def fallback_tiff(stream):
         stream.seek(tags.next)
         tags.load(stream)
         whole = all(isinstance(tags[tag], int) and tags[tag] > 0 for tag in (_WIDTH, _HEIGHT)) and tags[_BITS]
-    # What is no TIFF, and a broken one, raises what it likes here.
+    # Other files and broken TIFFs may raise anything here.
     except Exception:
         return None
     return FallbackTiff(stream, tags) if whole else None

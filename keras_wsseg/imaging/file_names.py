@@ -1,25 +1,25 @@
-"""Names of images, taken from names of files."""
+"""Image names from file names."""
 
 import pathlib
 import unicodedata
 
 from keras_wsseg.imaging.suffixes import IMAGE_SUFFIXES
 
-# What archives of macOS and disks in the network keep beside images.
+# Folders that macOS archives and network drives add to those of images.
 _FOLDERS_OF_SYSTEMS = ("__MACOSX", "@eaDir")
 
 
 def normal_name(name):
-    """A name in the one form in which names are compared.
+    """A name in the normalized form in which names are compared.
 
-    Letters with marks can be written in two ways that look alike; archives made on macOS hold the other one
+    Accented letters have two Unicode encodings that look alike; archives made on macOS contain another one
     than lists typed elsewhere.
 
     Args:
         name: string.
 
     Returns:
-        string in normal form C.
+        string in Unicode normal form C.
 
     Example:
 
@@ -30,18 +30,18 @@ def normal_name(name):
 
 
 def image_name(path):
-    """The name of an image: that of its file without suffix, in normal form."""
+    """The name of an image: that of its file without suffix, in normalized form."""
     return normal_name(pathlib.Path(path).stem)
 
 
 def without_image_suffix(name):
-    """A name as lists have it, with the suffix of an image or without.
+    """A name from a list, without its image suffix if it has one.
 
     Args:
         name: string.
 
     Returns:
-        the string without such a suffix; what else follows a dot stays.
+        the string without such a suffix; anything else after a dot is kept.
 
     Example:
 
@@ -53,7 +53,8 @@ def without_image_suffix(name):
 
 
 def is_hidden(name):
-    """Whether a file or folder of this name is what systems and programs keep beside images.
+    """Whether this is the name of a file or folder that operating systems and programs add to those of
+    images.
 
     Example:
 
@@ -64,13 +65,13 @@ def is_hidden(name):
 
 
 def path_on_disk(path):
-    """A path in the form of its letters that the disk has.
+    """A path in the Unicode form used on disk.
 
     Args:
-        path: as it was typed.
+        path: as typed by the user.
 
     Returns:
-        `pathlib.Path`: of a file or folder that is there in another form, else the same path.
+        `pathlib.Path`: of the file or folder that exists in another form, else the same path.
 
     Example:
 

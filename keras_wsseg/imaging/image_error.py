@@ -1,12 +1,12 @@
-"""An image file that is not what it should be."""
+"""Errors for invalid image files."""
 
 
 class ImageError(ValueError):
-    """Says what is wrong with an image file.
+    """Raised for an invalid image file.
 
     Args:
-        reason: what it must be and what was received, to follow the words "The image".
-        path: the file, or None where it has no name.
+        reason: what it must be and what was received, as the predicate of "The image".
+        path: the file, or None if it has no name.
 
     Attributes:
         reason: the reason.
@@ -23,4 +23,4 @@ class ImageError(ValueError):
 
 
 class UnknownImageError(ImageError):
-    """Says that no decoder knows what a file is."""
+    """Raised for a file that no decoder recognizes."""

@@ -15,14 +15,14 @@ _DEPTHS = {"1": 1, "L": 8, "P": 8, "I;16": 16, "I;16B": 16, "I;16L": 16, "I;16N"
 
 
 def check_label_map(labels, name="labels"):
-    """The label map as a uint8 array, or an error that says what is wrong with it.
+    """Validates a label map and returns it as a uint8 array.
 
     Args:
         labels: integer array `(height, width)` of ids from 0 to 255.
-        name: what the error calls it.
+        name: its name in error messages.
 
     Returns:
-        uint8 array `(height, width)`; a copy only where the type had to change.
+        uint8 array `(height, width)`; a copy only if the type changes.
 
     Raises:
         TypeError: the array does not hold integers.
@@ -47,25 +47,25 @@ def check_label_map(labels, name="labels"):
 
 
 def read_label_map(path, values=None):
-    """Reads class ids from a file of one channel, or of a palette.
+    """Reads class ids from a single-channel or palette image.
 
-    Use it for scribbles, clicks and dense labels alike: in a palette image the index is the id, the color
-    is only for the eye.
+    Use it for scribbles, clicks and dense labels alike: in a palette image the index is the id, the color is
+    only for display.
 
     Args:
-        path: file of ids: PNG, BMP, TIFF or another lossless format that Pillow reads, turned as its own
-            orientation tag says; or a NumPy file (.npy) of integers `(height, width)`.
-        values: what the values in the file mean, a dict from each of them to an id from 0 to 255, such as
-            `{0: 0, 255: 1}` for a mask of black and white; None where they are ids.
+        path: file of ids: PNG, BMP, TIFF or another lossless format that Pillow reads, with its orientation
+            tag applied; or a NumPy file (.npy) of integers `(height, width)`.
+        values: meaning of the values in the file, a dict from each value to an id from 0 to 255, such as `{0:
+            0, 255: 1}` for a black and white mask; None if they are ids.
 
     Returns:
         uint8 array `(height, width)`; 255 is unlabeled, 254 outside the image.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: `values` is no such dict, or the file is not a readable image, has colors instead of ids,
-            several pages, is a JPEG (which alters ids), holds an id above 255, or a value that is not among
-            `values`.
+        ValueError: `values` is not such a dict, or the file is not a readable image, has colors instead of
+            ids, several pages, is a JPEG (which alters ids), contains an id above 255, or a value that is not
+            in `values`.
 
     Example:
 
@@ -79,16 +79,16 @@ def read_label_map(path, values=None):
 
 
 def read_label_file(path, values=None):
-    """`read_label_map`, and the bits a pixel that the file has, by which the files of a folder are compared.
+    """`read_label_map`, and the bits per pixel of the file, which must agree within a folder.
 
     Args:
-        path, values: as of `read_label_map`.
+        path, values: as in `read_label_map`.
 
     Returns:
         `(labels, bits)`; the indices of a palette count as 8 bits.
 
     Raises:
-        FileNotFoundError, ValueError: as `read_label_map`.
+        FileNotFoundError, ValueError: as in `read_label_map`.
     """
     path = pathlib.Path(path)
     values = None if values is None else _check_values(values)
@@ -104,17 +104,15 @@ def read_label_file(path, values=None):
         return check_label_map(array), bits
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"The label map {str(path)!r} is not usable: {error}; `values` can give other values than "
-            "ids a meaning"
+            f"The label map {str(path)!r} is not usable: {error}; set `values` if its values are not ids"
         ) from error
 
 
 def read_instance_map(path):
-    """Reads which thing each pixel belongs to: label maps beside these say of which class it is.
+    """Reads the instance number of each pixel, whose class is in a separate label map.
 
     Args:
-        path: file of the kinds of `read_label_map`; the numbers may have 8, 16 or 32 bits, 0 where nothing
-            is known.
+        path: file in a format of `read_label_map`; the numbers may have 8, 16 or 32 bits, 0 for unknown.
 
     Returns:
         Integer array `(height, width)`.
@@ -133,14 +131,15 @@ def read_instance_map(path):
 
 
 def write_label_map(path, labels, palette=None):
-    """Writes class ids as a palette PNG, whole or not at all.
+    """Writes class ids as a palette PNG, atomically.
 
-    Any viewer shows it in colors, and `read_label_map` gives the same ids back.
+    Any viewer shows it in colors, and `read_label_map` returns the same ids.
 
     Args:
         path: the PNG to write; its folder must exist.
         labels: integer array `(height, width)`, ids from 0 to 255.
-        palette: colors, integers `(classes, 3)` from 0 to 255; ids beyond it have those of `voc_palette`.
+        palette: colors, integers `(classes, 3)` from 0 to 255; ids beyond it have the colors of
+            `voc_palette`.
 
     Raises:
         ImportError: if Pillow is not installed.
@@ -165,7 +164,7 @@ def write_label_map(path, labels, palette=None):
 
 
 def label_image(labels, palette=None):
-    """Class ids as Pillow's palette image; arguments and errors as of `write_label_map`."""
+    """Class ids as Pillow's palette image; arguments and errors as in `write_label_map`."""
     try:
         from PIL import Image
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""What the values in label maps mean, where they are not the ids of classes."""
+"""The meaning of values in label maps that are not class ids."""
 
 from keras_wsseg.arguments import check_integer
 from keras_wsseg.imaging.file_names import normal_name
@@ -8,22 +8,22 @@ _RESERVED = {"unlabeled": UNLABELED, "padding": PADDING}
 
 
 def resolve_values(values, class_names, num_classes=None):
-    """The ids that values stand for, and the names of the classes.
+    """Resolves the ids that values stand for, and the names of the classes.
 
     Args:
-        values: dict from a value in the files, a non-negative integer, to the name or number of a class, as
-            text, or to "unlabeled" or "padding"; or None.
-        class_names: names of the classes, or None: those of `values` in their order, or numbers where it has
-            numbers alone.
-        num_classes: how many classes there are, or None where nothing but the other arguments says so.
+        values: dict from a value in the files, a non-negative integer, to the name or number of a class, as a
+            string, or to "unlabeled" or "padding"; or None.
+        class_names: names of the classes, or None: those of `values` in their order, or numbers if it has
+            only numbers.
+        num_classes: number of classes, or None to infer it from the other arguments.
 
     Returns:
-        `(ids, class_names)`: dict from value to id, or None where `values` is None.
+        `(ids, class_names)`: dict from value to id, or None if `values` is None.
 
     Raises:
-        TypeError: `values` is no such dict.
-        ValueError: a value is none, a name is no class, a class is called "unlabeled" or "padding", or
-            without `class_names` the numbers have a gap or the names are not as many as `num_classes`.
+        TypeError: `values` is not such a dict.
+        ValueError: a value is invalid, a name is not a class, a class is named "unlabeled" or "padding", or
+            without `class_names` the numbers have a gap or the number of names is not `num_classes`.
 
     Example:
 
@@ -51,7 +51,7 @@ def resolve_values(values, class_names, num_classes=None):
     for name in class_names:
         if name in _RESERVED:
             raise ValueError(
-                f"`class_names` must not have {' or '.join(_RESERVED)} beside `values`, where these are no "
+                f"`class_names` must not have {' or '.join(_RESERVED)} with `values`, where these are not "
                 f"classes. Received: {name!r}"
             )
     known = {str(number): number for number in range(len(class_names[:MOST_CLASSES]))}
@@ -71,10 +71,10 @@ def _own_classes(values, num_classes):
         if num_classes is not None:
             return tuple(map(str, range(num_classes)))
         names = tuple(sorted(names, key=int))
-    # Else a 2 would silently be class 1, since nothing else is known to come before it.
+    # Otherwise a 2 would silently become class 1, since no other class is known to precede it.
     if any(name.isdecimal() and int(name) != place for place, name in enumerate(names)):
         raise ValueError(
-            "A number in `values` must be the place of its class, 0, 1, 2 … without a gap, where there are "
+            "A number in `values` must be the index of its class, 0, 1, 2 … without a gap, where there are "
             f"no `class_names`. Received: values={values!r}"
         )
     if num_classes not in (None, len(names)):
@@ -86,16 +86,16 @@ def _own_classes(values, num_classes):
 
 
 def parse_values(texts):
-    """`values` out of what is typed.
+    """Parses `values` from the command line.
 
     Args:
-        texts: sequence of texts such as `"255=cell"`; empty for None.
+        texts: sequence of strings such as `"255=cell"`; empty for None.
 
     Returns:
         dict from value to name, or None.
 
     Raises:
-        ValueError: a text is none of these, or a value is there twice.
+        ValueError: a string has another form, or a value occurs twice.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""NumPy files in place of images."""
+"""Reads NumPy files as images."""
 
 import numpy as np
 
@@ -10,18 +10,18 @@ def read_numpy(path, kinds, what):
 
     Args:
         path: the file.
-        kinds: characters of the NumPy kinds that are taken, such as `"uf"`.
-        what: what an error calls them.
+        kinds: characters of the accepted NumPy kinds, such as `"uf"`.
+        what: their name in error messages.
 
     Returns:
         `(height, width, channels)` array of native byte order, not empty.
 
     Raises:
-        ImageError: if it is no such file; objects are never unpacked.
+        ImageError: if it is not such a file; pickled objects are never loaded.
     """
     try:
         array = np.load(path, allow_pickle=False)
-    # A broken header is evaluated as Python, which raises what it likes, or claims more than there is memory.
+    # A broken header is evaluated as Python, which may raise anything, or may claim more than the memory.
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ImageError(f"must be a NumPy file of {what}. Received: {reason}") from error

@@ -1,4 +1,4 @@
-"""Label maps in colors: over their images, and as layers of their own."""
+"""Label maps in colors: over their images, and as separate layers."""
 
 import numpy as np
 
@@ -11,15 +11,15 @@ _OUTSIDE_BRIGHTNESS = 0.3
 _RIM_BRIGHTNESS = 0.25
 _HATCH_PERIOD = 8
 _HATCH_COLOR = 110
-# Rows painted at once, so that a large image does not need many times its memory.
+# Rows drawn at once, so that a large image does not need many times its memory.
 _BAND = 256
 
 
 def overlay(image, labels, palette=None, alpha=0.5, value_range=(0, 255), enlarge=0):
-    """A label map laid over its image, to see what is annotated or predicted where.
+    """Overlays a label map on its image, to show what is annotated or predicted where.
 
     Unlabeled pixels (255) show the image as it is; those outside the image (254) are darkened and hatched.
-    A palette of more than 254 colors says that both are classes.
+    With a palette of more than 254 colors both are classes.
 
     Args:
         image: `(height, width)`, `(height, width, 1)` or `(height, width, 3)`, within `value_range`.
@@ -27,15 +27,15 @@ def overlay(image, labels, palette=None, alpha=0.5, value_range=(0, 255), enlarg
         palette: `(classes, 3)` red, green, blue of 0 to 255; `class_palette` by default.
         alpha: opacity of the colors, 0 to 1.
         value_range: the values of black and of white.
-        enlarge: pixels by which annotations grow into unlabeled surroundings, so that strokes one pixel wide
-            and clicks can be seen; a dark rim then sets them off from an image of their color.
+        enlarge: pixels by which annotations are enlarged into unlabeled surroundings, so that strokes one
+            pixel wide and clicks are visible; a dark rim then separates them from an image of similar color.
 
     Returns:
         uint8 `(height, width, 3)`.
 
     Raises:
-        TypeError: if `labels` holds no integers.
-        ValueError: if sizes differ, a class has no color, a value lies outside `value_range`, or `alpha` or
+        TypeError: if `labels` does not hold integers.
+        ValueError: if sizes differ, a class has no color, a value is outside `value_range`, or `alpha` or
             `enlarge` is out of range.
 
     Example:
@@ -74,13 +74,13 @@ def overlay(image, labels, palette=None, alpha=0.5, value_range=(0, 255), enlarg
 
 
 def color_layer(labels, palette, alpha, transparent):
-    """A label map as a layer of colors that can be laid over its image.
+    """A label map as a color layer to overlay on its image.
 
     Args:
-        labels: integers `(height, width)`: classes, or further numbers, which stay transparent.
+        labels: integers `(height, width)`: classes, or further values, which stay transparent.
         palette: `(classes, 3)` uint8.
         alpha: opacity of the colors, 0 to 1.
-        transparent: numbers of classes that stay transparent.
+        transparent: ids of classes that stay transparent.
 
     Returns:
         `(height, width, 4)` uint8: red, green, blue and opacity.
@@ -113,7 +113,7 @@ def check_opacity(alpha):
 
 
 def checked_labels(labels, size, name="labels", most=UNLABELED):
-    """`labels` as an integer array of `size`, with ids from 0 to `most`; the error calls it `name`."""
+    """Validates `labels` as an integer array of `size`, with ids from 0 to `most`; errors call it `name`."""
     array = np.asarray(labels)
     if array.dtype.kind not in "iu":
         raise TypeError(f"`{name}` must hold integers. Received: dtype={array.dtype}")
@@ -144,7 +144,7 @@ def _grow(labels, pixels):
     cross = ((-1, 0), (1, 0), (0, -1), (0, 1))
     corners = ((-1, -1), (-1, 1), (1, -1), (1, 1))
     for step in range(pixels):
-        # Cross and square by turns grow a dot into an octagon, which the eye takes for a disk.
+        # Alternating cross and square grow a dot into an octagon, which looks like a disk.
         before = labels.copy()
         for shift in cross if step % 2 == 0 else (*cross, *corners):
             neighbor = np.roll(before, shift, axis=(0, 1))

@@ -1,4 +1,4 @@
-"""The colors of classes: over images, and in the files of label maps."""
+"""The colors of classes, over images and in label map files."""
 
 import colorsys
 
@@ -7,8 +7,8 @@ import numpy as np
 from keras_wsseg.arguments import check_integer
 from keras_wsseg.imaging.labels import MOST_CLASSES
 
-# Class 0 is the background more often than not: gray, which shows on black and on white images alike and
-# leaves the colors to the things.
+# Class 0 is usually the background: gray, which is visible on both black and white images and leaves the
+# colors to the objects.
 _FIRST = (
     (150, 150, 158),
     (230, 57, 70),
@@ -36,9 +36,10 @@ _GOLDEN_RATIO = 0.618034
 
 
 def class_palette(num_classes):
-    """Colors that stand out from an image under them and from each other.
+    """Colors that are distinct from an image under them and from each other.
 
-    The colors of PASCAL VOC, with a black background and dark hues, vanish on a dark image such as an MRI.
+    The colors of PASCAL VOC, with a black background and dark hues, are invisible on a dark image such as an
+    MRI.
 
     Args:
         num_classes: number of colors, 1 to 254.
@@ -90,17 +91,17 @@ def voc_palette(n=256):
 
 
 def file_palette(palette=None):
-    """The 256 colors in which a file of ids is shown.
+    """The 256 colors of a label map file.
 
     Args:
         palette: colors of the first ids, integers `(classes, 3)` from 0 to 255, or None.
 
     Returns:
-        uint8 `(256, 3)`: those colors, and behind them, those of 254 and 255 included, the colors of
-        `voc_palette`.
+        uint8 `(256, 3)`: those colors, followed by the colors of `voc_palette`, including those of 254 and
+        255.
 
     Raises:
-        ValueError: if `palette` holds no colors.
+        ValueError: if `palette` does not hold colors.
 
     Example:
 
@@ -115,7 +116,7 @@ def file_palette(palette=None):
 
 
 def as_palette(palette, num_classes=MOST_CLASSES):
-    """`palette` as a uint8 array `(colors, 3)`, or the default one where it is None."""
+    """`palette` as a uint8 array `(colors, 3)`, or the default one if it is None."""
     if palette is None:
         return class_palette(num_classes)
     colors = np.asarray(palette)
@@ -132,7 +133,7 @@ def as_palette(palette, num_classes=MOST_CLASSES):
 
 
 def _spread_color(i):
-    # Steps of the golden ratio never come near an earlier hue for long; lightness cycles out of step.
+    # Steps of the golden ratio rarely come near an earlier hue; lightness cycles at another period.
     hue = i * _GOLDEN_RATIO % 1.0
     lightness = (0.5, 0.68, 0.38)[i % 3]
     return tuple(round(255 * x) for x in colorsys.hls_to_rgb(hue, lightness, 0.8))

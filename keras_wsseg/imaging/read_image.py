@@ -1,4 +1,4 @@
-"""Images out of files."""
+"""Reads images from files."""
 
 import contextlib
 import dataclasses
@@ -13,26 +13,26 @@ from keras_wsseg.imaging.value_fit import fit_values
 
 
 def read_image(path, channels=None, value_range=None):
-    """Reads an image file as it is seen, in its own bit depth.
+    """Reads an image file as displayed, in its own bit depth.
 
-    A photograph that its camera marks as turned is turned, so that a mask fits what viewers show. Palettes
-    and inks (CMYK) become RGB, and an opacity that hides nothing is dropped. Files of any size are read.
+    The EXIF orientation is applied, so that a mask fits what viewers show. Palettes and CMYK are converted to
+    RGB, and a fully opaque alpha channel is dropped. Files of any size are read.
 
     Args:
-        path: file that Pillow reads; with imagecodecs PNG, TIFF and JPEG 2000 of 16 bits of color, and any
-            TIFF of gray or RGB that has 8 or 16 bits a channel or floating point; or a NumPy file
-            (.npy) of `(height, width)` or `(height, width, 1 or 3)`.
+        path: file that Pillow reads; with imagecodecs PNG, TIFF and JPEG 2000 with 16-bit color, and any gray
+            or RGB TIFF with 8 or 16 bits per channel or floating point; or a NumPy file (.npy) of `(height,
+            width)` or `(height, width, 1 or 3)`.
         channels: 1 or 3 to convert to; any other number, or None, leaves gray files gray.
-        value_range: `(low, high)` that a segmenter takes: 8 bits are brought to it, deeper values must lie
+        value_range: `(low, high)` that a segmenter takes: 8 bits are scaled to it, deeper values must be
             within it; None leaves values as they are.
 
     Returns:
         `(height, width, 1)` for gray, `(height, width, 3)` for color: uint8, uint16 or float32.
 
     Raises:
-        ImportError: if Pillow, or what some files need beside it, is not installed.
+        ImportError: if Pillow, or imagecodecs where it is needed, is not installed.
         FileNotFoundError: if there is no such file.
-        ImageError: a `ValueError`: if it is no whole image, holds several or further channels, has
+        ImageError: a `ValueError`: if it is not a complete image, contains several or further channels, has
             transparent pixels, or values beyond the range; the error names the file.
 
     Example:
@@ -50,13 +50,13 @@ def read_image(path, channels=None, value_range=None):
 
 @dataclasses.dataclass(frozen=True)
 class ImageInfo:
-    """What an image file holds.
+    """The properties of an image file.
 
     Args:
         size: `(height, width)`.
         color: whether it has three channels.
-        dtype: name of the NumPy type that holds its values unchanged.
-        extremes: lowest and highest value; of 8 bits those of the type.
+        dtype: name of the NumPy type of its unchanged values.
+        extremes: lowest and highest value; for 8 bits those of the type.
 
     Example:
 
@@ -71,16 +71,16 @@ class ImageInfo:
 
 
 def inspect_image(path, value_range=None):
-    """Decodes an image file once, to find what is wrong with it before a training does.
+    """Decodes an image file once, to find errors before training.
 
     Args:
-        path, value_range: as of `read_image`.
+        path, value_range: as in `read_image`.
 
     Returns:
         an `ImageInfo`.
 
     Raises:
-        FileNotFoundError, ImageError: as `read_image`.
+        FileNotFoundError, ImageError: as in `read_image`.
     """
     with _named(path) as path:
         info = _shrunk_jpeg(path)
@@ -96,7 +96,7 @@ def inspect_image(path, value_range=None):
 
 @contextlib.contextmanager
 def _named(path):
-    """Has the errors name the file."""
+    """Adds the file name to errors."""
     path = pathlib.Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"An image must be an existing file. Received: {str(path)!r}")
@@ -129,7 +129,7 @@ def _from_numpy(path):
 
 
 def _shrunk_jpeg(path):
-    """What a JPEG holds, decoded at an eighth of its size, which still reads the whole file; else None."""
+    """The properties of a JPEG, decoded at 1/8 of its size, which still reads the whole file; else None."""
     if path.suffix.lower() not in (".jpg", ".jpeg", ".jfif"):
         return None
     with path.open("rb") as stream, open_image(stream) as image:

@@ -1,15 +1,15 @@
-"""Images of any depth as eight-bit color."""
+"""Converts images of any depth to 8-bit color."""
 
 import numpy as np
 
 from keras_wsseg.arguments import check_value_range
 
-# A resized image passes its range by rounding; more than this fraction of the range is a wrong range.
+# Rounding may take a resized image beyond its range; by more than this fraction, the range is wrong.
 _TOLERANCE = 1e-3
 
 
 def rgb_image(image, value_range=(0, 255)):
-    """An image of any depth as eight-bit color, ready to be shown.
+    """Converts an image of any depth to 8-bit color for display.
 
     Args:
         image: `(height, width)`, `(height, width, 1)` or `(height, width, 3)`, integers or floats within
@@ -20,7 +20,7 @@ def rgb_image(image, value_range=(0, 255)):
         uint8 `(height, width, 3)`.
 
     Raises:
-        ValueError: if the shape is none of these, the range is empty, or a value lies outside the range.
+        ValueError: if the shape is none of these, the range is empty, or a value is outside the range.
 
     Example:
 
@@ -40,7 +40,7 @@ def unit_values(image, value_range):
     """`image` scaled to float32 in [0, 1], black to white."""
     low, high = check_value_range(value_range)
     values = (np.asarray(image).astype(np.float32) - low) / np.float32(high - low)
-    # The comparison is turned round so that NaN fails it too.
+    # The comparison is negated so that NaN fails it too.
     if values.size and not (values.min() >= -_TOLERANCE and values.max() <= 1 + _TOLERANCE):
         raise ValueError(
             f"`image` must lie within value_range=({low:g}, {high:g}). "

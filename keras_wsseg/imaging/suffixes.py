@@ -1,4 +1,4 @@
-"""What image files are called that are looked for in folders."""
+"""The suffixes of image files to look for in folders."""
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".npy")
 

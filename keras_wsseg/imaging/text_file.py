@@ -1,4 +1,4 @@
-"""Text files that people write."""
+"""Reads user-written text files."""
 
 import codecs
 
@@ -13,11 +13,12 @@ _MARKS = {
 
 
 def read_text(path, called):
-    """The text of a file: UTF-8, or what its byte order mark says, as spreadsheets and shells write it.
+    """The text of a file in UTF-8, or the encoding of its byte order mark, as spreadsheets and shells write
+    it.
 
     Args:
         path: the file.
-        called: what an error calls it, such as "The list".
+        called: its name in error messages, such as "The list".
 
     Returns:
         string.
@@ -36,7 +37,7 @@ def read_text(path, called):
     """
     path = path_on_disk(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{called} must be there as a file. Received: {str(path)!r}")
+        raise FileNotFoundError(f"{called} must be an existing file. Received: {str(path)!r}")
     data = path.read_bytes()
     # The mark of UTF-32 begins with that of UTF-16.
     encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8-sig")

@@ -1,4 +1,4 @@
-"""Writing images."""
+"""Writes images."""
 
 import pathlib
 
@@ -8,16 +8,16 @@ from keras_wsseg.imaging.atomic_write import atomic_write
 
 
 def write_png(path, image):
-    """Writes an image to a PNG file; who looks while it is written sees the old file or the new one whole.
+    """Writes an image to a PNG file atomically.
 
     Args:
-        path: file to write; missing folders are made.
+        path: file to write; missing folders are created.
         image: uint8 `(height, width)` of gray, `(height, width, 3)` of color, or `(height, width, 4)` of
             color with its opacity.
 
     Raises:
         ImportError: if Pillow is not installed.
-        ValueError: if `image` is no such array.
+        ValueError: if `image` is not such an array.
 
     Example:
 

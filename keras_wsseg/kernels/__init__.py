@@ -1,4 +1,4 @@
-"""What a kernel compares and how widely, in numbers that may change while a training runs."""
+"""Kernels: which features are compared and with what widths, annealable during training."""
 
 from keras_wsseg.kernels.annealable import Annealable
 from keras_wsseg.kernels.gaussian_kernel import GaussianKernel

@@ -1,4 +1,4 @@
-"""Numbers of a loss that may change while it trains, without a new compilation."""
+"""Hyperparameters of a loss that may change during training without recompilation."""
 
 import keras
 from keras import ops
@@ -7,18 +7,18 @@ from keras_wsseg.arguments import check_number
 
 
 class Annealable:
-    """Keeps named numbers in variables, so that a compiled training step sees each new value.
+    """Stores named hyperparameters in variables, so that a compiled training step uses each new value.
 
-    `owner.weight` reads the value of now; `owner.weight = 0.3` declares a new one, which `get_config` returns
-    as well. `anneal` changes the value of now only: a training that is saved half-way through a warm-up still
-    describes the weight that it warms up to.
+    `owner.weight` reads the current value; `owner.weight = 0.3` declares a new one, which `get_config` also
+    returns. `anneal` changes only the current value: a model saved during a warm-up is still configured with
+    the final weight.
     """
 
     def _declare(self, **values):
-        """Creates one variable a name."""
+        """Creates one variable per name."""
         declared = {name: self._check(name, value) for name, value in values.items()}
         object.__setattr__(self, "_declared", declared)
-        # The values of now once more: on JAX the variables are empty while their trainer runs.
+        # A second copy of the current values: on JAX the variables are empty while the trainer runs.
         object.__setattr__(self, "_current", dict(declared))
         object.__setattr__(
             self,
@@ -30,11 +30,11 @@ class Annealable:
         )
 
     def _check(self, name, value):
-        """Returns the value as a float, or says what is wrong with it."""
+        """Validates the value and returns it as a float."""
         return float(check_number(name, value, low=0))
 
     def __getattr__(self, name):
-        # Reached only where ordinary lookup fails, also before __init__ has run (copy, pickle).
+        # Called only if ordinary lookup fails, possibly before __init__ has run (copy, pickle).
         current = self.__dict__.get("_current", {})
         if name in current:
             return current[name]
@@ -48,14 +48,14 @@ class Annealable:
             object.__setattr__(self, name, value)
 
     def anneal(self, name, value):
-        """Sets the value of now and leaves the declared one alone.
+        """Sets the current value and leaves the declared one unchanged.
 
         Args:
             name: one of `annealable`.
             value: finite, not negative.
 
         Raises:
-            ValueError: if there is no such number, or the value is out of range.
+            ValueError: if the name is not in `annealable`, or the value is out of range.
         """
         if name not in self.annealable:
             raise ValueError(
@@ -67,18 +67,18 @@ class Annealable:
 
     @property
     def annealable(self):
-        """Names of the numbers that can be annealed."""
+        """Names of the attributes that can be annealed."""
         return tuple(self._annealed)
 
     def declared(self, name):
-        """The value that was declared, whatever a callback has made of it since."""
+        """The declared value, regardless of annealing."""
         return self._declared[name]
 
     def tensor(self, name):
-        """The value of now as it enters a computation."""
+        """The current value as a tensor."""
         return ops.convert_to_tensor(self._annealed[name].value)
 
     @property
     def annealed_variables(self):
-        """The variables behind the numbers."""
+        """The variables that hold the current values."""
         return list(self._annealed.values())

@@ -12,42 +12,43 @@ from keras_wsseg.ops.resize import resize_bilinear
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class ClassActivationMap(keras.layers.Layer):
-    r"""Shows where in an image a classifier finds the classes that the image is tagged with.
+    r"""Class activation maps: where in an image a classifier finds the classes of the image's tags.
 
-    The maps are what a segmenter can learn from where nothing but tags is known: `ReliableRegions` takes
-    labels from them. The classifier looks at the image at several sizes, and the maps are the mean of what
-    it sees; with `s^c` its score of class `c` at a place,
+    They provide supervision for a segmenter when only tags are available: `ReliableRegions` derives labels
+    from them. The classifier is applied to the image at several scales and the maps are averaged; with `s^c`
+    its score of class `c` at each position,
 
     `A^c = mean over scales of resize(relu(s^c))`,
-    `P^c = A^c / max over the image of A^c` for the classes of the tags, 0 for the others,
+    `P^c = A^c / max over the image of A^c` for the tagged classes, 0 for all others,
     `P^0 = (1 - max_c P^c)^background_exponent` for the background.
 
-    The classifier infers here (`training=False`), and no gradient flows: the maps teach, they are not taught.
+    The classifier runs in inference mode (`training=False`), and no gradient flows through the maps, which
+    serve as targets only.
 
     Args:
         scores: a `keras.Model` from images of any size `(batch, height, width, channels)` to
-            `(batch, h, w, classes - 1)`, the scores of the foreground classes at every place. For a
-            classifier of global average pooling and a dense layer that is the dense layer's kernel as a 1x1
-            convolution of the features, and the mean over the places is the logit. It should have no bias,
-            since a class with a large one would show everywhere: build the classifier with `use_bias=False`,
-            or leave its bias out of `scores`. Its weights are shared with whatever else they belong to.
-        scales: sizes at which it sees the image, relative to that of the image; each at least
-            0.001. Sizes are rounded, to one pixel at least.
-        background_exponent: how fast the background fades where a class appears, greater than 0.
-        **kwargs: of `keras.layers.Layer`.
+            `(batch, h, w, classes - 1)`, the scores of the foreground classes at every position. For a
+            classifier that ends in global average pooling and a dense layer, this is the dense layer's kernel
+            applied as a 1x1 convolution to the features; the logit is the mean over positions. It should have
+            no bias, since a class with a large one would be active everywhere: build the classifier with
+            `use_bias=False`, or omit its bias in `scores`. Its weights are shared, not copied.
+        scales: scales at which it is applied, relative to the image's size; each at least 0.001. Sizes are
+            rounded, to at least one pixel.
+        background_exponent: how quickly the background decreases where a class is active, greater than 0.
+        **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:
-        inputs: `[image, tags]` or `[image, tags, inside]`: images as `scores` takes them;
-            `(batch, classes)` of 0 and 1, which classes an image holds, column 0 being the background; and
-            `(batch, height, width)`, 1 for pixels of the image and 0 for those outside of it, such as
-            padding, which do not count for the maximum and are background.
+        inputs: `[image, tags]` or `[image, tags, inside]`: images in the format of `scores`;
+            `(batch, classes)` of 0 and 1, the classes that each image contains, column 0 being the
+            background; and `(batch, height, width)`, 1 for pixels of the image and 0 for those outside it,
+            such as padding, which are excluded from the maximum and become background.
 
     Returns:
         `(batch, height, width, classes)`, float32 whatever the policy, within [0, 1].
 
     Raises:
         TypeError: if `scores` is not a model.
-        ValueError: if `scales` or `background_exponent` is out of its range, or the shapes do not fit.
+        ValueError: if `scales` or `background_exponent` is out of range, or the shapes do not match.
 
     Example:
 
@@ -114,7 +115,7 @@ class ClassActivationMap(keras.layers.Layer):
 
 
 def check_inputs(shapes, names, optional):
-    """Says that inputs are not the list of tensors that a layer takes."""
+    """Validates that inputs are a list of the named tensors, with or without the optional one."""
     pair = isinstance(shapes, list | tuple) and not any(s is None or isinstance(s, int) for s in shapes)
     if not pair or len(shapes) not in (len(names), len(names) + 1):
         names = ", ".join(names)
@@ -124,7 +125,7 @@ def check_inputs(shapes, names, optional):
 
 
 def _scaled(pixels, scale):
-    """`scale * pixels`, rounded, in integers: the same for sizes known now and at run time only."""
+    """`scale * pixels`, rounded, in integer arithmetic: the same result for static and dynamic sizes."""
     ratio = fractions.Fraction(scale).limit_denominator(1000)
     scaled = (2 * pixels * ratio.numerator + ratio.denominator) // (2 * ratio.denominator)
     return max(scaled, 1) if isinstance(scaled, int) else ops.maximum(scaled, 1)
@@ -133,7 +134,7 @@ def _scaled(pixels, scale):
 def _checked(scales):
     scales = tuple(scales) if isinstance(scales, list | tuple) else (scales,)
     if not scales:
-        raise ValueError("`scales` must hold at least one number. Received: scales=()")
+        raise ValueError("`scales` must contain at least one number. Received: scales=()")
     return tuple(float(check_number("scales", scale, low=0.001)) for scale in scales)
 
 
@@ -142,6 +143,6 @@ def _check_any_size(scores, scales):
     for tensor in inputs:
         if scales != (1,) and any(size is not None for size in tensor.shape[1:3]):
             raise ValueError(
-                "scores must take images of any size, (None, None, None, channels), where scales holds "
-                f"others than 1. Received: scores for the shape {tuple(tensor.shape)}"
+                "scores must accept images of any size, (None, None, None, channels), if scales contains "
+                f"values other than 1. Received: scores for the shape {tuple(tensor.shape)}"
             )

@@ -1,4 +1,4 @@
-"""The two settings of a CRF that have a name."""
+"""Named CRF presets."""
 
 from keras_wsseg.kernels import GaussianKernel
 from keras_wsseg.layers.mean_field_crf import MeanFieldCRF
@@ -7,39 +7,39 @@ CRF_PRESETS = {
     "windowed": {"radius": 5, "sigma_xy": 6.0, "coupling": 3.0},
     "dense": {"sigma_xy": 80.0, "coupling": 1.0},
 }
-"""What each name stands for: reach, width of the color kernel in pixels, and its weight."""
+"""Each preset's radius (None: all pixels), width of the color kernel in pixels, and its weight."""
 
 PUBLISHED_COUPLING = 10.0
-"""Weight of the color kernel that dense CRFs were published with, for unaries out of drawn labels."""
+"""Published weight of the color kernel of dense CRFs, for unaries derived from drawn labels."""
 
-# Few, so that a whole validation set is scored in minutes.
+# Few landmarks, so that a whole validation set is scored in minutes.
 _LANDMARKS = 256
 
 
 def crf_preset(
     preset, value_range=(0, 255), sigma_xy=None, sigma_rgb=13 / 255, coupling=None, iterations=5, **settings
 ):
-    """The CRF that is called `"windowed"` or `"dense"` everywhere: on the command line, in settings and here.
+    """The CRF named `"windowed"` or `"dense"`, as on the command line and in settings.
 
-    Two kernels: one of smoothness, 3 pixels wide, and one of color, whose weight is `coupling`; that of
-    smoothness is 0.3 of it.
+    It has two kernels: a smoothness kernel, 3 pixels wide, and a color kernel with weight `coupling`; the
+    weight of the smoothness kernel is 0.3 of that.
 
     Args:
-        preset: `"windowed"`: each pixel looks at the 11 x 11 around it, which is fast and exports to ONNX; or
-            `"dense"`: at all pixels, as published.
+        preset: `"windowed"`: each pixel has the 11 x 11 pixels around it as neighbors, which is fast and
+            exports to ONNX; or `"dense"`: all pixels, as published.
         value_range: the values of black and white in the images.
-        sigma_xy: width of the color kernel in pixels. None: 6, dense 80.
-        sigma_rgb: its width in color, of an image in [0, 1].
-        coupling: its weight. None: 3, dense 1, for the probabilities of a trained net, which the published 10
-            (`PUBLISHED_COUPLING`) swamps.
+        sigma_xy: width of the color kernel in pixels. None: 6 for windowed, 80 for dense.
+        sigma_rgb: its width in color, for an image in [0, 1].
+        coupling: its weight. None: 3 for windowed, 1 for dense, which suit the probabilities of a trained
+            network; the published 10 (`PUBLISHED_COUPLING`) overwhelms these.
         iterations: mean-field steps.
         **settings: further arguments of `MeanFieldCRF`.
 
     Returns:
-        a `MeanFieldCRF`.
+        A `MeanFieldCRF`.
 
     Raises:
-        ValueError: if an argument is out of its range.
+        ValueError: if an argument is out of range.
 
     Example:
 

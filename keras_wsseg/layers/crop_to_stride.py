@@ -1,4 +1,4 @@
-"""The cut that undoes the padding of an image in its features."""
+"""Cropping of features that undoes the padding of the image."""
 
 import keras
 from keras import ops
@@ -8,17 +8,17 @@ from keras_wsseg.arguments import check_integer
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class CropToStride(keras.layers.Layer):
-    """Cuts features of a padded image to those that see the image itself.
+    """Crops the features of a padded image to those that cover the original image.
 
-    The counterpart of `PadToMultiple` behind a network of a given stride.
+    The counterpart of `PadToMultiple`, placed after a network of a given stride.
 
     Args:
-        stride: pixels of the image to one of the features along each axis, at least 1.
-        **kwargs: of `keras.layers.Layer`.
+        stride: pixels of the image per feature along each axis, at least 1.
+        **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:
         inputs: features `(batch, feature_height, feature_width, channels)`.
-        reference: the image before padding, `(batch, height, width, any)`, of which only the size counts.
+        reference: the image before padding, `(batch, height, width, any)`; only its size is used.
 
     Returns:
         `(batch, ceil(height / stride), ceil(width / stride), channels)`.

@@ -14,64 +14,63 @@ COMPATIBILITIES = ("potts", "trainable")
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class MeanFieldCRF(keras.layers.Layer):
-    r"""Lets pixels that look alike agree on their class: a conditional random field after a segmenter.
+    r"""Mean-field inference of a conditional random field that encourages similar pixels to share a class.
 
-    It moves the borders of a prediction to the borders of the image: as post-processing of finished
-    logits, as last layer of a segmenter that is trained through it, or inside an exported segmenter. It gives
-    logits, so whatever takes logits takes its output: losses with `from_logits=True`, softmax, argmax, and
-    `export.to_onnx`. Each of the steps computes, from `Q = softmax(logits)` on,
+    It aligns the boundaries of a prediction with the edges of the image: as post-processing of logits, as
+    the last layer of a segmenter that is trained through it, or inside an exported segmenter. It returns
+    logits, so its output works wherever logits do: losses with `from_logits=True`, softmax, argmax, and
+    `export.to_onnx`. Starting from `Q = softmax(logits)`, each step computes
 
     `Q_i(l) ~ exp(-u_i(l) - sum_l' mu(l, l') sum_m w_m sum_{j != i} k_m(i, j) Q_j(l'))`,
     `u = -log softmax(logits)`, `K_m(i, j) = exp(-|Dxy|^2 / 2 xy_m^2 - |Drgb|^2 / 2 rgb_m^2)`,
 
-    with `k_m` the kernel `K_m`, normalized by default, which makes the weights `w_m` mean the same for every
-    window, size and image. The arithmetic is float32 whatever the policy. Gradients reach logits, kernel
-    weights and compatibility through all steps, but not the image.
+    with `k_m` the kernel `K_m`, normalized by default, which makes the weights `w_m` independent of window,
+    size and image. Computation is in float32 whatever the policy. Gradients flow through all steps to logits,
+    kernel weights and compatibility, but not to the image.
 
-    Large weights make some pixels tip over by the last digit of a number, at random on white noise and rarely
-    on photographs: a comparison of two runs should be made on the latter.
+    With large weights, rounding in the last digit can flip the label of some pixels, at random on white noise
+    and rarely on photographs: compare two runs on photographs.
 
     Args:
-        radius: neighbors of a pixel are the `(2 radius + 1)^2` pixels around it. It is fast, exact, and
+        radius: neighbors of a pixel are the `(2 radius + 1)^2` pixels around it. This is fast, exact, and
             exports to ONNX for images of any size; the kernels of an image take about `4 (8 + 2 radius)^2`
-            bytes a pixel. None: all pixels of the image are neighbors, as published; with color
-            kernels such a layer has operations that ONNX lacks and is for Keras only.
-        kernels: `GaussianKernel` or a list of them of `sigma_xy` and `sigma_rgb`, taken with the numbers that
-            they have now: annealing them later does not reach the layer. By default the published pair,
+            bytes per pixel. None: all pixels of the image are neighbors, as published; with color kernels
+            such a layer uses operations that ONNX lacks and runs in Keras only.
+        kernels: `GaussianKernel` or a list of them with `sigma_xy` and `sigma_rgb`, copied with their current
+            values: later annealing does not affect the layer. By default the published pair,
             `GaussianKernel(weight=3, sigma_xy=3)` and
             `GaussianKernel(weight=10, sigma_xy=80, sigma_rgb=13 / 255)`.
-        compatibility: what it costs that two alike pixels have classes `l` and `l'`: `"potts"`, 1 where they
-            differ; a matrix `(classes, classes)`; or `"trainable"`, a weight of the layer that starts at
-            Potts.
+        compatibility: the cost `mu` of two similar pixels having classes `l` and `l'`: `"potts"`, 1 where
+            they differ; a matrix `(classes, classes)`; or `"trainable"`, a weight of the layer initialized
+            to Potts.
         iterations: steps, at least 1.
         normalization: `"symmetric"`, `k_ij = K_ij / sqrt(D_i D_j)` with `D_i` the sum of row `i`, as in the
             published code; `"row"`, `K_ij / D_i`; or `"none"`.
-        train_kernel_weights: whether the `w_m` are trained. They stay non-negative: after each step of the
-            optimizer a negative one becomes zero (`keras.constraints.NonNeg`).
-        include_self: whether a pixel is its own neighbor, in the sum and in `D`. None: it is not within a
-            radius, as in the equation; it is where `radius` is None, as in the published code, since
-            approximate kernels do not tell a pixel's own share apart. False there needs the exact method.
+        train_kernel_weights: whether the `w_m` are trained. They stay non-negative: after each optimizer
+            step, negative ones are set to zero (`keras.constraints.NonNeg`).
+        include_self: whether a pixel is its own neighbor, in the sum and in `D`. None: False with a radius,
+            as in the equation; True if `radius` is None, as in the published code, since approximate kernels
+            cannot separate a pixel's own contribution. False without a radius requires the exact method.
         value_range: the values of black and white in the image.
         from_logits: whether the first input holds logits; probabilities otherwise.
-        filter_method: how fully connected kernels of the color are summed: `"auto"`, `"exact"`, `"nystrom"`
-            or `"permutohedral"`, see `ops.dense_gaussian_kernel`. Those of the position alone are always
-            exact.
-        landmarks: of `"nystrom"`: more are closer and slower.
-        seed: of the approximations; the same seed repeats the same result.
-        **kwargs: of `keras.layers.Layer`.
+        filter_method: how fully connected color kernels are summed: `"auto"`, `"exact"`, `"nystrom"` or
+            `"permutohedral"`, see `ops.dense_gaussian_kernel`. Kernels of position only are always exact.
+        landmarks: number of landmarks of `"nystrom"`: more are more accurate and slower.
+        seed: seed of the approximations; the same seed gives the same result.
+        **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:
         inputs: a pair `[logits, image]`: `(batch, height, width, classes)` and
-            `(batch, height, width, channels)` in `value_range`, gray or color, of the same size. One channel
-            instead of the classes is the log-odds (the probability, without `from_logits`) of the second of
-            two.
+            `(batch, height, width, channels)` in `value_range`, gray or color, of the same size. Logits of
+            one channel are the log-odds (the probability if `from_logits` is False) of the second of two
+            classes.
 
     Returns:
-        `log Q`, `(batch, height, width, classes)`: logits of the refined prediction; of one channel its
-        log-odds.
+        `log Q`, `(batch, height, width, classes)`: logits of the refined prediction; log-odds for one
+        channel.
 
     Raises:
-        ValueError: if an argument is out of its range, or the two inputs differ in size.
+        ValueError: if an argument is out of range, or the two inputs differ in size.
 
     Example:
 
@@ -148,7 +147,7 @@ class MeanFieldCRF(keras.layers.Layer):
         logits, image = (ops.cast(x, "float32") for x in inputs)
         check_same_grid("image", image.shape, logits.shape)
         classes = logits.shape[-1]
-        # Concatenation fails where sizes that are known only at run time differ.
+        # Concatenation fails if sizes that are known only at run time differ.
         both = ops.concatenate([logits, image], axis=-1)
         logits, image = both[..., :classes], both[..., classes:]
         if classes == 1:
@@ -220,7 +219,7 @@ def _copies(kernels):
     known = {"xy", "rgb"}
     if not kernels or not all(isinstance(k, GaussianKernel) and known >= set(k.modalities) for k in kernels):
         raise ValueError(
-            "kernels must be a GaussianKernel of sigma_xy and sigma_rgb, or a list of at least one. "
+            "kernels must be a GaussianKernel of sigma_xy and sigma_rgb, or a non-empty list of these. "
             f"Received: kernels={kernels!r}"
         )
     return tuple(

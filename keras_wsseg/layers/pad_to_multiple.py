@@ -8,15 +8,15 @@ from keras_wsseg.arguments import check_integer
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class PadToMultiple(keras.layers.Layer):
-    """Adds zeros below and to the right until height and width are multiples of a number.
+    """Pads with zeros at the bottom and right until height and width are multiples of a number.
 
-    Networks whose layers round sizes down, or pad differently at odd and even ones, lose the border or shift
-    by a pixel at sizes they were not made for. Padded first, and their features cut by `CropToStride`
-    afterwards, they keep every pixel in its place.
+    Networks whose layers round sizes down, or pad odd and even sizes differently, lose the border or shift by
+    a pixel at sizes they were not designed for. Padding the input, and cropping the features with
+    `CropToStride` afterwards, preserves pixel alignment.
 
     Args:
-        multiple: the number that both sizes become multiples of, at least 1.
-        **kwargs: of `keras.layers.Layer`.
+        multiple: the number of which both sizes become multiples, at least 1.
+        **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:
         inputs: `(batch, height, width, channels)`.
@@ -51,5 +51,5 @@ class PadToMultiple(keras.layers.Layer):
         return {**super().get_config(), "multiple": self.multiple}
 
     def _rounded_up(self, size):
-        # Without the modulo of a negative number, which ONNX takes with another sign.
+        # Avoids the modulo of a negative number, whose sign differs in ONNX.
         return (size + self.multiple - 1) // self.multiple * self.multiple

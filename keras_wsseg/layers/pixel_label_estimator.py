@@ -1,4 +1,4 @@
-"""Labels of pixels from tags of images as a layer."""
+"""Pixel labels from image-level tags, as a layer."""
 
 import keras
 from keras import ops
@@ -8,23 +8,22 @@ from keras_wsseg.ops.adaptive_prior import adaptive_prior, check_prior, estimate
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class PixelLabelEstimator(keras.layers.Layer):
-    r"""Soft labels of all pixels from a prediction and the tags of the image.
+    r"""Estimates soft labels of all pixels from a prediction and the tags of the image.
 
-    It shows, or hands on to a loss, what a prediction becomes once every class that the tags name gets its
-    share of the image and no other class any:
+    It reweights a prediction so that every tagged class gets its share of the image and all other classes
+    get none:
 
     `q_j(l) = p_j(l) beta_l / sum_l' p_j(l') beta_l'`
 
-    with the `beta` of `ops.adaptive_prior` of each image. No gradient flows through the layer: its output
-    is what a net is trained towards, as `losses.AdaptivePriorLoss` does. The arithmetic is float32 whatever
-    the policy.
+    with the `beta` of `ops.adaptive_prior` for each image. No gradient flows through the layer: its output
+    is a training target, as in `losses.AdaptivePriorLoss`. Computation is in float32 whatever the policy.
 
     Args:
-        min_fractions: the least share of the background and of each object, from 0 to 1.
-        grid: number of points between 0 and 1 that are compared where an image has one object;
-            `1 / (grid + 1)` is the least `beta` of a class that is there.
+        min_fractions: the minimum shares of the background and of each object, from 0 to 1.
+        grid: number of points between 0 and 1 that are compared if an image has one object;
+            `1 / (grid + 1)` is the smallest `beta` of a class that is present.
         from_logits: whether the first input holds logits; probabilities otherwise.
-        **kwargs: of `keras.layers.Layer`.
+        **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:
         inputs: `[logits, tags]` or `[logits, tags, inside]`: `(batch, height, width, classes)`,
@@ -32,17 +31,17 @@ class PixelLabelEstimator(keras.layers.Layer):
             for the pixels inside the image, else 0; only those count towards the shares.
 
     Returns:
-        `(batch, height, width, classes)`, each pixel's sum 1.
+        `(batch, height, width, classes)`, which sum to 1 at each pixel.
 
     Raises:
-        ValueError: if an argument is out of its range, or the inputs are not of these shapes.
+        ValueError: if an argument is out of range, or the inputs do not have these shapes.
 
     Example:
 
     >>> import numpy as np
     >>> logits = np.tile(np.array([4.0, 1.0, 0.0], "float32"), (1, 2, 2, 1))  # background everywhere
     >>> q = PixelLabelEstimator()([logits, np.array([[1, 0, 1]])])
-    >>> [round(float(x), 2) for x in q[0, 0, 0]]  # class 1 is not there, class 2 gets its share
+    >>> [round(float(x), 2) for x in q[0, 0, 0]]  # class 1 is absent, class 2 gets its share
     [0.78, 0.0, 0.22]
 
     Source: Pandey & Dukkipati 2017, arXiv:1705.01262.
@@ -66,7 +65,7 @@ class PixelLabelEstimator(keras.layers.Layer):
             sizes = zip(input_shape[2][1:], input_shape[0][1:3], strict=True)
             if any(a is not None and b is not None and a != b for a, b in sizes):
                 raise ValueError(
-                    f"inside must be of the size of the logits, {tuple(input_shape[0][1:3])}. "
+                    f"inside must have the size of the logits, {tuple(input_shape[0][1:3])}. "
                     f"Received: shape {tuple(input_shape[2])}"
                 )
 

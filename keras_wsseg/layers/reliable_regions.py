@@ -16,38 +16,39 @@ from keras_wsseg.ops.reliable_regions import (
 )
 
 IMPOSSIBLE_LOGIT = -1e4
-"""Logit of what cannot be: `exp` of it is 0, and half precision holds it."""
+"""Logit of an impossible class: its `exp` is 0, and float16 can represent it."""
 
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class ReliableRegions(keras.layers.Layer):
-    r"""Takes labels from class activation maps where the maps are sure and a CRF on the image agrees.
+    r"""Derives labels from class activation maps where the maps are confident and a CRF on the image agrees.
 
-    Maps of a classifier are blobs: right in their middle, wrong at the borders of things. The labels leave
-    open what is doubtful, so that a segmenter can be trained with a partial cross entropy, and the rest is
-    left to a loss that looks at the image. With `P` the maps,
+    A classifier's maps are blobs: correct at their center, wrong at object boundaries. Doubtful pixels are
+    left unlabeled, so that a segmenter can be trained with a partial cross entropy on the labels and an
+    image-based regularizer elsewhere. With `P` the maps,
 
     `I_cam = argmax P` for the `keep_fraction` of each class's pixels where `P` is largest, else 255,
     `I_crf = argmax` of a conditional random field on `P` (unary `-log max(P, 1e-7)`) and the image,
     `label = I_cam` where `I_cam = I_crf`, else 255.
 
-    Classes that an image is not tagged with appear in neither. All is computed in the graph of the model,
-    at sizes known at run time only as well, and no gradient flows.
+    Classes without a tag appear in neither. Everything is computed in the model's graph, including at dynamic
+    sizes, and no gradient flows through it.
 
-    This is the rule as printed in the paper. The code published with it follows another, which is not done
-    here: two CRFs, on maps with `background_exponent` 4 and 32, and a label where the probability of the CRF
-    is at least 0.8 and the map is above 0.1.
+    This is the rule as printed in the paper. The code published with it uses a different one, which is not
+    implemented here: two CRFs, on maps with `background_exponent` 4 and 32, and a label where the probability
+    of the CRF is at least 0.8 and the map is above 0.1.
 
     Args:
-        keep_fraction: of the pixels that `argmax` gives to a class in an image, so many stay at least, within
-            (0, 1]. Pixels that tie with the last one to stay all stay: see `ops.confident_labels`.
+        keep_fraction: minimum fraction of the pixels that `argmax` assigns to a class in an image that are
+            kept, within (0, 1]. All pixels that tie with the last one kept are kept: see
+            `ops.confident_labels`.
         crf: `"dense"`, the published CRF, fully connected with 10 iterations; `"windowed"`, that of
             `crf_preset` with the published coupling and 10 iterations, several times as fast; a
-            `MeanFieldCRF` with Potts compatibility, or its config as `keras.saving.serialize_keras_object`
-            gives it; or None: then `I_cam` is the label.
-        value_range: the values of black and white in the image, for a CRF by name; one that is given has its
-            own.
-        **kwargs: of `keras.layers.Layer`.
+            `MeanFieldCRF` with Potts compatibility, or its config from
+            `keras.saving.serialize_keras_object`; or None: then `I_cam` is the label.
+        value_range: the values of black and white in the image, for a CRF given by name; a `MeanFieldCRF`
+            has its own.
+        **kwargs: passed to `keras.layers.Layer`.
 
     Attributes:
         keep_fraction: the argument.
@@ -55,18 +56,19 @@ class ReliableRegions(keras.layers.Layer):
 
     Call arguments:
         inputs: `[maps, image, tags]` or `[maps, image, tags, inside]`: `(batch, height, width, classes)`
-            within [0, 1], such as `ClassActivationMap` gives; the image of the same size,
-            `(batch, height, width, channels)` in the value range; `(batch, classes)` of 0 and 1, which
-            classes an image holds, the background of column 0 being always one of them; and
-            `(batch, height, width)`, 1 for pixels of the image and 0 for those outside of it: these are
-            not labeled and say nothing about the class of others.
+            within [0, 1], such as the output of `ClassActivationMap`; the image of the same size,
+            `(batch, height, width, channels)` in the value range; `(batch, classes)` of 0 and 1, the classes
+            that each image contains, always including the background in column 0; and
+            `(batch, height, width)`, 1 for pixels of the image and 0 for those outside it, which are not
+            labeled and do not influence the labels of other pixels.
 
     Returns:
-        `(batch, height, width)`, int32: 0 to classes - 1 a class, 255 unlabeled, 254 outside the image.
+        `(batch, height, width)`, int32: 0 to classes - 1 for a class, 255 for unlabeled pixels, 254 outside
+        the image.
 
     Raises:
         TypeError: if `crf` is none of these.
-        ValueError: if an argument is out of its range, or the shapes do not fit.
+        ValueError: if an argument is out of range, or the shapes do not match.
 
     Example:
 
@@ -107,14 +109,14 @@ class ReliableRegions(keras.layers.Layer):
         return agreeing_labels(labels, self._refined(maps, image, tags, inside))
 
     def _refined(self, maps, image, tags, inside):
-        """The classes that the CRF gives to the pixels, to those outside a further one."""
+        """The classes that the CRF assigns to the pixels; those outside get an additional class."""
         present = present_classes(tags)[:, None, None]
         logits = ops.log(ops.maximum(maps, keras.config.epsilon()))
         logits = ops.where(present, logits, IMPOSSIBLE_LOGIT)
         if inside is not None:
-            # Pixels outside are for certain of a class of their own, which those inside have no share of:
-            # that way they give their neighbors' classes no vote. (Only weights far above the published
-            # ones would make a pixel of it, which then is 255.)
+            # Pixels outside have an extra class with certainty, which is impossible for those inside, so
+            # they do not support any class of their neighbors. (Only weights far above the published ones
+            # could assign it to a pixel inside, which then is 255.)
             inside = ops.cast(inside, "float32")[..., None] > 0.5
             logits = ops.where(inside, logits, IMPOSSIBLE_LOGIT)
             apart = ops.where(inside, IMPOSSIBLE_LOGIT, ops.zeros_like(logits[..., :1]))
@@ -137,7 +139,7 @@ class ReliableRegions(keras.layers.Layer):
 
 
 def _parse(crf, value_range):
-    """The layer that an argument stands for, or None."""
+    """The layer specified by the argument, or None."""
     if crf is None:
         return None
     if isinstance(crf, str):
@@ -149,12 +151,12 @@ def _parse(crf, value_range):
         crf = keras.saving.deserialize_keras_object(crf)
     if not isinstance(crf, MeanFieldCRF):
         raise TypeError(
-            "crf must be dense, windowed, a MeanFieldCRF, its serialized config or None. "
+            "crf must be 'dense', 'windowed', a MeanFieldCRF, its serialized config or None. "
             f"Received: crf={crf!r}"
         )
     if crf.compatibility != "potts":
         raise ValueError(
-            "crf must have the compatibility 'potts': pixels outside the image are a class of their own. "
+            "crf must have compatibility 'potts', since pixels outside the image form an extra class. "
             f"Received: a MeanFieldCRF with compatibility={crf.compatibility!r}"
         )
     return crf

@@ -10,16 +10,16 @@ from keras_wsseg.ops.resize import resize_bilinear
 class ResizeLike(keras.layers.Layer):
     """Resizes feature maps or logits bilinearly to the height and width of a reference.
 
-    Images of any size then pass a segmenter whose layers shrink them by rounding up. Unlike Keras' own
-    resizing it takes a size that is known only at run time on every backend, and exports to ONNX.
+    It lets a segmenter whose strided layers round sizes up process images of any size. Unlike the resizing
+    layers of Keras it accepts a dynamic size on every backend, and exports to ONNX.
     See `keras_wsseg.ops.resize_bilinear` for the formula.
 
     Args:
-        **kwargs: of `keras.layers.Layer`.
+        **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:
         inputs: `(batch, height, width, channels)`.
-        reference: a tensor `(batch, new_height, new_width, any)` of which only the size counts.
+        reference: a tensor `(batch, new_height, new_width, any)`; only its size is used.
 
     Returns:
         `(batch, new_height, new_width, channels)`.

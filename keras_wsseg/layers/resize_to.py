@@ -1,4 +1,4 @@
-"""Resizing of images to the one size a network works at."""
+"""Resizing of images to the fixed input size of a network."""
 
 import keras
 
@@ -8,16 +8,16 @@ from keras_wsseg.ops.resize import resize_antialiased
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class ResizeTo(keras.layers.Layer):
-    """Resizes images of any size to a fixed one, smoothing where they shrink.
+    """Resizes images of any size to a fixed one, with antialiasing when downsampling.
 
-    A network that was trained on whole images of one size takes others through this layer, so that the size
-    is part of its file. Unlike Keras' own resizing it exports to ONNX at dynamic sizes and gives the same
+    It lets a network trained on whole images of one size accept other sizes, and makes the size part of the
+    model file. Unlike the resizing layers of Keras it exports to ONNX at dynamic sizes and gives the same
     numbers on every backend. See `keras_wsseg.ops.resize.resize_antialiased` for the formula.
 
     Args:
-        height: pixels of the result from top to bottom, at least 1.
-        width: pixels of the result from left to right, at least 1.
-        **kwargs: of `keras.layers.Layer`.
+        height: height of the result in pixels, at least 1.
+        width: width of the result in pixels, at least 1.
+        **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:
         inputs: `(batch, any_height, any_width, channels)`; integers become float32.

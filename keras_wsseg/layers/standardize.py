@@ -1,4 +1,4 @@
-"""Normalization that lives inside the segmenter."""
+"""Image normalization as part of the segmenter."""
 
 import keras
 import numpy as np
@@ -7,40 +7,40 @@ from keras import ops
 from keras_wsseg.arguments import check_value_range
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
-"""Mean red, green and blue of ImageNet's images in [0, 1]."""
+"""Mean red, green and blue of ImageNet images in [0, 1]."""
 
 IMAGENET_STD = (0.229, 0.224, 0.225)
-"""Standard deviation of red, green and blue of ImageNet's images in [0, 1]."""
+"""Standard deviation of red, green and blue of ImageNet images in [0, 1]."""
 
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class Standardize(keras.layers.Layer):
-    """Brings an image from its own value range to zero mean and unit deviation, inside the model.
+    """Standardizes images to zero mean and unit standard deviation, inside the model.
 
-    A segmenter that normalizes by itself needs no recipe beside its file once it is deployed, and 8-bit,
-    16-bit and floating images differ in one argument only. With `value_range` = `(a, b)`:
+    A segmenter that includes its normalization needs no separate preprocessing when deployed, and 8-bit,
+    16-bit and floating-point images differ in a single argument. With `value_range` = `(a, b)`:
 
     `y = ((x - a) / (b - a) - mean) / std`.
 
-    The arithmetic is float32 whatever the policy, since 16-bit images overflow float16; the result has the
+    Computation is in float32 whatever the policy, since 16-bit images overflow float16; the result has the
     policy's compute dtype.
 
     Args:
-        value_range: the values of black and white in the images as they come, `(0, 255)` for 8 bits.
-        mean: a number or one for each channel, in units of an image in [0, 1]. None is 0.5.
-        std: a number or one for each channel, in units of an image in [0, 1]. None is 0.5, which together
-            with the default mean gives the range [-1, 1].
-        reverse_channels: whether to turn RGB into BGR after normalizing, which the weights of some
-            `keras.applications` want.
-        **kwargs: of `keras.layers.Layer`.
+        value_range: the values of black and white in the input images, `(0, 255)` for 8 bits.
+        mean: one number, or one per channel, in units of an image in [0, 1]. None is 0.5.
+        std: one number, or one per channel, in units of an image in [0, 1]. None is 0.5, which together with
+            the default mean gives the range [-1, 1].
+        reverse_channels: whether to convert RGB to BGR after normalizing, as the weights of some
+            `keras.applications` require.
+        **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:
-        inputs: images `(batch, height, width, channels)`. One channel is repeated where `mean` or `std`
-            have more: gray images then suit weights that were trained on color.
+        inputs: images `(batch, height, width, channels)`. One channel is repeated if `mean` or `std` have
+            more, so that gray images can be used with weights trained on color.
 
     Raises:
-        ValueError: if `value_range` is not increasing, a deviation is not positive, or numbers and channels
-            do not agree.
+        ValueError: if `value_range` is not increasing, a standard deviation is not positive, or the lengths
+            of `mean` and `std` do not match each other or the channels.
 
     Example:
 
@@ -64,14 +64,14 @@ class Standardize(keras.layers.Layer):
             raise ValueError(f"`std` must be positive. Received: std={std}")
         if len({len(self.mean), len(self.std)} - {1}) > 1:
             raise ValueError(
-                f"`mean` and `std` must have as many numbers as each other. Received: mean={mean}, std={std}"
+                f"`mean` and `std` must have the same number of values. Received: mean={mean}, std={std}"
             )
 
     def build(self, input_shape):
         wanted = max(len(self.mean), len(self.std))
         if 1 not in (wanted, input_shape[-1]) and wanted != input_shape[-1]:
             raise ValueError(
-                f"`inputs` must have 1 channel or as many as `mean` and `std` have numbers, {wanted}. "
+                f"`inputs` must have 1 channel or as many as `mean` and `std` have values, {wanted}. "
                 f"Received: shape={tuple(input_shape)}"
             )
 

@@ -8,20 +8,20 @@ from keras_wsseg.arguments import check_integer
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class UpsampleLike(keras.layers.Layer):
-    """Repeats every pixel and cuts the result to the size of a reference.
+    """Nearest-neighbor upsampling: repeats every pixel and crops the result to the size of a reference.
 
-    It is the exact counterpart of a pooling with padding "same": each output pixel takes the value of the
-    cell it was pooled into, at odd sizes too, where resizing to the reference would shift everything by a
-    fraction of a pixel. It costs a fraction of a bilinear resize.
+    It is the exact counterpart of pooling with `padding="same"`: each output pixel takes the value of the
+    cell it was pooled into, even at odd sizes, where resizing to the reference would shift everything by a
+    fraction of a pixel. It is much cheaper than a bilinear resize.
 
     Args:
-        factor: how often each pixel is repeated along both axes, at least 1.
-        **kwargs: of `keras.layers.Layer`.
+        factor: number of times each pixel is repeated along both axes, at least 1.
+        **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:
         inputs: `(batch, height, width, channels)`.
-        reference: a tensor `(batch, new_height, new_width, any)` of which only the size counts, no larger
-            than `factor` times that of the inputs.
+        reference: a tensor `(batch, new_height, new_width, any)`; only its size is used, which must be at
+            most `factor` times that of the inputs.
 
     Returns:
         `(batch, new_height, new_width, channels)`.

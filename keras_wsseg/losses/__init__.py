@@ -1,4 +1,4 @@
-"""Regularized losses as Keras classes; they add and scale: `PartialCrossEntropy() + GatedCRFLoss()`."""
+"""Regularized losses as Keras classes; they can be added: `PartialCrossEntropy() + 0.5 * GatedCRFLoss()`."""
 
 from keras_wsseg.kernels.gaussian_kernel import GaussianKernel
 from keras_wsseg.losses.adaptive_prior import AdaptivePriorLoss

@@ -12,40 +12,40 @@ from keras_wsseg.ops.adaptive_prior import adaptive_prior, check_prior, estimate
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class AdaptivePriorLoss(SegmentationLoss):
-    r"""Learns masks from tags: a net is trained towards its own prediction, corrected by what is there.
+    r"""Learns masks from image-level tags: the target is the network's own prediction, corrected by the tags.
 
-    Per image, the mean over the pixels inside it
+    For each image, the mean over its valid pixels
 
     `L = -mean_j sum_l q_j(l) log p_j(l)`, `q_j(l) = p_j(l) beta_l / sum_l' p_j(l') beta_l'`
 
-    over the classes that the tags name, 0 for the others, with the `beta` of `ops.adaptive_prior`: weights of
-    the classes as even as can be that give the background and each object a least share of the image. No
-    gradient flows through `q`. Then the mean over the images of the *global* batch. By itself it knows
-    nothing of where an object ends: add `NeighborhoodLoss` for that.
+    over the tagged classes, with `q = 0` for all others and `beta` from `ops.adaptive_prior`: the most even
+    class weights that give the background and each object a minimum share of the image. No gradient flows
+    through `q`. The loss is the mean over the images of the *global* batch. It has no notion of object
+    boundaries: add `NeighborhoodLoss` for that.
 
-    Predictions on a coarser grid than the labels' are taken as they are; a cell counts where all of it is
-    inside the image.
+    Predictions on a coarser grid than the labels are used at that resolution; a cell counts only if it lies
+    entirely inside the image.
 
     Args:
         weight: factor of the term.
-        min_background_fraction: least share of the background, from 0 to 1.
-        min_object_fraction: least share of each object, from 0 to 1. Where the shares of an image sum to more
-            than 1 they are scaled down to 1.
+        min_background_fraction: minimum share of the background, from 0 to 1.
+        min_object_fraction: minimum share of each object, from 0 to 1. If the shares of an image sum to more
+            than 1, they are scaled down to sum to 1.
         grid: see `PixelLabelEstimator`.
         from_logits: whether `y_pred` holds logits; probabilities otherwise.
         reduction, name, dtype: see `SegmentationLoss`.
 
     Shapes:
-        `y_true`: what `targets.pack` returns, with tags or without; without, the classes of the label map
-            stand for them. Pixels outside the image (254) do not count, and an image without any other
-            takes no part. `y_pred`: `(batch, h, w, classes)`.
+        `y_true`: what `targets.pack` returns, with or without tags; without them, the classes in the label
+            map serve as tags. Pixels outside the image (254) are ignored, as is an image that has no other
+            pixels. `y_pred`: `(batch, h, w, classes)`.
 
     Raises:
-        ValueError: if an argument is out of its range, or `y_pred` has no two classes.
+        ValueError: if an argument is out of range, or `y_pred` has fewer than two classes.
 
     Example:
         >>> import numpy as np
-        >>> labels = np.array([[[255, 1], [255, 255]]])  # there is something of class 1 in the image
+        >>> labels = np.array([[[255, 1], [255, 255]]])  # the image contains class 1
         >>> round(float(AdaptivePriorLoss()(labels, np.zeros((1, 2, 2, 3)))), 4)  # log 3
         1.0986
 
@@ -89,11 +89,11 @@ class AdaptivePriorLoss(SegmentationLoss):
         return shares * ops.divide_no_nan(total, count)
 
     def estimate(self, y_pred, tags, inside=None):
-        """The labels towards which a net is trained where it gives this prediction.
+        """The soft labels used as the training target for this prediction.
 
         Args:
-            y_pred: `(batch, height, width, classes)`, logits or probabilities as of the loss.
-            tags: `(batch, classes)`, 1 for the classes that are there, else 0.
+            y_pred: `(batch, height, width, classes)`, logits or probabilities, as for the loss.
+            tags: `(batch, classes)`, 1 for the classes that are present, else 0.
             inside: None, or `(batch, height, width)`, 1 inside the image, else 0.
 
         Returns:

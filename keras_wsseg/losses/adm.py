@@ -9,31 +9,30 @@ from keras_wsseg.ops.dense_crf import propose_labels
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class ADMLoss(DenseRegularizer):
-    r"""Trains towards labels that a dense CRF proposes: alternating direction minimization (ADM).
+    r"""Trains on labels proposed by a dense CRF: alternating direction minimization (ADM).
 
-    The way in which proposals were used before there were losses like `DenseCRFLoss`: in each step mean-field
-    inference makes a proposal `X` out of the prediction `S`, and the net is trained on it as if it were the
-    truth,
+    The proposal-based approach that predates losses such as `DenseCRFLoss`: in each step, mean-field
+    inference turns the prediction `S` into a proposal `X`, which then serves as ground truth,
 
     `L = sum_{p unlabeled} H(X_p, S_p) / count`, `X ~ S exp(2 lambda W X)`, no gradient through `X`,
 
-    labeled pixels clamped to their labels while `X` is found. Add `PartialCrossEntropy()` for those:
-    `PartialCrossEntropy() + ADMLoss()`. The paper finds that it ends at a higher dense CRF energy than
-    gradient descent on that energy.
+    with labeled pixels clamped to their labels while `X` is computed. Add `PartialCrossEntropy()` for the
+    labeled pixels: `PartialCrossEntropy() + ADMLoss()`. The paper finds that it ends at a higher dense CRF
+    energy than gradient descent on that energy.
 
     Args:
         weight: factor of the term.
-        coupling: `lambda` times the mean of `W 1` over the image, at least 0: how strongly all pixels that
-            look exactly alike pull at one another. 0 trains towards the prediction itself.
+        coupling: `lambda` times the mean of `W 1` over the image, at least 0: how strongly pixels of similar
+            appearance are coupled. With 0 the target is the prediction itself.
         iterations: mean-field steps, at least 1.
         sigma_rgb, sigma_xy, resolution, filter_method, landmarks, seed, from_logits: see `DenseCRFLoss`.
         reduction, name, dtype: see `SegmentationLoss`.
 
     Shapes:
-        As of `DenseCRFLoss`. A cell of the loss's grid is labeled where one of its pixels is.
+        As for `DenseCRFLoss`. A cell of the loss's grid counts as labeled if any of its pixels is.
 
     Raises:
-        ValueError: if an argument is out of its range, or `y_true` holds no image.
+        ValueError: if an argument is out of range, or `y_true` contains no image.
 
     Example:
         >>> import numpy as np
@@ -43,8 +42,8 @@ class ADMLoss(DenseRegularizer):
         >>> round(float(ADMLoss(weight=1.0, resolution=1.0)(y_true, undecided)), 4)  # log 2
         0.6931
 
-    Source: Tang et al. 2018, arXiv:1803.09569, section 3, equations 7 to 10. There `lambda` acts on the
-    raw sums, and the cross entropies are summed over pixels where this takes their mean.
+    Source: Tang et al. 2018, arXiv:1803.09569, section 3, equations 7 to 10. There `lambda` multiplies the
+    raw sums, and the cross entropies are summed over pixels rather than averaged as here.
     """
 
     def __init__(
@@ -92,11 +91,11 @@ class ADMLoss(DenseRegularizer):
         return ops.divide_no_nan(total, mean_over_replicas(count))
 
     def _known(self, labels, height, width, classes):
-        """Share of each class among a cell's labeled pixels, `(batch, pixels, classes)`; 0 without any.
+        """Share of each class among a cell's labeled pixels, `(batch, pixels, classes)`; 0 if there are none.
 
-        And 1 for the cells that have some, `(batch, pixels)`.
+        Also a mask `(batch, pixels)`, 1 for cells with labeled pixels, else 0.
         """
-        # Classes start at 0 and everything that is no class, such as 255, has no column.
+        # one_hot gives a row of zeros for labels that are not a class, such as 255.
         shares = self._averaged(ops.one_hot(labels, classes, dtype="float32"), height, width)
         shares = ops.reshape(shares, (-1, height * width, classes))
         total = ops.sum(shares, axis=-1, keepdims=True)

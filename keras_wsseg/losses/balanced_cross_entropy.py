@@ -9,16 +9,16 @@ from keras_wsseg.ops.partial_cross_entropy import class_cross_entropy, log_proba
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class BalancedCrossEntropy(SegmentationLoss):
-    r"""Cross entropy in which labeled background and labeled foreground count the same.
+    r"""Cross entropy in which labeled background and labeled foreground have equal weight.
 
-    Labels that are mined from tags are mostly background, under which the objects would drown:
+    Labels mined from tags are mostly background, which would otherwise dominate the objects:
 
     `mean_{y_a = 0} (-log p_a(0)) + mean_{y_a > 0} (-log p_a(y_a))`,
 
-    the means over the labeled pixels of the *global* batch: under `tf.distribute` they run over all
-    replicas, as they do in JAX' data parallelism. A part without pixels is 0.
+    with the means over the labeled pixels of the *global* batch: under `tf.distribute` and in JAX data
+    parallelism they span all replicas. A term without pixels is 0.
 
-    Predictions on another grid than the labels' are brought to it bilinearly, logits as logits.
+    Predictions are resized bilinearly to the grid of the labels; logits are interpolated as logits.
 
     Args:
         weight: factor of the term.
@@ -26,8 +26,8 @@ class BalancedCrossEntropy(SegmentationLoss):
         reduction, name, dtype: see `SegmentationLoss`.
 
     Shapes:
-        `y_true`: `(batch, height, width)` labels, class 0 the background, or what `targets.pack` returns. A
-        label that is no class (255, 254) takes no part. `y_pred`: `(batch, h, w, classes)`.
+        `y_true`: `(batch, height, width)` labels, with class 0 the background, or what `targets.pack`
+        returns. Labels that are not a class (255, 254) are ignored. `y_pred`: `(batch, h, w, classes)`.
 
     Raises:
         ValueError: when called, if `y_pred` is not of rank 4.
@@ -57,7 +57,7 @@ class BalancedCrossEntropy(SegmentationLoss):
     def energy(self, y_true, y_pred):
         if len(y_pred.shape) != 4:
             raise ValueError(
-                "y_pred must be (batch, height, width, classes), the background first. "
+                "y_pred must be (batch, height, width, classes), with the background first. "
                 f"Received: shape {tuple(y_pred.shape)}"
             )
         labels = targets.read(y_true).labels

@@ -10,42 +10,42 @@ NORMALIZATIONS = ("kernel_mass", "none")
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class DenseEnergyLoss(DenseRegularizer):
-    r"""Dense energy: pixels still in doubt shall follow the pixels that look like them.
+    r"""Dense energy: encourages uncertain pixels to take the label of pixels that look like them.
 
-    Beside `DenseCRFLoss` it has a gate: a labeled pixel that the net is sure of hardly receives any energy,
-    and so a few reliable labels are carried to their surroundings rather than smoothed away. The energy of an
-    image is
+    Unlike `DenseCRFLoss` it has a gate: a labeled pixel with a confident prediction receives hardly any
+    energy, so a few reliable labels spread to their surroundings rather than being smoothed away. The energy
+    of an image is
 
     `E = sum_i S_i sum_{j != i} G_ij sum_c P_i(c) (1 - P_j(c))`,
     `G_ij = exp(-|Dxy|^2 / 2 sigma_xy^2 - |Drgb|^2 / 2 sigma_rgb^2)`,
 
     `S_i = 1 - max_c P_i(c)` where pixel i is labeled and 1 elsewhere. No gradient flows through `S`.
 
-    Where the loss's grid is coarser than the labels', a cell counts as labeled as far as its pixels are:
-    `S = 1 - share max_c P(c)`, with the share of its pixels whose label is a class.
+    Where the loss's grid is coarser than the labels, a cell counts as labeled in proportion to its labeled
+    pixels: `S = 1 - share max_c P(c)`, with `share` the fraction of its pixels whose label is a class.
 
     Args:
-        weight: lambda, the factor of the term. The published 1e-7 comes to 1.2 to 7.1 on photographs of
-            PASCAL VOC cut to 321 x 321, 3.3 on average; `DenseCRFLoss.published_weight` works it out for
-            others.
+        weight: lambda, the factor of the term. The published 1e-7 corresponds to 1.2 to 7.1, 3.3 on average,
+            on PASCAL VOC photographs cropped to 321 x 321; `DenseCRFLoss.published_weight` computes it for
+            other images.
         sigma_rgb: width of the kernel in color, in units of an image in [0, 1].
         sigma_xy: width of the kernel in pixels of the full image, whatever `resolution`. The paper prints 15
-            for the position and 100 for the color; its code has them as here, 15 of 255 for the color and 100
-            pixels for the position, as in `DenseCRFLoss`.
-        resolution: grid of the loss relative to the image's.
-        normalization: `"kernel_mass"`, by `sum_i sum_{j != i} G_ij`, the sums over the batch: an energy
-            within [0, 1], so that one weight serves every resolution; `"none"`, the raw energy, averaged
-            over images as in the published code, whose weight of 1e-7 applies to it.
-        filter_method, landmarks, seed: how the sums over all pixels are formed, see
+            for the position and 100 for the color; its code agrees with the values here, 15 of 255 for the
+            color and 100 pixels for the position, as in `DenseCRFLoss`.
+        resolution: size of the loss's grid relative to the image.
+        normalization: `"kernel_mass"` divides by `sum_i sum_{j != i} G_ij`, with the sums over the batch, for
+            an energy within [0, 1], so that one weight suits every resolution; `"none"` is the raw energy,
+            averaged over images as in the published code, whose weight of 1e-7 applies to it.
+        filter_method, landmarks, seed: how the sums over all pixels are computed, see
             `ops.dense_gaussian_kernel`.
         from_logits: whether `y_pred` holds logits; probabilities otherwise.
         reduction, name, dtype: see `SegmentationLoss`.
 
     Shapes:
-        As of `DenseCRFLoss`. Pixels outside the image (label 254) take no part.
+        As for `DenseCRFLoss`. Pixels outside the image (label 254) are ignored.
 
     Raises:
-        ValueError: if an argument is out of its range, or `y_true` holds no image.
+        ValueError: if an argument is out of range, or `y_true` contains no image.
 
     Example:
         >>> import numpy as np
@@ -57,8 +57,9 @@ class DenseEnergyLoss(DenseRegularizer):
         [0.5, 0.25]
 
     Source: Zhang et al. 2020, "Reliability Does Matter", arXiv:1911.08039, the dense energy loss. The
-    gradient is exact; the published code's, `-2 S_i (G P)_i` with `j = i` included, is that of no energy
-    where the gate differs between pixels. Its value is `-sum_i S_i sum_j G_ij sum_c P_i(c) P_j(c)`.
+    gradient is exact; that of the published code, `-2 S_i (G P)_i` with `j = i` included, is not the gradient
+    of any energy where the gate differs between pixels. Its value is
+    `-sum_i S_i sum_j G_ij sum_c P_i(c) P_j(c)`.
     """
 
     def __init__(
@@ -104,7 +105,7 @@ class DenseEnergyLoss(DenseRegularizer):
         return energy if self.normalization == "none" else ops.divide_no_nan(energy, mean_over_replicas(mass))
 
     def _gate(self, labels, y, height, width):
-        """S, `(batch, pixels, 1)`: how far a cell is still open to what others say."""
+        """S, `(batch, pixels, 1)`: the factor of the energy that each cell receives."""
         is_class = ops.logical_and(labels >= 0, labels < y.shape[-1])
         share = self._averaged(ops.cast(is_class, "float32")[..., None], height, width)
         share = ops.reshape(share, (-1, height * width, 1))

@@ -11,24 +11,24 @@ from keras_wsseg.ops.resize import resize_area, resize_bilinear
 
 
 class DenseRegularizer(SegmentationLoss):
-    """Base of the losses whose Gaussian kernel of position and color joins all pixels of an image.
+    """Base of the losses whose Gaussian kernel of position and color connects all pixels of an image.
 
     `W_pq = exp(-|Dxy|^2 / 2 sigma_xy^2 - |Drgb|^2 / 2 sigma_rgb^2)`.
 
-    The loss is computed on the image's grid times `resolution`: predictions on a coarser grid are first
-    brought to the image's size, logits as logits, then probabilities, image and mask are averaged over areas.
-    A cell takes part only when none of its pixels lies outside the image (label 254).
+    The loss is computed on a grid of `resolution` times the image's size: predictions on a coarser grid are
+    first resized to the image's size, logits as logits, then probabilities, image and mask are resized by
+    area averaging. A cell counts only if none of its pixels lies outside the image (label 254).
 
     Args:
         weight: factor of the term.
         sigma_rgb: width of the kernel in color, in units of an image in [0, 1], at least 1e-4.
         sigma_xy: width of the kernel in pixels of the full image, whatever `resolution`, at least 1e-4.
-        resolution: grid of the loss relative to the image's, in (0, 1].
-        filter_method, landmarks, seed: how the sums over all pixels are formed, see
+        resolution: size of the loss's grid relative to the image, in (0, 1].
+        filter_method, landmarks, seed: how the sums over all pixels are computed, see
             `ops.dense_gaussian_kernel`.
         from_logits: whether `y_pred` holds logits; probabilities otherwise.
         reduction, name, dtype: see `SegmentationLoss`.
-        **numbers: further numbers of a subclass that callbacks may anneal.
+        **numbers: further annealable hyperparameters of a subclass.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class DenseRegularizer(SegmentationLoss):
         return super()._check(name, value)
 
     def _grid(self, y_true):
-        """Labels, guide by modality and size of the loss's grid."""
+        """Returns labels, guide by modality, and height and width of the loss's grid."""
         seen = targets.read(y_true)
         return seen.labels, seen.guide, *grid_size(seen.labels, self.resolution)
 
@@ -79,14 +79,14 @@ class DenseRegularizer(SegmentationLoss):
         return images if self.resolution == 1 else resize_area(images, (height, width))
 
     def _mask(self, labels, height, width):
-        """`(batch, pixels, 1)`, 1 where the cell lies wholly inside the image."""
+        """`(batch, pixels, 1)`, 1 where the cell lies entirely inside the image."""
         return _flat(whole_cells(labels != PADDING, height, width)[..., None])
 
     def _kernel(self, guide, labels, mask, height, width, sigma_rgb=None, sigma_xy=None):
-        """The operator over all pixels of the grid, with this loss's widths unless others are given."""
+        """The kernel operator over all pixels of the grid, with this loss's widths by default."""
         if "rgb" not in guide:
             raise ValueError(
-                "the kernel compares colors, so y_true must carry the image: train with "
+                "the kernel compares colors, so y_true must contain the image: train with "
                 "WeaklySupervisedModel or pack the guide with keras_wsseg.targets.pack. "
                 f"Received: {sorted(guide) or 'labels only'}"
             )

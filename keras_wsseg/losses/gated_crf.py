@@ -17,49 +17,49 @@ NORMALIZATIONS = ("destination", "kernel_mass")
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class GatedCRFLoss(SegmentationLoss):
-    r"""Gated CRF: neighbors that look alike shall be labeled alike, whether annotated or not.
+    r"""Gated CRF: encourages neighboring pixels that look alike to share a label, annotated or not.
 
-    With it, a net trained on clicks or scribbles fills the shapes between them. The energy is
+    It propagates clicks or scribbles to the rest of each object. The energy is
 
     `Psi = sum_a sum_{b in window(a), b != a} m_dst(a) m_src(b) K_ab sum_ij mu(i, j) y_a(i) y_b(j)`
 
-    with the probabilities `y`, the kernels `K_ab = sum_p w_p exp(-|(f_a - f_b) / sigma|^2 / 2)` and Potts'
-    `mu = 1 - I` by default. The loss is `Psi / sum m_dst`, the sums over the batch.
+    with the probabilities `y`, the kernels `K_ab = sum_p w_p exp(-|(f_a - f_b) / sigma|^2 / 2)` and by
+    default the Potts model `mu = 1 - I`. The loss is `Psi / sum m_dst`, with both sums over the batch.
 
-    Guide image and masks come to the grid of the loss by area averaging; a cell of a mask counts only when
-    all of it does.
+    Guide image and masks are resized to the grid of the loss by area averaging; a cell of a mask counts only
+    if all of it does.
 
     Args:
-        weight: lambda, the factor of the term. The default is small for the sake of nets from scratch, see
-            docs/defaults.md.
-        radius: the window reaches this many pixels of the loss's grid in each direction.
+        weight: lambda, the factor of the term. The default is small to suit networks trained from scratch,
+            see docs/defaults.md.
+        radius: the window extends this many pixels of the loss's grid in each direction.
         sigma_xy: width of the kernel in pixels of the image, whatever the grid.
         sigma_rgb: width of the kernel in color, in units of an image in [0, 1].
-        kernels: several `GaussianKernel`, or one with further modalities or another weight, in place of that
-            of the two sigmas, which callbacks may anneal as they may those of `kernels`.
+        kernels: several `GaussianKernel`, or one with further modalities or another weight; it replaces the
+            kernel of `sigma_xy` and `sigma_rgb`. The sigmas can be annealed in either case.
         compatibility: `(classes, classes)`, non-negative, zero diagonal. None: Potts.
-        gate_source: pixels outside the image (label 254) send no energy. If False they do.
-        gate_destination: annotated pixels receive no energy, in addition to those outside the image.
-        gate_padding: where the source alone is gated, pixels outside the image neither receive energy nor
-            count in `sum m_dst`. False: they do both, which is the published form, where `m_dst` is 1; what
-            a net says of padding is then drawn to the image beside it, and the loss of an image falls
-            with the padding that a crop adds to it.
-        normalization: `"destination"`, by the number of receiving pixels as published: the energy grows with
-            the window and with flat images; `"kernel_mass"`, by `sum G K`: an energy within [0, 1] whatever
-            the window, the size and the image.
-        resolution: side of the loss's grid relative to the image's, in (0, 1]; probabilities are averaged
-            over areas to it. The grid is never finer than the prediction: one at a quarter of the image stays
-            there. Published: a quarter.
+        gate_source: whether pixels outside the image (label 254) are excluded as sources of energy.
+        gate_destination: whether annotated pixels receive no energy, in addition to those outside the image.
+        gate_padding: where only the source is gated, whether pixels outside the image neither receive energy
+            nor count in `sum m_dst`. False: they do both, which is the published form, where `m_dst` is 1;
+            predictions in the padding are then pulled towards those of the adjacent image, and the loss of an
+            image falls with the padding that a crop adds to it.
+        normalization: `"destination"` divides by the number of receiving pixels, as published: the energy
+            grows with the window and in flat images; `"kernel_mass"` divides by `sum G K`: an energy within
+            [0, 1] whatever the window, the size and the image.
+        resolution: side of the loss's grid relative to the image, in (0, 1]; probabilities are resized to it
+            by area averaging. The grid is never finer than the prediction: a prediction at a quarter of the
+            image's size is used at that size. Published: a quarter.
         from_logits: whether `y_pred` holds logits; probabilities otherwise.
         filter_method: `"tiles"`, or the slow reference `"patches"` (see `ops.gated_crf_energy`).
         reduction, name, dtype: see `SegmentationLoss`.
 
     Shapes:
-        `y_true`: what `targets.pack` returns, `(batch, height, width, 1 + guide)`, or plain labels where all
+        `y_true`: what `targets.pack` returns, `(batch, height, width, 1 + guide)`, or plain labels if all
         kernels compare positions only. `y_pred`: `(batch, h, w, classes)`.
 
     Raises:
-        ValueError: if an argument is out of its range, or a kernel compares what `y_true` does not hold.
+        ValueError: if an argument is out of range, or a kernel compares a modality that `y_true` lacks.
 
     Example:
         >>> import numpy as np
@@ -72,7 +72,7 @@ class GatedCRFLoss(SegmentationLoss):
 
     Source: Obukhov et al. 2019, arXiv:1906.04651, equations 3 to 7. The published code counts zero padding at
     the borders as neighbors unless a source mask is given; here neighbors outside the tensor never count.
-    `GatedCRFLoss.published()` gives the paper's setting.
+    `GatedCRFLoss.published()` gives the paper's settings.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class GatedCRFLoss(SegmentationLoss):
             self._declare(weight=weight, sigma_xy=sigma_xy, sigma_rgb=sigma_rgb)
         elif (sigma_xy, sigma_rgb) != (12.0, 0.03):
             raise ValueError(
-                "sigma_xy and sigma_rgb have no effect beside kernels, which have their own. "
+                "sigma_xy and sigma_rgb have no effect with kernels, which have their own sigmas. "
                 f"Received: sigma_xy={sigma_xy!r}, sigma_rgb={sigma_rgb!r}, kernels={kernels!r}"
             )
         self.compatibility = check_compatibility(compatibility)
@@ -125,17 +125,18 @@ class GatedCRFLoss(SegmentationLoss):
 
     @classmethod
     def published(cls, **overrides):
-        """The paper's setting: radius 5, sigma_xy 6, sigma_rgb 0.1 of a standardized image, lambda 0.1.
+        """The paper's settings: radius 5, sigma_xy 6, sigma_rgb 0.1 of a standardized image, lambda 0.1.
 
-        There the prediction has a quarter of the image's size, and so has the loss's grid here: its 6 cells
+        The paper's prediction has a quarter of the image's size, as does the loss's grid here: 6 cells of it
         are `sigma_xy=24` pixels of the image. Padding receives energy, as in the paper: see `gate_padding`.
 
         Args:
-            **overrides: any argument of the class.
+            **overrides: any constructor argument.
         """
         published = {"weight": 0.1, "gate_padding": False, "resolution": 0.25}
         if overrides.get("kernels") is None:
-            # 0.1 divided by ImageNet's mean deviation over channels, 0.226, the scale of standardized images.
+            # 0.1 times 0.226, ImageNet's standard deviation averaged over channels, which scales
+            # standardized images.
             published |= {"sigma_xy": 24.0, "sigma_rgb": 0.0226}
         return cls(**{**published, **overrides})
 
@@ -189,7 +190,7 @@ class GatedCRFLoss(SegmentationLoss):
 
     @property
     def annealed_variables(self):
-        """The variables behind the weight and the numbers of all kernels."""
+        """The variables that hold the weight and the parameters of all kernels."""
         kernels = [variable for kernel in self.kernels or () for variable in kernel.annealed_variables]
         return super().annealed_variables + kernels
 

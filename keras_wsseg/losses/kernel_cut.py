@@ -8,28 +8,28 @@ from keras_wsseg.ops.dense_crf import crf_energy, cut_energy, masked_sums
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class KernelCutLoss(DenseRegularizer):
-    r"""Kernel cut: the dense CRF for the borders and the normalized cut for the balance, in one loss.
+    r"""Kernel cut: combines the dense CRF (boundaries) and the normalized cut (balance) in one loss.
 
     `R = R_CRF(W) / sum_p (W 1)_p + cut_weight R_NC(W')`,
 
     `W` with the widths `sigma_rgb`, `sigma_xy` and `W'` with `cut_sigma_rgb`, `cut_sigma_xy`; see
-    `DenseCRFLoss` and `NormalizedCutLoss` for the two energies. Where no widths of the cut are given they are
-    the CRF's, and one pass of the filter serves both.
+    `DenseCRFLoss` and `NormalizedCutLoss` for the two energies. If no widths are given for the cut, it uses
+    those of the CRF, and one filter pass serves both.
 
     Args:
         weight: lambda, the factor of the term; by default that of the dense CRF, since the cut adds little.
-        cut_weight: factor of the normalized cut within it, at least 0.
+        cut_weight: factor of the normalized cut within the term, at least 0.
         sigma_rgb, sigma_xy: widths of the CRF's kernel, see `DenseCRFLoss`.
-        cut_sigma_rgb, cut_sigma_xy: widths of the cut's kernel in the same units. None: the CRF's, both of
-            them; give both or none.
+        cut_sigma_rgb, cut_sigma_xy: widths of the cut's kernel, in the same units. Give both or neither;
+            None: those of the CRF.
         resolution, filter_method, landmarks, seed, from_logits: see `DenseCRFLoss`.
         reduction, name, dtype: see `SegmentationLoss`.
 
     Shapes:
-        As of `DenseCRFLoss`.
+        As for `DenseCRFLoss`.
 
     Raises:
-        ValueError: if an argument is out of its range, or `y_true` holds no image.
+        ValueError: if an argument is out of range, or `y_true` contains no image.
 
     Example:
         >>> import numpy as np
@@ -86,8 +86,8 @@ class KernelCutLoss(DenseRegularizer):
     def __setattr__(self, name, value):
         if name.startswith("cut_sigma") and name not in self.__dict__.get("_annealed", {}):
             raise AttributeError(
-                f"{name} can be set where the cut has widths of its own: give cut_sigma_rgb and cut_sigma_xy "
-                f"to KernelCutLoss. Received: {name}={value!r}"
+                f"{name} can be set only if KernelCutLoss was created with cut_sigma_rgb and cut_sigma_xy. "
+                f"Received: {name}={value!r}"
             )
         super().__setattr__(name, value)
 

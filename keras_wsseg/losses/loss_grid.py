@@ -1,4 +1,4 @@
-"""From the grid of the labels to the grid on which a loss is computed."""
+"""Conversion from the grid of the labels to the grid on which a loss is computed."""
 
 from keras import ops
 
@@ -7,15 +7,15 @@ from keras_wsseg.ops.resize import resize_area
 
 
 def grid_size(labels, resolution, prediction=None):
-    """Height and width of the grid of a loss.
+    """Height and width of a loss's grid.
 
     Args:
         labels: `(batch, height, width)`, of the image's size.
-        resolution: side of the grid relative to the image's.
-        prediction: `(batch, h, w, classes)`, which the grid is not to exceed, or None.
+        resolution: side of the grid relative to the image.
+        prediction: `(batch, h, w, classes)`, whose size the grid must not exceed, or None.
 
     Returns:
-        A pair of at least one pixel each: integers where the sizes are known, else scalar tensors.
+        `(height, width)`, at least 1 each: integers if the sizes are static, else scalar tensors.
     """
     sizes = [_scaled(size, resolution) for size in ops.shape(labels)[1:3]]
     if prediction is not None:
@@ -24,7 +24,7 @@ def grid_size(labels, resolution, prediction=None):
 
 
 def image_positions(labels, height, width):
-    """Where a grid's cells lie in the image, `(batch, height, width, 2)` in its pixels."""
+    """Positions of a grid's cells in the image, `(batch, height, width, 2)`, in pixels of the image."""
     batch, *full = ops.shape(labels)
     steps = [
         ops.cast(whole, "float32") / ops.cast(size, "float32")
@@ -44,7 +44,7 @@ def _smaller(one, other):
 
 
 def whole_cells(mask, height, width):
-    """1 for each cell of a `height` x `width` grid all of whose pixels are in the mask, else 0.
+    """1 for each cell of a `height` x `width` grid whose pixels are all in the mask, else 0.
 
     Args:
         mask: `(batch, h, w)`, boolean.
@@ -53,5 +53,5 @@ def whole_cells(mask, height, width):
         `(batch, height, width)`, float32.
     """
     share = resize_area(ops.cast(mask, "float32")[..., None], (height, width))[..., 0]
-    # Overlaps are rounded: a cell counts as whole from one part in a thousand on.
+    # Area overlaps are subject to rounding: tolerate one part in a thousand.
     return ops.cast(share > 0.999, "float32")

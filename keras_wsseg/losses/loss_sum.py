@@ -6,18 +6,19 @@ from keras_wsseg.losses.segmentation_loss import SegmentationLoss
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class LossSum(keras.losses.Loss):
-    """A weighted sum of losses of this library; `a + 0.1 * b` makes one.
+    """A weighted sum of losses of this library; `a + 0.1 * b` creates one.
 
-    The terms stay the objects that were added, so a callback that holds `b` still anneals it.
+    The terms remain the same objects, so a callback with a reference to `b` still anneals it.
 
     Args:
         losses: the terms: `SegmentationLoss` objects, or other sums, which are flattened.
-        factors: one finite number a term; all 1 by default.
+        factors: one finite number per term; all 1 by default.
         name: as in every Keras loss.
         reduction, dtype: by default those of the terms, which must agree.
 
     Raises:
-        ValueError: if there is no term, the factors do not fit, or the terms differ in reduction or dtype.
+        ValueError: if there is no term, the number of factors differs from that of terms, or the terms
+            differ in reduction or dtype.
         TypeError: if a term is not a loss of this library.
 
     Example:
@@ -32,7 +33,7 @@ class LossSum(keras.losses.Loss):
         factors = [1.0] * len(losses) if factors is None else list(factors)
         if not losses or len(losses) != len(factors):
             raise ValueError(
-                "losses must hold at least one term, and factors one number a term. "
+                "losses must contain at least one term, and factors one number per term. "
                 f"Received: {len(losses)} losses, {len(factors)} factors"
             )
         terms, products = [], []
@@ -58,7 +59,7 @@ class LossSum(keras.losses.Loss):
 
     @property
     def annealed_variables(self):
-        """The variables behind all numbers that callbacks may change."""
+        """The variables that hold all annealable values."""
         return [variable for term in self.terms for variable in term.annealed_variables]
 
     def __add__(self, other):

@@ -7,15 +7,16 @@ from keras_wsseg.ops.object_priors import object_fraction
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class NegativeLoss(ObjectLoss):
-    r"""Negative images, known not to hold the object, shall be background everywhere.
+    r"""Negative images: penalizes object predictions in images known not to contain the object.
 
-    They teach a net what the object is not: the rider that comes with every horse, the sky with every plane.
+    Such images teach a network to exclude what commonly occurs with the object, such as the rider of a horse
+    or the sky around a plane.
 
     `L = (mean of x)^2`
 
-    with x the object's probability. Per image, then the mean over the negative images of the batch: those
-    whose labels hold no 255 and not the object's class (a label map of zeros). Positive ones take no part; 0
-    where a batch has no negative one.
+    with x the object's probability. It is computed per image and averaged over the negative images of the
+    batch: those whose labels contain neither 255 nor the object's class (a label map of zeros). Positive
+    images are ignored; the loss is 0 if a batch has no negative image.
 
     Args:
         weight: lambda, the factor of the term.
@@ -24,10 +25,10 @@ class NegativeLoss(ObjectLoss):
         reduction, name, dtype: see `SegmentationLoss`.
 
     Shapes:
-        As of `VolumetricLoss`.
+        As for `VolumetricLoss`.
 
     Raises:
-        ValueError: if an argument is out of its range.
+        ValueError: if an argument is out of range.
 
     Example:
         >>> import numpy as np
@@ -37,8 +38,8 @@ class NegativeLoss(ObjectLoss):
         0.5
 
     Source: Veksler 2020, "Regularized Loss for Weakly Supervised Single Class Semantic Segmentation",
-    ECCV 2020, the term of negative images. It prints the mean less 1, which speaks of the background's
-    probability.
+    ECCV 2020, the term of negative images. The paper prints the mean minus 1, which applies to the
+    background's probability.
     """
 
     def __init__(

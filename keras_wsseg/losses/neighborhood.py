@@ -13,9 +13,9 @@ from keras_wsseg.ops.resize import resize_area
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class NeighborhoodLoss(SegmentationLoss):
-    r"""Neighborhood: each pixel shall say what the pixels that look like it say.
+    r"""Neighborhood: encourages each pixel's prediction to match that of the pixels that look like it.
 
-    It needs no label of any pixel, which makes it the regularizer for nets trained from tags alone. With
+    It requires no pixel labels, which makes it the regularizer for networks trained from tags alone. With
     `k_ij = sum_m w_m exp(-|Drgb|^2 / 2 rgb_m^2 - |Dxy|^2 / 2 xy_m^2)` the loss is
 
     `mean_j KL(p_j || p_j^neighb)` over the pixels of the batch, where `p_i^neighb(l)` is
@@ -23,42 +23,45 @@ class NeighborhoodLoss(SegmentationLoss):
     `softmax_l(s sum_{j != i} khat_ij p_j(l))`, `khat = k / sum_{j != i} k` (`"exponentiated"`), or
     `sum_{j != i} k_ij p_j(l) / sum_{j != i} k_ij` (`"mean"`).
 
-    It is a penalty, whatever the sign that the paper's equations give it. A large weight makes all pixels
-    alike, which is background everywhere; raise it slowly (`callbacks.WarmUp`) where that happens.
+    It is a penalty, regardless of its sign in the paper's equations. A large weight collapses all pixels to
+    one label, the background; if that happens, raise the weight slowly (`callbacks.WarmUp`).
 
     Exponentiated as printed, with `s = 1` and the kernel divided by its sum, `p^neighb` never exceeds
-    `e / (e + L)`, `L` the classes beside the background: 0.58 for 3 classes, 0.12 for 21. The loss then pulls
-    sure pixels back towards doubt. A larger `sharpness` lifts the bound, to `e^s / (e^s + L)`.
+    `e / (e + L)`, with `L` the number of classes besides the background: 0.58 for 3 classes, 0.12 for 21. The
+    loss then makes confident pixels less confident. A larger `sharpness` raises the bound to
+    `e^s / (e^s + L)`.
 
-    The loss is computed on the grid of the prediction, to which the image is averaged over areas. A cell
-    takes part only when none of its pixels lies outside the image (label 254); a pixel without neighbors,
-    whose kernels add up to less than a thousandth of their weights, contributes 0.
+    The loss is computed on the grid of the prediction, to which the image is resized by area averaging. A
+    cell counts only if none of its pixels lies outside the image (label 254); a pixel without neighbors,
+    whose kernel values sum to less than a thousandth of their weights, contributes 0.
 
     Args:
         weight: lambda, the factor of the term. The paper tries 0 to 1 and finds 0.3 best.
         variant: `"exponentiated"` or `"mean"`.
-        sharpness: `s` of the exponentiated variant, at least 0; 1 for the mean, which has none.
-        normalized: whether the kernel is divided by its sum. False, for the exponentiated variant alone,
-            takes `k` itself: with `s = 1`, `p = p^neighb` is then a fixed point of mean-field inference, and
+        sharpness: `s` of the exponentiated variant, at least 0; must be 1 for `"mean"`, which does not use
+            it.
+        normalized: whether the kernel is divided by its sum. False, for the exponentiated variant only,
+            uses `k` itself: with `s = 1`, `p = p^neighb` is then a fixed point of mean-field inference, and
             the divergence grows with the number of pixels.
         kernels: `GaussianKernel` or a list of them. None: those of the dense CRF's public code,
             `GaussianKernel(10, sigma_xy=80, sigma_rgb=13 / 255)` and `GaussianKernel(3, sigma_xy=3)`.
         radius: neighbors are the `(2 radius + 1)^2` cells of the prediction's grid around a cell, summed
             exactly; None: all pixels of the image.
         through_neighbors: whether gradients also flow through `p^neighb`.
-        filter_method, landmarks, seed: how sums over all pixels are formed, see `ops.dense_gaussian_kernel`;
-            with a radius, `"auto"` alone. Kernels of the position alone are always exact. On photographs
-            predicted at 56 x 56 with 21 classes, 256 landmarks were at most 0.2 % off in the exponentiated
-            variant, and 3 % in the mean, whose logarithms feel every small share.
+        filter_method, landmarks, seed: how sums over all pixels are computed, see
+            `ops.dense_gaussian_kernel`; with a radius, only `"auto"`. Kernels of position only are always
+            exact. On photographs predicted at 56 x 56 with 21 classes, the error with 256 landmarks was at
+            most 0.2 % for the exponentiated variant and 3 % for the mean, whose logarithms are sensitive to
+            small probabilities.
         from_logits: whether `y_pred` holds logits; probabilities otherwise.
         reduction, name, dtype: see `SegmentationLoss`.
 
     Shapes:
-        `y_true`: what `targets.pack` returns, `(batch, height, width, 1 + guide)`, or plain labels where all
+        `y_true`: what `targets.pack` returns, `(batch, height, width, 1 + guide)`, or plain labels if all
         kernels compare positions only. `y_pred`: `(batch, h, w, classes)`.
 
     Raises:
-        ValueError: if an argument is out of its range, or a kernel compares what `y_true` does not hold.
+        ValueError: if an argument is out of range, or a kernel compares a modality that `y_true` lacks.
 
     Example:
         >>> import numpy as np
@@ -68,8 +71,8 @@ class NeighborhoodLoss(SegmentationLoss):
         >>> float(NeighborhoodLoss()(y_true, undecided)) < 1e-6
         True
 
-    Source: Pandey & Dukkipati 2017, arXiv:1705.01262, the neighborhood term and proposition 3.1. Whether
-    gradients flow through `p^neighb` is not said there.
+    Source: Pandey & Dukkipati 2017, arXiv:1705.01262, the neighborhood term and proposition 3.1. The paper
+    does not state whether gradients flow through `p^neighb`.
     """
 
     def __init__(
@@ -106,8 +109,7 @@ class NeighborhoodLoss(SegmentationLoss):
         value = super()._check(name, value)
         if name == "sharpness" and self.variant == "mean" and value != 1:
             raise ValueError(
-                "sharpness must be 1 where variant='mean', which has nothing to sharpen. "
-                f"Received: sharpness={value!r}"
+                f"sharpness must be 1 if variant='mean', which does not use it. Received: sharpness={value!r}"
             )
         return value
 
@@ -138,7 +140,7 @@ class NeighborhoodLoss(SegmentationLoss):
 
     @property
     def annealed_variables(self):
-        """The variables behind the weight, the sharpness and the numbers of all kernels."""
+        """The variables that hold the weight, the sharpness and the parameters of all kernels."""
         kernels = [variable for kernel in self.kernels for variable in kernel.annealed_variables]
         return super().annealed_variables + kernels
 
@@ -158,7 +160,7 @@ class NeighborhoodLoss(SegmentationLoss):
 
 
 def _features(kernel, guide, height, width):
-    """What the kernel compares besides the position, on the loss's grid; None without any."""
+    """The kernel's features other than position, on the loss's grid; None if there are none."""
     parts = []
     for name in kernel.modalities:
         if name != "xy":
@@ -167,7 +169,7 @@ def _features(kernel, guide, height, width):
 
 
 def _sigmas_xy(kernel, full, size):
-    """Sigma of rows and columns in cells of a grid of this size, None where position does not matter."""
+    """Sigma of rows and columns in cells of a grid of this size, None if the kernel ignores position."""
     if "xy" not in kernel.modalities:
         return None
     sizes = zip(size, full, strict=True)

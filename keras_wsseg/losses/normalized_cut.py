@@ -6,18 +6,18 @@ from keras_wsseg.ops.dense_crf import cut_energy
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class NormalizedCutLoss(DenseRegularizer):
-    r"""Normalized cut: each class shall be tied to itself more than to the rest, whatever its size.
+    r"""Normalized cut: encourages each class to have more affinity within itself than to the rest.
 
-    Beside the dense CRF it does not favor large segments: what a class is cut from the others is divided by
-    all that it is tied to,
+    Unlike the dense CRF it does not favor large segments: the cut between a class and the rest is divided by
+    the total affinity of the class,
 
     `R = sum_k S_k^T W (1 - S_k) / (d^T S_k)`, `d = W 1`,
     `W_pq = exp(-|Dxy|^2 / 2 sigma_xy^2 - |Drgb|^2 / 2 sigma_rgb^2)`.
 
-    The ratio is dimensionless, within [0, classes), and the loss its mean over images. A class that no
-    pixel has any share of contributes nothing.
+    The ratio is dimensionless, within [0, classes), and the loss is its mean over images. A class with zero
+    probability at every pixel contributes nothing.
 
-    It is meant for weak labels: beside full supervision the paper finds that it lowers the score.
+    It is meant for weak labels: with full supervision, the paper finds that it lowers the score.
 
     Args:
         weight: lambda, the factor of the term.
@@ -25,10 +25,10 @@ class NormalizedCutLoss(DenseRegularizer):
         reduction, name, dtype: see `SegmentationLoss`.
 
     Shapes:
-        As of `DenseCRFLoss`.
+        As for `DenseCRFLoss`.
 
     Raises:
-        ValueError: if an argument is out of its range, or `y_true` holds no image.
+        ValueError: if an argument is out of range, or `y_true` contains no image.
 
     Example:
         >>> import numpy as np

@@ -11,12 +11,12 @@ from keras_wsseg.ops.backend import sum_over_replicas
 
 
 class ObjectLoss(SegmentationLoss):
-    """Base of the losses that know of an image only whether it holds the object.
+    """Base of the losses that use only whether an image contains the object.
 
-    Which images do is read from the labels: an image none of whose pixels is unlabeled (255) or the
-    object's, but some another class's, does not hold it, and is a negative one; with an unlabeled pixel or
-    one of the object's it is a positive one. Entirely unlabeled images are positive, images that are
-    background everywhere negative. An image that is outside (254) everywhere is neither.
+    This is read from the labels. An image with at least one pixel that is unlabeled (255) or of the object's
+    class is positive; an image with pixels of other classes only is negative. So entirely unlabeled images
+    are positive, and images that are background everywhere are negative. An image of 254 everywhere is
+    neither.
 
     Args:
         weight: lambda, the factor of the term.
@@ -25,7 +25,7 @@ class ObjectLoss(SegmentationLoss):
         reduction, name, dtype: see `SegmentationLoss`.
 
     Raises:
-        ValueError: if an argument is out of its range; when called, if `y_pred` has no such class.
+        ValueError: if an argument is out of range; when called, if `y_pred` has no channel `object_class`.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class ObjectLoss(SegmentationLoss):
         self.object_class, self.from_logits = object_class, from_logits
 
     def _scene(self, y_true, y_pred):
-        """What the losses look at, on the grid of the prediction."""
+        """The inputs of the losses, on the grid of the prediction."""
         if len(y_pred.shape) != 4 or not self.object_class < y_pred.shape[-1]:
             raise ValueError(
                 "y_pred must be (batch, height, width, classes) with "
@@ -74,7 +74,7 @@ class ObjectLoss(SegmentationLoss):
 
 @dataclasses.dataclass(frozen=True)
 class _Scene:
-    """The object's probability, the pixels inside, which images are positive or negative, the guide."""
+    """Object probability, mask of the pixels inside, flags of positive and negative images, guide."""
 
     x: object
     inside: object
@@ -84,19 +84,19 @@ class _Scene:
 
 
 def chosen_mean(chosen, *values):
-    """Means over the chosen images of the global batch, and how to spread such a mean over the images.
+    """Means over the chosen images of the global batch, and weights that distribute a mean over the images.
 
     Args:
         chosen: `(batch,)` of 0 and 1.
         *values: `(batch,)` each.
 
     Returns:
-        `(shares, count, means)`: shares `(batch,)`, whose mean is 1, or 0 where no image is chosen; the
-        number chosen; the list of means, 0 where none is.
+        `(shares, count, means)`: shares `(batch,)`, with mean 1, or 0 if no image is chosen; the number of
+        chosen images; the list of means, 0 if none is chosen.
     """
     sums = [ops.sum(chosen), ops.ones(()), *(ops.sum(chosen * value) for value in values)]
     count, replicas, *totals = sum_over_replicas(sums)
-    # Keras takes the mean over the images of a replica, then over the replicas, of which the last batch may
-    # give one more images than another: each image shall count the same for all that.
+    # Keras averages over the images of a replica, then over the replicas, which may receive different numbers
+    # of images in the last batch: the shares give each image equal weight nevertheless.
     shares = ops.divide_no_nan(chosen * (ops.sum(ops.ones_like(chosen)) * replicas), count)
     return shares, count, [ops.divide_no_nan(total, count) for total in totals]

@@ -16,26 +16,26 @@ from keras_wsseg.ops.partial_cross_entropy import (
 class PartialCrossEntropy(SegmentationLoss):
     """Cross entropy over the annotated pixels of the batch.
 
-    `sum_a w(y_a) (-log p_a(y_a)) / sum_a w(y_a)`, the sums over all annotated pixels of the batch; 0 where
-    there is none. It is what every method here learns its classes from.
+    `sum_a w(y_a) (-log p_a(y_a)) / sum_a w(y_a)`, with the sums over all annotated pixels of the batch; 0 if
+    there are none. Every method here learns the classes from it.
 
-    Predictions on another grid than the labels' are brought to it bilinearly, logits as logits.
+    Predictions are resized bilinearly to the grid of the labels; logits are interpolated as logits.
     The labels are never resized: at a quarter of the size, 15 of 16 clicks would be lost.
 
     Args:
         weight: factor of the term.
         class_weights: None (all 1), `"batch"` (`1 / log(1.1 + p)` with p the class's share of the batch's
             annotated pixels: the published setting for clicks on street scenes), or one non-negative number
-            a class.
+            per class.
         from_logits: whether `y_pred` holds logits; probabilities otherwise.
         reduction, name, dtype: see `SegmentationLoss`.
 
     Shapes:
-        `y_true`: `(batch, height, width)` labels, or what `targets.pack` returns. A label that is no class
-        (255, 254) takes no part. `y_pred`: `(batch, h, w, classes)`.
+        `y_true`: `(batch, height, width)` labels, or what `targets.pack` returns. Labels that are not a class
+        (255, 254) are ignored. `y_pred`: `(batch, h, w, classes)`.
 
     Raises:
-        ValueError: if `class_weights` is none of these, or does not fit the number of classes.
+        ValueError: if `class_weights` is none of these, or does not match the number of classes.
 
     Example:
         >>> import numpy as np
@@ -59,14 +59,14 @@ class PartialCrossEntropy(SegmentationLoss):
         if isinstance(class_weights, str) or class_weights is None:
             if class_weights not in (None, "batch"):
                 raise ValueError(
-                    "class_weights must be None, 'batch' or one number a class. "
+                    "class_weights must be None, 'batch' or one number per class. "
                     f"Received: class_weights={class_weights!r}"
                 )
         else:
             weights = np.asarray(class_weights, "float32")
             if weights.ndim != 1 or not np.isfinite(weights).all() or (weights < 0).any():
                 raise ValueError(
-                    "class_weights must hold one finite number of at least 0 for each class. "
+                    "class_weights must contain one finite number of at least 0 for each class. "
                     f"Received: class_weights={class_weights!r}"
                 )
             class_weights = weights.tolist()
@@ -82,7 +82,7 @@ class PartialCrossEntropy(SegmentationLoss):
             weights = click_frequency_weights(labels, classes)
         elif weights is not None and len(weights) != classes:
             raise ValueError(
-                f"class_weights must hold one number for each of the {classes} classes of y_pred. "
+                f"class_weights must contain one number for each of the {classes} classes of y_pred. "
                 f"Received: {len(weights)} numbers"
             )
         total, count = partial_cross_entropy(log_probabilities, labels, weights)

@@ -7,29 +7,29 @@ from keras_wsseg.ops.object_priors import positional_energy
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class PositionalLoss(ObjectLoss):
-    r"""Positional prior: the object lies in the middle of an image, and its border is background.
+    r"""Positional prior: the object is at the center of the image, and the image border is background.
 
-    Without it nothing tells object from background; it is a hint, not a label, and most images may break it
-    a little.
+    Without it nothing distinguishes object from background; it is a soft prior, not a label, and images may
+    violate it a little.
 
     `L = (mean of x over the frame of width border)^2 + (mean of x over the middle center x center - 1)^2`
 
-    Per image, then the mean over the positive images of the batch. It speaks of whole images: train on
-    those, not on crops.
+    It is computed per image and averaged over the positive images of the batch. It assumes whole images:
+    train on those, not on crops.
 
     Args:
         weight: lambda, the factor of the term.
-        border: width of the frame in pixels of the prediction.
-        center: side of the square in the middle in pixels of the prediction.
+        border: width of the frame, in pixels of the prediction.
+        center: side of the square in the middle, in pixels of the prediction.
         object_class: see `SparseCRFLoss`.
         from_logits: whether `y_pred` holds logits; probabilities otherwise.
         reduction, name, dtype: see `SegmentationLoss`.
 
     Shapes:
-        As of `VolumetricLoss`.
+        As for `VolumetricLoss`.
 
     Raises:
-        ValueError: if an argument is out of its range.
+        ValueError: if an argument is out of range.
 
     Example:
         >>> import numpy as np

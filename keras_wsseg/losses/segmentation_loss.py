@@ -6,23 +6,23 @@ from keras_wsseg.ops.finite import without_infinities
 
 
 class SegmentationLoss(Annealable, keras.losses.Loss):
-    """Base of the losses here: a weighted term that adds to others and shows in the logs by itself.
+    """Base class of the losses: a weighted term that can be added to others and is logged separately.
 
-    A subclass writes `energy`, the unweighted value of each image. Terms add and scale,
+    A subclass implements `energy`, the unweighted value of each image. Terms can be added and scaled,
     `PartialCrossEntropy() + 0.5 * GatedCRFLoss()`, and the sum is a loss.
 
     The values of a batch are scaled so that their mean is the batch's loss, a ratio of two sums over the
-    batch. With Keras' default reduction, `"sum_over_batch_size"`, one gets that loss; `"none"` gives each
-    image's share in it, and `sample_weight` of shape `(batch,)` weighs the shares.
+    batch. Keras's default reduction, `"sum_over_batch_size"`, returns that loss; `"none"` returns each
+    image's contribution, and `sample_weight` of shape `(batch,)` weights the contributions.
 
-    A subclass that takes probabilities has an attribute `from_logits` which is False. A prediction of one
-    channel is the second of two classes, by its log-odds or its probability, and reaches `energy` as two.
-    Within `WeaklySupervisedModel`, which knows what its segmenter ends in, `energy` gets what it takes either
-    way.
+    A subclass that takes probabilities has an attribute `from_logits` that is False. A one-channel prediction
+    is the second of two classes, as log-odds or probability, and is passed to `energy` as two channels.
+    `WeaklySupervisedModel` detects the final activation of its segmenter and passes `energy` what it
+    requires in either case.
 
     Args:
         weight: factor of the term, at least 0; an attribute that callbacks may anneal.
-        reduction, name, dtype: as in every Keras loss. The arithmetic is float32 whatever the dtype.
+        reduction, name, dtype: as in every Keras loss. Computation is in float32 whatever the dtype.
     """
 
     def __init__(self, weight=1.0, reduction="sum_over_batch_size", name=None, dtype=None):
@@ -33,8 +33,8 @@ class SegmentationLoss(Annealable, keras.losses.Loss):
         """The unweighted value of each image, `(batch,)`, float32.
 
         Args:
-            y_true: what `targets.read` takes.
-            y_pred: `(batch, h, w, classes)`, float32, finite or NaN: logits or probabilities as of
+            y_true: any input of `targets.read`.
+            y_pred: `(batch, h, w, classes)`, float32, finite or NaN: logits or probabilities according to
                 `from_logits`.
         """
         raise NotImplementedError(f"{type(self).__name__} must implement energy(y_true, y_pred).")
@@ -44,13 +44,13 @@ class SegmentationLoss(Annealable, keras.losses.Loss):
         return self.tensor("weight") * self.energy_of(y_true, y_pred)
 
     def energy_of(self, y_true, y_pred, probabilities=None):
-        """`energy` of a prediction of any kind.
+        """`energy` of a prediction of logits or probabilities.
 
         Args:
-            y_true: what `targets.read` takes.
+            y_true: any input of `targets.read`.
             y_pred: `(batch, h, w, classes)`, or one channel for the second of two classes.
-            probabilities: whether it holds probabilities or logits; None where it holds what this loss asks
-                for by `from_logits`.
+            probabilities: True if `y_pred` holds probabilities, False for logits; None if it matches
+                `from_logits`.
         """
         from_logits = getattr(self, "from_logits", True)
         as_asked = class_logits if from_logits else class_probabilities

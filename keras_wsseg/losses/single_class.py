@@ -10,18 +10,18 @@ from keras_wsseg.losses.volumetric import VolumetricLoss
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class SingleClassLoss(LossSum):
-    r"""All that learns one class from images that hold it, without a labeled pixel.
+    r"""The complete loss for learning one class from images that contain it, without pixel labels.
 
     `L = crf_weight L_crf + volumetric_weight L_v + positional_weight L_p + negative_weight L_neg`
 
-    of `SparseCRFLoss`, `VolumetricLoss`, `PositionalLoss` and, for images known not to hold the object,
-    `NegativeLoss`; see there. Its stages, the annealing of sigma_rgb first, are
-    `callbacks.SingleClassStages`: without them the result tends to be all object or all background.
+    combines `SparseCRFLoss`, `VolumetricLoss`, `PositionalLoss` and, for images known not to contain the
+    object, `NegativeLoss`. Train it with `callbacks.SingleClassStages`, which first anneals `sigma_rgb`:
+    without these stages the result tends to be all object or all background.
 
     Args:
-        crf_weight, volumetric_weight, positional_weight, negative_weight: the factors of the normal stage,
-            the published ones by default.
-        sigma_rgb: width of the sparse CRF in color in the normal stage, of an image in [0, 1].
+        crf_weight, volumetric_weight, positional_weight, negative_weight: the factors in the normal stage,
+            by default the published ones.
+        sigma_rgb: color width of the sparse CRF in the normal stage, for an image in [0, 1].
         target_fraction, min_fraction, small_weight, small_reduction: see `VolumetricLoss`.
         border, center: see `PositionalLoss`.
         object_class: channel of the object in `y_pred`.
@@ -32,11 +32,11 @@ class SingleClassLoss(LossSum):
         crf, volumetric, positional, negative: the four losses.
 
     Shapes:
-        `y_true`: what `targets.pack` returns: labels 255 everywhere in an image that holds the object, 0
+        `y_true`: what `targets.pack` returns: labels 255 everywhere in an image that contains the object, 0
         everywhere in one that does not, 254 outside the image. `y_pred`: `(batch, h, w, classes)`.
 
     Raises:
-        ValueError: if an argument is out of its range.
+        ValueError: if an argument is out of range.
 
     Example:
         >>> loss = SingleClassLoss()

@@ -9,36 +9,39 @@ from keras_wsseg.ops.sparse_crf import sparse_crf_energy
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class SparseCRFLoss(ObjectLoss):
-    r"""Sparse CRF: the object ends where colors change, and its outline is short.
+    r"""Sparse CRF: encourages object boundaries that are short and follow changes of color.
 
-    With priors on size and place (`VolumetricLoss`, `PositionalLoss`) it finds the object of images that
-    nobody has labeled; the whole recipe is `SingleClassLoss`. It is the cheapest regularizer here, one
-    difference a pixel and direction.
+    With priors on size and position (`VolumetricLoss`, `PositionalLoss`) it segments the object in unlabeled
+    images; `SingleClassLoss` combines them. It is the cheapest regularizer here: one difference per pixel and
+    direction.
 
     `L = 1/2 sum_direction mean_{(p, q)} w_pq |x_p - x_q|`, `w_pq = exp(-|C_p - C_q|^2 / 2 sigma_rgb^2)`
 
-    over 4-neighbors p, q, x the object's probability and C the color. Per image, then the mean over the
-    positive images of the batch (see `object_class`).
+    over 4-neighbors p, q, where x is the object's probability and C the color. It is computed per image and
+    averaged over the positive images of the batch (see `object_class`).
 
     Args:
         weight: lambda, the factor of the term; published: 1 while annealing, then 100.
-        sigma_rgb: width in color, of an image in [0, 1]; can be annealed. Colors are compared over all
-            channels: gray images of one channel differ by less than the same image in three.
-        object_class: channel of the object in `y_pred`. Images whose labels say that they do not hold it
-            (each pixel inside has another class) take no part.
+        sigma_rgb: kernel width in color, for an image in [0, 1]; can be annealed. The difference is summed
+            over all channels, so a one-channel gray image has smaller differences than the same image with
+            three channels.
+        object_class: channel of the object in `y_pred`. Images whose labels show that the object is absent
+            (every pixel inside the image has another class) are ignored.
         from_logits: whether `y_pred` holds logits; probabilities otherwise.
         reduction, name, dtype: see `SegmentationLoss`.
 
     Shapes:
         `y_true`: what `targets.pack` returns, `(batch, height, width, 1 + guide)`. `y_pred`:
-        `(batch, h, w, classes)`; image and mask of the inside come to its grid by area averaging.
+        `(batch, h, w, classes)`; the image and the mask of valid pixels are resized to its grid by area
+        averaging.
 
     Raises:
-        ValueError: if an argument is out of its range, or `y_true` holds no image.
+        ValueError: if an argument is out of range, or `y_true` contains no image.
 
     Example:
         >>> import numpy as np
-        >>>         >>> image = np.zeros((1, 4, 4, 3), "float32")
+        >>> from keras_wsseg import targets
+        >>> image = np.zeros((1, 4, 4, 3), "float32")
         >>> image[:, :, 2:] = 1  # black on the left, white on the right
         >>> along = np.where(image[..., :1] > 0, [-9.0, 9.0], [9.0, -9.0])
         >>> across = np.moveaxis(along, 1, 2)
@@ -47,8 +50,8 @@ class SparseCRFLoss(ObjectLoss):
         [0.0, 0.167]
 
     Source: Veksler 2020, "Regularized Loss for Weakly Supervised Single Class Semantic Segmentation",
-    ECCV 2020, the sparse CRF. Departure, as in the published code: the mean over pairs instead of the sum,
-    vertical and horizontal means averaged.
+    ECCV 2020, the sparse CRF. Departure from the paper, as in the published code: the mean over pairs instead
+    of the sum, with the vertical and horizontal means averaged.
     """
 
     def __init__(
@@ -81,7 +84,7 @@ class SparseCRFLoss(ObjectLoss):
         guide = scene.guide.get("rgb")
         if guide is None:
             raise ValueError(
-                "y_true must carry the image: train with WeaklySupervisedModel or pack the guide with "
+                "y_true must contain the image: train with WeaklySupervisedModel or pack the guide with "
                 "keras_wsseg.targets.pack. Received: no modality 'rgb'"
             )
         guide = resize_area(guide, ops.shape(scene.x)[1:3])

@@ -9,34 +9,33 @@ SMALL_REDUCTIONS = ("sum", "mean")
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class VolumetricLoss(ObjectLoss):
-    r"""Volumetric prior: over a batch the object fills half of the images, and none of them hardly at all.
+    r"""Volumetric prior: the object covers half of the pixels of a batch, and a minimum share of each image.
 
-    It keeps a regularizer from labeling everything alike. The first term looks at the mean over the batch,
-    so single images may differ:
+    It keeps a regularizer from assigning one label to everything. The first term constrains only the mean
+    over the batch, so individual images may deviate:
 
     `L = (mean_i x_i - target_fraction)^2 + small_weight sum_i [x_i < min_fraction] (x_i - min_fraction)^2`
 
-    with `x_i` the mean of the object's probability over image i. Over the positive images of the
-    *global* batch: under `tf.distribute` the mean runs over all replicas, as it does in JAX' data
-    parallelism.
+    with `x_i` the mean of the object's probability over image i. Both terms are over the positive images of
+    the *global* batch: under `tf.distribute` and in JAX data parallelism they span all replicas.
 
     Args:
         weight: lambda, the factor of the term.
         target_fraction: expected fraction of the image that is object.
-        min_fraction: fraction below which an image is taken to have lost the object.
+        min_fraction: fraction below which the object is considered lost in an image.
         small_weight: factor of the second term.
         small_reduction: `"sum"` over the images of the batch, as printed, or their `"mean"`, as in the
-            published code; the sum is as many times stronger as the batch has images.
+            published code; the sum is larger by a factor of the number of images.
         object_class: see `SparseCRFLoss`.
         from_logits: whether `y_pred` holds logits; probabilities otherwise.
         reduction, name, dtype: see `SegmentationLoss`.
 
     Shapes:
         `y_true`: labels `(batch, height, width)`, or what `targets.pack` returns. `y_pred`:
-        `(batch, h, w, classes)`. Pixels outside the image (254) do not count.
+        `(batch, h, w, classes)`. Pixels outside the image (254) are ignored.
 
     Raises:
-        ValueError: if an argument is out of its range.
+        ValueError: if an argument is out of range.
 
     Example:
         >>> import numpy as np

@@ -1,4 +1,4 @@
-"""Scores of a segmentation against dense labels: streaming Keras metrics, and 3-D scores per patient."""
+"""Segmentation scores against dense labels: streaming Keras metrics, and 3-D scores per patient."""
 
 from keras_wsseg.metrics.confusion import ConfusionMetric
 from keras_wsseg.metrics.dice import Dice

@@ -1,11 +1,11 @@
-"""Checks of arguments that name classes."""
+"""Validation of arguments that specify classes."""
 
 from keras_wsseg.arguments import check_integer
 from keras_wsseg.imaging.labels import MOST_CLASSES
 
 
 def class_count(num_classes):
-    """`num_classes` as an `int`, from 2 to 254: the ids above are reserved."""
+    """`num_classes` as an `int`, from 2 to 254: ids 254 and above are reserved."""
     return check_integer("num_classes", num_classes, low=2, high=MOST_CLASSES)
 
 

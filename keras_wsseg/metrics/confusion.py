@@ -1,4 +1,4 @@
-"""The streaming confusion matrix that every score of a class map is read from."""
+"""Streaming confusion matrix, from which all scores of a class map are computed."""
 
 from keras import metrics, ops
 
@@ -6,34 +6,33 @@ from keras_wsseg import predictions
 from keras_wsseg.metrics.classes import class_count, ignored_classes
 from keras_wsseg.ops.resize import resize_bilinear
 
-# float32 counts by ones only up to 2**24, and JAX has no 64-bit integers unless asked: a count is kept as
-# low + _BASE * high, both whole numbers that float32 holds exactly up to 2**40 pixels a cell.
+# float32 is exact for integers only up to 2**24, and JAX has no 64-bit integers by default: a count is stored
+# as low + _BASE * high, both integers that float32 represents exactly up to 2**40 pixels per cell.
 _BASE = 65536.0
 
-# A batch is first counted in this many interleaved histograms. No cell of one passes 2**24 then before the
-# batch has 2**28 pixels, and devices that count with atomic additions do not queue at one address.
+# A batch is first counted in this many interleaved histograms, so that no cell exceeds 2**24 unless the batch
+# has more than 2**28 pixels, and to reduce contention on devices that count with atomic additions.
 _LANES = 16
 
 
 class ConfusionMetric(metrics.Metric):
-    """Streaming confusion matrix of a segmentation, for scores that are read from one.
+    """Streaming confusion matrix of a segmentation, for scores computed from it.
 
-    It is the common half of `MeanIoU` and `Dice`, and the base to derive one's own score from: implement
-    `score(confusion)`, where `confusion[i, j]` is the number of pixels of true class `i` predicted as `j`.
-    Counts stay exact up to 2⁴⁰ pixels a cell on every backend.
+    It is the base of `MeanIoU` and `Dice`, and of custom scores: implement `score(confusion)`, where
+    `confusion[i, j]` is the number of pixels of true class `i` predicted as `j`. Counts are exact up to 2⁴⁰
+    pixels per cell on every backend.
 
-    A pixel takes no part when its label is not in `0 .. num_classes - 1` (255 unlabeled, 254 outside the
-    image, or any other value), or is the `ignore_class`.
+    A pixel is ignored if its label is not in `0 .. num_classes - 1` (255 unlabeled, 254 outside the image,
+    or any other value), or is in `ignore_class`.
 
     Args:
         num_classes: number of classes, 2 to 254; `y_pred` has that many channels.
-        ignore_class: a class id, or several, whose pixels take no part, such as a "void" class with an id of
-            its own.
+        ignore_class: a class id, or several, whose pixels are ignored, such as a separate "void" class.
         name: name of the metric in the logs.
         dtype: Keras dtype or policy of the metric; counts are kept in float32 whatever it is.
 
     Raises:
-        ValueError: if `num_classes` is not within 2 to 254, or `ignore_class` is no class id.
+        ValueError: if `num_classes` is not within 2 to 254, or `ignore_class` is not a class id.
     """
 
     def __init__(self, num_classes, ignore_class=None, name=None, dtype=None):
@@ -45,15 +44,15 @@ class ConfusionMetric(metrics.Metric):
         )
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Counts a batch.
+        """Adds the counts of a batch.
 
         Args:
             y_true: `(batch, height, width)` or `(batch, height, width, 1)` integer labels.
-            y_pred: `(batch, h, w, num_classes)` logits or probabilities. Where `(h, w)` is not the labels'
-                size they are resized to it bilinearly as given; the labels are never resized. Within
-                `WeaklySupervisedModel`, which knows what its segmenter ends in, they become logits first
-                (probabilities, where the metric has an attribute `from_logits` which is False), and one
-                channel becomes those of two classes.
+            y_pred: `(batch, h, w, num_classes)` logits or probabilities. If `(h, w)` differs from the labels'
+                size, they are resized to it bilinearly as given; the labels are never resized. Within
+                `WeaklySupervisedModel`, which detects the final activation of its segmenter, they are first
+                converted to logits (to probabilities if the metric has an attribute `from_logits` that is
+                False), and one channel is converted to two classes.
             sample_weight: a number; one per image, `(batch,)` or `(batch, 1)`; or one per pixel, of
                 `y_true`'s shape.
 
@@ -64,10 +63,11 @@ class ConfusionMetric(metrics.Metric):
         self._count(labels, prediction, weights)
 
     def decide(self, scores):
-        """The predicted class of every pixel: that of the highest score; override to decide otherwise.
+        """The predicted class of every pixel: by default the one with the highest score; may be overridden.
 
         Args:
-            scores: `(batch, height, width, num_classes)` float32, as `update_state` counts them.
+            scores: `(batch, height, width, num_classes)` float32, `y_pred` of `update_state` at the labels'
+                size.
 
         Returns:
             `(batch, height, width)` integer class ids.
@@ -75,7 +75,7 @@ class ConfusionMetric(metrics.Metric):
         return ops.argmax(scores, axis=-1)
 
     def _pixels(self, y_true, y_pred, sample_weight):
-        """True class, predicted class and weight of every pixel; weight 0 where one takes no part."""
+        """True class, predicted class and weight of every pixel; ignored pixels have weight 0."""
         labels = _labels(y_true)
         if predictions.is_known():
             from_logits = getattr(self, "from_logits", True)
@@ -103,14 +103,14 @@ class ConfusionMetric(metrics.Metric):
         self._counts.assign(ops.stack([low - _BASE * carry, high]))
 
     def result(self):
-        """The score of all that was counted so far, a float32 scalar; 0 where nothing was."""
+        """The score of all pixels counted so far, a float32 scalar; 0 if there are none."""
         return self.score(self._counts[0] + _BASE * self._counts[1])
 
     def score(self, confusion):
         """The score of a confusion matrix.
 
         Args:
-            confusion: `(num_classes, num_classes)` float32 tensor, rows the true classes.
+            confusion: `(num_classes, num_classes)` float32 tensor; rows are the true classes.
 
         Returns:
             A scalar tensor.
@@ -129,7 +129,7 @@ class ConfusionMetric(metrics.Metric):
 
 
 def mean_where(values, occurs):
-    """Mean of `values` where `occurs`; 0 where nothing does."""
+    """Mean of `values` where `occurs`; 0 if it is nowhere true."""
     occurs = ops.cast(occurs, "float32")
     return ops.sum(values * occurs) / ops.maximum(ops.sum(occurs), 1.0)
 
@@ -149,7 +149,7 @@ def _scores(y_pred, size, num_classes):
     shape = tuple(y_pred.shape)
     if len(shape) != 4 or shape[-1] != num_classes:
         raise ValueError(
-            f"`y_pred` must have shape (batch, height, width, {num_classes}), one channel for each class. "
+            f"`y_pred` must have shape (batch, height, width, {num_classes}), one channel per class. "
             f"Received: shape={shape}"
         )
     return resize_bilinear(ops.cast(y_pred, "float32"), size)

@@ -10,27 +10,26 @@ from keras_wsseg.metrics.confusion import ConfusionMetric, mean_where
 
 @register_keras_serializable(package="keras_wsseg")
 class Dice(ConfusionMetric):
-    """Mean Dice score of the classes, the score of medical segmentation.
+    """Mean Dice score of the classes, the usual score of medical segmentation.
 
     With TP, FP, FN counted over all pixels seen since the last reset,
 
         Dice_c = 2 TP_c / (2 TP_c + FP_c + FN_c),
 
-    averaged over those of `classes` that occur in the truth or in the prediction; 0 where none does. Pixels
-    marked 255 (unlabeled) or 254 (outside the image) take no part. This pools all images; for the score
-    per patient that papers report, see `GroupedConfusion`.
+    averaged over those of `classes` that occur in the ground truth or the prediction; 0 if none does. Pixels
+    labeled 255 (unlabeled) or 254 (outside the image) are ignored. This pools all images; for the score per
+    patient reported in papers, see `GroupedConfusion`.
 
     Args:
         num_classes: number of classes, 2 to 254.
-        ignore_class: a class id, or several, whose pixels take no part, such as a "void" class with an id of
-            its own.
+        ignore_class: a class id, or several, whose pixels are ignored, such as a separate "void" class.
         name: name of the metric in the logs.
         dtype: Keras dtype or policy of the metric; counts are kept in float32 whatever it is.
-        classes: class ids that are averaged; by default all but 0, the background, and `ignore_class`.
+        classes: class ids to average; by default all but 0, the background, and `ignore_class`.
 
     Raises:
-        ValueError: if `num_classes` is not within 2 to 254, `ignore_class` is no class id, or `classes` is
-            empty or holds no class id, or an ignored one.
+        ValueError: if `num_classes` is not within 2 to 254, `ignore_class` is not a class id, or `classes` is
+            empty or contains a value that is not a class id, or is ignored.
 
     Example:
 
@@ -51,7 +50,7 @@ class Dice(ConfusionMetric):
         self.classes = class_ids("classes", classes, self.num_classes)
         if not self.classes or set(self.classes) & set(self.ignored):
             raise ValueError(
-                "`classes` must name at least one class, and none of `ignore_class`. "
+                "`classes` must contain at least one class, and none of `ignore_class`. "
                 f"Received: classes={classes!r}"
             )
 
@@ -63,10 +62,10 @@ class Dice(ConfusionMetric):
         return mean_where(2.0 * hits / ops.where(occurs, sizes, 1.0), occurs)
 
     def per_class(self):
-        """Dice score of each class, those outside `classes` included.
+        """Dice score of each class, including those outside `classes`.
 
         Returns:
-            NumPy float64 `(num_classes,)`; NaN for a class that occurs neither in the truth nor in the
+            NumPy float64 `(num_classes,)`; NaN for a class that occurs neither in the ground truth nor in the
             prediction.
         """
         confusion = self.confusion_matrix

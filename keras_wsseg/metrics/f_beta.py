@@ -9,29 +9,29 @@ from keras_wsseg.metrics.object_metric import ObjectMetric
 
 @register_keras_serializable(package="keras_wsseg")
 class FBeta(ObjectMetric):
-    """F measure of one object class, the score of salient object and single class segmentation.
+    """F measure of one object class, the score of salient object and single-class segmentation.
 
-    Precision P and recall R of the object in one number,
+    It combines precision P and recall R of the object,
 
         F = (1 + β²) P R / (β² P + R),    P = TP / (TP + FP),    R = TP / (TP + FN),
 
-    with TP, FP, FN pooled: counted over all pixels of all images seen since the last reset, so a large
-    object counts more than a small one, and the score is no mean over images or batches. β² = 0.3, the
-    custom of salient object detection, lets precision weigh more than recall; 1 is the Dice score. 0 where
-    the object is neither in the truth nor in the prediction. Pixels marked 255 (unlabeled) or 254 (outside
-    the image) take no part.
+    with TP, FP, FN counted over all pixels of all images seen since the last reset, so a large object counts
+    more than a small one, and the score is not a mean over images or batches. β² = 0.3, the convention of
+    salient object detection, weights precision more than recall; 1 gives the Dice score. The score is 0 if
+    the object is neither in the ground truth nor in the prediction. Pixels labeled 255 (unlabeled) or 254
+    (outside the image) are ignored.
 
     Args:
         num_classes: number of classes, 2 to 254; `y_pred` has that many channels.
-        ignore_class: a class id, or several, whose pixels take no part; the object's is not among them.
+        ignore_class: a class id, or several, whose pixels are ignored; must not include `object_class`.
         name: name of the metric in the logs.
         dtype: Keras dtype or policy of the metric; counts are kept in float32 whatever it is.
-        beta: β, finite and at least 0: how many times as much recall weighs as precision. By default √0.3.
+        beta: β, finite and at least 0: the weight of recall relative to precision. By default √0.3.
         object_class: class id of the object.
-        threshold: probability, above 0 and below 1, above which a pixel is the object; None: the class of the
-            highest score.
-        from_logits: whether `y_pred` holds logits, of which the softmax is compared with `threshold`;
-            otherwise probabilities. Without a threshold it makes no difference.
+        threshold: probability, above 0 and below 1, above which a pixel is assigned to the object; None: the
+            class with the highest score.
+        from_logits: whether `y_pred` holds logits, whose softmax is compared with `threshold`; probabilities
+            otherwise. It has no effect without a threshold.
 
     Raises:
         ValueError: if a class id, `beta` or `threshold` is out of range, or the object's class is
@@ -74,10 +74,10 @@ class FBeta(ObjectMetric):
         self.beta = float(check_number("beta", beta, low=0))
 
     def score(self, confusion):
-        # (1 + β²) TP / (β² true + found) is the same number, and has one division to keep from 0/0.
+        # (1 + β²) TP / (β² true + found) is equivalent, with a single division to guard against 0/0.
         hits, true, found = self.sizes(confusion)
-        weighed = self.beta**2 * true + found
-        return ops.where(hits > 0.0, (1.0 + self.beta**2) * hits / ops.where(hits > 0.0, weighed, 1.0), 0.0)
+        weighted = self.beta**2 * true + found
+        return ops.where(hits > 0.0, (1.0 + self.beta**2) * hits / ops.where(hits > 0.0, weighted, 1.0), 0.0)
 
     def get_config(self):
         return {**super().get_config(), "beta": self.beta}

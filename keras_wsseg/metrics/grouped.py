@@ -10,16 +10,17 @@ from keras_wsseg.metrics.classes import class_count
 
 
 class GroupedConfusion:
-    """Scores of volumes that are predicted slice by slice: one confusion matrix per group of images.
+    """Scores of volumes predicted slice by slice: one confusion matrix per group of images.
 
-    The field scores a heart by the Dice of its whole volume, averaged over patients and frames: neither the
-    mean over slices, where an empty slice counts as much as a full one, nor one pool of all pixels, where a
-    large heart counts more than a small one. With g a group (a patient and frame) and n its number,
+    The standard score of cardiac segmentation is the Dice score of the whole volume, averaged over patients
+    and frames: neither the mean over slices, where an empty slice counts as much as a full one, nor the score
+    of all pixels pooled, where a large heart counts more than a small one. For groups g (a patient and
+    frame),
 
         Dice_c = 1/n_c Σ_g 2 TP_gc / (2 TP_gc + FP_gc + FN_gc)
 
-    over the n_c groups in whose truth or prediction class c occurs. Pixels labeled 255 (unlabeled) or 254
-    (outside the image) take no part.
+    over the n_c groups in whose ground truth or prediction class c occurs. Pixels labeled 255 (unlabeled) or
+    254 (outside the image) are ignored.
 
     Args:
         num_classes: number of classes, 2 to 254.
@@ -47,15 +48,15 @@ class GroupedConfusion:
         self._confusions = {}
 
     def update(self, group, labels, prediction):
-        """Counts an image, or several at once, of one group.
+        """Adds the counts of one or more images of a group.
 
         Args:
-            group: name of the group, anything hashable.
-            labels: integer array of any shape, the true classes; 255 and 254 take no part.
+            group: name of the group; any hashable.
+            labels: integer array of any shape, the true classes; 255 and 254 are ignored.
             prediction: integer array of the same shape, the predicted classes.
 
         Raises:
-            TypeError: if one of them is no integer array.
+            TypeError: if one of them is not an integer array.
             ValueError: if the shapes differ or a class id is out of range.
         """
         labels, prediction = np.asarray(labels), np.asarray(prediction)
@@ -91,32 +92,31 @@ class GroupedConfusion:
         return self._stack().sum(0)
 
     def dice_per_group(self):
-        """`(groups, num_classes)` Dice scores; NaN for a class that is neither in truth nor prediction."""
+        """`(groups, num_classes)` Dice scores; NaN for a class in neither ground truth nor prediction."""
         hits, sizes = self._hits_and_sizes()
         return _ratio(2 * hits, sizes)
 
     def iou_per_group(self):
-        """`(groups, num_classes)` IoU scores; NaN for a class that is neither in truth nor prediction."""
+        """`(groups, num_classes)` IoU scores; NaN for a class in neither ground truth nor prediction."""
         hits, sizes = self._hits_and_sizes()
         return _ratio(hits, sizes - hits)
 
     def f_beta_per_group(self, beta=0.3**0.5):
-        """`(groups, num_classes)` F measures; NaN for a class that is neither in truth nor prediction."""
+        """`(groups, num_classes)` F measures; NaN for a class in neither ground truth nor prediction."""
         beta_squared = float(check_number("beta", beta, low=0)) ** 2
         stack = self._stack()
         hits, true, found = np.diagonal(stack, axis1=1, axis2=2), stack.sum(2), stack.sum(1)
-        # A class that occurs but was never found scores 0, also where β² = 0 leaves nothing to divide by.
-        weighed = np.where(hits > 0, beta_squared * true + found, true + found)
-        return _ratio((1 + beta_squared) * hits, weighed)
+        # A class that occurs but is never found scores 0, even if β² = 0 would make the denominator 0.
+        weighted = np.where(hits > 0, beta_squared * true + found, true + found)
+        return _ratio((1 + beta_squared) * hits, weighted)
 
     def f_beta(self, beta=0.3**0.5):
         """`(num_classes,)` F measure of each class, averaged over the groups where it occurs, else NaN.
 
-        See `FBeta` for the formula; with all images in one group their pixels are pooled, as there.
+        See `FBeta` for the formula; if all images are in one group, their pixels are pooled as in `FBeta`.
 
         Args:
-            beta: β, finite and at least 0: how many times as much recall weighs as precision. By default
-                √0.3.
+            beta: β, finite and at least 0: the weight of recall relative to precision. By default √0.3.
 
         Raises:
             ValueError: if `beta` is out of range.
@@ -124,7 +124,7 @@ class GroupedConfusion:
         return _mean_over_groups(self.f_beta_per_group(beta))
 
     def mean_f_beta(self, beta=0.3**0.5):
-        """Mean of `f_beta()` over the foreground classes that occur, all but class 0; 0 where none does."""
+        """Mean of `f_beta()` over the foreground classes (all but class 0) that occur; 0 if none does."""
         return _mean_or_zero(self.f_beta(beta)[1:])
 
     def dice(self):
@@ -136,11 +136,11 @@ class GroupedConfusion:
         return _mean_over_groups(self.iou_per_group())
 
     def mean_dice(self):
-        """Mean of `dice()` over the foreground classes that occur, all but class 0; 0 where none does."""
+        """Mean of `dice()` over the foreground classes (all but class 0) that occur; 0 if none does."""
         return _mean_or_zero(self.dice()[1:])
 
     def mean_iou(self):
-        """Mean of `iou()` over all classes that occur; 0 where none does."""
+        """Mean of `iou()` over all classes that occur; 0 if none does."""
         return _mean_or_zero(self.iou())
 
     def _stack(self):
@@ -159,7 +159,7 @@ def _ratio(numerator, denominator):
 
 def _mean_over_groups(scores):
     with warnings.catch_warnings():
-        # A class that occurs in no group has no mean; NaN says so.
+        # The mean of a class that occurs in no group is NaN by intent.
         warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
         return np.nanmean(scores, axis=0)
 

@@ -8,29 +8,31 @@ from keras_wsseg.metrics.object_metric import ObjectMetric
 
 @register_keras_serializable(package="keras_wsseg")
 class Jaccard(ObjectMetric):
-    """Jaccard score of one object class, its intersection over union: the score of co-segmentation.
+    """Jaccard score (intersection over union) of one object class, the score of co-segmentation.
 
-    With TP, FP, FN the object's pixels found, wrongly found and missed,
+    With TP, FP, FN the numbers of true positive, false positive and false negative pixels of the object,
 
         J = TP / (TP + FP + FN).
 
-    By default they are pooled over all images seen since the last reset. Co-segmentation reports the mean
-    over the images of each image's own score instead, where a small object counts as much as a large one:
-    `per_image=True`; an image whose truth and prediction both lack the object takes no part in the mean. 0
-    where nothing was counted. Pixels marked 255 (unlabeled) or 254 (outside the image) take no part.
+    By default they are pooled over all images seen since the last reset. Work on co-segmentation instead
+    reports the mean of the per-image scores, where a small object counts as much as a large one:
+    `per_image=True`; images whose ground truth and prediction both lack the object are excluded from this
+    mean. The score is 0 if nothing was counted. Pixels labeled 255 (unlabeled) or 254 (outside the image) are
+    ignored.
 
     Args:
         num_classes: number of classes, 2 to 254; `y_pred` has that many channels.
-        ignore_class: a class id, or several, whose pixels take no part; the object's is not among them.
+        ignore_class: a class id, or several, whose pixels are ignored; must not include `object_class`.
         name: name of the metric in the logs.
         dtype: Keras dtype or policy of the metric; counts are kept in float32 whatever it is.
         object_class: class id of the object.
-        threshold: probability, above 0 and below 1, above which a pixel is the object; None: the class of the
-            highest score.
-        from_logits: whether `y_pred` holds logits, of which the softmax is compared with `threshold`;
-            otherwise probabilities. Without a threshold it makes no difference.
-        per_image: mean over images instead of one pool of all pixels. A `sample_weight` of one number
-            per image then weighs the images in the mean; one per pixel, the pixels within each image.
+        threshold: probability, above 0 and below 1, above which a pixel is assigned to the object; None: the
+            class with the highest score.
+        from_logits: whether `y_pred` holds logits, whose softmax is compared with `threshold`; probabilities
+            otherwise. It has no effect without a threshold.
+        per_image: whether to average over images instead of pooling all pixels. A `sample_weight` of one
+            number per image then weights the images in the mean; one per pixel weights the pixels within
+            each image.
 
     Raises:
         ValueError: if a class id or `threshold` is out of range, or the object's class is ignored.
@@ -94,7 +96,7 @@ class Jaccard(ObjectMetric):
         self._sum_and_weight.assign_add(ops.stack([ops.sum(counted * scores), ops.sum(counted)]))
 
     def result(self):
-        """The score of all that was counted so far, a float32 scalar; 0 where nothing was."""
+        """The score of all pixels counted so far, a float32 scalar; 0 if there are none."""
         if not self.per_image:
             return super().result()
         total, weight = self._sum_and_weight[0], self._sum_and_weight[1]
@@ -110,7 +112,7 @@ class Jaccard(ObjectMetric):
 
 
 def _image_weight(sample_weight):
-    """Weight of each image in the mean: `(batch,)` or one number; 1 where the weights are of pixels."""
+    """Weight of each image in the mean: `(batch,)` or one number; 1 if the weights are per pixel."""
     weight = ops.cast(ops.convert_to_tensor(1.0 if sample_weight is None else sample_weight), "float32")
     if len(weight.shape) > 2:
         return ops.ones((), "float32")

@@ -11,22 +11,22 @@ from keras_wsseg.metrics.confusion import ConfusionMetric, mean_where
 class MeanIoU(ConfusionMetric):
     """Mean intersection over union of the classes, the score of PASCAL VOC and Cityscapes.
 
-    Unlike `keras.metrics.MeanIoU` it takes logits or probabilities at any resolution, leaves out the pixels
-    marked 255 (unlabeled) and 254 (outside the image), and tells the score of each class. With N the
+    Unlike `keras.metrics.MeanIoU` it accepts logits or probabilities at any resolution, ignores the pixels
+    labeled 255 (unlabeled) and 254 (outside the image), and reports the score of each class. With N the
     confusion matrix of all pixels seen since the last reset,
 
         IoU_c = N_cc / (Σ_j N_cj + Σ_i N_ic − N_cc),
 
-    averaged over the classes that occur in the truth or in the prediction; 0 where no pixel was counted.
+    averaged over the classes that occur in the ground truth or the prediction; 0 if no pixel was counted.
 
     Args:
         num_classes: number of classes, 2 to 254.
-        ignore_class: a class id, or several, whose pixels take no part, and which is not averaged.
+        ignore_class: a class id, or several, whose pixels are ignored and which are excluded from the mean.
         name: name of the metric in the logs.
         dtype: Keras dtype or policy of the metric; counts are kept in float32 whatever it is.
 
     Raises:
-        ValueError: if `num_classes` is not within 2 to 254, or `ignore_class` is no class id.
+        ValueError: if `num_classes` is not within 2 to 254, or `ignore_class` is not a class id.
 
     Example:
 
@@ -57,7 +57,7 @@ class MeanIoU(ConfusionMetric):
         """IoU of each class.
 
         Returns:
-            NumPy float64 `(num_classes,)`; NaN for a class that occurs neither in the truth nor in the
+            NumPy float64 `(num_classes,)`; NaN for a class that occurs neither in the ground truth nor in the
             prediction, and for the `ignore_class`.
         """
         confusion = self.confusion_matrix

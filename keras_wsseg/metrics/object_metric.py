@@ -1,4 +1,4 @@
-"""The common half of the scores of one object class."""
+"""Base of the scores of one object class."""
 
 from keras import ops
 
@@ -7,17 +7,17 @@ from keras_wsseg.metrics.confusion import ConfusionMetric
 
 
 class ObjectMetric(ConfusionMetric):
-    """Streaming confusion matrix for scores of one class, the object, against all the rest.
+    """Streaming confusion matrix for scores of one class, the object, against all others.
 
     Args:
         num_classes: number of classes, 2 to 254.
-        ignore_class: a class id, or several, whose pixels take no part; the object's is not among them.
+        ignore_class: a class id, or several, whose pixels are ignored; must not include `object_class`.
         name: name of the metric in the logs.
         dtype: Keras dtype or policy of the metric; counts are kept in float32 whatever it is.
         object_class: class id of the object.
-        threshold: probability, above 0 and below 1, above which a pixel is the object; None: the class of the
-            highest score.
-        from_logits: whether `y_pred` holds logits; otherwise probabilities.
+        threshold: probability, above 0 and below 1, above which a pixel is assigned to the object; None: the
+            class with the highest score.
+        from_logits: whether `y_pred` holds logits; probabilities otherwise.
 
     Raises:
         ValueError: if a class id or `threshold` is out of range, or the object's class is ignored.
@@ -38,7 +38,7 @@ class ObjectMetric(ConfusionMetric):
         self.object_class = check_integer("object_class", object_class, low=0, high=self.num_classes - 1)
         if self.object_class in self.ignored:
             raise ValueError(
-                "`ignore_class` must not hold the object's class. "
+                "`ignore_class` must not contain `object_class`. "
                 f"Received: object_class={object_class}, ignore_class={ignore_class!r}"
             )
         if threshold is not None:
@@ -47,7 +47,7 @@ class ObjectMetric(ConfusionMetric):
         self.from_logits = bool(from_logits)
 
     def decide(self, scores):
-        """The predicted class: the object above the threshold, else the best of the other classes."""
+        """The predicted class: the object above the threshold, else the highest-scoring other class."""
         if self.threshold is None:
             return super().decide(scores)
         probabilities = ops.softmax(scores) if self.from_logits else scores
@@ -57,7 +57,7 @@ class ObjectMetric(ConfusionMetric):
         return ops.where(found, self.object_class, ops.cast(ops.argmax(others, axis=-1), "int32"))
 
     def sizes(self, confusion):
-        """Pixels that are the object and found as it, that are it, and that are found as it."""
+        """Numbers of true positive, ground-truth and predicted pixels of the object."""
         k = self.object_class
         return confusion[k, k], ops.sum(confusion[k]), ops.sum(confusion[:, k])
 

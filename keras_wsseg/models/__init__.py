@@ -1,4 +1,4 @@
-"""Segmenters, functional models from images to logits, and the model that trains any of them weakly."""
+"""Segmenters (functional models from images to logits) and models that train them with weak supervision."""
 
 from keras_wsseg.models.copy_weights import copy_weights
 from keras_wsseg.models.deeplab_v3_plus import DeepLabV3Plus

@@ -1,4 +1,4 @@
-"""Encoders out of `keras.applications`."""
+"""Encoders from `keras.applications`."""
 
 import inspect
 import pathlib
@@ -38,20 +38,19 @@ _STEM_OF_STRIDE_4 = ("ConvNeXt",)
 
 
 def application_encoder(name, strides=(4, 16), channels=3, weights=None, weight_decay=0.0):
-    """Any fitting network of `keras.applications`, as features of a standardized image at several strides.
+    """Any supported network of `keras.applications` as an encoder of a standardized image.
 
-    The taps are found by walking the built network: the last output at each stride. Networks that normalize
-    inside themselves are cut behind that point, so that all of them begin at a standardized image: see
-    `application_preprocessing`. Give it images whose sides are multiples of 32: at others the networks
-    round and pad each in its own way.
+    The returned features are the last layer outputs at each stride. Preprocessing layers inside a network are
+    removed, so that all networks take a standardized image: see `application_preprocessing`. The image's
+    sides must be multiples of 32: at other sizes, rounding and padding differ between networks.
 
     Args:
-        name: name of a network in `keras.applications`; case, hyphens and underscores do not matter.
-        strides: pixels of the image to one of the features along each axis, increasing, each one of
-            `application_strides`.
+        name: name of a network in `keras.applications`; case, hyphens and underscores are ignored.
+        strides: image pixels per feature along each axis, increasing, each one of `application_strides`.
         channels: channels of the image.
-        weights: None for random ones, `"imagenet"`, or the path of a file as `keras.applications` takes it.
-        weight_decay: coupled L2 on the convolution kernels: each gradient gains `weight_decay * w`.
+        weights: None for random weights, `"imagenet"`, or the path of a file as accepted by
+            `keras.applications`.
+        weight_decay: coupled L2 on the convolution kernels: `weight_decay * w` is added to each gradient.
 
     Returns:
         A `keras.Model` from `(batch, height, width, channels)` to a list of the features at each
@@ -59,7 +58,7 @@ def application_encoder(name, strides=(4, 16), channels=3, weights=None, weight_
 
     Raises:
         ValueError: if there is no such network, or it has no features at one of the strides.
-        FileNotFoundError: if `weights` is a path where there is no file.
+        FileNotFoundError: if `weights` is the path of a file that does not exist.
 
     Example:
 
@@ -73,7 +72,8 @@ def application_encoder(name, strides=(4, 16), channels=3, weights=None, weight_
     regularizer = coupled_l2(weight_decay)
     if weights not in (None, "imagenet") and not pathlib.Path(weights).is_file():
         raise FileNotFoundError(
-            f"`weights` must be None, 'imagenet' or name an existing file. Received: weights={str(weights)!r}"
+            "`weights` must be None, 'imagenet' or the path of an existing file. "
+            f"Received: weights={str(weights)!r}"
         )
     build = getattr(keras.applications, name)
     options = {"include_preprocessing": False} if _takes(build, "include_preprocessing") else {}
@@ -86,7 +86,7 @@ def application_encoder(name, strides=(4, 16), channels=3, weights=None, weight_
 
 
 def application_name(name):
-    """The name in `keras.applications` that is meant, whatever its case.
+    """The exact name in `keras.applications` for a name in any spelling.
 
     >>> application_name("mobilenet_v2")
     'MobileNetV2'
@@ -97,13 +97,13 @@ def application_name(name):
         if known.lower() == wanted and _takes(builds, "include_top") and _longest_prefix(known):
             return known
     raise ValueError(
-        "`backbone` must be resnet18, resnet34, resnet38 or a network of keras.applications of one of the "
-        f"kinds {', '.join(sorted(_PREPROCESSING))}. Received: backbone={name!r}"
+        "`backbone` must be resnet18, resnet34, resnet38 or a network of keras.applications from the "
+        f"families {', '.join(sorted(_PREPROCESSING))}. Received: backbone={name!r}"
     )
 
 
 def application_preprocessing(name):
-    """The arguments of `Standardize` with which the weights of a network were trained.
+    """The arguments of `Standardize` that match a network's pretrained weights.
 
     >>> application_preprocessing("MobileNetV2")
     {'mean': (0.5, 0.5, 0.5), 'std': (0.5, 0.5, 0.5)}
@@ -112,7 +112,7 @@ def application_preprocessing(name):
 
 
 def application_strides(name):
-    """The strides at which a network has features.
+    """The strides at which a network provides features.
 
     >>> application_strides("MobileNetV2"), application_strides("ConvNeXtTiny")
     ((2, 4, 8, 16, 32), (4, 8, 16, 32))
@@ -129,7 +129,7 @@ def _takes(function, argument):
 
 
 def _after_preprocessing(network):
-    # `Standardize` does it, for images in any range and of any number of channels.
+    # `Standardize` replaces it, for images in any range and with any number of channels.
     layers = network.layers[1:]
     start = network.input
     while isinstance(layers[0], (keras.layers.Rescaling, keras.layers.Normalization)):
@@ -148,7 +148,7 @@ def _regularize(layer, regularizer):
     for inner in getattr(layer, "layers", []):
         _regularize(inner, regularizer)
     if hasattr(layer, "kernel"):
-        # The weight's own regularizer counts now, the layer's argument after loading.
+        # The weight's regularizer takes effect now, the layer's argument after loading.
         layer.kernel.regularizer = regularizer
         depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
         setattr(layer, "depthwise_regularizer" if depthwise else "kernel_regularizer", regularizer)

@@ -1,26 +1,26 @@
-"""What the segmenters share: convolution blocks, coupled weight decay, checks of arguments."""
+"""Shared parts of the segmenters: convolution blocks, coupled weight decay, argument validation."""
 
 import keras
 
 from keras_wsseg.arguments import check_integer, check_number
 
 STRIDES = (2, 4, 8, 16, 32)
-"""Pixels of the image to one of an encoder's features along each axis, from shallow to deep."""
+"""Image pixels per feature of an encoder along each axis, from shallow to deep."""
 
 
 def coupled_l2(weight_decay):
-    """A penalty whose gradient is `weight_decay * w`, or None where there is no decay.
+    """A penalty whose gradient is `weight_decay * w`, or None if there is no decay.
 
-    Published recipes in other frameworks add that term to the gradient before the momentum, whereas
-    `weight_decay` of a Keras optimizer shrinks the weights beside it, about `1 / (1 - momentum)` times
-    weaker.
+    Published recipes in other frameworks add this term to the gradient before the momentum, whereas
+    `weight_decay` of a Keras optimizer shrinks the weights separately, which is weaker by a factor of about
+    `1 / (1 - momentum)`.
     """
     check_number("weight_decay", weight_decay, low=0)
     return keras.regularizers.L2(weight_decay / 2) if weight_decay else None
 
 
 def conv(x, filters, kernel_size, name, initializer="he_normal", regularizer=None, **kwargs):
-    """Convolution of stride 1 that keeps the size."""
+    """Convolution of stride 1 that preserves the size."""
     return keras.layers.Conv2D(
         filters,
         kernel_size,
@@ -33,7 +33,7 @@ def conv(x, filters, kernel_size, name, initializer="he_normal", regularizer=Non
 
 
 def both_sides_conv(x, filters, kernel_size, name, strides=1, dilation=1, regularizer=None):
-    """Convolution without bias as published ResNets have it: strided ones pad both sides of even sizes."""
+    """Convolution without bias as in published ResNets: when strided, pads both sides of even sizes."""
     padding = "same"
     if strides > 1 and kernel_size > 1:
         # "same" would pad one side only.

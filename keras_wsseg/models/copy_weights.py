@@ -1,4 +1,4 @@
-"""Starts a segmenter where another has come to."""
+"""Initialization of a segmenter from another one."""
 
 import itertools
 
@@ -9,19 +9,19 @@ from keras import ops
 def copy_weights(source, target, skip_logits=False):
     """Copies the weights of a trained segmenter into another of the same architecture.
 
-    A net trained on easy images is a better start for hard ones than random numbers, and one trained at a
-    small size goes on at a larger one. Weights go one by one in the order of the layers, whatever these are
-    called; whether they are trained, and at which size, makes no difference.
+    A network trained on easy images is a better initialization for hard ones than random weights, and a
+    network trained at a small size can continue at a larger one. Weights are matched by position in the order
+    of the layers; layer names, trainability and input size are ignored.
 
     Args:
         source: `keras.Model`, built; a segmenter, the same `with_input_size`, or a `WeaklySupervisedModel`.
-        target: `keras.Model`, built, that receives the weights. Its optimizer is left as it is.
-        skip_logits: whether the last layer with a kernel, and what has weights behind it, stay as they are in
-            `target`, which may then have another number of classes.
+        target: `keras.Model`, built, that receives the weights. Its optimizer is left unchanged.
+        skip_logits: whether to leave the last layer with a kernel, and all weights after it, unchanged in
+            `target`, which may then have a different number of classes.
 
     Raises:
-        TypeError: if either is no `keras.Model`.
-        ValueError: if either has no weights yet, or some weight does not fit; `target` is then as it was.
+        TypeError: if either is not a `keras.Model`.
+        ValueError: if either has no weights yet, or a weight does not match; `target` is then unchanged.
 
     Example:
 
@@ -41,7 +41,7 @@ def copy_weights(source, target, skip_logits=False):
                 f"Received: {_described(theirs)} for {_described(ours)}"
             )
     for ours, theirs in zip(given, taken, strict=True):
-        # A copy, since a compiled step of JAX gives away the memory of the weights it was called with.
+        # A copy, since a compiled JAX step donates the buffers of the weights passed to it.
         ours.assign(ops.convert_to_numpy(theirs.value).copy())
 
 

@@ -30,43 +30,43 @@ def DeepLabV3Plus(
     weight_decay=0.0,
     name="deeplabv3plus",
 ):
-    """DeepLabV3+ on a ResNet or any fitting network of `keras.applications`, from images to logits.
+    """DeepLabV3+ on a ResNet or any supported network of `keras.applications`, from images to logits.
 
-    The segmenter of the gated CRF paper, and the usual choice where pretrained weights are at hand: an
-    encoder, atrous spatial pyramid pooling on its last features, and a decoder that sharpens them with those
-    at stride 4. The image is normalized in the graph as the encoder's weights want it.
+    The segmenter of the gated CRF paper, and the usual choice if pretrained weights are available: an
+    encoder, atrous spatial pyramid pooling on its last features, and a decoder that refines them with the
+    features at stride 4. The image is normalized in the graph as the encoder's weights require.
 
     Args:
         num_classes: number of classes, at least 1.
         backbone: `"resnet18"`, `"resnet34"`, or the name of a network in `keras.applications` whose layers
             pad to "same": any MobileNet, ResNet, EfficientNet, ConvNeXt, DenseNet or VGG.
-        weights: None for random ones; for `keras.applications` `"imagenet"` or the path of a file; for the
-            ResNets written here the path of a file, see `load_resnet_weights`.
-        channels: channels of the images. Gray ones, 1, are repeated for the encoder where it was made
-            for color, so that they go with pretrained weights.
-        value_range: the values of black and white in the images as they come.
-        output_stride: 1 for logits of the size of the image, 4 for a quarter of it, rounded up, which saves
-            memory and is where the gated CRF is defined in its paper.
-        encoder_stride: pixels of the image to one of the encoder's last features, 8, 16 or 32. The ResNets
-            written here dilate their last stages below 32; other networks end at their last features of
-            that stride.
+        weights: None for random weights; for `keras.applications`, `"imagenet"` or the path of a file; for
+            the ResNets of this library, the path of a file, see `load_resnet_weights`.
+        channels: channels of the images. Gray images (1 channel) are repeated to the three channels of the
+            encoder, so that they can be used with pretrained weights.
+        value_range: the values of black and white in the input images.
+        output_stride: 1 for logits of the image's size, 4 for a quarter of it, rounded up, which saves memory
+            and is the size at which the paper defines the gated CRF.
+        encoder_stride: image pixels per feature at the end of the encoder, 8, 16 or 32. The ResNets of this
+            library dilate their last stages for strides below 32; other networks are truncated at their last
+            features of that stride.
         atrous_rates: dilations of the 3x3 convolutions of the pyramid, for an `encoder_stride` of 16.
         filters: channels of the pyramid and of the decoder.
         low_level_filters: channels to which the features at stride 4 are reduced.
         dropout: rate of dropout before the last layer, in [0, 1).
-        weight_decay: coupled L2 on all convolution kernels, those of the encoder too, so that each gradient
-            gains `weight_decay * w` with any optimizer: the published 1e-4 is to be given here, not as the
-            `weight_decay` of a Keras optimizer, which is about ten times weaker under a momentum of 0.9.
+        weight_decay: coupled L2 on all convolution kernels, including the encoder's: `weight_decay * w` is
+            added to each gradient with any optimizer. Pass the published 1e-4 here, not as `weight_decay` of
+            a Keras optimizer, which is about ten times weaker with a momentum of 0.9.
         name: name of the model.
 
     Returns:
         A functional `keras.Model` from `(batch, height, width, channels)` to float32 logits
-        `(batch, ceil(height / output_stride), ceil(width / output_stride), num_classes)`. New layers start
-        from Glorot's uniform distribution ("Xavier").
+        `(batch, ceil(height / output_stride), ceil(width / output_stride), num_classes)`. New layers are
+        initialized with Glorot uniform ("Xavier").
 
     Raises:
-        ValueError: if an argument is out of range, or the weights do not fit the backbone.
-        FileNotFoundError: if `weights` is a path where there is no file.
+        ValueError: if an argument is out of range, or the weights do not match the backbone.
+        FileNotFoundError: if `weights` is the path of a file that does not exist.
 
     Example:
 
@@ -75,7 +75,7 @@ def DeepLabV3Plus(
     >>> segmenter(np.zeros((1, 33, 41, 3), "uint8")).shape.as_list()
     [1, 9, 11, 4]
 
-    Source: Chen, Zhu, Papandreou, Schroff, Adam 2018, arXiv:1802.02611. Departures: full in place of
+    Source: Chen, Zhu, Papandreou, Schroff, Adam 2018, arXiv:1802.02611. Departures: full instead of
     separable 3x3 convolutions.
     """
     check_at_least(

@@ -1,4 +1,4 @@
-"""From an image as it comes to an encoder's features, for every segmenter that stands on a backbone."""
+"""Image normalization and encoder features, for every segmenter with a backbone."""
 
 import functools
 
@@ -29,31 +29,32 @@ def encode(
     width=None,
     prefix=None,
 ):
-    """Features of an image at several strides, normalized as the encoder's weights want it.
+    """Features of an image at several strides; the image is normalized as the encoder's weights require.
 
     Args:
-        inputs: images in `value_range`, a symbolic `(batch, height, width, channels)`. Gray ones are
-            repeated for an encoder that was made for color.
+        inputs: images in `value_range`, a symbolic `(batch, height, width, channels)`. Gray images are
+            repeated to the three channels of a color encoder.
         backbone: `"resnet18"`, `"resnet34"`, `"resnet38"`, or the name of a network in `keras.applications`.
         strides: increasing, each one of `backbone_strides`.
-        weights: None, or what the backbone reads: see `application_encoder`, `resnet_encoder` and
+        weights: None, or weights accepted by the backbone: see `application_encoder`, `resnet_encoder` and
             `resnet38_encoder`.
         value_range: the values of black and white in the images.
         weight_decay: coupled L2 on the encoder's convolution kernels.
-        frozen: whether the encoder stays as it is in training; its batch normalization then infers there too.
-        momentum: that of the encoder's batch normalization, or None for the network's own.
-        width: channels of the first convolution of `"resnet38"`, the one backbone that is as wide as wanted;
-            None for the published 64.
-        prefix: put before the names of the layers of a network in `keras.applications`, or None. The paths of
-            variables hold the name of a layer, not that of the encoder around it, so that only a prefix lets
-            `LearningRateMultipliers` tell all of an encoder from the rest.
+        frozen: whether the encoder is not trained; its batch normalization then always runs in inference
+            mode.
+        momentum: momentum of the encoder's batch normalization, or None for the network's own.
+        width: channels of the first convolution of `"resnet38"`, the only backbone of variable width; None
+            for the published 64.
+        prefix: prefix for the layer names of a network in `keras.applications`, or None. Variable paths
+            contain the name of the layer but not of the encoder model, so a prefix is required for
+            `LearningRateMultipliers` to match all layers of an encoder.
 
     Returns:
-        list of symbolic features `(batch, ceil(height / stride), ceil(width / stride), channels)`.
+        A list of symbolic features `(batch, ceil(height / stride), ceil(width / stride), channels)`.
 
     Raises:
-        ValueError: if an argument does not fit.
-        FileNotFoundError: if `weights` is a path where there is no file.
+        ValueError: if an argument is invalid for the backbone.
+        FileNotFoundError: if `weights` is the path of a file that does not exist.
 
     Example:
 
@@ -66,7 +67,7 @@ def encode(
         raise ValueError(f"`width` must be None unless `backbone` is 'resnet38'. Received: width={width}")
     if prefix is not None and written_here:
         raise ValueError(
-            f"`prefix` must be None unless `backbone` is of keras.applications. Received: prefix={prefix!r}"
+            f"`prefix` must be None unless `backbone` is in keras.applications. Received: prefix={prefix!r}"
         )
     if backbone == RESNET38:
         make = functools.partial(resnet38_encoder, width=PUBLISHED_WIDTH if width is None else width)
@@ -85,12 +86,10 @@ def encode(
     if channels in (1, 3):
         channels = 3
     else:
-        # The constants of three colors say nothing about other channels.
+        # The constants for RGB do not apply to other channels.
         preprocessing = {}
         if weights is not None:
-            raise ValueError(
-                f"`channels` must be 1 or 3 where weights are given. Received: channels={channels}"
-            )
+            raise ValueError(f"`channels` must be 1 or 3 if weights are given. Received: channels={channels}")
     standardized = Standardize(value_range, **preprocessing, name="standardize")(inputs)
     encoder = make(strides=strides, channels=channels, weights=weights, weight_decay=weight_decay)
     if prefix is not None:
@@ -108,7 +107,7 @@ def encode(
 
 
 def backbone_strides(backbone):
-    """The strides at which a backbone has features.
+    """The strides at which a backbone provides features.
 
     >>> backbone_strides("resnet18"), backbone_strides("ConvNeXtTiny"), backbone_strides("resnet38")
     ((2, 4, 8, 16, 32), (4, 8, 16, 32), (1, 2, 4, 8))

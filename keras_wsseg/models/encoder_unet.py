@@ -1,4 +1,4 @@
-"""A U-Net whose way down is a known network."""
+"""A U-Net with a standard network as its encoder."""
 
 import keras
 
@@ -32,36 +32,37 @@ def EncoderUNet(
     encoder_momentum=None,
     name="encoder_unet",
 ):
-    """A U-Net on any fitting network of `keras.applications`, from images of any size to logits.
+    """A U-Net on any supported network of `keras.applications`, from images of any size to logits.
 
-    Pretrained features with a light way up: what is trained is the decoder alone where the encoder is frozen,
-    which is how regularized losses without any labeled pixel find objects. Every level of the decoder
-    repeats the pixels of the one below, joins them to the encoder's features of its stride, and convolves
-    twice with batch normalization and ReLU. Where the encoder has no features, at stride 1 and for ConvNeXt
-    at 2, the image itself joins, averaged to the stride.
+    It combines pretrained features with a light decoder; with a frozen encoder only the decoder is trained,
+    which lets regularized losses find objects without any labeled pixel. Every level of the decoder upsamples
+    the one below by repeating pixels, concatenates the encoder's features of its stride, and applies two
+    convolutions with batch normalization and ReLU. Where the encoder has no features, at stride 1 and for
+    ConvNeXt at 2, the image itself is concatenated, average-pooled to the stride.
 
     Args:
         num_classes: number of classes, at least 1.
         backbone: the name of a network in `keras.applications` whose layers pad to "same": any MobileNet,
             ResNet, EfficientNet, ConvNeXt, DenseNet or VGG; or `"resnet18"`, `"resnet34"`, `"resnet38"`.
-        weights: of the encoder. None for random ones; for `keras.applications` `"imagenet"` or the path of a
-            file; for the ResNets written here the path of a file, see `load_resnet_weights`.
-        frozen: whether the encoder, its batch normalization included, stays as it is in training. None:
-            frozen where `weights` are given, trained where not. True without `weights` is for an encoder that
-            gets its own afterwards, by `copy_weights` or `load_weights`: a random one is of no use.
-        channels: channels of the images. Gray ones, 1, are repeated for the encoder, so that they go
-            with pretrained weights.
-        value_range: the values of black and white in the images as they come.
-        filters: channels of the decoder at strides 16, 8, 4, 2 and 1; those below `output_stride`, or not
-            below the stride of the encoder's last features, have no level to go to.
-        output_stride: pixels of the image to one of the logits along each axis, 1, 2, 4, 8 or 16; sizes are
-            rounded up.
+        weights: weights of the encoder. None for random weights; for `keras.applications`, `"imagenet"` or
+            the path of a file; for the ResNets of this library, the path of a file, see
+            `load_resnet_weights`.
+        frozen: whether the encoder, including its batch normalization, is not trained. None: frozen if
+            `weights` are given, else trained. True without `weights` is for an encoder whose weights are set
+            afterwards by `copy_weights` or `load_weights`; a random frozen encoder is useless.
+        channels: channels of the images. Gray images (1 channel) are repeated to the channels of the encoder,
+            so that they can be used with pretrained weights.
+        value_range: the values of black and white in the input images.
+        filters: channels of the decoder at strides 16, 8, 4, 2 and 1; those for strides below
+            `output_stride`, or not below the stride of the encoder's last features, are unused.
+        output_stride: image pixels per logit along each axis, 1, 2, 4, 8 or 16; sizes are rounded up.
         dropout: rate of dropout on the encoder's last features, in [0, 1).
-        weight_decay: coupled L2 on all convolution kernels that are trained, so that each gradient gains
-            `weight_decay * w` with any optimizer.
+        weight_decay: coupled L2 on all trained convolution kernels: `weight_decay * w` is added to each
+            gradient with any optimizer.
         encoder_momentum: momentum of the moving averages in the encoder's batch normalization, in [0, 1).
-            None: 0.9 without `weights`, since the 0.99 or 0.999 of `keras.applications` need thousands of
-            steps before a network trained from random weights can infer; the network's own with `weights`.
+            None: 0.9 without `weights`, since with the 0.99 or 0.999 of `keras.applications` a network
+            trained from random weights needs thousands of steps before inference works; the network's own
+            with `weights`.
         name: name of the model.
 
     Returns:
@@ -69,8 +70,8 @@ def EncoderUNet(
         `(batch, ceil(height / output_stride), ceil(width / output_stride), num_classes)`.
 
     Raises:
-        ValueError: if an argument is out of range, or the weights do not fit the backbone.
-        FileNotFoundError: if `weights` is a path where there is no file.
+        ValueError: if an argument is out of range, or the weights do not match the backbone.
+        FileNotFoundError: if `weights` is the path of a file that does not exist.
 
     Example:
 
@@ -81,7 +82,7 @@ def EncoderUNet(
 
     Source: Ronneberger, Fischer, Brox 2015, arXiv:1505.04597, on an encoder as in Veksler 2020, "Regularized
     Loss for Weakly Supervised Single Class Semantic Segmentation". Departures: a 1x1 convolution reduces the
-    channels before each way up, and the image joins the last level.
+    channels before each upsampling, and the image is concatenated at the last level.
     """
     filters = tuple(filters)
     if len(filters) != len(_UP):
@@ -129,7 +130,7 @@ def EncoderUNet(
 
 
 def _image(inputs, value_range, stride):
-    # In [-1, 1], whatever the encoder's weights were trained on: some of those want values in the hundreds.
+    # In [-1, 1], whatever the range of the encoder's weights, some of which expect values in the hundreds.
     x = Standardize(value_range, name=f"image{stride}")(inputs)
     if stride == 1:
         return x

@@ -1,4 +1,4 @@
-"""The part of a segmenter that another branch may share."""
+"""The part of a segmenter that can be shared with another branch."""
 
 import keras
 
@@ -6,14 +6,14 @@ _HEAD = "logits"
 
 
 def feature_extractor(segmenter):
-    """All of a segmenter but its last convolution: from images to features.
+    """A segmenter without its last convolution: from images to features.
 
-    The result shares the layers, so that training it trains the segmenter. It serves as `backbone` of
+    The result shares the layers, so training it also trains the segmenter. It can be used as `backbone` of
     `ReliableRegionMining`.
 
     Args:
-        segmenter: one of this library, or any functional model with a layer of the name `logits` that makes
-            class scores out of features.
+        segmenter: a segmenter of this library, or any functional model with a layer named `logits` that
+            computes class scores from features.
 
     Returns:
         A functional `keras.Model` from the image to features `(batch, h, w, channels)`.

@@ -1,4 +1,4 @@
-"""`UpSampling2D` in a graph of free size or free batch."""
+"""`UpSampling2D` in graphs with dynamic image size or batch size."""
 
 import collections
 import contextlib
@@ -11,7 +11,7 @@ from keras_wsseg.ops.resize import resize_bilinear
 
 
 class FixedSizeNeeded(ValueError):
-    """A layer that fails at a size known only at run time, and what to do."""
+    """Raised for a layer that fails at a dynamic image size; the message lists remedies."""
 
 
 _lock = threading.Lock()
@@ -20,29 +20,28 @@ _users = collections.Counter()
 
 @contextlib.contextmanager
 def free_upsampling(model):
-    """Lets a model's bilinear and nearest `UpSampling2D` layers work in every graph while it is active.
+    """Makes a model's bilinear and nearest `UpSampling2D` layers work in every graph while it is active.
 
-    In a TensorFlow graph Keras' own bilinear resizing fails at a height or width that is known only at run
-    time: a model that trains on crops then stops at the first validation image, and at its export. The
-    values are those of `resize_bilinear`, which has the same half-pixel centers; at sizes that are known the
-    layers do what they always do.
+    In a TensorFlow graph, the bilinear resizing of Keras fails at a dynamic height or width: a model trained
+    on crops then fails at the first validation image, and on export. Here such layers use `resize_bilinear`,
+    which has the same half-pixel centers; at static sizes the layers are unchanged.
 
-    Nearest layers repeat pixels, behind which TensorFlow no longer knows a height and width that it knew
-    before, where the batch is free; LiteRT's convolutions need them. They are said once more.
+    Nearest layers repeat pixels, after which TensorFlow loses the static height and width if the batch size
+    is dynamic; LiteRT's convolutions require them. They are restored by a reshape.
 
     Args:
-        model: `keras.Model`, subclassed ones included.
+        model: `keras.Model`, including subclassed models.
 
     Yields:
         None.
 
     Raises:
-        FixedSizeNeeded: if another layer fails at such a size, as bicubic `UpSampling2D` does.
+        FixedSizeNeeded: if another layer fails at a dynamic size, such as bicubic `UpSampling2D`.
     """
     layers = [layer for layer in model._flatten_layers(include_self=False) if _needs_free_size(layer)]
     with _lock:
         for layer in layers:
-            # The replicas of a strategy trace one model in several threads.
+            # The replicas of a distribution strategy trace the model in several threads.
             _users[id(layer)] += 1
             layer.call = _any_size(layer) if layer.interpolation == "bilinear" else _same_size(layer)
     try:
@@ -51,8 +50,8 @@ def free_upsampling(model):
         if type(error).__name__ != "OperatorNotAllowedInGraphError":
             raise
         raise FixedSizeNeeded(
-            "`segmenter` must consist of layers that work at a size known only at run time, as bilinear and "
-            "nearest UpSampling2D do, or have images of one size: give `size` to an export, train and "
+            "`segmenter` must consist of layers that support dynamic image sizes, such as bilinear and "
+            "nearest UpSampling2D, or be used at one fixed size: pass `size` to an export, train and "
             "validate on crops or with `models.with_input_size`, or compile with run_eagerly=True. "
             f"Received: {_failed(model, error)}"
         ) from error
@@ -65,7 +64,7 @@ def free_upsampling(model):
 
 
 def _needs_free_size(layer):
-    # A subclass may resize in its own way.
+    # Subclasses are excluded, since they may resize differently.
     return (
         type(layer) is keras.layers.UpSampling2D
         and layer.interpolation in ("bilinear", "nearest")

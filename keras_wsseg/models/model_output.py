@@ -1,4 +1,4 @@
-"""What a model ends in: logits, or the probabilities that a softmax or sigmoid makes of them."""
+"""Detects whether a model outputs logits, or probabilities from a softmax or sigmoid."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from keras_wsseg.layers import CropToStride, MeanFieldCRF, ResizeLike, ResizeTo,
 _SOFTMAX = ("softmax", "softmax_v2")
 _SIGMOID = ("sigmoid",)
 _SQUASHED = ("hard_sigmoid", "sparse_sigmoid", "sparsemax", "log_sigmoid")
-# Their results are means of pixels with weights that are not negative: of probabilities, probabilities.
+# These average pixels with non-negative weights, so probabilities remain probabilities.
 _AVERAGING = (keras.layers.Cropping2D, CropToStride, ResizeLike, ResizeTo, UpsampleLike)
 _PASS_THROUGH = (keras.layers.Identity, keras.layers.ActivityRegularization, *_AVERAGING)
 _INTERPOLATING = (keras.layers.UpSampling2D, keras.layers.Resizing)
@@ -17,12 +17,12 @@ _INTERPOLATING = (keras.layers.UpSampling2D, keras.layers.Resizing)
 
 @dataclasses.dataclass(frozen=True)
 class ModelOutput:
-    """What a model gives.
+    """The kind of a model's output.
 
     Args:
-        probabilities: True for probabilities, False for logits, None where the model does not tell.
-        layer: the layer or operation that says so, or None.
-        dtype: in which that computes, or None.
+        probabilities: True for probabilities, False for logits, None if undetermined.
+        layer: the layer or operation that determines it, or None.
+        dtype: the dtype of that layer's output, or None.
     """
 
     probabilities: bool | None = None
@@ -31,29 +31,29 @@ class ModelOutput:
 
 
 def yields_probabilities(model):
-    """Whether a model yields probabilities: see `read_output`, of which this is the answer alone."""
+    """Whether a model outputs probabilities: the attribute `probabilities` of `read_output`."""
     return read_output(model).probabilities
 
 
 def read_output(model):
-    """Looks at the last layers of a model, so that its softmax is not taken a second time.
+    """Inspects the last layers of a model, so that softmax is not applied twice.
 
-    Known is what ends in a layer `Softmax`, in an `Activation` or any layer of Keras with an `activation`, or
-    in `keras.ops.softmax` or `sigmoid`; also where layers follow that leave it as it is, or that average over
-    neighbors, as cropping and bilinear resizing do. Models inside are looked into. Other activations, a ReLU
-    for one, are taken as they are: whoever trains them so in Keras has their softmax taken too. A subclassed
-    model does not tell, unless it says so by an attribute `yields_probabilities`, as `WeaklySupervisedModel`
-    does.
+    The output is determined if the model ends in a `Softmax` layer, in an `Activation` or any Keras layer
+    with an `activation`, or in `keras.ops.softmax` or `sigmoid`, even if followed by layers that leave values
+    unchanged or average over neighbors, such as cropping and bilinear resizing. Nested models are inspected.
+    Other activations, such as ReLU, are left undetermined: in Keras, too, a softmax would be applied to
+    them. The output of a subclassed model is undetermined unless it has an attribute `yields_probabilities`,
+    as does `WeaklySupervisedModel`.
 
     Args:
-        model: `keras.Model`; one that is not built yet does not tell.
+        model: `keras.Model`; undetermined if it is not built yet.
 
     Returns:
         `ModelOutput`. One channel of probabilities is the second of two classes.
 
     Raises:
-        ValueError: if it ends in a sigmoid of several channels, in a softmax over one channel or over another
-            axis than the last, or in something else between 0 and 1 that is not the probability of a class.
+        ValueError: if the model ends in a sigmoid of several channels, in a softmax over one channel or over
+            an axis other than the last, or in other values between 0 and 1 that are not class probabilities.
 
     Example:
 
@@ -72,7 +72,7 @@ def _outputs(model):
     try:
         return list(getattr(model, "outputs", None) or ())
     except AttributeError:
-        # A Sequential that is not built has none yet.
+        # An unbuilt Sequential has no outputs yet.
         return []
 
 
@@ -83,7 +83,7 @@ def _read(tensor):
         return _read(inner[index]) if inner else read_output(operation)
     given = operation._inbound_nodes[node].input_tensors
     if isinstance(operation, keras.layers.Resizing) and operation.pad_to_aspect_ratio:
-        # What is padded is no mean of pixels.
+        # Padding is not an average of pixels.
         return ModelOutput()
     if _passes_through(operation, tensor, given):
         return _read(given[0])
@@ -91,8 +91,9 @@ def _read(tensor):
         found = _read(given[0])
         if found.probabilities:
             raise ValueError(
-                "`segmenter` must not resize probabilities by what leaves the range from 0 to 1, "
-                f"as {operation.interpolation} does. Received: {operation.name!r} behind {found.layer!r}"
+                "`segmenter` must not resize probabilities by an interpolation that can leave the range from "
+                f"0 to 1, such as {operation.interpolation}. "
+                f"Received: {operation.name!r} after {found.layer!r}"
             )
         return found
     if isinstance(operation, MeanFieldCRF):
@@ -123,13 +124,13 @@ def _kind_of_output(operation, tensor):
         )
     if kind in _SIGMOID and channels != 1:
         raise ValueError(
-            "`segmenter` must give one class a pixel, by a softmax over the classes or a sigmoid of one "
-            f"channel, while a sigmoid of several lets classes overlap. Received: sigmoid of {channels} "
-            f"channels in its last layer {name!r}"
+            "`segmenter` must assign one class per pixel, by a softmax over the classes or a sigmoid of one "
+            f"channel, since a sigmoid of several channels lets classes overlap. Received: sigmoid of "
+            f"{channels} channels in its last layer {name!r}"
         )
     if kind in _SOFTMAX and (channels == 1 or axis not in (-1, len(tensor.shape) - 1)):
         raise ValueError(
-            "`segmenter` must take the softmax over its last axis, which holds at least two classes. "
+            "`segmenter` must apply softmax over its last axis, with at least two classes. "
             f"Received: softmax over axis {axis} of shape {tuple(tensor.shape)} in its last layer {name!r}"
         )
     if kind in _SOFTMAX or kind in _SIGMOID:
@@ -138,7 +139,7 @@ def _kind_of_output(operation, tensor):
 
 
 def _activation(operation):
-    """Name and axis of what an operation does last, or two times None."""
+    """Name and axis of an operation's final activation; the name is None if it is not known."""
     if isinstance(operation, keras.layers.Softmax):
         axis = operation.axis
         return "softmax", axis[0] if isinstance(axis, list | tuple) and len(axis) == 1 else axis
@@ -147,7 +148,7 @@ def _activation(operation):
         if isinstance(activation, keras.layers.Layer):
             return _activation(activation)
         kind = _name(activation)
-        # A layer of one's own may do more behind a linear activation, or a ReLU, than that.
+        # A custom layer may apply further operations after a linear activation or a ReLU.
         certain = type(operation).__module__.partition(".")[0] == "keras" or kind in _SOFTMAX + _SIGMOID
         return (kind if certain else None), -1
     kind = type(operation).__name__.lower()

@@ -1,4 +1,4 @@
-"""Notices wrong ranges of images, labels that are no class and a softmax too many, in compiled steps."""
+"""Detects wrong image ranges, invalid labels and a doubly applied softmax in compiled steps."""
 
 import math
 
@@ -8,15 +8,15 @@ from keras import ops
 from keras_wsseg.arguments import check_value_range
 from keras_wsseg.imaging.labels import PADDING
 
-# Half precision sums no closer; logits do not come so near to a sum of 1 at every pixel of a batch.
+# The accuracy of a sum in half precision; logits do not sum to 1 so closely at every pixel of a batch.
 _SUM_TOLERANCE = 0.01
 
 
 class RangeGuard:
-    """Keeps the extremes of what passes through a compiled step, and judges them outside of it.
+    """Records the extreme values seen in a compiled step, and validates them outside of it.
 
-    A wrong range makes a silently wrong kernel, a label beyond the classes teaches nothing, the softmax of a
-    softmax cannot be sure of anything, and a compiled step cannot raise.
+    A wrong range silently gives a wrong kernel, a label beyond the classes is silently ignored, and a softmax
+    applied twice can never be confident; but a compiled step cannot raise.
     """
 
     def __init__(self, value_range):
@@ -30,9 +30,9 @@ class RangeGuard:
             for name in self._bounds
         }
         self._labels = [_extreme("label_minimum", 0.0), _extreme("label_maximum", -1.0)]
-        # How far predictions that are taken for logits are from non-negative numbers that sum to 1.
+        # How far predictions treated as logits are from non-negative numbers that sum to 1.
         self._off_sums = _extreme("off_sums", -1.0)
-        # The number in `_names` of the last input that was not finite, counted from 1.
+        # The 1-based index in `_names` of the last input that was not finite.
         self._infinite = _extreme("not_finite", 0.0)
         self._names, self._classes = [], None
 
@@ -43,16 +43,16 @@ class RangeGuard:
         return [*extremes, *self._labels, self._off_sums, self._infinite]
 
     def bounds_of(self, name):
-        """`(low, high)` of an input, or None where none was declared."""
+        """`(low, high)` of an input, or None if none was declared."""
         return self._bounds.get(name)
 
     def observe(self, name, image, labels):
-        """Takes a batch into the extremes, but for what lies outside the image.
+        """Updates the extremes with a batch, except for pixels outside the image.
 
         Args:
-            name: of the input.
+            name: name of the input.
             image: `(batch, height, width, channels)`, float32.
-            labels: `(batch, height, width)`, of which 254 is outside.
+            labels: `(batch, height, width)`, with 254 outside the image.
         """
         if name not in self._names:
             self._names.append(name)
@@ -67,12 +67,12 @@ class RangeGuard:
         seen = ops.logical_and(inside, finite)
         low.assign(ops.minimum(low.value, ops.min(ops.where(seen, image, math.inf))))
         high.assign(ops.maximum(high.value, ops.max(ops.where(seen, image, -math.inf))))
-        # Dark images of whole numbers also lie within 0 and 1; scaled ones have fractions.
+        # Dark images of integers may also lie within 0 and 1; scaled images have fractions.
         off = ops.where(seen, ops.abs(image - ops.round(image)), 0.0)
         fraction.assign(ops.maximum(fraction.value, ops.max(off)))
 
     def observe_labels(self, labels, classes):
-        """Takes the labels of a batch, `(batch, height, width)`, and the number of classes into account."""
+        """Records the labels of a batch, `(batch, height, width)`, and the number of classes."""
         self._classes = classes
         low, high = self._labels
         labels = ops.cast(labels, "float32")
@@ -80,21 +80,21 @@ class RangeGuard:
         high.assign(ops.maximum(high.value, ops.max(ops.where(labels < PADDING, labels, -1.0))))
 
     def observe_sums(self, logits):
-        """Takes predictions that may be probabilities, `(batch, h, w, classes)`, into account."""
+        """Records predictions that may be probabilities, `(batch, h, w, classes)`."""
         if logits.shape[-1] > 1:
             logits = ops.cast(logits, "float32")
             off = ops.max(ops.abs(ops.sum(logits, axis=-1) - 1.0))
             self._off_sums.assign(ops.maximum(self._off_sums.value, ops.maximum(off, -ops.min(logits))))
 
     def check(self):
-        """Raises ValueError if anything was not as it must be; then starts anew."""
+        """Raises ValueError if any recorded value is invalid, and resets the records."""
         self._check_labels()
-        if 0 <= _taken(self._off_sums, -1.0) <= _SUM_TOLERANCE:
+        if 0 <= _read_and_reset(self._off_sums, -1.0) <= _SUM_TOLERANCE:
             raise ValueError(
-                "losses must have from_logits=False where the segmenter gives probabilities. Received: "
-                "from_logits=True, and a prediction of numbers from 0 to 1 that sum to 1 at every pixel"
+                "losses must have from_logits=False if the segmenter outputs probabilities. Received: "
+                "from_logits=True, and predictions from 0 to 1 that sum to 1 at every pixel"
             )
-        infinite = int(_taken(self._infinite, 0.0))
+        infinite = int(_read_and_reset(self._infinite, 0.0))
         if infinite:
             raise ValueError(
                 f"{self._names[infinite - 1]} must be finite wherever labels are not 254. Received: NaN or "
@@ -103,7 +103,7 @@ class RangeGuard:
         for name, (low, high) in self._bounds.items():
             variables = self._extremes[name]
             starts = (math.inf, -math.inf, 0.0)
-            least, most, fraction = (_taken(*pair) for pair in zip(variables, starts, strict=True))
+            least, most, fraction = (_read_and_reset(*pair) for pair in zip(variables, starts, strict=True))
             slack = 1e-3 * (high - low)
             if least == math.inf:
                 continue
@@ -114,12 +114,12 @@ class RangeGuard:
                 )
             if low == 0 and high >= 255 and most <= 1 and fraction > 0:
                 raise ValueError(
-                    f"{name} spans almost nothing of value_range=({low:g}, {high:g}); say value_range=(0, 1) "
-                    f"if that is what it holds. Received: values from {least:g} to {most:g}"
+                    f"{name} must match value_range=({low:g}, {high:g}); pass value_range=(0, 1) if its "
+                    f"values are in [0, 1]. Received: values from {least:g} to {most:g}"
                 )
 
     def _check_labels(self):
-        least, most = (_taken(*pair) for pair in zip(self._labels, (0.0, -1.0), strict=True))
+        least, most = (_read_and_reset(*pair) for pair in zip(self._labels, (0.0, -1.0), strict=True))
         if self._classes is not None and not (least >= 0 and most < self._classes):
             wrong = least if least < 0 else most
             raise ValueError(
@@ -128,7 +128,7 @@ class RangeGuard:
             )
 
     def added_to(self, callbacks, model):
-        """The callbacks of a fit or evaluate with the one that checks in front."""
+        """The callbacks of `fit` or `evaluate`, preceded by one that runs the check."""
         if isinstance(callbacks, keras.callbacks.CallbackList):
             return callbacks
         callbacks = [] if callbacks is None else callbacks
@@ -137,7 +137,7 @@ class RangeGuard:
 
 
 class _CheckRange(keras.callbacks.Callback):
-    """Checks after the first batch and at each end, where the training state can be read cheaply."""
+    """Runs the check after the first batch and at the end of epochs and tests, where reading is cheap."""
 
     def __init__(self, guard, trained):
         super().__init__()
@@ -161,15 +161,15 @@ class _CheckRange(keras.callbacks.Callback):
 
 
 def parse_value_range(value_range):
-    """Returns `(low, high)` as floats, or a dict of such pairs, or says what is wrong."""
+    """Validates the argument and returns `(low, high)` as floats, or a dict of such pairs."""
     if isinstance(value_range, dict):
         return {name: parse_value_range(pair) for name, pair in value_range.items()}
     low, high = check_value_range(value_range)
     return float(low), float(high)
 
 
-def _taken(variable, start):
-    """The number in a variable, which begins anew."""
+def _read_and_reset(variable, start):
+    """Reads the value of a variable and resets it."""
     value = float(variable.numpy())
     variable.assign(start)
     return value

@@ -19,12 +19,12 @@ _DILATED = (*BLOCKS, "resnet38")
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class ReliableRegionMining(WeaklySupervisedModel):
-    r"""Learns segmentation from tags in one training: mines labels that it is sure of, and learns from those.
+    r"""Learns segmentation from image-level tags: mines reliable labels and trains on them in the same step.
 
-    Two branches on one backbone. The first tells which classes an image holds, and where it looks to tell
-    them: its class activation maps, over several scales, with a background made of what no class claims.
-    Where the surest part of the maps and a dense CRF on them agree, a pixel is labeled; all others are not.
-    The second branch, the segmenter, learns from these labels at once, in the same step,
+    Two branches share a backbone. The first is a classifier of the tags, which also gives class activation
+    maps over several scales, with the background where no class is active. A pixel is labeled where the most
+    confident part of the maps agrees with a dense CRF on them; all others are unlabeled. The second branch,
+    the segmenter, is trained on these labels in the same step,
 
     `L = L_class + L_ce + L_energy`,
 
@@ -32,39 +32,40 @@ class ReliableRegionMining(WeaklySupervisedModel):
     Mining runs inside the compiled step, on every backend. Only the segmenter is deployed:
     `export.to_onnx(model.segmenter, path)`.
 
-    `y` is tags, or a dict of tags and labels: see `WeaklySupervisedModel`. Labels that are known, there or as
-    plain label maps, are learnt as they are; the tags of a plain label map are the classes in it, and nothing
-    is mined, so `evaluate` on label maps is cheap.
+    `y` is tags, or a dict of tags and labels: see `WeaklySupervisedModel`. Given labels, in such a dict or as
+    plain label maps, are used unchanged. The tags of a plain label map are the classes in it, and nothing is
+    mined, so `evaluate` on label maps is cheap.
 
     Args:
-        num_classes: number of classes, the background, class 0, included; at least 2.
+        num_classes: number of classes, including the background, class 0; at least 2.
         backbone: `"resnet38"` as published, `"resnet18"`, `"resnet34"`, the name of a network in
             `keras.applications`, or any `keras.Model` from images in `value_range` to features
             `(batch, h, w, channels)`, such as the `feature_extractor` of a segmenter.
-        weights: of a backbone that is named: None for random ones, or what it reads, see `DeepLabV3Plus`.
-        channels: channels of the images; those of the backbone where it is a model.
-        value_range: the values of black and white in the images as they come.
-        encoder_stride: pixels of the image to one of the features of a backbone that is named: None for 8
-            where the ResNets written here dilate, and for 16 with all others.
-        output_stride: 1 for logits of the size of the image, None for those of the features as they are.
+        weights: weights of a backbone given by name: None for random weights, or as for `DeepLabV3Plus`.
+        channels: channels of the images; ignored if the backbone is a model.
+        value_range: the values of black and white in the input images.
+        encoder_stride: image pixels per feature of a backbone given by name. None: 8 for the ResNets of this
+            library, which dilate, and 16 for all others.
+        output_stride: 1 for logits of the image's size, None for logits on the grid of the features.
         filters: channels between the segmenter's two convolutions. None: those of the features, at most 512.
-        dilation: of these convolutions.
-        scales: factors of the image's size at which class activation is read.
+        dilation: dilation of these convolutions.
+        scales: factors of the image's size at which class activation maps are computed.
         background_exponent: exponent of the background, greater than 0: the larger, the less background.
-        keep_fraction: of the pixels that the maps give to a class, how many stay, the surest, in (0, 1].
+        keep_fraction: fraction of the pixels assigned to a class by the maps that is kept, the most confident
+            ones, in (0, 1].
         crf: the CRF with which the labels must agree, see `ReliableRegions`: `"dense"` as published,
             `"windowed"`, which takes a fraction of the time, a `layers.MeanFieldCRF`, or None.
         classification_weight: factor of the tags' cross entropy, at least 0.
-        weight_decay: coupled L2 on the convolution kernels that are made here.
+        weight_decay: coupled L2 on the convolution kernels created here.
         name: name of the model.
 
     Attributes:
-        segmenter: from images to logits, what is deployed.
-        classifier: from images to score maps of the classes but the background; their mean over the
+        segmenter: model from images to logits, to be deployed.
+        classifier: model from images to score maps of all classes except the background; their mean over the
             image is the logit of the tag.
 
     Raises:
-        ValueError: if an argument is out of its range.
+        ValueError: if an argument is out of range.
 
     Example:
         >>> import numpy as np
@@ -79,10 +80,10 @@ class ReliableRegionMining(WeaklySupervisedModel):
         >>> model.predict(images, verbose=0).shape
         (2, 16, 16, 3)
 
-    Source: Zhang, Xiao, Wei, Sun & Huang 2020, "Reliability Does Matter", arXiv:1911.08039. Where it differs
-    from the published code, the paper is followed: see `ReliableRegions`. Departures: new layers start from
-    He's normal distribution, and the tags are learnt by the sigmoid cross entropy of each class, since
-    several classes share an image.
+    Source: Zhang, Xiao, Wei, Sun & Huang 2020, "Reliability Does Matter", arXiv:1911.08039. Where paper and
+    published code differ, this follows the paper: see `ReliableRegions`. Departures: new layers are
+    initialized with He normal, and the tags are trained with the sigmoid cross entropy of each class, since
+    an image may contain several classes.
     """
 
     def __init__(
@@ -119,7 +120,7 @@ class ReliableRegionMining(WeaklySupervisedModel):
         )
         if output_stride == 1:
             x = ResizeLike(dtype="float32", name="logits_resize")(x, inputs)
-        # Without a bias the mean of the scores is what the mean of the features would be given.
+        # Without a bias, the mean of the scores equals the score of the mean features.
         scores = conv(
             features,
             num_classes - 1,
@@ -150,7 +151,7 @@ class ReliableRegionMining(WeaklySupervisedModel):
         }
 
     def compile(self, optimizer="rmsprop", loss=None, **kwargs):
-        """As in Keras; `loss` is what the segmenter learns from mined labels, by default the published one.
+        """As in Keras; `loss` is the segmenter's loss on mined labels, by default the published one.
 
         Args:
             optimizer: as in Keras.
@@ -159,7 +160,7 @@ class ReliableRegionMining(WeaklySupervisedModel):
             **kwargs: as in Keras.
 
         Raises:
-            TypeError: if it is anything else.
+            TypeError: if `loss` is anything else.
         """
         super().compile(
             optimizer=optimizer,
@@ -176,18 +177,18 @@ class ReliableRegionMining(WeaklySupervisedModel):
         return {"segmentation": logits, "scores": scores}
 
     def mine(self, images, tags, labels=None):
-        """The reliable labels of images, as the training sees them now.
+        """The reliable labels of images, as currently used in training.
 
         Args:
             images: `(batch, height, width, channels)` in `value_range`.
             tags: `(batch, num_classes)`, 1 for the classes that occur; the background always does.
-            labels: None, or `(batch, height, width)`: 254 where there is no image; the class where it is
-                known, which stays; else 255.
+            labels: None, or `(batch, height, width)`: 254 outside the image; the class where it is known,
+                which is kept; else 255.
 
         Returns:
             Class activation maps `(batch, height, width, num_classes)`, float32 in [0, 1], the background
-            first, and labels `(batch, height, width)`, int32: 0 to `num_classes - 1`, 255 where they are not
-            reliable, 254 outside the image.
+            first, and labels `(batch, height, width)`, int32: 0 to `num_classes - 1`, 255 where not reliable,
+            254 outside the image.
         """
         if labels is None:
             labels = ops.full(ops.shape(images)[:3], UNLABELED, "int32")
@@ -202,8 +203,8 @@ class ReliableRegionMining(WeaklySupervisedModel):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         if y is None or not len(getattr(x, "shape", ())) == 4:
             raise ValueError(
-                "x must be images (batch, height, width, channels), and y tags (batch, classes) or labels "
-                f"beside them. Received: x={type(x).__name__}, y={type(y).__name__}"
+                "x must be images (batch, height, width, channels), and y must be tags (batch, classes) or "
+                f"labels. Received: x={type(x).__name__}, y={type(y).__name__}"
             )
         if isinstance(y_pred, dict):
             logits, scores = y_pred["segmentation"], y_pred["scores"]
@@ -216,7 +217,7 @@ class ReliableRegionMining(WeaklySupervisedModel):
             tags = targets.read(labels).present(num_classes)
         elif tags.shape[-1] != num_classes:
             raise ValueError(
-                f"tags must tell of {num_classes} classes, the background included. "
+                f"tags must cover {num_classes} classes, including the background. "
                 f"Received: tags of {tags.shape[-1]} classes"
             )
         else:
@@ -227,7 +228,7 @@ class ReliableRegionMining(WeaklySupervisedModel):
         return loss + self._aggregate_additional_loss(self.classification_weight * classification)
 
     def _classification(self, scores, tags, sample_weight):
-        """Sigmoid cross entropy of the tags but the background's, its mean over classes and images."""
+        """Sigmoid cross entropy of all tags except the background, averaged over classes and images."""
         mean = ops.mean(scores, axis=(1, 2))
         wanted = ops.cast(tags[:, 1:], mean.dtype)
         loss = ops.mean(ops.binary_crossentropy(wanted, mean, from_logits=True), axis=-1)
@@ -273,18 +274,18 @@ _CLASSIFICATION = "classification"
 
 
 def _features(backbone, weights, channels, value_range, encoder_stride, weight_decay):
-    """Symbolic image and its features."""
+    """Symbolic input image and its features."""
     if isinstance(backbone, keras.Model):
         if weights is not None or encoder_stride is not None:
             raise ValueError(
-                "`weights` and `encoder_stride` are for a backbone that is named only. "
-                f"Received: weights={weights!r}, encoder_stride={encoder_stride} beside a model"
+                "`weights` and `encoder_stride` must be None if `backbone` is a model. "
+                f"Received: weights={weights!r}, encoder_stride={encoder_stride}"
             )
         inputs = keras.Input(backbone.input_shape[1:], dtype="float32", name="image")
         features = backbone(inputs)
         if len(getattr(features, "shape", ())) != 4:
             raise ValueError(
-                "`backbone` must give features (batch, height, width, channels). "
+                "`backbone` must output features (batch, height, width, channels). "
                 f"Received: {getattr(features, 'shape', type(features).__name__)}"
             )
         return inputs, features

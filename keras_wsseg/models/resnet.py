@@ -1,4 +1,4 @@
-"""ResNet-18 and ResNet-34 as encoders of a segmenter; Keras has neither."""
+"""ResNet-18 and ResNet-34 as encoders of a segmenter, which Keras does not provide."""
 
 import keras
 from keras import layers
@@ -12,18 +12,18 @@ BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
 def resnet_encoder(name, strides=(4, 16), channels=3, weights=None, weight_decay=0.0):
     """The convolutional part of a ResNet, from a standardized image to its features at several strides.
 
-    Layers, padding and names follow torchvision's (`layer1.0.conv1` is called `layer1_0_conv1`), so that
-    weights trained there give the same features here. Where the last of `strides` is below 32, the last
-    stages keep the resolution: their stride becomes 1 and every convolution after it is dilated instead,
-    which leaves the features at the pixels that a stride would have kept as they were.
+    Layers, padding and names follow torchvision (`layer1.0.conv1` is named `layer1_0_conv1`), so that weights
+    trained there give the same features here. If the last of `strides` is below 32, the last stages keep the
+    resolution: their stride becomes 1 and all later convolutions are dilated instead, which leaves the
+    features unchanged at the pixels that a stride would have kept.
 
     Args:
         name: `"resnet18"` or `"resnet34"`.
-        strides: pixels of the image to one of the features along each axis, increasing, each one of 2, 4,
-            8, 16 and 32; the last, at least 8, is that of the whole network.
+        strides: image pixels per feature along each axis, increasing, each one of 2, 4, 8, 16 and 32; the
+            last, at least 8, is the stride of the whole network.
         channels: channels of the image.
-        weights: None for random ones (He normal), or the path of a file: see `load_resnet_weights`.
-        weight_decay: coupled L2 on the convolution kernels: each gradient gains `weight_decay * w`.
+        weights: None for random weights (He normal), or the path of a file: see `load_resnet_weights`.
+        weight_decay: coupled L2 on the convolution kernels: `weight_decay * w` is added to each gradient.
 
     Returns:
         A `keras.Model` from `(batch, height, width, channels)` to a list of the features at each of
@@ -31,7 +31,7 @@ def resnet_encoder(name, strides=(4, 16), channels=3, weights=None, weight_decay
         convolution at 2, the last stage of that stride at the others, 512 channels at the end.
 
     Raises:
-        ValueError: if an argument is out of range, or the file does not fit.
+        ValueError: if an argument is out of range, or the file does not match.
         FileNotFoundError: if there is no such file.
 
     Example:
@@ -55,7 +55,7 @@ def resnet_encoder(name, strides=(4, 16), channels=3, weights=None, weight_decay
     x = both_sides_conv(inputs, 64, 7, "conv1", strides=2, regularizer=regularizer)
     x = layers.ReLU(name="relu")(_batch_norm(x, "bn1"))
     taps = {2: x}
-    # The features are not negative here, so that zeros around them never win the maximum.
+    # The features are non-negative here, so zero padding does not change the maximum.
     x = layers.ZeroPadding2D(1, name="maxpool_pad")(x)
     x = layers.MaxPooling2D(3, 2, name="maxpool")(x)
     stride, dilation = 4, 1
@@ -64,7 +64,7 @@ def resnet_encoder(name, strides=(4, 16), channels=3, weights=None, weight_decay
         for block in range(blocks):
             shrinks = stage > 0 and block == 0
             step = 2 if shrinks and stride < strides[-1] else 1
-            # The convolution that lost its stride still sees its input at the resolution it was made for.
+            # The input of the convolution whose stride was removed still has its original resolution.
             first_dilation = dilation
             if shrinks:
                 stride, dilation = stride * step, dilation * 2 // step

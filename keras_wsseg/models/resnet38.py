@@ -1,4 +1,4 @@
-"""The wide ResNet-38 as an encoder of a segmenter; Keras has none."""
+"""The wide ResNet-38 as an encoder of a segmenter, which Keras does not provide."""
 
 import pathlib
 
@@ -12,40 +12,40 @@ RESNET38 = "resnet38"
 RESNET38_STRIDES = (1, 2, 4, 8)
 PUBLISHED_WIDTH = 64
 
-# (units, widths of the first convolution between, widths at the end, stride, dilation) of stages b2 to b5.
+# (units, width factors of the first and last convolution, stride, dilation) of stages b2 to b5.
 _STAGES = ((3, 2, 2, 2, 1), (3, 4, 4, 2, 1), (6, 8, 8, 2, 1), (3, 8, 16, 1, 2))
-# (widths of both convolutions between, widths at the end, dropout) of stages b6 and b7, which dilate by 4.
+# (width factors of the first, second and last convolution, dropout) of stages b6 and b7, which dilate by 4.
 _BOTTLENECKS = ((8, 16, 32, 0.3), (16, 32, 64, 0.5))
 
 
 def resnet38_encoder(strides=(8,), channels=3, weights=None, weight_decay=0.0, width=PUBLISHED_WIDTH):
     """The convolutional part of the wide ResNet-38, from a standardized image to its features.
 
-    The backbone of AffinityNet and of reliable region mining, made to read class activation maps from: its
-    last three stages dilate by 2, 4 and 4, so that the 4096 channels at the end keep stride 8. It has 105
-    million weights; a smaller `width` gives a net of the same shape for small trainings.
+    The backbone of AffinityNet and of reliable region mining, designed for class activation maps: its last
+    three stages dilate by 2, 4 and 4, so that the 4096 channels at the end keep stride 8. It has 105 million
+    weights; a smaller `width` gives a network of the same structure for small training runs.
 
-    Every unit normalizes and rectifies before it convolves, `x + conv(relu(bn(conv(relu(bn(x))))))`; where a
-    unit changes the stride or the channels, a 1x1 convolution of `relu(bn(x))` stands for the first `x`. The
-    units of the last two stages are bottlenecks with dropout of whole channels.
+    Every unit applies normalization and ReLU before each convolution,
+    `x + conv(relu(bn(conv(relu(bn(x))))))`; where a unit changes the stride or the channels, a 1x1
+    convolution of `relu(bn(x))` replaces the first `x`. The units of the last two stages are bottlenecks with
+    dropout of whole channels.
 
     Args:
-        strides: pixels of the image to one of the features along each axis, increasing, each one of 1, 2,
-            4 and 8.
+        strides: image pixels per feature along each axis, increasing, each one of 1, 2, 4 and 8.
         channels: channels of the image.
-        weights: None for random ones (He normal), or the path of a file, `.weights.h5` or `.keras`, in which
-            Keras saved such an encoder, or a model with its layers.
-        weight_decay: coupled L2 on the convolution kernels: each gradient gains `weight_decay * w`.
-        width: channels of the first convolution, 64 as published; all others are in proportion to it.
+        weights: None for random weights (He normal), or the path of a file, `.weights.h5` or `.keras`, of
+            such an encoder, or of a model with its layers, saved by Keras.
+        weight_decay: coupled L2 on the convolution kernels: `weight_decay * w` is added to each gradient.
+        width: channels of the first convolution, 64 as published; all others are proportional to it.
 
     Returns:
         A `keras.Model` named `resnet38` from `(batch, height, width, channels)` to a list of the
         features at each of `strides`, `(batch, ceil(height / stride), ceil(width / stride), channels)`,
-        rectified: with 64, 128, 256 and 4096 channels for a `width` of 64. The names of all layers begin with
-        `resnet38_`, so that `LearningRateMultipliers` finds them.
+        after ReLU: with 64, 128, 256 and 4096 channels for a `width` of 64. The names of all layers begin
+        with `resnet38_`, so that `LearningRateMultipliers` can match them.
 
     Raises:
-        ValueError: if an argument is out of range, or the file does not fit.
+        ValueError: if an argument is out of range, or the file does not match.
         FileNotFoundError: if there is no such file.
 
     Example:
@@ -73,7 +73,7 @@ def resnet38_encoder(strides=(8,), channels=3, weights=None, weight_decay=0.0, w
                 (between * width, end * width),
                 f"b{stage}_{unit}",
                 step=step if unit == 0 else 1,
-                # The first unit of the dilated stage still sees its input at the resolution it was made for.
+                # The input of the dilated stage's first unit still has its original resolution.
                 dilations=(1 if unit == 0 else dilation, dilation),
                 regularizer=regularizer,
             )

@@ -1,4 +1,4 @@
-"""Reads the weights of a ResNet encoder from a local file of Keras or of torchvision."""
+"""Loading of ResNet encoder weights from a local file of Keras or torchvision."""
 
 import pathlib
 
@@ -14,38 +14,40 @@ _OF_BATCH_NORM = {
 
 
 def load_resnet_weights(encoder, path):
-    """Fills an encoder with the weights in a file.
+    """Loads the weights of an encoder from a file.
 
-    Pretrained encoders decide what clicks and scribbles can teach; this takes them from wherever they were
-    saved, without the framework that trained them.
+    Results with clicks and scribbles depend strongly on pretrained encoders; this loads them without the
+    framework that trained them.
 
     Args:
-        encoder: model made by `resnet_encoder`.
-        path: a file whose suffix says what it holds. `.weights.h5` and `.keras`: such an encoder, or a model
-            with its layers, saved by Keras. `.npz`, and `.safetensors` where the package of that name is
+        encoder: model created by `resnet_encoder`.
+        path: a file whose suffix determines its format. `.weights.h5` and `.keras`: such an encoder, or a
+            model with its layers, saved by Keras. `.npz`, and `.safetensors` if the package of that name is
             installed: torchvision's arrays under torchvision's names (`conv1.weight`,
-            `layer1.0.bn1.running_mean`, …), kernels in the order out, in, height, width. The classifier `fc`
-            and `num_batches_tracked` are ignored.
+            `layer1.0.bn1.running_mean`, …), with kernels in the order out, in, height, width. The classifier
+            `fc` and `num_batches_tracked` are ignored.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the suffix is none of these, or names or shapes do not fit.
-        ImportError: if a `.safetensors` file comes without its package.
+        FileNotFoundError: if the file does not exist.
+        ValueError: if the suffix is none of these, or names or shapes do not match.
+        ImportError: if the file is `.safetensors` and the package is not installed.
 
     Example:
 
     `np.savez("resnet34.npz", **{k: v.numpy() for k, v in torchvision_model.state_dict().items()})` writes the
-    file where torchvision is, and `resnet_encoder("resnet34", weights="resnet34.npz")` reads it anywhere.
+    file, which requires torchvision; `resnet_encoder("resnet34", weights="resnet34.npz")` reads it without.
     """
     path = pathlib.Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"`weights` must name an existing file. Received: weights={str(path)!r}")
+        raise FileNotFoundError(
+            f"`weights` must be the path of an existing file. Received: weights={str(path)!r}"
+        )
     if path.name.endswith(".weights.h5"):
         try:
             encoder.load_weights(path)
         except (KeyError, ValueError) as error:
             raise ValueError(
-                f"`weights` must hold the layers of {encoder.name} as its `save_weights` writes them. "
+                f"`weights` must contain the layers of {encoder.name} as written by `save_weights`. "
                 f"Received: weights={str(path)!r}"
             ) from error
     elif path.suffix == ".keras":
@@ -60,7 +62,7 @@ def load_resnet_weights(encoder, path):
 
 
 def torchvision_name(variable_path):
-    """The name in a torchvision state dict of a variable of the encoder, given as `layer/variable`.
+    """The torchvision state-dict name of a variable of the encoder, given as `layer/variable`.
 
     >>> torchvision_name("layer2_0_downsample_1/moving_variance")
     'layer2.0.downsample.1.running_var'
@@ -77,13 +79,13 @@ def _read_arrays(path):
         from safetensors.numpy import load_file
     except ImportError as error:
         raise ImportError(
-            f"Reading .safetensors needs the package safetensors: `pip install safetensors`. Received: {path}"
+            f"Reading .safetensors requires a package: `pip install safetensors`. Received: {path}"
         ) from error
     return load_file(path)
 
 
 def _from_torchvision(encoder, arrays):
-    """Arrays by the encoder's own names, kernels turned from OIHW to HWIO."""
+    """Arrays by the encoder's variable names, kernels transposed from OIHW to HWIO."""
     paths = {torchvision_name(variable.path): _key(variable) for variable in encoder.weights}
     found = {}
     for name, array in arrays.items():
@@ -113,9 +115,10 @@ def _assign(encoder, arrays, path):
     ]
     if missing or extra or shapes:
         faults = [("missing", sorted(missing)), ("unknown", sorted(extra)), ("misshapen", shapes)]
-        told = "; ".join(f"{kind}: {_listed(names)}" for kind, names in faults if names)
+        details = "; ".join(f"{kind}: {_listed(names)}" for kind, names in faults if names)
         raise ValueError(
-            f"`weights` must hold the arrays of {encoder.name}, but {told}. Received: weights={str(path)!r}"
+            f"`weights` must contain the arrays of {encoder.name}, but {details}. "
+            f"Received: weights={str(path)!r}"
         )
     for key, variable in variables.items():
         variable.assign(arrays[key])

@@ -1,16 +1,16 @@
-"""What a segmenter gives, looked at before the first step."""
+"""Validation of a segmenter's output shape before the first step."""
 
 import keras
 
 
 def check_segmenter(segmenter):
-    """Refuses a model that is no segmenter, as far as its shapes tell.
+    """Validates that a model is a segmenter, as far as static shapes allow.
 
     Args:
-        segmenter: `keras.Model`; one that is subclassed or not built yet says nothing before its first step.
+        segmenter: `keras.Model`; if subclassed or not built yet, it is checked only at its first step.
 
     Raises:
-        ValueError: if it gives anything but one `(batch, height, width, classes)`, channels last.
+        ValueError: if its output is not a single `(batch, height, width, classes)`, channels last.
     """
     outputs = getattr(segmenter, "outputs", None)
     if outputs:
@@ -18,13 +18,13 @@ def check_segmenter(segmenter):
 
 
 def check_prediction(prediction):
-    """Refuses what is no prediction of a segmenter.
+    """Validates that the output of a model is the prediction of a segmenter.
 
     Args:
-        prediction: tensor, symbolic or not, or whatever else a model gave.
+        prediction: tensor, symbolic or not, or any other output of a model.
 
     Raises:
-        ValueError: if it is anything but one `(batch, height, width, classes)` of a known number of classes.
+        ValueError: if it is not a single `(batch, height, width, classes)` with a static number of classes.
     """
     shape = getattr(prediction, "shape", None)
     if shape is not None and len(shape) == 4 and shape[-1] is not None:
@@ -33,11 +33,11 @@ def check_prediction(prediction):
         hint, received = "", f"shape {tuple(shape)}"
     else:
         parts = keras.tree.flatten(prediction)
-        hint = "; of several take one by keras.Model(model.inputs, model.outputs[0])"
+        hint = "; select one of several outputs by keras.Model(model.inputs, model.outputs[0])"
         received = (
             f"{type(prediction).__name__} of shapes {', '.join(str(tuple(part.shape)) for part in parts)}"
         )
     raise ValueError(
-        f"segmenter must give one prediction (batch, height, width, classes), channels last{hint}. "
+        f"segmenter must output one prediction (batch, height, width, classes), channels last{hint}. "
         f"Received: {received}"
     )

@@ -6,13 +6,13 @@ from keras_wsseg.models.encoder_unet import EncoderUNet
 def UMobileNetV2(num_classes=2, weights=None, frozen=None, name="umobilenetv2", **options):
     """A U-Net on MobileNetV2, "UMobV2", from images of any size to logits.
 
-    The segmenter with which regularized losses learn one object class from images alone, trained on whole
-    images of 128x128 and deployed by `with_input_size`: object and background by default.
+    The segmenter for learning one object class from unlabeled images with regularized losses, trained on
+    whole images of 128x128 and deployed by `with_input_size`; by default for object and background.
 
     Args:
         num_classes: number of classes, at least 1.
-        weights: None for random ones, `"imagenet"`, or the path of a file.
-        frozen: whether the encoder stays as it is in training; None: where `weights` are given.
+        weights: None for random weights, `"imagenet"`, or the path of a file.
+        frozen: whether the encoder is not trained; None: frozen if `weights` are given.
         name: name of the model.
         **options: further arguments of `EncoderUNet`.
 
@@ -22,7 +22,7 @@ def UMobileNetV2(num_classes=2, weights=None, frozen=None, name="umobilenetv2", 
 
     Raises:
         ValueError: if an argument is out of range.
-        FileNotFoundError: if `weights` is a path where there is no file.
+        FileNotFoundError: if `weights` is the path of a file that does not exist.
 
     Example:
 

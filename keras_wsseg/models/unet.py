@@ -23,22 +23,22 @@ def UNet(
     weight_decay=0.0,
     name="unet",
 ):
-    """A U-Net that trains from scratch on a CPU, from images of any size to logits.
+    """A U-Net small enough to train from scratch on a CPU, from images of any size to logits.
 
-    Each level is two 3x3 convolutions with batch normalization and ReLU; max pooling leads down, and a 1x1
-    convolution, repeated pixels and concatenation lead up again. Normalization of the image is its first
-    layer.
+    Each level has two 3x3 convolutions with batch normalization and ReLU. Levels are downsampled by max
+    pooling, and upsampled by a 1x1 convolution, pixel repetition and concatenation. The first layer
+    normalizes the image.
 
     Args:
         num_classes: number of classes, at least 1.
         filters: channels of each level, from full resolution down; level `k` works at stride `2**k`.
         channels: channels of the images, 1 for gray, 3 for color.
-        value_range: the values of black and white in the images as they come.
-        output_stride: pixels of the image to one of the logits along each axis, 1, 2, 4, … up to the stride
-            of the lowest level. Above 1 the way up ends early; sizes are rounded up.
+        value_range: the values of black and white in the input images.
+        output_stride: image pixels per logit along each axis, 1, 2, 4, … up to the stride of the lowest
+            level. Above 1 the decoder ends early; sizes are rounded up.
         dropout: rate of dropout on the lowest level, in [0, 1).
-        weight_decay: coupled L2 on the convolution kernels, so that each gradient gains `weight_decay * w`
-            with any optimizer.
+        weight_decay: coupled L2 on the convolution kernels: `weight_decay * w` is added to each gradient with
+            any optimizer.
         name: name of the model.
 
     Returns:
@@ -55,12 +55,12 @@ def UNet(
     >>> segmenter(np.zeros((1, 97, 131, 3), "uint8")).shape.as_list()
     [1, 97, 131, 4]
 
-    Source: Ronneberger, Fischer, Brox 2015, arXiv:1505.04597. Departures: padding keeps the size, batch
-    normalization, repeated pixels in place of transposed convolutions.
+    Source: Ronneberger, Fischer, Brox 2015, arXiv:1505.04597. Departures: size-preserving padding, batch
+    normalization, pixel repetition instead of transposed convolutions.
     """
     filters = tuple(filters)
     if not filters:
-        raise ValueError(f"`filters` must name at least one level. Received: filters={filters}")
+        raise ValueError(f"`filters` must have at least one level. Received: filters={filters}")
     check_at_least(1, num_classes=num_classes, channels=channels)
     for count in filters:
         check_at_least(1, filters=count)

@@ -1,4 +1,4 @@
-"""VGG16 with a decoder on its skip connections."""
+"""VGG16 with a decoder on skip connections."""
 
 import keras
 
@@ -28,41 +28,41 @@ def VGG16Skip(
     weight_decay=0.0,
     name="vgg16_skip",
 ):
-    """VGG16 without its last pool and dense layers and a decoder on 1x1 skip connections, to logits.
+    """VGG16 without its last pooling and dense layers, with a decoder on 1x1 skip connections, to logits.
 
-    The segmenter of learning from image tags with an adaptive prior: a classifier's features know the tagged
-    classes, the skips give them edges, and a prediction at a quarter of the image's size is where the
-    neighborhood loss is cheap. At strides 16, 8, 4 and 2, as far as `output_stride` asks, a 1x1 convolution
-    reduces the encoder's last features of that stride, conv5_3, conv4_3, conv3_3 and conv2_2. The way up
-    repeats the pixels of the level below, joins them to the reduced features by concatenation, as a U-Net
-    does, and convolves once, 3x3. All of it is batch normalized and rectified, since VGG's features differ in
-    size from level to level by two orders.
+    The segmenter for learning from image-level tags with an adaptive prior: a classifier's features represent
+    the tagged classes, the skip connections add edges, and at a quarter of the image's size the neighborhood
+    loss is cheap. At strides 16, 8, 4 and 2, as far as required by `output_stride`, a 1x1 convolution reduces
+    the encoder's last features of that stride, conv5_3, conv4_3, conv3_3 and conv2_2. The decoder upsamples
+    the level below by repeating pixels, concatenates the reduced features, as in a U-Net, and applies one 3x3
+    convolution. All of these convolutions have batch normalization and ReLU, since the magnitude of VGG's
+    features differs by two orders between levels.
 
     Args:
         num_classes: number of classes, at least 1.
-        weights: of the encoder. None for random ones, `"imagenet"`, or the path of a file as
-            `keras.applications.VGG16` without its top takes it.
-        channels: channels of the images. Gray ones, 1, are repeated for the encoder, so that they go
-            with pretrained weights.
-        value_range: the values of black and white in the images as they come.
-        filters: channels of the decoder at strides 16, 8, 4 and 2; those below `output_stride` have no level
-            to go to.
-        output_stride: pixels of the image to one of the logits along each axis: 4, 2, or 1, where those of
-            stride 2 are resized bilinearly. Sizes are rounded up.
+        weights: weights of the encoder. None for random weights, `"imagenet"`, or the path of a file for
+            `keras.applications.VGG16` without its top.
+        channels: channels of the images. Gray images (1 channel) are repeated to the channels of the encoder,
+            so that they can be used with pretrained weights.
+        value_range: the values of black and white in the input images.
+        filters: channels of the decoder at strides 16, 8, 4 and 2; those for strides below `output_stride`
+            are unused.
+        output_stride: image pixels per logit along each axis: 4, 2, or 1, for which the logits of stride 2
+            are resized bilinearly. Sizes are rounded up.
         dropout: rate of dropout on the encoder's last features, in [0, 1).
-        weight_decay: coupled L2 on all convolution kernels, so that each gradient gains `weight_decay * w`
-            with any optimizer.
+        weight_decay: coupled L2 on all convolution kernels: `weight_decay * w` is added to each gradient with
+            any optimizer.
         name: name of the model.
 
     Returns:
         A functional `keras.Model` from `(batch, height, width, channels)` to float32 logits
         `(batch, ceil(height / output_stride), ceil(width / output_stride), num_classes)`. Its layer `vgg16`
-        is the encoder, and the names of the layers in there begin with `vgg16_`:
+        is the encoder, whose layer names begin with `vgg16_`:
         `LearningRateMultipliers(SGD(0.01, momentum=0.9), {"vgg16": 0.1})` is the published setting.
 
     Raises:
-        ValueError: if an argument is out of range, or the weights do not fit.
-        FileNotFoundError: if `weights` is a path where there is no file.
+        ValueError: if an argument is out of range, or the weights do not match.
+        FileNotFoundError: if `weights` is the path of a file that does not exist.
 
     Example:
 
@@ -71,10 +71,10 @@ def VGG16Skip(
     >>> segmenter(np.zeros((1, 33, 41, 3), "uint8")).shape.as_list()
     [1, 9, 11, 4]
 
-    Source: the segmenter that Pandey, Dukkipati 2017, arXiv:1705.01262, describe, on Simonyan, Zisserman
-    2014, arXiv:1409.1556. How the skips join and the channels of the decoder are choices made here.
-    Departures: the paper normalizes batches behind the ReLU and speaks of several convolutions a level; here
-    a level has one, normalized in front of it.
+    Source: the segmenter described by Pandey, Dukkipati 2017, arXiv:1705.01262, on Simonyan, Zisserman 2014,
+    arXiv:1409.1556. How the skip connections are merged and the channels of the decoder are choices of this
+    library. Departures: the paper applies batch normalization after the ReLU and describes several
+    convolutions per level; here a level has one, normalized before the ReLU.
     """
     filters = tuple(filters)
     if len(filters) != len(_LEVELS):

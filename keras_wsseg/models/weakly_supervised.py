@@ -14,38 +14,39 @@ from keras_wsseg.ops.backend import mean_images
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class WeaklySupervisedModel(keras.Model):
-    """Trains any segmenter with losses that look at the image as well as at the labels.
+    """Trains any segmenter with losses that depend on the image as well as the labels.
 
-    A Keras loss sees `y_true` and `y_pred` only. This model hands its losses `targets.Targets`: the labels,
-    and beside them the image that it was fed, scaled to [0, 1], so that pipelines yield plain
-    `(image, labels)` and carry nothing twice; metrics see the plain labels. Where images have tags instead,
-    `y` is the tags, `(batch, classes)`, or a dict of `tags` and of `labels` that tell what lies outside the
+    A Keras loss receives only `y_true` and `y_pred`. This model passes its losses `targets.Targets`: the
+    labels together with the input image, scaled to [0, 1], so that input pipelines yield plain
+    `(image, labels)` without duplicating the image; metrics receive the plain labels. For images with tags,
+    `y` is the tags, `(batch, classes)`, or a dict of `tags` and of `labels` that mark what is outside the
     image.
 
-    Each term of the loss shows in the logs, unweighted, under its name. The numbers of losses that callbacks
-    anneal are part of the training state, so that they change between steps on every backend, compiled or
-    not; they do not travel in saved or exported segmenters.
+    Each term of the loss is logged, unweighted, under its name. Annealed values of losses are part of the
+    training state, so that they change between steps on every backend, compiled or not; they are not part of
+    saved or exported segmenters.
 
-    A segmenter that ends in a softmax, or in one channel of a sigmoid, is trained as one that ends in the
-    logits before: its last layers say so, and what the losses and metrics here ask for by `from_logits` is
-    made of what comes. What `predict` gives stays the segmenter's own. Where the last layers do not tell, as
-    in a subclassed model, the losses' `from_logits` counts, on which they must agree then.
+    A segmenter that ends in a softmax, or in a one-channel sigmoid, is trained like one that ends in the
+    logits before it: this is detected from its last layers, and its output is converted to what the losses
+    and metrics of this library require by `from_logits`. The output of `predict` is unchanged. If the last
+    layers do not determine it, as in a subclassed model, the losses' `from_logits` decides, on which they
+    must then agree.
 
     Args:
         segmenter: any `keras.Model` from image, `(batch, height, width, channels)`, or a dict of such
             inputs, to logits or probabilities `(batch, h, w, classes)`; one channel is the second of two
-            classes, by its log-odds or its probability. It normalizes inside itself.
+            classes, as log-odds or probability. It includes its own input normalization.
         value_range: `(low, high)` of the images, scaled to [0, 1] for the guide; for a dict input, one
-            range for `image`, or a dict by input name. An input that is named without a range is taken as is.
+            range for `image`, or a dict by input name. An input without a range is used unscaled.
         name: name of the model.
 
     Raises:
-        ValueError: at the first step (at the end of the epoch for later ones) if an image lies outside
-            `value_range`, or spans so little of it that it must be in another range, or holds NaN where it is
-            not outside the image (254), or a label is no class of the prediction, or what is taken for logits
-            sums to 1 as probabilities do; if `segmenter` or `value_range` is not what it should be, or
-            `segmenter` ends in a sigmoid of several channels, in a softmax that is not over the classes, or
-            in probabilities in half precision.
+        ValueError: at the first step (at the end of the epoch for later steps) if an image is outside
+            `value_range`, or spans so little of it that it must be in another range, or contains NaN at
+            pixels inside the image (not 254), or a label is not a class of the prediction, or presumed logits
+            sum to 1 like probabilities; if `segmenter` or `value_range` is invalid, or `segmenter` ends in a
+            sigmoid of several channels, in a softmax that is not over the classes, or in probabilities in
+            half precision.
 
     Example:
         >>> import numpy as np
@@ -58,22 +59,22 @@ class WeaklySupervisedModel(keras.Model):
         >>> sorted(history.history)
         ['gated_crf', 'loss', 'partial_cross_entropy']
 
-    The layout of a dict input: the key `image` is the modality `rgb` of kernels, every other input of rank 4
-    keeps its name.
+    In a dict input, the key `image` is the modality `rgb` of kernels; all other inputs of rank 4 keep their
+    names.
     """
 
     def __init__(self, segmenter, value_range=(0, 255), name=None, **kwargs):
         if not isinstance(segmenter, keras.Model):
             raise ValueError(f"segmenter must be a keras.Model. Received: {type(segmenter).__name__}")
         check_segmenter(segmenter)
-        # Half precision would overflow at 16-bit images before the segmenter normalizes them.
+        # In half precision, 16-bit images would overflow before the segmenter normalizes them.
         super().__init__(name=name, autocast=False, **kwargs)
         self.segmenter = segmenter
         _read(segmenter)
         self.value_range = parse_value_range(value_range)
         self._training_state = _TrainingState()
         self._guard = RangeGuard(self.value_range)
-        # There is nothing to build but the segmenter; BackupAndRestore asks before the first step.
+        # Only the segmenter has to be built; BackupAndRestore reads this before the first step.
         self.built = segmenter.built
 
     def build(self, input_shape):
@@ -82,7 +83,7 @@ class WeaklySupervisedModel(keras.Model):
 
     @property
     def yields_probabilities(self):
-        """Whether `predict` gives probabilities: False for logits, None where nothing tells."""
+        """Whether `predict` returns probabilities: False for logits, None if undetermined."""
         found = _read(self.segmenter).probabilities
         asked = {term.from_logits for term in _taking_either(getattr(self, "loss", None))}
         return not asked.pop() if found is None and len(asked) == 1 else found
@@ -95,9 +96,9 @@ class WeaklySupervisedModel(keras.Model):
         """As in Keras; `loss` is a loss of this library or a sum of them.
 
         Raises:
-            TypeError: if it is anything else, since other losses do not know what `y_true` holds.
+            TypeError: if it is anything else, since other losses cannot read this model's `y_true`.
             ValueError: if `from_logits` of a loss is False for a segmenter that ends in logits, or losses
-                disagree on it for one that does not tell.
+                disagree on it for a segmenter whose output is undetermined.
         """
         if loss is not None and not isinstance(loss, (SegmentationLoss, LossSum)):
             raise TypeError(f"loss must be a loss of keras_wsseg or a sum of them. Received: loss={loss!r}")
@@ -109,7 +110,7 @@ class WeaklySupervisedModel(keras.Model):
         )
 
     def compile_from_config(self, config):
-        # Keras leaves a loaded model uncompiled where compile() is overridden and this is not.
+        # Keras leaves a loaded model uncompiled if compile() is overridden but this method is not.
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.built:
             self.optimizer.build(self.trainable_variables)
@@ -118,17 +119,17 @@ class WeaklySupervisedModel(keras.Model):
         check_prediction(y_pred)
         if y is None:
             raise ValueError(
-                "y must be labels (batch, height, width) or tags (batch, classes) beside the images. "
+                "y must be labels (batch, height, width) or tags (batch, classes) of the images. "
                 "Received: y=None"
             )
         if len(getattr(sample_weight, "shape", ())) > 1 and tuple(sample_weight.shape[1:]) != (1,):
             raise ValueError(
-                "sample_weight must be one number an image; mark pixels as 255 instead. "
+                "sample_weight must be one number per image; to exclude pixels, label them 255. "
                 f"Received: shape {tuple(sample_weight.shape)}"
             )
         if self.loss is None:
             return super().compute_loss(x, y, y_pred, sample_weight, training)
-        # A segmenter that was not built yet at `compile` tells only now.
+        # The output of a segmenter not built at `compile` is known only now.
         _check_from_logits(self.loss, self.segmenter)
         yields = self.yields_probabilities
         labels, tags = labels_and_tags(y, first_image(x))
@@ -139,7 +140,7 @@ class WeaklySupervisedModel(keras.Model):
         return sum(further, loss)
 
     def _total(self, seen, y_pred, yields, sample_weight):
-        """The loss of a batch, each of its terms noted for the logs."""
+        """The loss of a batch; also updates the logged value of each term."""
         total, images = 0.0, mean_images(seen.labels)
         for term, factor in weighted_terms(self.loss):
             energy = term.energy_of(seen, y_pred, yields)
@@ -172,14 +173,14 @@ class WeaklySupervisedModel(keras.Model):
             self._guard.observe_sums(y_pred)
 
     def fit(self, *args, callbacks=None, class_weight=None, **kwargs):
-        """As in Keras, but for `class_weight`, which belongs to a loss.
+        """As in Keras, except that `class_weight` must be None, since it belongs to a loss.
 
         Raises:
             ValueError: if `class_weight` is given.
         """
         if class_weight is not None:
             raise ValueError(
-                "class_weight must be None: pixels are weighed by PartialCrossEntropy(class_weights=...). "
+                "class_weight must be None: pixels are weighted by PartialCrossEntropy(class_weights=...). "
                 f"Received: class_weight={class_weight!r}"
             )
         return super().fit(*args, callbacks=self._guard.added_to(callbacks, self), **kwargs)
@@ -189,14 +190,14 @@ class WeaklySupervisedModel(keras.Model):
         return super().evaluate(*args, callbacks=self._guard.added_to(callbacks, self), **kwargs)
 
     def trains(self, target):
-        """Whether the numbers of a loss or kernel are those of the compiled loss."""
+        """Whether a loss or kernel is part of the compiled loss."""
         compiled = {id(variable) for variable in self._training_state.variables}
         return all(id(variable) in compiled for variable in target.annealed_variables)
 
     @property
     def variables(self):
-        # Read by the JAX trainer as its state: what is missing here is baked into the compiled step. Saving
-        # goes by `weights` and by each layer's own lists, so none of this reaches a file.
+        # Read by the JAX trainer as its state: anything missing becomes a constant of the compiled step.
+        # Saving uses `weights` and each layer's own lists, so none of this is written to a file.
         return super().variables + self._training_state.variables + self._guard.variables
 
     @property
@@ -217,12 +218,12 @@ class WeaklySupervisedModel(keras.Model):
 
 
 def _read(segmenter):
-    """`ModelOutput` of a segmenter, which must not round its probabilities."""
+    """`ModelOutput` of a segmenter, whose probabilities must not be in half precision."""
     output = read_output(segmenter)
     if output.probabilities and output.dtype in ("float16", "bfloat16"):
         raise ValueError(
-            f"segmenter must end in float32 where it ends in probabilities, which {output.dtype} rounds to 0 "
-            f'and 1: give its last layer dtype="float32". Received: {output.layer!r} in {output.dtype}'
+            f"segmenter must output probabilities in float32, since {output.dtype} rounds them to 0 and 1: "
+            f'set dtype="float32" in its last layer. Received: {output.layer!r} in {output.dtype}'
         )
     return output
 
@@ -232,7 +233,7 @@ def _terms(loss):
 
 
 def _taking_either(loss):
-    """The terms that say whether they take logits or probabilities."""
+    """The terms with `from_logits`, which require either logits or probabilities."""
     return [term for term in _terms(loss) if hasattr(term, "from_logits")]
 
 
@@ -243,14 +244,14 @@ def _check_from_logits(loss, segmenter):
     output = _read(segmenter)
     if output.probabilities is False and asked[False]:
         raise ValueError(
-            f"loss must have from_logits=True for a segmenter that ends in logits, as {output.layer!r} gives "
-            f"them. Received: from_logits=False of {', '.join(asked[False])}"
+            "loss must have from_logits=True for a segmenter that ends in logits, here those of "
+            f"{output.layer!r}. Received: from_logits=False of {', '.join(asked[False])}"
         )
     if output.probabilities is None and asked[True] and asked[False]:
         raise ValueError(
-            "loss must have one from_logits in all its terms where the segmenter's last layer does not tell "
-            f"what it gives. Received: from_logits=True of {', '.join(asked[True])}, from_logits=False of "
-            f"{', '.join(asked[False])}"
+            "loss must have the same from_logits in all terms if the segmenter's last layer does not "
+            f"determine its output. Received: from_logits=True of {', '.join(asked[True])}, "
+            f"from_logits=False of {', '.join(asked[False])}"
         )
 
 
@@ -265,7 +266,7 @@ def _images(x):
         )
     if targets.TAGS in inputs:
         raise ValueError(
-            f"x must not name an input {targets.TAGS!r}: tags belong into y. Received: x of {sorted(inputs)}"
+            f"x must not have an input {targets.TAGS!r}: pass tags in y. Received: x of {sorted(inputs)}"
         )
     return inputs
 
@@ -275,10 +276,10 @@ def first_image(x):
 
 
 def labels_and_tags(y, image):
-    """Label maps, 255 where nothing is known of a pixel, and tags `(batch, classes)` or None."""
+    """Label maps, 255 where unlabeled, and tags `(batch, classes)` or None."""
     if isinstance(y, dict):
         if not {targets.TAGS} <= set(y) <= {targets.TAGS, "labels"}:
-            raise ValueError(f"y must hold tags, and labels if any. Received: y of {sorted(y)}")
+            raise ValueError(f"y must contain tags, and optionally labels. Received: y of {sorted(y)}")
         tags, labels = y[targets.TAGS], y.get("labels")
     else:
         tags, labels = (y, None) if len(y.shape) == 2 else (None, y)
@@ -290,7 +291,7 @@ def labels_and_tags(y, image):
 
 
 class _Reduction(keras.losses.Loss):
-    """Brings the values of the images to one as Keras does, replicas and `sample_weight` included."""
+    """Reduces the values of the images as Keras does, including replicas and `sample_weight`."""
 
     def call(self, y_true, y_pred):
         return y_pred
@@ -305,7 +306,7 @@ class _TrainingState:
 
 
 def _named(terms):
-    """Each term with a name of its own in the logs."""
+    """Each term with a unique name for the logs."""
     seen, named = {}, []
     for term in terms:
         count = seen.get(term.name, 0)

@@ -1,4 +1,4 @@
-"""A segmenter for images of any size out of one that was trained at a single size."""
+"""A segmenter for images of any size, from one trained at a single size."""
 
 import keras
 
@@ -8,31 +8,32 @@ from keras_wsseg.models.weakly_supervised import WeaklySupervisedModel
 
 _RESIZE = "input_size"
 _FORMER_RESIZE = "working_size"
-"""What models saved by version 0.1 call it."""
+"""Its name in models saved by version 0.1."""
 
 
 def with_input_size(segmenter, size, name=None):
-    """The segmenter with the resizing to its input size, and back, inside the model.
+    """Wraps a segmenter with resizing to its input size, and of the logits back to the image's size.
 
-    A network trained on whole images resized to 128x128 sees objects at that scale only. Around it, this
-    resizes images of any size as `ResizeTo` does and brings the logits back to the image's size
-    bilinearly, so that a deployed file needs no recipe beside it, and losses and metrics see image and
-    labels at full size. Images of exactly `size` pass unchanged.
+    A network trained on whole images resized to 128x128 handles objects at that scale only. The wrapper
+    resizes images of any size as `ResizeTo` does and resizes the logits bilinearly back to the image's size,
+    so that a deployed file requires no separate preprocessing, and losses and metrics use image and labels at
+    full size. Images of exactly `size` are unchanged.
 
     Args:
         segmenter: a functional `keras.Model` from one image `(batch, height, width, channels)` to logits
-            `(batch, h, w, classes)`, or the `WeaklySupervisedModel` that trained it. One that has an input
-            size already gets this one in its place: so it goes on at a higher resolution.
-        size: pixels, one number for a square, or `(height, width)`.
+            `(batch, h, w, classes)`, or the `WeaklySupervisedModel` that trained it. An existing input size
+            is replaced, so that training can continue at a higher resolution.
+        size: input size in pixels, one number for a square, or `(height, width)`.
         name: name of the model; None for that of the segmenter.
 
     Returns:
         A functional `keras.Model` from `(batch, any_height, any_width, channels)` to float32 logits of the
-        image's size. It shares its weights with `segmenter`: training the one trains the other.
+        image's size. It shares its weights with `segmenter`: training one also trains the other.
 
     Raises:
         TypeError: if `segmenter` is not such a model.
-        ValueError: if `size` is not one or two positive whole numbers, or the segmenter takes another size.
+        ValueError: if `size` is not one or two positive integers, or the segmenter has a different fixed
+            size.
 
     Example:
 
@@ -46,10 +47,10 @@ def with_input_size(segmenter, size, name=None):
     image = segmenter.inputs[0].shape
     if any(fixed not in (None, n) for fixed, n in zip(image[1:3], (height, width), strict=True)):
         raise ValueError(
-            f"`size` must be the one that the segmenter takes, {tuple(image[1:3])}. "
+            f"`size` must be the fixed input size of the segmenter, {tuple(image[1:3])}. "
             f"Received: size={(height, width)}"
         )
-    # Half precision would overflow at 16-bit images before the segmenter normalizes them.
+    # In half precision, 16-bit images would overflow before the segmenter normalizes them.
     inputs = keras.Input((None, None, image[-1]), dtype="float32", name="image")
     resized = ResizeTo(height, width, dtype="float32", name=_RESIZE)(inputs)
     logits = ResizeLike(dtype="float32", name=f"{_RESIZE}_undone")(segmenter(resized), inputs)

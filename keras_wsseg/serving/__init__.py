@@ -1,4 +1,4 @@
-"""An exported segmenter as a small HTTP service: images in, masks out, within limits.
+"""Serves an exported segmenter over HTTP, with bounded resources: images in, masks out.
 
-It runs where segmenters run, so it imports neither Keras nor TensorFlow; `keras-wsseg serve` starts it.
+It imports neither Keras nor TensorFlow, which a deployment may lack; `keras-wsseg serve` starts it.
 """

@@ -1,4 +1,4 @@
-"""The forms in which a class map goes out."""
+"""The response formats of a class map."""
 
 import dataclasses
 import io
@@ -14,18 +14,18 @@ FIELDS = ("format", "alpha")
 FORMATS = ("mask", "overlay", "rgba", "probabilities", "json")
 MOST_PROBABILITY_BYTES = 256 * 1024 * 1024
 _BLENDED = ("overlay", "rgba")
-# Noise, which photographs are to a PNG, gets hardly smaller by trying harder, only later.
+# Photographs are like noise to PNG: more effort takes longer and hardly makes them smaller.
 _FAST = 1
 
 
 @dataclasses.dataclass(frozen=True)
 class AnswerFormat:
-    """What a client asked for.
+    """The requested response format.
 
     Args:
-        name: `"mask"`: PNG of class numbers that shows in the palette's colors; `"overlay"`: PNG of the
-            image under these colors; `"rgba"`: PNG of the colors alone, to lay over the image;
-            `"probabilities"`: NumPy file, float32 (height, width, classes); `"json"`: pixels of each class.
+        name: `"mask"`: PNG of class numbers, shown in the palette's colors; `"overlay"`: PNG of the image
+            under these colors; `"rgba"`: PNG of the colors only, to overlay on the image; `"probabilities"`:
+            NumPy file, float32 (height, width, classes); `"json"`: pixels of each class.
         alpha: opacity of the colors of `"overlay"` and `"rgba"`, 0 to 1.
 
     Example:
@@ -39,18 +39,18 @@ class AnswerFormat:
 
     @classmethod
     def from_query(cls, query):
-        """Reads the part of an address behind its question mark.
+        """Parses the query of a URL.
 
         Args:
-            query: mapping from name to text.
+            query: mapping from name to string.
 
         Raises:
-            RequestError: 400 if it says anything else than `format=` and `alpha=`.
+            RequestError: 400 if it contains anything other than `format=` and `alpha=`.
         """
         unknown = sorted(set(query) - {*FIELDS})
         if unknown:
             raise RequestError(
-                400, f"The query must be format= and alpha= alone. Received: {unknown[0][:100]!r}"
+                400, f"The query must contain only format= and alpha=. Received: {unknown[0][:100]!r}"
             )
         name = query.get("format", "mask")
         if name not in FORMATS:
@@ -58,9 +58,7 @@ class AnswerFormat:
         if "alpha" not in query:
             return cls(name)
         if name not in _BLENDED:
-            raise RequestError(
-                400, f"alpha goes with format=overlay and format=rgba. Received: format={name}"
-            )
+            raise RequestError(400, f"alpha requires format=overlay or format=rgba. Received: format={name}")
         try:
             alpha = float(query["alpha"])
         except ValueError:
@@ -70,34 +68,34 @@ class AnswerFormat:
         return cls(name, alpha)
 
     def check_outputs(self, outputs):
-        """Raises a `RequestError`, 400, where a segmenter of these `outputs` has nothing to answer with."""
+        """Raises a `RequestError`, 400, if a segmenter with these `outputs` does not support the format."""
         if self.name == "probabilities" and self.name not in outputs:
             raise RequestError(
                 400,
-                "format must be another, since this segmenter gives classes alone. Received: probabilities",
+                "format must be another, since this segmenter outputs classes only. Received: probabilities",
             )
 
     def check_size(self, size, classes):
-        """Raises a `RequestError`, 413, where the answer for an image of `size` would be too large."""
+        """Raises a `RequestError`, 413, if the response for an image of `size` would be too large."""
         needed = 4 * classes * size[0] * size[1]
         if self.name == "probabilities" and needed > MOST_PROBABILITY_BYTES:
             raise RequestError(
                 413,
                 f"Probabilities must have at most {MOST_PROBABILITY_BYTES} bytes: send a smaller image or "
-                f"ask for another format. Received: {needed} bytes for {size[0]}x{size[1]} pixels",
+                f"request another format. Received: {needed} bytes for {size[0]}x{size[1]} pixels",
             )
 
     def segment(self, segmenter, image):
-        """Runs the segmenter for what this format needs: the probabilities, or else the class map."""
+        """Runs the segmenter for the output of this format: probabilities, or else the class map."""
         return segmenter.probabilities(image) if self.name == "probabilities" else segmenter(image)
 
     def encode(self, segmenter, image, result):
-        """Writes the answer.
+        """Encodes the response.
 
         Args:
             segmenter: `OnnxSegmenter`.
-            image: array that was segmented.
-            result: what `segment` made of it.
+            image: the segmented array.
+            result: the result of `segment`.
 
         Returns:
             `(body, media type)`.
@@ -127,8 +125,8 @@ def _counts(segmenter, mask):
         {"class": number, "name": name, "pixels": count, "share": count / mask.size}
         for number, (name, count) in enumerate(zip(segmenter.class_names, counts, strict=True))
     ]
-    said = {"height": mask.shape[0], "width": mask.shape[1], "classes": classes}
-    return json.dumps(said, ensure_ascii=False).encode()
+    content = {"height": mask.shape[0], "width": mask.shape[1], "classes": classes}
+    return json.dumps(content, ensure_ascii=False).encode()
 
 
 def _png(image, level=6):

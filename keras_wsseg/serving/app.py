@@ -1,4 +1,4 @@
-"""The paths of the service."""
+"""The HTTP routes of the service."""
 
 import time
 
@@ -28,7 +28,7 @@ def build_app(service, allow_origins=()):
         a `starlette.applications.Starlette`.
 
     Raises:
-        ValueError: if one of the origins is none.
+        ValueError: if one of the origins is invalid.
     """
     check_origins(allow_origins)
 
@@ -68,7 +68,7 @@ def build_app(service, allow_origins=()):
 
 
 class _Counted:
-    """Counts every request by its status, whoever answers it."""
+    """Counts every request by its status, whichever handler responds."""
 
     def __init__(self, app, metrics, paths):
         self._app = app
@@ -76,7 +76,7 @@ class _Counted:
         self._paths = paths
 
     async def __call__(self, scope, receive, send):
-        # A name for each path that anybody tries would let strangers fill the memory.
+        # A label for each requested path would let clients exhaust the memory.
         path = scope["path"] if scope["path"] in self._paths else "other"
         predicts = path == "/predict" and scope["method"] == "POST"
         status = 499
@@ -105,16 +105,16 @@ async def _refuse(request, refusal):
 
 
 async def _refuse_route(request, error):
-    asked = f"{request.method} {request.url.path[:100]}"
+    received = f"{request.method} {request.url.path[:100]}"
     if error.status_code == 405:
-        said = f"This path takes {error.headers['Allow']}. Received: {asked}"
+        message = f"This path takes {error.headers['Allow']}. Received: {received}"
     else:
-        said = f"There is no such path. Received: {asked}"
-    return JSONResponse({"error": said}, error.status_code, error.headers)
+        message = f"There is no such path. Received: {received}"
+    return JSONResponse({"error": message}, error.status_code, error.headers)
 
 
 async def _fail(request, error):
-    return JSONResponse({"error": "The service failed; its log says why."}, 500)
+    return JSONResponse({"error": "The service failed; see its log."}, 500)
 
 
 def _about(service):
@@ -129,8 +129,8 @@ def _about(service):
         "metadata": dict(segmenter.metadata),
         "provider": segmenter.provider_note,
         "media_types": list(MEDIA_TYPES),
-        "images": "gray and color are brought to the channels, 8 bits scaled to value_range; deeper "
-        "images are taken as they are where value_range goes beyond 255",
+        "images": "gray and color are converted to the channels, 8 bits scaled to value_range; deeper "
+        "images are used unscaled if value_range exceeds 255",
         "formats": [name for name in FORMATS if name != "probabilities" or name in segmenter.outputs],
         "limits": {
             "bytes": limits.max_bytes,

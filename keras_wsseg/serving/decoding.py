@@ -1,4 +1,4 @@
-"""From the bytes of an image file to an array, with a look at its size before anything is unpacked."""
+"""Decodes uploaded image files, checking their size before decompression."""
 
 import io
 
@@ -7,15 +7,15 @@ from keras_wsseg.imaging.image_error import ImageError, UnknownImageError
 from keras_wsseg.imaging.value_fit import fit_values
 from keras_wsseg.serving.request_error import RequestError
 
-# Pillow knows some fifty formats; the fewer are open to strangers, the better.
+# Pillow supports some fifty formats; the fewer are exposed to untrusted input, the better.
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
-# A photograph has ten, and its previews as many; each further one is a further pass over all pixels.
+# A photograph has ten, and its previews as many; each further one is another pass over all pixels.
 MOST_SCANS = 100
 _SCAN = b"\xff\xda"
 
 
 def open_upload(data, max_pixels):
-    """Reads the header alone.
+    """Reads only the header.
 
     Args:
         data: bytes of a PNG, JPEG, WebP, TIFF or BMP file.
@@ -25,7 +25,7 @@ def open_upload(data, max_pixels):
         Pillow's image, not decoded.
 
     Raises:
-        RequestError: 413 if the image is too large, 422 if it is none, more than one, or one of far too many
+        RequestError: 413 if the image is too large, 422 if it is not an image, more than one, or has too many
             scans.
     """
     try:
@@ -39,18 +39,18 @@ def open_upload(data, max_pixels):
         check_single(image)
     except UnknownImageError:
         kinds = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
-        raise RequestError(422, f"The image must be a {kinds} file. Received: something else") from None
+        raise RequestError(422, f"The image must be a {kinds} file. Received: another format") from None
     except ImageError as error:
         raise RequestError(422, str(error)) from None
     return image
 
 
 def decode_upload(image, channels, value_range):
-    """The pixels as the segmenter takes them, by the rule that files follow everywhere.
+    """The pixels as the segmenter takes them, by the same rules as for all image files.
 
     Args:
-        image: what `open_upload` returned.
-        channels: 1 or 3, which gray and color are brought to.
+        image: the result of `open_upload`.
+        channels: 1 or 3, to which gray and color are converted.
         value_range: `(low, high)` of the segmenter.
 
     Returns:
@@ -66,11 +66,11 @@ def decode_upload(image, channels, value_range):
         raise RequestError(422, str(error)) from None
     except ImportError:
         raise RequestError(
-            422, "The image must have 8 bits a channel, since this service lacks imagecodecs. Received: 16"
+            422, "The image must have 8 bits per channel, since this service lacks imagecodecs. Received: 16"
         ) from None
 
 
 def _check_scans(image, data):
-    # What is packed never holds these bytes. The decoder of JPEG in TIFF stops after 100 scans by itself.
+    # Compressed data never contains these bytes. The decoder of JPEG in TIFF itself stops after 100 scans.
     if image.format in ("JPEG", "MPO") and (scans := data.count(_SCAN)) > MOST_SCANS:
         raise RequestError(422, f"A JPEG file must have at most {MOST_SCANS} scans. Received: {scans} scans")

@@ -1,28 +1,28 @@
-"""What a service takes on at once, and how large and how slow it may be."""
+"""The resource limits of a service."""
 
 import dataclasses
 
 from keras_wsseg.arguments import check_integer, check_number
 
-# Pillow refuses images of more pixels than this by itself.
+# Pillow itself rejects images of more pixels than this.
 MOST_PIXELS = 178_956_970
 
 
 @dataclasses.dataclass(frozen=True)
 class ServiceLimits:
-    """The bounds within which a service stays, whatever its clients send.
+    """The resource limits of a service, whatever its clients send.
 
     Args:
-        workers: images that are worked on at the same time, at least 1.
-        queue: images that may wait for a worker, 0 or more; further ones are refused at once.
-        max_bytes: size of the largest body that is read.
+        workers: images that are processed concurrently, at least 1.
+        queue: images that may wait for a worker, 0 or more; further ones are rejected immediately.
+        max_bytes: size of the largest request body.
         max_pixels: width times height of the largest image that is decoded.
-        timeout: seconds from a request's last byte to its answer.
-        read_timeout: seconds that a client may take to send a request, and to begin to read its answer.
-        grace: seconds that requests in hand are given when the service is told to stop, 0 or more.
+        timeout: seconds from a request's last byte to its response.
+        read_timeout: seconds that a client may take to send a request, and to begin to read its response.
+        grace: seconds that pending requests are given when the service is stopped, 0 or more.
 
     Raises:
-        ValueError: if a count is no integer, a time no number, or one of them out of range.
+        ValueError: if a count is not an integer, a time not a number, or one of them is out of range.
 
     Example:
 
@@ -52,5 +52,5 @@ class ServiceLimits:
 
     @property
     def max_held_bytes(self):
-        """Bytes of bodies that are held at once: as many of the largest as there are places."""
+        """Bytes of request bodies held at once: the maximum size for each worker and queue place."""
         return (self.workers + self.queue) * self.max_bytes

@@ -2,16 +2,16 @@
 
 import re
 
-# As browsers write it: small letters, and no path.
+# As browsers write it: lower case, and no path.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 _USUAL_PORTS = {"http": ":80", "https": ":443"}
 
 
 def check_origins(origins):
-    """Raises a ValueError where no browser would ever send an origin.
+    """Rejects origins that no browser would send.
 
     Args:
-        origins: texts such as `"https://example.org"`, or `"*"` for any.
+        origins: strings such as `"https://example.org"`, or `"*"` for any.
 
     Raises:
         ValueError: if one of them is neither.
@@ -24,7 +24,7 @@ def check_origins(origins):
         if origin != "*" and not _is_origin(origin):
             raise ValueError(
                 "`allow_origin` must be '*', or scheme://host or scheme://host:port as browsers send it: "
-                "small letters, ASCII, no path, no port that is the scheme's own. "
+                "lower case, ASCII, no path, no default port of the scheme. "
                 f"Received: allow_origin={origin!r}"
             )
 

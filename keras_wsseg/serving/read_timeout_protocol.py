@@ -1,24 +1,25 @@
-"""HTTP with clients that are given so much time and no more."""
+"""HTTP with time limits for clients."""
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-# Bytes a second: less than any line carries today, more than it pays to dribble.
+# Bytes per second: below any current connection, but too fast for slow-read attacks to pay off.
 MIN_BYTES_PER_SECOND = 16 * 1024
-# A process has some 1000 files by default; without one left, asyncio complains thousands of times a second.
+# A process has some 1000 file descriptors by default; without a free one, asyncio logs thousands of errors a
+# second.
 MOST_CONNECTIONS = 500
 
 
 class ReadTimeoutProtocol(H11Protocol):
-    """Closes connections on which nothing moves, and those beyond `MOST_CONNECTIONS` at once.
+    """Closes stalled connections, and those beyond `MOST_CONNECTIONS` immediately.
 
-    Uvicorn alone would keep them for ever.
+    Uvicorn alone would keep them forever.
 
     A client may take `timeout_keep_alive` seconds of uvicorn's configuration to send the headers of a
-    request, and as many to send the rest of a body that was refused (to close at once would take the refusal
-    from a client that reads only after it has written). It must take in an answer at no less than
-    `MIN_BYTES_PER_SECOND` bytes a second, looked at in steps of as many seconds. A body that is being read is
-    timed by its reader.
+    request, and as many to send the rest of a rejected request body (closing immediately would hide the error
+    from a client that reads only after it has written). It must read a response at no less than
+    `MIN_BYTES_PER_SECOND` bytes per second, checked at the same interval. The time of a request body that is
+    being read is limited by its reader.
     """
 
     _awaited = None

@@ -1,12 +1,12 @@
-"""An answer that says no."""
+"""Errors that reject a request."""
 
 
 class RequestError(Exception):
-    """Ends a request with a status and one sentence.
+    """Ends a request with a status and an error message.
 
     Args:
-        status: of HTTP, 400 to 599.
-        message: what the client is told.
+        status: HTTP status, 400 to 599.
+        message: error message for the client.
         headers: further headers by name.
 
     Example:
@@ -22,5 +22,5 @@ class RequestError(Exception):
 
 
 def busy(message):
-    """The refusal of a service that has no room now."""
+    """The error of a service without free capacity."""
     return RequestError(503, message, {"Retry-After": "1"})

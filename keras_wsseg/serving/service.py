@@ -1,4 +1,4 @@
-"""A segmenter behind its queue: what becomes of an image that somebody sends."""
+"""Processes uploaded images: queue, decoding, segmentation and response."""
 
 import asyncio
 import functools
@@ -19,17 +19,17 @@ _LOG = logging.getLogger(__name__)
 
 
 class Service:
-    """Answers requests for masks, within limits.
+    """Handles requests for masks, with bounded resources.
 
     Args:
-        segmenter: `OnnxSegmenter`; its calls come from several threads.
+        segmenter: `OnnxSegmenter`; called from several threads.
         limits: `ServiceLimits`.
 
     Attributes:
         pool: its `WorkerPool`.
         uploads: its `UploadReader`.
         metrics: its `ServiceMetrics`.
-        stopping: set to True when no new work shall be taken on.
+        stopping: set to True to accept no new work.
     """
 
     def __init__(self, segmenter, limits):
@@ -39,36 +39,36 @@ class Service:
         self.metrics = ServiceMetrics(self.pool)
         self.stopping = False
         self.uploads = UploadReader(limits, self.metrics.count_refused)
-        self._in_hand = set()
+        self._pending = set()
         self._given_up = False
 
     def give_up(self):
-        """Ends all requests in hand with a 503."""
+        """Ends all pending requests with a 503."""
         self.stopping = self._given_up = True
-        for task in self._in_hand:
+        for task in self._pending:
             task.cancel()
 
     async def predict(self, request):
-        """Answers `POST /predict`.
+        """Handles `POST /predict`.
 
         Args:
             request: a Starlette `Request`.
 
         Returns:
-            the answer.
+            the response.
 
         Raises:
-            RequestError: if there is to be none.
+            RequestError: if the request is rejected.
         """
         if self.stopping:
             raise busy("The service is stopping.")
         if not is_form(request):
-            # Before the body has come.
+            # Before the request body has arrived.
             self._wanted(request)
         if self.pool.is_full:
-            raise busy("The service has as much to do as it takes on: try again later.")
+            raise busy("The service is at capacity: try again later.")
         task = asyncio.current_task()
-        self._in_hand.add(task)
+        self._pending.add(task)
         try:
             return await self._answer(request)
         except asyncio.CancelledError:
@@ -77,7 +77,7 @@ class Service:
             task.uncancel()
             raise busy("The service is stopping.") from None
         finally:
-            self._in_hand.discard(task)
+            self._pending.discard(task)
 
     async def _answer(self, request):
         async with self.uploads.read(request) as (data, fields):
@@ -88,37 +88,35 @@ class Service:
         return Response(body, media_type=media_type, headers={"Server-Timing": timing})
 
     def _wanted(self, request, fields=()):
-        """What the query and the fields of a form ask for."""
-        asked = {}
+        """Parses the query and the form fields."""
+        values = {}
         for name, text in (*request.query_params.multi_items(), *fields):
-            if asked.setdefault(name, text) != text:
-                both = f"{asked[name][:100]!r} and {text[:100]!r}"
-                raise RequestError(
-                    400, f"{name[:100]} must be the same wherever query and form say it. Received: {both}"
-                )
-        wanted = AnswerFormat.from_query(asked)
+            if values.setdefault(name, text) != text:
+                both = f"{values[name][:100]!r} and {text[:100]!r}"
+                raise RequestError(400, f"{name[:100]} must be the same in query and form. Received: {both}")
+        wanted = AnswerFormat.from_query(values)
         wanted.check_outputs(self.segmenter.outputs)
         return wanted
 
     async def _while_wanted(self, work, request):
-        """The result of the work, as long as somebody waits for it and there is time."""
+        """Runs the work; stops waiting if the client disconnects or time runs out."""
         done = asyncio.ensure_future(self.pool.run(work, self.limits.timeout))
         gone = asyncio.ensure_future(_disconnected(request))
         try:
             await asyncio.wait((done, gone), return_when=asyncio.FIRST_COMPLETED)
             if not done.done():
-                raise RequestError(499, "The client went away.")
+                raise RequestError(499, "The client disconnected.")
             return done.result()
         except TimeoutError:
             raise RequestError(
-                504, f"The answer was not ready within {self.limits.timeout:g} seconds."
+                504, f"The response was not ready within {self.limits.timeout:g} seconds."
             ) from None
         finally:
             done.cancel()
             gone.cancel()
 
     def _segment(self, data, wanted, since):
-        """Decoding, segmenting and encoding, in a thread."""
+        """Decodes, segments and encodes, in a worker thread."""
         times = [since, time.perf_counter()]
         image = open_upload(data, self.limits.max_pixels)
         width, height = image.size
@@ -131,11 +129,11 @@ class Service:
             body, media_type = wanted.encode(self.segmenter, array, result)
         except ValueError:
             raise RequestError(
-                422, "The image must fit the segmenter, of which /info tells channels and value_range."
+                422, "The image must fit the channels and value_range of the segmenter, see /info."
             ) from None
         except Exception as error:
             _LOG.error("an image of %dx%d was not segmented: %s", width, height, single_line(error))
-            raise RequestError(500, "The image was not segmented; the log of the service says why.") from None
+            raise RequestError(500, "The image was not segmented; see the log of the service.") from None
         times.append(time.perf_counter())
         return body, media_type, width * height, _server_timing(times)
 

@@ -1,4 +1,4 @@
-"""What a service counts about itself, for Prometheus to fetch."""
+"""The metrics of a service, for Prometheus."""
 
 import prometheus_client
 
@@ -6,7 +6,7 @@ _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class ServiceMetrics:
-    """Counters and gauges of one service, apart from those that others may keep in the same process.
+    """Counters and gauges of one service, separate from others in the same process.
 
     Args:
         pool: its `WorkerPool`.
@@ -28,44 +28,44 @@ class ServiceMetrics:
         self._requests = counter("requests", "Requests answered", ("path", "status"), **prefix)
         self._seconds = prometheus_client.Histogram(
             "predict_seconds",
-            "Seconds from the headers of a /predict to the end of its answer",
+            "Seconds from the headers of a /predict to the end of its response",
             buckets=_SECONDS,
             **prefix,
         )
         self._images = counter("images", "Images segmented", **prefix)
         self._pixels = counter("pixels", "Pixels segmented", **prefix)
-        self._refused = counter("refused_bytes", "Bytes of bodies refused for their size", **prefix)
-        self._in_flight = gauge("in_flight", "Requests to /predict without their answer", **prefix)
-        waiting = gauge("queue_depth", "Images that wait for a worker", **prefix)
+        self._refused = counter("refused_bytes", "Bytes of request bodies rejected for their size", **prefix)
+        self._in_flight = gauge("in_flight", "Requests to /predict not yet answered", **prefix)
+        waiting = gauge("queue_depth", "Images waiting for a worker", **prefix)
         waiting.set_function(lambda: pool.waiting)
-        running = gauge("workers_busy", "Images that are worked on", **prefix)
+        running = gauge("workers_busy", "Images being processed", **prefix)
         running.set_function(lambda: pool.running)
         self.in_flight = 0
         self.images = 0
 
     def begin(self):
-        """A request to /predict came in."""
+        """Records a request to /predict."""
         self.in_flight += 1
         self._in_flight.set(self.in_flight)
 
     def end(self, seconds):
-        """It has its answer, or nobody waits for one any longer."""
+        """Records that it was answered or abandoned."""
         self.in_flight -= 1
         self._in_flight.set(self.in_flight)
         self._seconds.observe(seconds)
 
     def count_request(self, path, status):
-        """A request was answered."""
+        """Records an answered request."""
         self._requests.labels(path, status).inc()
 
     def add_image(self, pixels):
-        """An image was segmented."""
+        """Records a segmented image."""
         self.images += 1
         self._images.inc()
         self._pixels.inc(pixels)
 
     def count_refused(self, count):
-        """A body of `count` bytes or more was too large."""
+        """Records a request body of `count` bytes or more that was too large."""
         self._refused.inc(count)
 
     def page(self):

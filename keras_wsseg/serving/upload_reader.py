@@ -1,4 +1,4 @@
-"""Takes in the bodies of requests, never more of them than there is room for."""
+"""Reads request bodies within a memory limit."""
 
 import asyncio
 import contextlib
@@ -12,22 +12,22 @@ from keras_wsseg.serving.answer_format import FIELDS
 from keras_wsseg.serving.request_error import RequestError, busy
 
 MEDIA_TYPES = ("image/png", "image/jpeg", "image/webp", "image/tiff", "image/bmp")
-# What browsers and tools write for the same five, or where they do not know.
+# What browsers and tools send for the same five, or for an unknown type.
 _OTHER_NAMES = ("image/jpg", "image/x-ms-bmp", "image/x-bmp", "application/octet-stream", "")
 _FORM = "multipart/form-data"
-# More than are taken, so that a refusal can name the one that is not.
+# More than are accepted, so that an error can name the invalid one.
 _MOST_FIELDS = 16
-_FORM_RULE = f"The form must hold one file, and besides {' and '.join(FIELDS)} alone."
+_FORM_RULE = f"The form must hold one file, and otherwise only {' and '.join(FIELDS)}."
 
 
 class UploadReader:
-    """Reads one image out of the body of a request: the body itself, or the one file of a form.
+    """Reads one image from a request body: the body itself, or the one file of a form.
 
-    Beside the file a form may have the fields that else stand in the query, `format` and `alpha`.
+    Besides the file a form may have the fields that are otherwise in the query, `format` and `alpha`.
 
     Args:
         limits: `ServiceLimits`.
-        count_refused: called with the number of bytes of each body that was too large.
+        count_refused: called with the number of bytes of each request body that was too large.
     """
 
     def __init__(self, limits, count_refused):
@@ -37,16 +37,16 @@ class UploadReader:
 
     @contextlib.asynccontextmanager
     async def read(self, request):
-        """The bytes of the image, which count as held while the context is open, and the fields beside it.
+        """The bytes of the image, which count as held while the context is open, and the other fields.
 
         Args:
-            request: a Starlette `Request` whose body nobody has read.
+            request: a Starlette `Request` whose body is unread.
 
         Yields:
-            `(data, fields)`: bytes, and the `(name, text)` of each field.
+            `(data, fields)`: bytes, and the `(name, string)` of each field.
 
         Raises:
-            RequestError: if the body is of another kind, too large, too slow, empty, or no proper form.
+            RequestError: if the body is of another type, too large, too slow, empty, or an invalid form.
         """
         media_type = _media_type(request)
         self._check_length(request)
@@ -62,9 +62,9 @@ class UploadReader:
                     408, f"A request must arrive within {self._limits.read_timeout:g} seconds."
                 ) from None
             except ClientDisconnect:
-                raise RequestError(499, "The client went away while it sent.") from None
+                raise RequestError(499, "The client disconnected while sending.") from None
             if not data:
-                raise RequestError(400, "The body must be an image. Received: an empty body")
+                raise RequestError(400, "The request body must be an image. Received: an empty body")
             yield data, fields
         finally:
             self.held -= own.count
@@ -83,7 +83,7 @@ class UploadReader:
             if own.count > self._limits.max_bytes:
                 self._refuse(own.count)
             if self.held > self._limits.max_held_bytes:
-                raise busy("The service holds as many bytes as it takes on: try again later.")
+                raise busy("The service is out of upload memory: try again later.")
             return message
 
         return counted
@@ -91,7 +91,8 @@ class UploadReader:
     def _refuse(self, count):
         self._count_refused(count)
         raise RequestError(
-            413, f"The body must have at most {self._limits.max_bytes} bytes. Received: {count} or more"
+            413,
+            f"The request body must have at most {self._limits.max_bytes} bytes. Received: {count} or more",
         )
 
 
@@ -100,12 +101,12 @@ class _ReceivedBytes:
 
 
 class _InMemory(MultiPartParser):
-    # Bodies are bounded already, and a container may have no folder for temporary files.
+    # Request bodies are already bounded, and a container may have no folder for temporary files.
     spool_max_size = sys.maxsize
 
 
 def is_form(request):
-    """Whether the body is a form, whose fields may say more than the query does."""
+    """Whether the request body is a form, whose fields may add to the query."""
     return _declared_type(request) == _FORM
 
 
@@ -125,7 +126,7 @@ def _media_type(request):
     if encoding != "identity":
         raise RequestError(
             415,
-            f"The body must be sent without Content-Encoding. Received: {encoding[:100]!r}",
+            f"The request body must be sent without Content-Encoding. Received: {encoding[:100]!r}",
             {"Accept-Encoding": "identity"},
         )
     return media_type
@@ -140,10 +141,10 @@ async def _file_of_form(request):
     parser = _InMemory(request.headers, request.stream(), max_files=1, max_fields=_MOST_FIELDS)
     try:
         form = await parser.parse()
-    # Forms name the encoding of their texts, which may be none or one that reads nothing.
+    # Forms declare the encoding of their strings, which may be unknown or fail to decode.
     except (FormParserError, MultiPartException, ValueError, LookupError) as error:
-        said = " ".join((getattr(error, "message", None) or str(error)).split())
-        raise RequestError(400, f"{_FORM_RULE} Received: {said}") from None
+        reason = " ".join((getattr(error, "message", None) or str(error)).split())
+        raise RequestError(400, f"{_FORM_RULE} Received: {reason}") from None
     data, fields = None, []
     try:
         for name, value in form.multi_items():

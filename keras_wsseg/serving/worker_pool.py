@@ -1,4 +1,4 @@
-"""A fixed number of threads behind a queue of fixed length."""
+"""A fixed number of threads with a bounded queue."""
 
 import asyncio
 import concurrent.futures
@@ -7,14 +7,14 @@ from keras_wsseg.serving.request_error import busy
 
 
 class WorkerPool:
-    """Runs functions in threads, so that the event loop stays free, and refuses what it has no room for.
+    """Runs functions in threads, so that the event loop stays free, and rejects calls beyond its capacity.
 
-    The queue is one of coroutines, not of work handed to the threads: who is canceled while waiting leaves
-    it at once, and a thread that goes on after its request timed out keeps its place until it is done.
+    The queue holds coroutines, not work passed to the threads: one that is canceled while waiting leaves it
+    immediately, and a thread that continues after its request timed out keeps its place until it is done.
 
     Args:
         workers: number of threads.
-        queue: functions that may wait for one.
+        queue: number of functions that may wait for one.
 
     Example:
 
@@ -34,27 +34,27 @@ class WorkerPool:
 
     @property
     def is_full(self):
-        """Whether the next function would be refused."""
+        """Whether the next function would be rejected."""
         return self.waiting >= self.queue and self._free.locked()
 
     @property
     def is_stuck(self):
-        """Whether every thread is at something that came to its timeout, so that nothing moves."""
+        """Whether every thread is running a function that timed out, so that there is no progress."""
         return len(self._overdue) == self._workers
 
     async def run(self, function, timeout):
-        """What `function` returns, called in a thread without arguments.
+        """Calls `function` in a thread, without arguments, and returns its result.
 
         Args:
             function: what to call.
-            timeout: seconds, those in the queue among them.
+            timeout: seconds, including those in the queue.
 
         Raises:
             RequestError: 503 if the queue is full.
             TimeoutError: if it takes longer; and whatever `function` raises.
         """
         if self.is_full:
-            raise busy("The service has as much to do as it takes on: try again later.")
+            raise busy("The service is at capacity: try again later.")
         async with asyncio.timeout(timeout) as deadline:
             return await self._run(function, deadline)
 
@@ -75,12 +75,12 @@ class WorkerPool:
             raise
 
     def close(self):
-        """Lets the threads end; one that is at work is not waited for."""
+        """Lets the threads end, without waiting for running ones."""
         self._threads.shutdown(wait=False)
 
     def _done(self, work):
         self.running -= 1
         self._overdue.discard(work)
         self._free.release()
-        # Asking for the error marks it as seen, where the request that it belongs to is gone.
+        # Retrieving the error marks it as handled if its request is gone.
         work.exception()

@@ -131,7 +131,7 @@ def _scaled(image, cell, name):
 def _checked_columns(rows, titles):
     columns = max((len(row) for row in rows), default=0)
     if not any(image is not None for row in rows for image in row):
-        raise ValueError(f"`rows` must hold at least one image. Received: {len(rows)} rows")
+        raise ValueError(f"`rows` must contain at least one image. Received: {len(rows)} rows")
     if titles is not None and len(titles) != columns:
         raise ValueError(
             f"`titles` must have a title for each of the {columns} columns. Received: titles={titles!r}"

@@ -29,7 +29,7 @@ def film_strip(columns, caption=None):
     """
     columns = [np.asarray(column) for column in columns]
     if not columns:
-        raise ValueError("`columns` must hold at least one image. Received: none")
+        raise ValueError("`columns` must contain at least one image. Received: none")
     for column in columns:
         if column.dtype != np.uint8 or column.ndim != 3 or column.shape[-1] != 3:
             raise ValueError(

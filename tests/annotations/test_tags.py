@@ -113,7 +113,7 @@ def test_a_background_of_another_name_is_in_every_image_or_not_told(file):
         ),
         (
             "a;dog;person\n",
-            r"must have a comma behind the name of the image. Received: 'a;dog;person' in line 1",
+            r"must have a comma after the name of the image. Received: 'a;dog;person' in line 1",
         ),
         ("a,dog\nb\tdog", r"must have a comma .* in line 2"),
         ('a,dog\nb,"dog', r"must be a CSV file. Received: unexpected end of data in line 2"),
@@ -127,15 +127,15 @@ def test_wrong_files_are_told(file, text, text_of_error):
 def test_what_is_no_text_is_told(file, tmp_path):
     with pytest.raises(ValueError, match=r"tags.csv' must be text in UTF-8, .* Received: 'utf-8' codec"):
         read_tags(file("a,Bär", "latin-1"))
-    with pytest.raises(FileNotFoundError, match=r"must be there as a file. Received: '.*none.csv'"):
+    with pytest.raises(FileNotFoundError, match=r"must be an existing file. Received: '.*none.csv'"):
         read_tags(tmp_path / "none.csv")
 
 
 @pytest.mark.parametrize("names", [(), ("a", "a"), ("a", "")])
 def test_names_of_classes_are_checked(file, names):
-    with pytest.raises(ValueError, match="`class_names` must be different names. Received: class_names="):
+    with pytest.raises(ValueError, match="`class_names` must be distinct names. Received: class_names="):
         read_tags(file("a"), names)
-    with pytest.raises(ValueError, match="`class_names` must be different names"):
+    with pytest.raises(ValueError, match="`class_names` must be distinct names"):
         multi_hot((), names)
 
 
@@ -154,13 +154,13 @@ def test_what_is_written_is_read_back(tmp_path):
     [
         ({"a": "dog"}, TypeError, "`tags` must be a sequence of strings. Received: tags='dog'"),
         ({"a": (1,)}, TypeError, r"Received: tags=\(1,\)"),
-        ({"a": ("dog;cat",)}, ValueError, "have blanks around it, or a semicolon, .* 'dog;cat' of 'a'"),
+        ({"a": ("dog;cat",)}, ValueError, "have surrounding blanks, or a semicolon, .* 'dog;cat' of 'a'"),
         ({"a": ("",)}, ValueError, "must not be empty, .* Received: '' of 'a'"),
         ({"a": (" dog",)}, ValueError, "Received: ' dog' of 'a'"),
-        ({"a ": ("dog",)}, ValueError, "a string without blanks around it, .* Received: 'a '"),
+        ({"a ": ("dog",)}, ValueError, "a string without surrounding blanks, .* Received: 'a '"),
         ({"": ("dog",)}, ValueError, "Received: ''"),
         ({3: ("dog",)}, ValueError, "Received: 3"),
-        ({"a;b": ()}, ValueError, "without a semicolon, tab, carriage return or zero byte. Received: 'a;b'"),
+        ({"a;b": ()}, ValueError, "semicolon, tab, carriage return or zero byte. Received: 'a;b'"),
         ({"a\u037eb": ()}, ValueError, "Received: 'a\u037eb'"),
         ({"a\tb": ()}, ValueError, r"Received: 'a\\tb'"),
         ({"a": ("b\rc",)}, ValueError, r"Received: 'b\\rc' of 'a'"),

@@ -144,11 +144,11 @@ def test_value_range_comes_from_the_model_or_the_argument(task, tmp_path):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"images": []}, ValueError, "`images` must hold at least one image. Received: 0 images$"),
+        ({"images": []}, ValueError, "`images` must contain at least one image. Received: 0 images$"),
         (
             {"loss": losses.PartialCrossEntropy()},
             TypeError,
-            "`loss` must have a sigma_rgb, as SparseCRF",
+            "`loss` must have a sigma_rgb, such as SparseCRF",
         ),
         ({"loss": "crf"}, TypeError, "`loss` must have a sigma_rgb, .* Received: loss='crf'$"),
         ({"epochs": 0}, ValueError, "`epochs` must be an integer of at least 1. Received: epochs=0$"),
@@ -178,7 +178,7 @@ def test_bad_arguments(tmp_path, change, error, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"loss": losses.SparseCRFLoss()}, "loss must be the very object .* another SparseCRFLoss$"),
+        ({"loss": losses.SparseCRFLoss()}, "loss must be the same object .* another SparseCRFLoss$"),
         ({"object_class": 2}, "must be a class id from 0 to 1. Received: object_class=2$"),
         ({"value_range": (0, 1)}, r"`image` must lie within value_range=\(0, 1\)"),
     ],

@@ -48,7 +48,7 @@ def test_a_training_that_collapses_is_told_once(task, caplog, options):
     assert record.levelno == logging.WARNING
     assert record.getMessage() == (
         "epoch 1: 100.0% of the pixels are predicted as 'horse'; the model has collapsed to one label. "
-        "Try a longer annealing or other weights of the losses."
+        "Try a longer annealing stage or different loss weights."
     )
 
 
@@ -78,9 +78,9 @@ def test_recovery_is_told_once(task, caplog):
     assert all(share < 0.9 for share in shares[recovered:])
     assert [record.getMessage() for record in own_records(caplog)] == [
         "epoch 1: 100.0% of the pixels are predicted as class 0; the model has collapsed to one label. "
-        "Try a longer annealing or other weights of the losses.",
-        f"epoch {recovered + 1}: the model is no longer collapsed to one label; class 0, its most frequent "
-        f"one, has {shares[recovered]:.1%} of the pixels.",
+        "Try a longer annealing stage or different loss weights.",
+        f"epoch {recovered + 1}: the model is no longer collapsed to one label; the most frequent one, "
+        f"class 0, has {shares[recovered]:.1%} of the pixels.",
     ]
 
 
@@ -117,7 +117,7 @@ def test_each_training_is_told_anew(task, caplog):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"images": []}, ValueError, "`images` must hold at least one image. Received: 0 images$"),
+        ({"images": []}, ValueError, "`images` must contain at least one image. Received: 0 images$"),
         ({"limit": 0}, ValueError, "`limit` must be a number above 0 and of at most 1. Received: limit=0$"),
         ({"limit": 99}, ValueError, "`limit` must be a number above 0 and of at most 1. Received: limit=99$"),
         ({"limit": "all"}, ValueError, "`limit` must be a number .* Received: limit='all'$"),

@@ -78,7 +78,7 @@ def test_a_loss_that_is_not_the_compiled_one_is_told():
         callbacks.WarmUp(losses.GatedCRFLoss(radius=1), 3),
         callbacks.ParameterScheduler(losses.GaussianKernel(sigma_rgb=1), "sigma_rgb", lambda epoch: 1.0),
     ):
-        with pytest.raises(ValueError, match="must be the very object that was compiled"):
+        with pytest.raises(ValueError, match="must be the same object that was compiled"):
             model.fit(x, y, verbose=0, callbacks=[callback])
 
 

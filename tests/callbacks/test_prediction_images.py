@@ -112,7 +112,7 @@ def test_tensorboard_without_tensorflow(tmp_path, task, monkeypatch):
     images = PredictionImages(*task, tmp_path, tensorboard=tmp_path)
     images.set_model(net())
     monkeypatch.setitem(sys.modules, "tensorflow", None)
-    with pytest.raises(ImportError, match="`tensorboard` needs the packages: pip install tensorflow tensor"):
+    with pytest.raises(ImportError, match="`tensorboard` requires packages: pip install tensorflow tensor"):
         images.on_train_begin()
 
 
@@ -128,9 +128,9 @@ def test_a_diverged_model_shows_as_no_idea(tmp_path, task):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"images": []}, ValueError, "`images` must hold at least one image. Received: 0 images$"),
+        ({"images": []}, ValueError, "`images` must contain at least one image. Received: 0 images$"),
         ({"images": [np.zeros((4, 4, 2))]}, ValueError, r"`image` must have shape .*shape=\(4, 4, 2\)$"),
-        ({"images": [{"depth": 0}]}, ValueError, r"`images` must name an input `image` .*\['depth'\]$"),
+        ({"images": [{"depth": 0}]}, ValueError, r"`images` must contain the input `image`.*\['depth'\]$"),
         ({"labels": []}, ValueError, "`labels` must have an entry for each of the 1 images. Received: 0"),
         ({"truth": [np.zeros((3, 4), int)]}, ValueError, r"`truth` must have the height .*shape=\(3, 4\)$"),
         ({"every": 0}, ValueError, "must be an integer .* Received: every=0$"),
@@ -165,5 +165,5 @@ def test_what_cannot_be_drawn_is_an_error_before_training(tmp_path, images, opti
 def test_model_that_yields_no_map(tmp_path, task):
     sheets = PredictionImages(*task, tmp_path)
     sheets.set_model(keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Flatten()]))
-    with pytest.raises(ValueError, match=r"the model must yield .* Received: \(4, 768\)$"):
+    with pytest.raises(ValueError, match=r"the model.s output must be .* Received: \(4, 768\)$"):
         sheets.on_epoch_end(0)

@@ -138,5 +138,5 @@ def test_another_loss_than_the_compiled_one_is_noticed():
     model = WeaklySupervisedModel(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 1)]))
     model.compile("sgd", loss=losses.SingleClassLoss())
     other = callbacks.SingleClassStages(losses.SingleClassLoss())
-    with pytest.raises(ValueError, match="target must be the very object that was compiled"):
+    with pytest.raises(ValueError, match="target must be the same object that was compiled"):
         model.fit(np.zeros((1, 8, 8, 3)), np.full((1, 8, 8), 255), callbacks=[other], verbose=0)

@@ -184,7 +184,7 @@ def test_a_diverged_model_sees_nothing(tmp_path, task):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"images": []}, ValueError, "`images` must hold at least one image. Received: 0 images$"),
+        ({"images": []}, ValueError, "`images` must contain at least one image. Received: 0 images$"),
         (
             {"tags": [[1, 0], [1, 1]]},
             ValueError,

@@ -37,8 +37,8 @@ def test_a_model_from_elsewhere(tmp_path):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (["--class-names", "one"], "`class_names` must name the 2 classes that the segmenter tells apart."),
-        (["--class-names", "a,a"], "`class_names` must be different texts."),
+        (["--class-names", "one"], "`class_names` must name the 2 classes of the segmenter."),
+        (["--class-names", "a,a"], "`class_names` must be distinct strings."),
         (["--tolerance", "0"], "`tolerance` must be a number above 0. Received: tolerance=0.0"),
         (
             ["--tolerance", "1e-30"],

@@ -364,9 +364,9 @@ def test_wrong_words_are_told(fails, finished, data, tmp_path):
     assert fails(*run, "--crf-sigma-xy", "3") == (
         "--crf-sigma-xy needs --crf windowed or --crf dense. Received: --crf none"
     )
-    assert "The tags must be there as a file." in fails(*run, "--tags", "no.csv")
+    assert "The tags must be an existing file." in fails(*run, "--tags", "no.csv")
     assert "must have a folder 'no'" in fails(*run, "--tags", "no")
-    assert f"The list must be there as a file. Received: '{data / 'no.txt'}'" == fails(*run, "--split", "no")
+    assert f"The list must be an existing file. Received: '{data / 'no.txt'}'" == fails(*run, "--split", "no")
     assert "DATA must be a folder with images/" in fails("pseudo-label", finished, tmp_path / "none")
     assert "There must be a run folder or file" in fails("pseudo-label", tmp_path / "none", data)
     (data / "file").touch()

@@ -97,7 +97,7 @@ def test_what_is_not_done_in_time_is_given_up_and_told(served, start):
     for one in asking:
         one.join(PATIENCE)
     assert (status, said) == (1, "")
-    assert out.splitlines()[-1] == "Stopped; images segmented: 0, requests given up: 2"
+    assert out.splitlines()[-1] == "Stopped; images segmented: 0, requests abandoned: 2"
     for answer in answers:
         check_refused(answer, 503, "The service is stopping.")
 
@@ -155,7 +155,7 @@ def test_a_port_in_use_is_told_in_a_line(served, fails):
         port = taken.getsockname()[1]
         text = fails("serve", served, "--port", port)
     where = f"127.0.0.1:{port}: Address already in use"
-    assert text == f"`host` and `port` must be an address that is free here. Received: {where}"
+    assert text == f"`host` and `port` must be a free local address. Received: {where}"
 
 
 @pytest.mark.parametrize(

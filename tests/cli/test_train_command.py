@@ -181,7 +181,7 @@ def test_wrong_files_are_told(fails, tmp_path, broken):
             "--recipe magic",
             "recipe must be one of clicks, full, rrm, scribbles, single-class, tags, or a .toml",
         ),
-        ("--recipe magic.toml", "The recipe must be there as a file. Received: 'magic.toml'"),
+        ("--recipe magic.toml", "The recipe must be an existing file. Received: 'magic.toml'"),
         ("--image_size 2", "`image_size` must be an integer of at least 8. Received: image_size=2"),
         ("--data.click_size 3", "`click_size`"),
         ("--group_by p", "group_by must have a group in parentheses. Received: group_by='p'"),
@@ -193,8 +193,8 @@ def test_wrong_files_are_told(fails, tmp_path, broken):
         ("--method pce", "unrecognized arguments: --method pce (see keras-wsseg train --help)"),
         ("--no-steps 3", "unrecognized arguments: --no-steps 3 (see keras-wsseg train --help)"),
         ("--scale 1", "scale must be two numbers above 0, the smaller first. Received: scale=1"),
-        ("--validation.split nowhere", "The list must be there as a file."),
-        ("--recipe tags", "The tags must be there as a file."),
+        ("--validation.split nowhere", "The list must be an existing file."),
+        ("--recipe tags", "The tags must be an existing file."),
     ],
 )
 def test_wrong_options_are_told(fails, folder, tmp_path, options, text):

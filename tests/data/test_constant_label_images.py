@@ -176,7 +176,7 @@ def test_arrays_take_images_without_labels():
 
 
 def test_wrong_lists_are_told(root):
-    with pytest.raises(FileNotFoundError, match=r"The list must be there as a file. Received: '.*none.txt'"):
+    with pytest.raises(FileNotFoundError, match=r"The list must be an existing file. Received: '.*none.txt'"):
         SegmentationFolder(root, unlabeled_split="none")
     for line, text in (
         ("p03", "once, and not among the annotated images. Received: 'p03'"),

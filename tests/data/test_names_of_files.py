@@ -126,7 +126,7 @@ def test_two_forms_of_one_class_are_refused(tmp_path):
         ValueError, match=f"one folder for each class. Received: two of the name '{COMPOSED}'"
     ):
         ClassFolders(tmp_path)
-    with pytest.raises(ValueError, match="must be different names"):
+    with pytest.raises(ValueError, match="must be distinct names"):
         TagFolder(tmp_path / "positives", "folders")
 
 

@@ -259,7 +259,7 @@ def test_a_model_is_fitted_and_learns_the_ground():
         ({"scale": (2, 1)}, r"0 < low <= high. Received: scale=\(2, 1\)"),
         ({"scale": 1}, r"Received: scale=1"),
         ({"scale": (0, 1)}, r"Received: scale=\(0, 1\)"),
-        ({"mode": "resize", "scale": (1, 1)}, r"left at \(0.5, 2.0\) where `mode=.resize.`.* scale=\(1, 1\)"),
+        ({"mode": "resize", "scale": (1, 1)}, r"left at \(0.5, 2.0\) with `mode=.resize.`.* scale=\(1, 1\)"),
         ({"mode": "whole"}, r"`mode` must be one of \('crop', 'resize'\). Received: mode='whole'"),
         ({"color_jitter": 1}, r"at least 0 and below 1. Received: color_jitter=1"),
         ({"seed": -1}, r"`seed` must be an integer of at least 0. Received: seed=-1"),

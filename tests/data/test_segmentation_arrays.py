@@ -96,7 +96,7 @@ def test_tags_stand_for_labels_or_beside_them():
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({}, "`labels` must be given where `tags` are not. Received: labels=None"),
+        ({}, "`labels` must be given unless `tags` are. Received: labels=None"),
         ({"tags": [[1, 0]]}, r"\(images, classes\), \(2, 2\). Received: tags.shape=\(1, 2\)"),
         ({"tags": [[1, 0]] * 2, "num_classes": 3}, r"\(2, 3\). Received: tags.shape=\(2, 2\)"),
         ({"tags": [1, 0], "num_classes": 2}, r"Received: tags.shape=\(2,\)"),
@@ -107,9 +107,9 @@ def test_tags_stand_for_labels_or_beside_them():
         ({"tags": [[1, 0.5], [1, 1]]}, r"Received: \[1.0, 0.5\] of '0'"),
         (
             {"tags": [[1, 0], [1, 1]], "negatives": IMAGES},
-            "`negatives` must be None beside `tags`, .* Received: 2 images in `negatives`",
+            "`negatives` must be None with `tags`, .* Received: 2 images in `negatives`",
         ),
-        ({"tags": [[1, 0], [1, 1]], "unlabeled": IMAGES[:1]}, "`unlabeled` must be None beside `tags`"),
+        ({"tags": [[1, 0], [1, 1]], "unlabeled": IMAGES[:1]}, "`unlabeled` must be None with `tags`"),
     ],
 )
 def test_tags_are_checked(arguments, text):

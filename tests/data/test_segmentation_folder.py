@@ -238,7 +238,7 @@ def test_missing_folders_and_lists(root):
         SegmentationFolder(root / "nowhere")
     with pytest.raises(FileNotFoundError, match=r"folder 'clicks'. Received: only images, labels, scribbles"):
         SegmentationFolder(root, "clicks")
-    with pytest.raises(FileNotFoundError, match=r"The list must be there as a file. Received: '.*val.txt'"):
+    with pytest.raises(FileNotFoundError, match=r"The list must be an existing file. Received: '.*val.txt'"):
         SegmentationFolder(root, split="val")
     (root / "val.txt").write_text("\n \n")
     with pytest.raises(
@@ -330,7 +330,7 @@ def test_nothing_annotated(root):
         ),
         ({"num_classes": 4}, r"lines of '.*classes.txt', 3. Received: num_classes=4"),
         ({"num_classes": 4, "class_names": "ab"}, r"must name all 4 classes. Received: 2 names"),
-        ({"class_names": ["a", "b", "a"]}, r"`class_names` must be different names. Received: 'a' twice"),
+        ({"class_names": ["a", "b", "a"]}, r"`class_names` must be distinct names. Received: 'a' twice"),
         ({"num_classes": 255, "class_names": "ab"}, r"from 1 to 254. Received: num_classes=255"),
         (
             {"num_classes": 2.5, "class_names": "ab"},
@@ -355,7 +355,7 @@ def test_nothing_annotated(root):
         ({"scribble_width": 1}, r"`scribble_width` has .* Received: annotation='scribbles'"),
         (
             {"seed": 1},
-            r"`seed` has an effect on simulated_scribbles and beside `scribble_length` or `labeled_fraction` "
+            r"`seed` has an effect on simulated_scribbles and with `scribble_length` or `labeled_fraction` "
             r"only. Received: seed=1, annotation='scribbles'",
         ),
         (
@@ -464,7 +464,7 @@ def test_values_are_numbers_of_classes_where_nothing_names_them(root):
         folder = SegmentationFolder(root, "masks", num_classes=count, values={0: "0", 255: "1"})
         assert folder.class_names == tuple("012"[:count]) and set(np.unique(folder.load(0)[1])) == {0, 1}
     assert SegmentationFolder(root, "masks", values={0: "0", 255: "1"}).num_classes == 2
-    with pytest.raises(ValueError, match=r"must be the place of its class, .* Received: values=\{0: '0'"):
+    with pytest.raises(ValueError, match=r"must be the index of its class, .* Received: values=\{0: '0'"):
         SegmentationFolder(root, "masks", values={0: "0", 255: "2"})
 
 
@@ -500,13 +500,13 @@ def test_a_gap_in_the_ids_is_told_where_nothing_explains_it(root, caplog):
     with pytest.raises(ValueError, match=r"must be 0, 1, 2 … without a gap .* 0 on 64.6 %, 7 on 35.4 %"):
         SegmentationFolder(root, "masks")
     assert SegmentationFolder(root, "masks", num_classes=9).num_classes == 9
-    assert "no pixel of the label maps of" in caplog.text and "of class 1, 2, 3, 4, 5, 6, 8:" in caplog.text
+    assert "no pixel of the label maps in" in caplog.text and "has class 1, 2, 3, 4, 5, 6, 8:" in caplog.text
 
 
 def test_a_named_class_without_a_pixel_is_told(root, caplog):
     (root / "classes.txt").write_text("ground\nthing\nother\nnever\n")
     SegmentationFolder(root)
-    assert f"no pixel of the label maps of {root / 'scribbles'} is of class never: " in caplog.text
+    assert f"no pixel of the label maps in {root / 'scribbles'} has class never: " in caplog.text
 
 
 def test_dense_labels_may_show_one_class_alone(root):
@@ -518,7 +518,7 @@ def test_dense_labels_may_show_one_class_alone(root):
 def test_label_maps_of_different_depths_are_refused(root):
     masks_of(root, (0, 1))
     Image.fromarray(np.eye(24, 30) > 0).save(root / "masks" / "b.png")
-    with pytest.raises(ValueError, match=r"must have the 8 bits a pixel of .*a.png'.* 1 in .*b.png'"):
+    with pytest.raises(ValueError, match=r"must have the 8 bits per pixel of .*a.png'.* 1 in .*b.png'"):
         SegmentationFolder(root, "masks")
 
 

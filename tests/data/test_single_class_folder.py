@@ -252,7 +252,7 @@ def test_files_of_one_name_must_be_one_image(root):
         (
             {"negatives": "/no/where"},
             FileNotFoundError,
-            r"A folder of images must be there. Received: '/no/where'",
+            r"A folder of images must exist. Received: '/no/where'",
         ),
         ({"negatives": "horses"}, ValueError, r"not among the positives. Received: negatives='horses'"),
         (
@@ -260,7 +260,7 @@ def test_files_of_one_name_must_be_one_image(root):
             FileNotFoundError,
             r"`names` must have a file in '.*horses'. Received: 'h9', which",
         ),
-        ({"split": "val"}, FileNotFoundError, r"The list must be there as a file. Received: '.*val.txt'"),
+        ({"split": "val"}, FileNotFoundError, r"The list must be an existing file. Received: '.*val.txt'"),
         ({"split": "train", "names": ["h1"]}, ValueError, r"must not both be given"),
         ({"object_name": "background"}, ValueError, r"of the background. Received: object_name='background'"),
         ({"object_name": ""}, ValueError, r"Received: object_name=''"),
@@ -304,7 +304,9 @@ def test_numbered_images_of_two_kinds_are_not_taken_for_one(tmp_path):
         flat(tmp_path / "streets" / f"{index}.png", 100 + 10 * index)
     (tmp_path / "train.txt").write_text("0\n")
     for split in (None, "train"):
-        with pytest.raises(ValueError, match="Files of one name in several folders must be the same image"):
+        with pytest.raises(
+            ValueError, match="Files of the same name in several folders must be the same image"
+        ):
             SingleClassFolder(tmp_path, "horses", negatives="streets", split=split)
 
 

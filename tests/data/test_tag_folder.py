@@ -110,7 +110,9 @@ def test_names_in_the_file_may_have_their_extension(root):
 def test_a_header_of_unknown_words_is_no_image(root):
     (root / "tags.csv").write_text("Datei,Inhalt\np0,dog\np1,cat\n")
     for chosen in ({}, {"names": ("p0", "p1")}):
-        with pytest.raises(ValueError, match=r"must begin with an image, or .* Received: 'Datei', of which"):
+        with pytest.raises(
+            ValueError, match=r"must begin with an image, or .* Received: 'Datei', which is not an image"
+        ):
             TagFolder(root, **chosen)
 
 
@@ -255,7 +257,7 @@ def test_a_classifier_is_fitted(root):
 @pytest.mark.parametrize(
     ("kind", "arguments", "error", "text"),
     [
-        ("none.csv", {}, FileNotFoundError, r"The tags must be there as a file. Received: '.*none.csv'"),
+        ("none.csv", {}, FileNotFoundError, r"The tags must be an existing file. Received: '.*none.csv'"),
         ("masks", {}, FileNotFoundError, "must have a folder 'masks'. Received: only images, labels, sorted"),
         (
             "tags.csv",
@@ -281,13 +283,13 @@ def test_a_classifier_is_fitted(root):
             FileNotFoundError,
             r"must have a file in '.*labels'. Received: 'q', which",
         ),
-        ("tags.csv", {"split": "val"}, FileNotFoundError, r"The list must be there as a file. .*val.txt"),
+        ("tags.csv", {"split": "val"}, FileNotFoundError, r"The list must be an existing file. .*val.txt"),
         ("tags.csv", {"split": "train", "names": ["p0"]}, ValueError, "must not both be given"),
         (
             "tags.csv",
             {"names": ["p2"]},
             ValueError,
-            "tag beside the background. Received: none among 1 images",
+            "tag other than the background. Received: none among 1 images",
         ),
         ("tags.csv", {"class_names": ("background", "cat")}, ValueError, "Received: 'dog' in line 2"),
         (
@@ -322,7 +324,7 @@ def test_a_classifier_is_fitted(root):
             FileNotFoundError,
             "a folder for each class. Received: none",
         ),
-        ("folders", {"class_names": ("cat", "cat")}, ValueError, "`class_names` must be different names."),
+        ("folders", {"class_names": ("cat", "cat")}, ValueError, "`class_names` must be distinct names."),
         (
             "folders",
             {"class_names": "cat"},
@@ -356,7 +358,7 @@ def test_wrong_files_are_told(root):
         TagFolder(root, "labels")
     flat(root / "sorted" / "cat" / "p1.png", 11)
     with pytest.raises(
-        ValueError, match=r"one name in several folders must be the same image. .*cat.p1.png'"
+        ValueError, match=r"the same name in several folders must be the same image. .*cat.p1.png'"
     ):
         TagFolder(root / "sorted", "folders")
     (root / "images" / "p0.png").write_bytes(b"none")
@@ -375,9 +377,7 @@ def test_images_of_further_kinds_have_no_place_beside_tags(root):
             lambda folder=folder: folder.train(4, 8),
             lambda folder=folder: folder.steps_per_epoch(4),
         ):
-            with pytest.raises(
-                ValueError, match=f"`{name}` must be None beside `tags`, .* Received: 5 images"
-            ):
+            with pytest.raises(ValueError, match=f"`{name}` must be None with `tags`, .* Received: 5 images"):
                 call()
 
 

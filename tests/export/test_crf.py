@@ -66,12 +66,12 @@ def test_a_crf_of_a_mixed_training_is_full_float32_in_the_file(tiny_segmenter, t
             TypeError,
             r"`crf` must be a layers\.MeanFieldCRF or None\. Received: .* of type str",
         ),
-        (lambda: crf(radius=None), ValueError, r"`crf` must look at a window.* Received: radius=None"),
+        (lambda: crf(radius=None), ValueError, r"`crf` must have a local window.* Received: radius=None"),
         (lambda: crf(from_logits=False), ValueError, r"`crf` must take logits.* from_logits=False"),
         (
             lambda: crf(value_range=(0, 1)),
             ValueError,
-            r"`crf` must see .* value_range=\(0\.0, 255\.0\)\. Received: value_range=\(0, 1\)",
+            r"`crf` must have .* value_range=\(0\.0, 255\.0\)\. Received: value_range=\(0, 1\)",
         ),
         (
             lambda: crf(compatibility=[[0, 1], [1, 0]]),
@@ -147,7 +147,7 @@ def test_a_file_with_a_fault_planted_is_refused(
     monkeypatch.setattr(onnx_writer, "write_raw_graph", write)
     net = tiny_segmenter(stride=1)
     wanted = with_crf_as_last_layer(net, crf()) if inside else net
-    with pytest.raises(ValueError, match=r"within tolerance=0\.0001\. Received: .* CRF by itself"):
+    with pytest.raises(ValueError, match=r"within tolerance=0\.0001\. Received: .* CRF separately"):
         to_onnx(wanted, tmp_path / "a.onnx", crf=None if inside else crf(), check_sizes=[(33, 47)])
     assert list(tmp_path.iterdir()) == []
 

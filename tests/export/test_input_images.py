@@ -18,7 +18,7 @@ def test_bytes_take_whole_numbers_of_any_kind():
     for image in (np.array([[0, 255]], "int64"), np.array([[0.0, 255.0]]), np.array([[2, 3]], "float16")):
         to_batch(image, 1, (0, 255), np.uint8)
     with pytest.raises(
-        ValueError, match=r"whole values .* takes uint8\. Received: dtype=float64 with fractions"
+        ValueError, match=r"integer values .* takes uint8\. Received: dtype=float64 with fractions"
     ):
         to_batch(np.array([[0.0, 1.5]]), 1, (0, 255), np.uint8)
     for wrong in (-1, 256, 255.0001, np.nan, np.inf):

@@ -19,7 +19,10 @@ def test_what_is_not_given_is_that_of_the_precision():
             Limits(None, 0.01, None),
             r"within mean_tolerance=0\.01\. Received: a difference of 0\.2 \(mean 0\.02\)",
         ),
-        (Limits(None, None, 0.95), r"share of min_equal_classes=0\.95\. Received: .* up to 7, 90\.00% equal"),
+        (
+            Limits(None, None, 0.95),
+            r"fraction of min_equal_classes=0\.95\. Received: .* up to 7, 90\.00% equal",
+        ),
     ],
 )
 def test_each_limit_is_kept(limits, words):

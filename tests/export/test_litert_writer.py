@@ -144,7 +144,7 @@ def test_report_and_metadata_describe_the_file(tiny_segmenter, tmp_path, capfd):
 
 
 def test_without_a_size_what_litert_lacks_is_one_sentence(tmp_path, capfd):
-    words = r"operations that LiteRT has built in; give `size`, since .* one size only\. Received: Conv2D$"
+    words = r"operations that LiteRT has built in; set `size`, since .* one size only\. Received: Conv2D$"
     with pytest.raises(ValueError, match=words) as caught:
         to_litert(SEGMENTERS["UNet"](), tmp_path / "a.tflite")
     assert "\n" not in str(caught.value)

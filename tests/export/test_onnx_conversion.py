@@ -187,7 +187,7 @@ def test_normalization_is_in_the_file(tmp_path, adapted):
         ),
         (
             layers.Lambda(lambda x: tf.math.erfinv(x / 300), name="odd_one"),
-            r"ONNX has\. Received: operation Erfinv in layer odd_one \(Lambda\)$",
+            r"ONNX supports\. Received: operation Erfinv in layer odd_one \(Lambda\)$",
         ),
         (
             layers.AdaptiveAveragePooling2D(2, name="adaptive"),

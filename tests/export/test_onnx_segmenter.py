@@ -254,7 +254,7 @@ def test_bad_layers_are_refused(segmenter, tmp_path):
             call(np.zeros(2, int))
         for wrong in ("road", ["sea"], [1]):
             with pytest.raises(
-                ValueError, match="names of classes, road, sky, tree, car. Received: transparent="
+                ValueError, match="class names, out of road, sky, tree, car. Received: transparent="
             ):
                 call(np.zeros((2, 2), int), transparent=wrong)
     assert list(tmp_path.iterdir()) == []
@@ -266,7 +266,7 @@ def test_uint8_files_take_whole_numbers(tmp_path):
     image = random_image(20, 30, 3)
     for dtype in ("uint8", "int64", "float64"):
         np.testing.assert_array_equal(segmenter(image.astype(dtype)), same(image))
-    with pytest.raises(ValueError, match=r"whole values .* Received: dtype=float64 with fractions"):
+    with pytest.raises(ValueError, match=r"integer values .* Received: dtype=float64 with fractions"):
         segmenter(image / 2)
 
 

@@ -303,7 +303,7 @@ def test_mixed_precision_is_exported_in_float32(tmp_path):
         ({"opset": 19}, r"`opset` must be one of 15, 16, 17, 18\. Received: opset=19"),
         ({"tolerance": 0}, r"`tolerance` must be a number above 0\. Received: tolerance=0"),
         ({"class_names": ["a"]}, r"`class_names` must name the 4 classes .* Received: class_names=\['a'\]"),
-        ({"class_names": ["a", "b", "c", "a"]}, r"`class_names` must be different texts"),
+        ({"class_names": ["a", "b", "c", "a"]}, r"`class_names` must be distinct strings"),
         ({"palette": [(0, 0, 0)]}, r"`palette` must hold .* each of the 4 classes"),
         ({"palette": [(0, 0, 300)] * 4}, r"`palette` must hold .* of 0 to 255"),
         ({"value_range": (1, 0)}, r"`value_range` must be .* Received: value_range=\(1, 0\)"),
@@ -312,8 +312,8 @@ def test_mixed_precision_is_exported_in_float32(tmp_path):
             {"metadata": {"channels": "3"}},
             r"names other than .* Received: metadata=\{'channels': '3'\}",
         ),
-        ({"metadata": {"steps": 3}}, r"must map texts to texts .* Received: metadata=\{'steps': 3\}"),
-        ({"check_sizes": []}, r"`check_sizes` must name at least one size"),
+        ({"metadata": {"steps": 3}}, r"must map strings to strings .* Received: metadata=\{'steps': 3\}"),
+        ({"check_sizes": []}, r"`check_sizes` must hold at least one size"),
         ({"check_sizes": [(0, 3)]}, r"`check_sizes` must be .* Received: check_sizes=\[\(0, 3\)\]"),
         ({"check_sizes": [(3,)]}, r"`check_sizes` must be .* Received: check_sizes=\[\(3,\)\]"),
         (
@@ -368,9 +368,12 @@ def test_bad_arguments_are_refused(tiny_segmenter, tmp_path, arguments, words):
     "arguments,words",
     [
         ({"tolerance": "0.1"}, r"`tolerance` must be a number above 0\. Received: tolerance='0\.1'"),
-        ({"metadata": ["x"]}, r"`metadata` must be a dict from text to text\. Received: .* of type list"),
-        ({"class_names": 7}, r"`class_names` must be a list of texts\. Received: class_names=7 of type int"),
-        ({"class_names": "abcd"}, r"`class_names` must be a list of texts\. Received: .* of type str"),
+        ({"metadata": ["x"]}, r"`metadata` must be a dict from string to string\. Received: .* of type list"),
+        (
+            {"class_names": 7},
+            r"`class_names` must be a list of strings\. Received: class_names=7 of type int",
+        ),
+        ({"class_names": "abcd"}, r"`class_names` must be a list of strings\. Received: .* of type str"),
     ],
 )
 def test_arguments_of_another_kind_are_refused(tiny_segmenter, tmp_path, arguments, words):

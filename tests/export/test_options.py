@@ -42,7 +42,7 @@ def test_cannot_be_changed():
 def test_an_unknown_field_is_told_with_those_there_are():
     text = (
         "An export takes class_names, palette, value_range, metadata, crf, tta, size, input_dtype, "
-        "check_sizes, tolerance, mean_tolerance, min_equal_classes beside its own arguments. "
+        "check_sizes, tolerance, mean_tolerance, min_equal_classes besides its own arguments. "
         "Received: refine='windowed'"
     )
     with pytest.raises(TypeError, match=f"^{re.escape(text)}$"):
@@ -51,7 +51,7 @@ def test_an_unknown_field_is_told_with_those_there_are():
 
 @pytest.mark.parametrize("options", ({"size": 64}, "windowed", ["a", "b"]))
 def test_options_of_another_type_are_told(options):
-    text = "`options` must be ExportOptions, or None and its fields given by name. Received: options="
+    text = "`options` must be ExportOptions, or None with its fields as keyword arguments. Received: options="
     with pytest.raises(TypeError, match=f"^{re.escape(f'{text}{options!r}')}$"):
         with_fields(options, {})
 

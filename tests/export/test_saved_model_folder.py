@@ -21,7 +21,7 @@ def test_a_new_an_empty_and_a_saved_folder_may_be_written(tmp_path):
 
 def test_what_is_not_ours_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(ValueError, match=r"or one that holds a SavedModel .* Received: path=.* notes\.txt"):
+    with pytest.raises(ValueError, match=r"one that contains a SavedModel .* Received: path=.* notes\.txt"):
         check_saved_model(tmp_path)
     with pytest.raises(ValueError, match=r"must be a folder for a SavedModel\. Received: .* which is a file"):
         check_saved_model(tmp_path / "notes.txt")

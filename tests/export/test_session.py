@@ -25,7 +25,7 @@ def test_what_the_file_takes_and_gives(tmp_path):
     found = opened(tmp_path / "a.onnx", outputs=("classes",), dtype="uint8", size=("batch", 32, "width"))
     assert (found.outputs, found.dtype, found.fixed) == (("classes",), np.uint8, (None, 32, None))
     assert found.about.class_names == ("background", "class 1", "class 2", "class 3")
-    assert found.provider == CPU and found.note == f"{CPU}: asked for"
+    assert found.provider == CPU and found.note == f"{CPU}: requested"
 
 
 @pytest.mark.parametrize(

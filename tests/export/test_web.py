@@ -225,12 +225,12 @@ def test_pixels_are_those_that_pillow_reads(page, tmp_path):
 
 
 PYTHON = "OnnxSegmenter in Python and keras-wsseg predict"
-DEEP = f"has 16 bits a channel, which browsers cut to 8; {PYTHON} read it"
-INKS = f"has four inks (CMYK), which browsers mix by color management; {PYTHON} read it"
-OTHER_KIND = f"is not a PNG, JPEG, WebP, GIF or BMP image; {PYTHON} read more kinds"
+DEEP = f"has 16 bits per channel, which browsers truncate to 8; {PYTHON} support it"
+INKS = f"is a CMYK image, which browsers convert by color management; {PYTHON} support it"
+OTHER_KIND = f"is not a PNG, JPEG, WebP, GIF or BMP image; {PYTHON} support more formats"
 UNREADABLE = "is not an image that this browser can read"
-GLASS = "has transparent pixels: paste it onto a background first"
-REFUSED = {TRANSPARENT: GLASS, SEVERAL: "holds several images, and must hold one"}
+GLASS = "has transparent pixels: flatten it onto a background first"
+REFUSED = {TRANSPARENT: GLASS, SEVERAL: "contains several images, but must contain one"}
 # What the page refuses of all that the rule for image files knows, since browsers do not give it exactly.
 NOT_IN_BROWSERS = {"more than 8 bits": DEEP, "CMYK": INKS, "no format of browsers": OTHER_KIND}
 
@@ -268,7 +268,7 @@ def test_colors_become_gray_as_in_pillow(show, tmp_path):
     image = smooth_image(20, 30)
     page = show(gray)
     _, probabilities = segment(page, save(tmp_path / "image.png", image))
-    assert "the colors were turned into gray" in page.inner_text("#notes")
+    assert "the colors were converted to gray" in page.inner_text("#notes")
     seen = np.asarray(Image.fromarray(image).convert("L"))
     np.testing.assert_allclose(probabilities, OnnxSegmenter(gray).probabilities(seen).ravel(), atol=1e-6)
 
@@ -507,7 +507,8 @@ def test_an_image_that_takes_too_much_memory(show, tmp_path):
     page = show(path)
     page.set_input_files("#file", save(tmp_path / "large.png", smooth_image(500, 500)))
     assert complaint(page) == (
-        "The segmenter failed on this image of 500 × 500 pixels: it takes more memory than the browser has."
+        "The segmenter failed on this image of 500 × 500 pixels: "
+        "it needs more memory than the browser provides."
     )
     page.select_option("#limit", label="0.1 megapixels")
     page.get_by_text("316 × 316 pixels in").wait_for()
@@ -565,7 +566,7 @@ def test_changed_runtime_on_a_public_server(show, web_runtime, tmp_path):
     )
     said = complaint(page)
     assert said.startswith(f"The segmenter could not be loaded: {CDN}/")
-    assert said.endswith("cannot be fetched or is not what it should be.")
+    assert said.endswith("cannot be fetched or has a wrong checksum.")
 
 
 def stand_in_for_cdn(page, runtime, changed=b""):

@@ -148,7 +148,7 @@ def test_folders_that_cannot_be_written_are_refused_before_the_export(runtime, t
         raise PermissionError(13, "Permission denied", f"{dir}/{prefix}")
 
     monkeypatch.setattr(tempfile, "mkdtemp", refuse)
-    expected = "`folder` must be a place that can be written. Received: folder='.*page': Permission denied$"
+    expected = "`folder` must be writable. Received: folder='.*page': Permission denied$"
     with pytest.raises(OSError, match=expected):
         prepare_web(tmp_path / "later.onnx", folder, runtime)
     assert folder.exists() == there and not list(tmp_path.rglob(".*"))

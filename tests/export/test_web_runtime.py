@@ -57,7 +57,7 @@ def test_downloaded_once_and_kept(registry, caplog):
     for _ in range(2):
         folder = find_runtime("download")
         assert {file.name: file.read_bytes() for file in folder.iterdir()} == CONTENT
-    assert [record.message[:21] for record in caplog.records] == ["fetching http://127.0"]
+    assert [record.message[:24] for record in caplog.records] == ["downloading http://127.0"]
     assert registry.asked == [f"/npm/onnxruntime-web/-/onnxruntime-web-{VERSION}.tgz"]
 
 
@@ -70,9 +70,7 @@ def test_damaged_cache_is_downloaded_again(registry):
 
 def test_package_that_is_not_the_published_one(registry):
     registry.tarball = registry.tarball[:-1] + b"x"
-    with pytest.raises(
-        ValueError, match=f"onnxruntime-web {VERSION} as it was published, .* Received: sha512"
-    ):
+    with pytest.raises(ValueError, match=f"onnxruntime-web {VERSION} as published, .* Received: sha512"):
         find_runtime("download")
     assert list((web_runtime.user_cache()).rglob("*.*js")) == []
 
@@ -89,7 +87,7 @@ def test_download_that_breaks_off(registry):
 def test_no_registry(registry, monkeypatch, address):
     monkeypatch.setenv("npm_config_registry", address)
     with pytest.raises(
-        ConnectionError, match=f"take runtime='cdn', or a folder .* Received: .* from {address}"
+        ConnectionError, match=f"use runtime='cdn', or a folder .* Received: .* from {address}"
     ):
         find_runtime("download")
 

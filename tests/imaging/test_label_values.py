@@ -33,7 +33,7 @@ def test_numbers_are_those_of_the_classes():
     assert resolve_values({0: "0", 255: "2"}, None, 4) == ({0: 0, 255: 2}, ("0", "1", "2", "3"))
     assert resolve_values({0: "sky", 255: "1"}, None) == ({0: 0, 255: 1}, ("sky", "1"))
     for values in ({0: "0", 255: "2"}, {0: "1", 255: "2"}, {0: "sky", 1: "2", 2: "tree"}):
-        with pytest.raises(ValueError, match=r"must be the place of its class, .* Received: values={0: "):
+        with pytest.raises(ValueError, match=r"must be the index of its class, .* Received: values={0: "):
             resolve_values(values, None)
     with pytest.raises(ValueError, match=r"`values` must name classes, 0, 1, .* Received: '2'"):
         resolve_values({0: "0", 255: "2"}, None, 2)

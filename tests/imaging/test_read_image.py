@@ -293,7 +293,7 @@ def test_images_say_what_they_need(tmp_path, monkeypatch):
     with pytest.raises(ImportError, match="16 bits of color need imagecodecs: `pip install imagecodecs`"):
         read_image(path)
     tiff(pixels(6, 8, 3).astype("float32"))(path)
-    with pytest.raises(ImportError, match="TIFFs that Pillow does not know need imagecodecs: `pip install "):
+    with pytest.raises(ImportError, match="TIFFs that Pillow cannot read need imagecodecs: `pip install "):
         read_image(path)
 
 

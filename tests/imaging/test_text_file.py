@@ -17,5 +17,5 @@ def test_other_encodings_are_refused(tmp_path, encoding):
 
 
 def test_a_missing_file_is_told(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"The list must be there as a file. Received: '.*a.txt'"):
+    with pytest.raises(FileNotFoundError, match=r"The list must be an existing file. Received: '.*a.txt'"):
         read_text(tmp_path / "a.txt", "The list")

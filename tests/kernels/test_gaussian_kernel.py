@@ -30,7 +30,7 @@ def test_numbers_are_declared_or_annealed():
 @pytest.mark.parametrize(
     ("act", "text"),
     [
-        (lambda: GaussianKernel(), "GaussianKernel needs at least one of sigma_xy, sigma_rgb"),
+        (lambda: GaussianKernel(), "GaussianKernel requires at least one of sigma_xy, sigma_rgb"),
         (
             lambda: GaussianKernel(sigma_xy=0),
             "`sigma_xy` must be a number of at least 0.0001. Received: sigma_xy=0",
@@ -57,6 +57,6 @@ def test_unknown_attribute():
 
 
 def test_only_sigmas_are_taken():
-    text = "takes weight and one sigma for each modality, such as sigma_depth. Received: depth=2"
+    text = "takes weight and one sigma per modality, such as sigma_depth. Received: depth=2"
     with pytest.raises(TypeError, match=text):
         GaussianKernel(sigma_xy=1, depth=2)

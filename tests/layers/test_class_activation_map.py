@@ -152,7 +152,7 @@ def test_float32_under_mixed_precision():
     ("settings", "error", "text"),
     [
         ({"scores": "net"}, TypeError, "scores must be a keras.Model .* Received: scores='net'"),
-        ({"scales": ()}, ValueError, r"`scales` must hold at least one number. Received: scales=\(\)"),
+        ({"scales": ()}, ValueError, r"`scales` must contain at least one number. Received: scales=\(\)"),
         ({"scales": (1, 0)}, ValueError, r"`scales` must be a number of at least 0.001. Received: scales=0"),
         (
             {"scales": "all"},

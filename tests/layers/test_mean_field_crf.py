@@ -227,8 +227,8 @@ def test_sizes_that_differ_at_run_time():
         ({"normalization": "both"}, "normalization must be one of .* Received: normalization='both'"),
         ({"compatibility": "pots"}, "compatibility must be one of .* Received: compatibility='pots'"),
         ({"compatibility": [[0, 1]]}, r"a square matrix of finite numbers. Received: compatibility="),
-        ({"kernels": []}, r"a list of at least one. Received: kernels=\[\]"),
-        ({"kernels": GaussianKernel(sigma_depth=1)}, "GaussianKernel of sigma_xy and sigma_rgb, or a list"),
+        ({"kernels": []}, r"a non-empty list of these. Received: kernels=\[\]"),
+        ({"kernels": GaussianKernel(sigma_depth=1)}, "GaussianKernel of sigma_xy and sigma_rgb, or a"),
         ({"value_range": (1, 0)}, "`value_range` must be two finite numbers"),
         (
             {"radius": 2, "filter_method": "nystrom"},

@@ -276,7 +276,7 @@ def test_saved_model(tmp_path):
         (
             {"crf": MeanFieldCRF(2, compatibility="trainable")},
             ValueError,
-            "the compatibility 'potts'.* Received: a MeanFieldCRF with compatibility='trainable'",
+            "compatibility 'potts'.* Received: a MeanFieldCRF with compatibility='trainable'",
         ),
         ({"value_range": (1, 0)}, ValueError, "`value_range` must be two finite numbers"),
     ],

@@ -71,7 +71,7 @@ def test_saves_and_keeps_no_tensor(tmp_path, images):
         ({"std": 0}, r"`std` must be positive. Received: std=0"),
         (
             {"mean": (0.1, 0.2), "std": (1, 1, 1)},
-            r"as many numbers as each other. Received: mean=\(0.1, 0.2\)",
+            r"the same number of values. Received: mean=\(0.1, 0.2\)",
         ),
     ],
 )

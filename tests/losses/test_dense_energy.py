@@ -244,5 +244,5 @@ def test_bad_arguments(arguments, text):
 
 def test_labels_without_an_image_say_how_to_get_it():
     labels, _, logits = batch()
-    with pytest.raises(ValueError, match="so y_true must carry the image: train with .* labels only"):
+    with pytest.raises(ValueError, match="so y_true must contain the image: train with .* labels only"):
         losses.DenseEnergyLoss()(labels, logits)

@@ -249,12 +249,12 @@ def test_two_sigmas_are_one_kernel_and_can_be_annealed_alike():
         ({"filter_method": "loop"}, "filter_method must be one of .* Received: filter_method='loop'"),
         (
             {"kernels": []},
-            r"kernels must be a GaussianKernel or a list of at least one. Received: kernels=\[\]",
+            r"kernels must be a GaussianKernel or a non-empty list of GaussianKernel. Received: kernels=\[\]",
         ),
         ({"sigma_rgb": 0}, "`sigma_rgb` must be a number of at least 0.0001. Received: sigma_rgb=0"),
         (
             {"sigma_xy": 3, "kernels": losses.GaussianKernel(sigma_xy=3)},
-            "sigma_xy and sigma_rgb have no effect beside kernels.* Received: sigma_xy=3",
+            "sigma_xy and sigma_rgb have no effect with kernels.* Received: sigma_xy=3",
         ),
         ({"compatibility": [[1.0]]}, "compatibility must be non-negative with a zero diagonal"),
     ],
@@ -266,7 +266,7 @@ def test_bad_arguments(arguments, text):
 
 def test_a_kernel_without_its_modality_says_how_to_get_it():
     labels, _, logits = batch()
-    with pytest.raises(ValueError, match="the kernel compares 'rgb', so y_true must carry it: train with"):
+    with pytest.raises(ValueError, match="the kernel compares 'rgb', so y_true must contain it: train with"):
         losses.GatedCRFLoss()(labels, logits)
     value = losses.GatedCRFLoss(kernels=losses.GaussianKernel(sigma_xy=3))(labels, logits)
     assert float(value) > 0

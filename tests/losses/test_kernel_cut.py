@@ -26,7 +26,7 @@ def test_its_weight_and_the_cuts_own_widths_can_be_annealed_and_travel():
 
 
 def test_widths_that_would_do_nothing_are_refused():
-    with pytest.raises(AttributeError, match="cut_sigma_rgb can be set where the cut has widths of its own"):
+    with pytest.raises(AttributeError, match="cut_sigma_rgb can be set only if KernelCutLoss was created"):
         losses.KernelCutLoss().cut_sigma_rgb = 0.1
     loss = losses.KernelCutLoss(cut_sigma_rgb=0.2, cut_sigma_xy=8.0)
     loss.cut_sigma_rgb = 0.1

@@ -32,7 +32,7 @@ def test_only_our_losses_add():
         losses.PartialCrossEntropy() * float("nan")
     with pytest.raises(ValueError, match="`factors` must be a number. Received: factors=nan"):
         losses.LossSum([losses.PartialCrossEntropy()], [float("nan")])
-    with pytest.raises(ValueError, match="losses must hold at least one term"):
+    with pytest.raises(ValueError, match="losses must contain at least one term"):
         losses.LossSum([])
     with pytest.raises(
         ValueError, match="losses must agree in reduction. Received: .'sum', 'sum_over_batch_size'"

@@ -278,7 +278,7 @@ def test_annealed_numbers_reach_a_compiled_step():
         ),
         (
             {"variant": "mean", "sharpness": 2},
-            "sharpness must be 1 where variant='mean'.* Received: sharpness=2.0",
+            "sharpness must be 1 if variant='mean'.* Received: sharpness=2.0",
         ),
         (
             {"variant": "mean", "normalized": False},
@@ -295,7 +295,7 @@ def test_annealed_numbers_reach_a_compiled_step():
         ({"seed": 1.5}, "`seed` must be an integer. Received: seed=1.5"),
         (
             {"kernels": []},
-            r"kernels must be a GaussianKernel or a list of at least one. Received: kernels=\[\]",
+            r"kernels must be a GaussianKernel or a non-empty list of GaussianKernel. Received: kernels=\[\]",
         ),
     ],
 )
@@ -306,12 +306,12 @@ def test_bad_arguments(arguments, text):
 
 def test_a_mean_cannot_be_sharpened_later():
     loss = losses.NeighborhoodLoss(variant="mean")
-    with pytest.raises(ValueError, match="sharpness must be 1 where variant='mean'"):
+    with pytest.raises(ValueError, match="sharpness must be 1 if variant='mean'"):
         loss.sharpness = 3.0
 
 
 def test_a_kernel_without_its_modality_says_how_to_get_it():
     labels, _, logits = batch()
-    with pytest.raises(ValueError, match="the kernel compares 'rgb', so y_true must carry it: train with"):
+    with pytest.raises(ValueError, match="the kernel compares 'rgb', so y_true must contain it: train with"):
         losses.NeighborhoodLoss()(labels, logits)
     assert float(losses.NeighborhoodLoss(kernels=losses.GaussianKernel(sigma_xy=3))(labels, logits)) > 0

@@ -102,10 +102,10 @@ def test_config_round_trip():
     [
         (
             "pixel",
-            "class_weights must be None, 'batch' or one number a class. Received: class_weights='pixel'",
+            "class_weights must be None, 'batch' or one number per class. Received: class_weights='pixel'",
         ),
-        ([-1.0, 1.0], "class_weights must hold one finite number of at least 0"),
-        ([[1.0]], "class_weights must hold one finite number of at least 0"),
+        ([-1.0, 1.0], "class_weights must contain one finite number of at least 0"),
+        ([[1.0]], "class_weights must contain one finite number of at least 0"),
     ],
 )
 def test_bad_class_weights(weights, text):

@@ -59,7 +59,7 @@ def test_other_modalities_of_the_guide_are_not_compared():
 
 def test_labels_alone_say_how_to_get_the_image():
     labels, _, logits = object_cases.batch()
-    with pytest.raises(ValueError, match="y_true must carry the image: train with WeaklySupervisedModel"):
+    with pytest.raises(ValueError, match="y_true must contain the image: train with WeaklySupervisedModel"):
         losses.SparseCRFLoss()(labels, logits)
 
 

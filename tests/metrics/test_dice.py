@@ -66,7 +66,7 @@ def test_config_round_trip():
 
 
 def test_no_classes():
-    text = r"`classes` must name at least one class, and none of `ignore_class`. Received: classes="
+    text = r"`classes` must contain at least one class, and none of `ignore_class`. Received: classes="
     with pytest.raises(ValueError, match=rf"{text}\[\]$"):
         Dice(3, classes=[])
     with pytest.raises(ValueError, match=rf"{text}\[1, 2\]$"):

@@ -203,7 +203,7 @@ def test_saved_with_a_compiled_model(tmp_path):
             ValueError,
             "`object_class` must be an integer .*Received: object_class=1.0$",
         ),
-        ({"ignore_class": [1]}, ValueError, "must not hold the object's class. .* ignore_class=\\[1\\]$"),
+        ({"ignore_class": [1]}, ValueError, "must not contain `object_class`. .* ignore_class=\\[1\\]$"),
     ],
 )
 def test_bad_arguments(arguments, error, message):

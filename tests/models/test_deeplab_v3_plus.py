@@ -121,7 +121,7 @@ def test_weights_of_a_local_file(tmp_path, randomize):
         ({"dropout": -0.1}, ValueError, "Received: dropout=-0.1"),
         ({"weight_decay": -1e-4}, ValueError, "Received: weight_decay=-0.0001"),
         ({"weights": "imagenet"}, ValueError, "`weights` of resnet18 must be None or .* weights='imagenet'"),
-        ({"weights": "none.npz"}, FileNotFoundError, "must name an existing file. Received: weights='none"),
+        ({"weights": "none.npz"}, FileNotFoundError, "path of an existing file. Received: weights='none"),
         ({"weights": "none.npz", "channels": 2}, ValueError, "1 or 3 .* Received: channels=2"),
         (
             {"backbone": "VGG16", "weights": "none.h5"},

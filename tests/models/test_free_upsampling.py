@@ -127,10 +127,10 @@ def test_a_brought_model_trains_on_crops_and_is_validated_at_other_sizes(subclas
 def test_other_interpolations_name_the_way_out():
     model = WeaklySupervisedModel(net("bicubic"))
     x, _ = images(8, 12)
-    text = "size known only at run time.* give `size` to an export.* Received: 'up' of bicubic interpolation"
+    text = "dynamic image sizes.* pass `size` to an export.* Received: 'up' of bicubic interpolation"
     with pytest.raises(ValueError, match=text):
         traced(model).get_concrete_function()
     assert model.predict(x, verbose=0).shape == (4, 8, 12, 3)
     image = keras.Input((None, None, 3))
-    with pytest.raises(ValueError, match=r"size known only at run time.* calling Doubled.call\(\)"):
+    with pytest.raises(ValueError, match=r"dynamic image sizes.* calling Doubled.call\(\)"):
         traced(WeaklySupervisedModel(keras.Model(image, Doubled()(image)))).get_concrete_function()

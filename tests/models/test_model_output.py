@@ -134,7 +134,7 @@ def test_segmenters_of_the_library_and_what_is_built_around_brought_ones():
         ([head(1, "hard_sigmoid")], "or a sigmoid of one channel. Received: hard_sigmoid in its last layer"),
         (
             [head(3, "softmax"), layers.UpSampling2D(2, interpolation="bicubic", name="up")],
-            "leaves the range from 0 to 1, as bicubic does. Received: 'up' behind 'head'",
+            "leave the range from 0 to 1, such as bicubic. Received: 'up' after 'head'",
         ),
     ],
 )

@@ -310,7 +310,7 @@ def test_bad_arguments(make, text):
 
 def test_a_backbone_must_give_features():
     flat = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
-    with pytest.raises(ValueError, match=r"`backbone` must give features .* Received: \(None, 192\)"):
+    with pytest.raises(ValueError, match=r"`backbone` must output features .* Received: \(None, 192\)"):
         model_of(backbone=flat)
 
 
@@ -319,7 +319,7 @@ def test_a_backbone_must_give_features():
     [
         (tagged()[0], None, "x must be images .* and y tags .* Received: x=ndarray, y=NoneType"),
         ({"image": tagged()[0]}, tagged()[1], "x must be images .* Received: x=dict, y=ndarray"),
-        (tagged()[0], np.ones((4, 2)), "tags must tell of 3 classes, .* Received: tags of 2 classes"),
+        (tagged()[0], np.ones((4, 2)), "tags must cover 3 classes, .* Received: tags of 2 classes"),
     ],
 )
 def test_what_cannot_be_learnt_from_is_told(x, y, text):

@@ -168,7 +168,7 @@ def test_exports_with_what_is_behind_it(check_exports):
             "`weight_decay` must be a number of at least 0. .* weight_decay=-1.0",
         ),
         ({"weights": "w.npz"}, ValueError, "must end in .weights.h5 or .keras. Received: weights='w.npz'"),
-        ({"weights": "w.keras"}, FileNotFoundError, "name an existing file. Received: weights='w.keras'"),
+        ({"weights": "w.keras"}, FileNotFoundError, "path of an existing file. Received: weights='w.keras'"),
     ],
 )
 def test_bad_arguments_say_so(arguments, error, message):

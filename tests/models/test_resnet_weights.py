@@ -78,7 +78,7 @@ def test_safetensors_without_the_package(target, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "safetensors.numpy", None)
     path = tmp_path / "encoder.safetensors"
     path.write_bytes(b"")
-    with pytest.raises(ImportError, match=r"needs the package safetensors: `pip install safetensors`"):
+    with pytest.raises(ImportError, match=r"requires a package: `pip install safetensors`"):
         load_resnet_weights(target, path)
 
 
@@ -91,7 +91,7 @@ def test_what_does_not_fit_is_named_and_nothing_is_assigned(source, target, tmp_
     with pytest.raises(ValueError) as error:
         load_resnet_weights(target, tmp_path / "wrong.npz")
     message = str(error.value)
-    assert message.startswith("`weights` must hold the arrays of resnet18, but missing: ")
+    assert message.startswith("`weights` must contain the arrays of resnet18, but missing: ")
     assert "missing: layer4_1_bn2/moving_variance; unknown: encoder.extra; " in message
     assert "misshapen: conv1/kernel of shape (7, 7, 4, 64) instead of (7, 7, 3, 64). Received: " in message
     assert all(not variable.numpy().any() for variable in target.weights)
@@ -103,13 +103,13 @@ def test_another_network(target, tmp_path):
     other.save_weights(tmp_path / "other.weights.h5")
     with pytest.raises(ValueError, match=r"missing: bn1/beta, .* and \d+ more. Received: .*other.keras"):
         load_resnet_weights(target, tmp_path / "other.keras")
-    with pytest.raises(ValueError, match=r"`weights` must hold the layers of resnet18 .*other.weights.h5"):
+    with pytest.raises(ValueError, match=r"`weights` must contain the layers of resnet18 .*other.weights.h5"):
         load_resnet_weights(target, tmp_path / "other.weights.h5")
 
 
 def test_bad_paths_say_so(target, tmp_path):
     with pytest.raises(
-        FileNotFoundError, match=r"`weights` must name an existing file. Received: .*none.npz"
+        FileNotFoundError, match=r"`weights` must be the path of an existing file. Received: .*none.npz"
     ):
         load_resnet_weights(target, tmp_path / "none.npz")
     (tmp_path / "weights.pth").write_bytes(b"")

@@ -44,7 +44,7 @@ def test_segmenters_pass():
     ],
 )
 def test_other_outputs_are_refused_before_the_first_step(outputs, words):
-    with pytest.raises(ValueError, match=f"^segmenter must give one prediction .*{words}$"):
+    with pytest.raises(ValueError, match=f"^segmenter must output one prediction .*{words}$"):
         WeaklySupervisedModel(functional(outputs))
 
 

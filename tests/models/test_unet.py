@@ -74,7 +74,7 @@ def test_dropout_acts_in_training_only(make_images):
     "arguments,message",
     [
         ({"num_classes": 0}, "`num_classes` must be an integer of at least 1. Received: num_classes=0"),
-        ({"filters": ()}, r"`filters` must name at least one level. Received: filters=\(\)"),
+        ({"filters": ()}, r"`filters` must have at least one level. Received: filters=\(\)"),
         ({"filters": (4, 2.5)}, "`filters` must be an integer of at least 1. Received: filters=2.5"),
         ({"channels": 0}, "`channels` must be .* Received: channels=0"),
         ({"output_stride": 8}, "`output_stride` must be one of 1, 2, 4. Received: output_stride=8"),

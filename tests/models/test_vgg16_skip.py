@@ -106,7 +106,7 @@ def test_weight_decay_is_coupled_in_every_kernel(check_weight_decay):
             r"`dropout` must be a number of at least 0 and below 1. Received: dropout=1",
         ),
         ({"weight_decay": -1}, ValueError, "Received: weight_decay=-1"),
-        ({"weights": "none.h5"}, FileNotFoundError, "name an existing file. Received: weights='none.h5'"),
+        ({"weights": "none.h5"}, FileNotFoundError, "path of an existing file. Received: weights='none.h5'"),
         ({"weights": "none.h5", "channels": 2}, ValueError, "1 or 3 .* Received: channels=2"),
     ],
 )

@@ -180,9 +180,7 @@ def test_images_in_another_range_are_noticed(jit):
         ValueError, match=r"image must lie within value_range=\(0, 255\). Received: values from"
     ):
         model.fit(x * 2, y, verbose=0)
-    with pytest.raises(
-        ValueError, match=r"spans almost nothing of value_range=\(0, 255\); say value_range=\(0, 1\)"
-    ):
+    with pytest.raises(ValueError, match=r"must match value_range=\(0, 255\); pass value_range=\(0, 1\)"):
         model.fit(x / 255, y, verbose=0)
     with pytest.raises(ValueError, match="image must lie within"):
         model.evaluate(-x, y, verbose=0)
@@ -329,9 +327,7 @@ def test_what_cannot_be_trained_with_is_told():
     model.compile("sgd", loss=losses.PartialCrossEntropy())
     with pytest.raises(ValueError, match="y must be labels .* Received: y=None"):
         model.fit(x, verbose=0)
-    with pytest.raises(
-        ValueError, match="sample_weight must be one number an image; mark pixels as 255 instead"
-    ):
+    with pytest.raises(ValueError, match="sample_weight must be one number per image; to exclude pixels"):
         model.fit(x, y, sample_weight=np.ones(y.shape), verbose=0)
     with pytest.raises(
         ValueError, match=r"weighed by PartialCrossEntropy\(class_weights=...\). Received: cl"
@@ -343,10 +339,10 @@ def test_what_cannot_be_trained_with_is_told():
 @pytest.mark.parametrize(
     ("x_names", "y", "text"),
     [
-        (("image",), {"tag": 0}, r"y must hold tags, and labels if any. Received: y of \['tag'\]"),
+        (("image",), {"tag": 0}, r"y must contain tags, and optionally labels. Received: y of \['tag'\]"),
         (("image",), None, "y must be labels .* or tags .* Received: y=None"),
-        (("image", "tags"), np.ones((8, 3)), "x must not name an input 'tags': tags belong into y"),
-        (("image",), np.ones((8, 2)), "tags must tell of the 3 classes of the prediction"),
+        (("image", "tags"), np.ones((8, 3)), "x must not have an input 'tags': pass tags in y"),
+        (("image",), np.ones((8, 2)), "tags must cover the 3 classes of the prediction"),
     ],
 )
 def test_bad_tags(x_names, y, text):
@@ -505,7 +501,7 @@ def test_a_softmax_that_nothing_tells_of_is_noticed(options):
     x, y = learnable(3)
     model = WeaklySupervisedModel(Subclassed("softmax"))
     model.compile("sgd", loss=losses.PartialCrossEntropy(), **options)
-    text = "must have from_logits=False where the segmenter gives probabilities. Received: from_l"
+    text = "must have from_logits=False if the segmenter outputs probabilities. Received: from_l"
     with pytest.raises(ValueError, match=text):
         model.fit(x, y, verbose=0)
     with pytest.raises(ValueError, match=text):
@@ -529,7 +525,7 @@ def test_one_channel_has_labels_of_two_classes():
 def test_contradictions_about_the_last_activation_are_told():
     mixed = losses.PartialCrossEntropy() + losses.GatedCRFLoss(from_logits=False)
     model = WeaklySupervisedModel(ending_in(None, 3))
-    text = "ends in logits, as 'head' gives them. Received: from_logits=False of gated_crf"
+    text = "ends in logits, here those of 'head'. Received: from_logits=False of gated_crf"
     with pytest.raises(ValueError, match=text):
         model.compile("sgd", loss=mixed)
     model = WeaklySupervisedModel(Subclassed())
@@ -543,7 +539,7 @@ def test_contradictions_about_the_last_activation_are_told():
         WeaklySupervisedModel(ending_in("softmax", 3, dtype=half))
     late = WeaklySupervisedModel(keras.Sequential([keras.layers.Conv2D(3, 1, name="head")]))
     late.compile("sgd", loss=losses.PartialCrossEntropy(from_logits=False))
-    with pytest.raises(ValueError, match="as 'head' gives them. Received: from_logits=False of part"):
+    with pytest.raises(ValueError, match="here those of 'head'. Received: from_logits=False of part"):
         late.fit(*learnable(3), verbose=0)
 
 

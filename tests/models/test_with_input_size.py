@@ -69,7 +69,7 @@ def test_trains_at_the_size_of_the_images(make_images):
     history = model.fit(images, labels, epochs=4, verbose=0).history
     assert history["partial_cross_entropy"][-1] < history["partial_cross_entropy"][0]
     assert any(np.abs(old - new).max() > 0 for old, new in zip(before, inner.get_weights(), strict=True))
-    with pytest.raises(ValueError, match="say value_range=\\(0, 1\\) if that is what it holds"):
+    with pytest.raises(ValueError, match="pass value_range=\\(0, 1\\) if its values are in"):
         model.fit(images / 255, labels, verbose=0)
 
 

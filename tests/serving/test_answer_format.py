@@ -77,8 +77,8 @@ def test_masks_of_many_classes_have_sixteen_bits():
             {"format": "gif"},
             "format must be one of mask, overlay, rgba, probabilities, json. Received: 'gif'",
         ),
-        ({"formt": "mask"}, "The query must be format= and alpha= alone. Received: 'formt'"),
-        ({"alpha": "0.5"}, "alpha goes with format=overlay and format=rgba. Received: format=mask"),
+        ({"formt": "mask"}, "The query must contain only format= and alpha=. Received: 'formt'"),
+        ({"alpha": "0.5"}, "alpha requires format=overlay or format=rgba. Received: format=mask"),
         ({"format": "rgba", "alpha": "1.5"}, "alpha must be 0 to 1. Received: '1.5'"),
         ({"format": "rgba", "alpha": "nan"}, "alpha must be 0 to 1. Received: 'nan'"),
         ({"format": "rgba", "alpha": "x" * 5000}, "alpha must be 0 to 1. Received: 'x{100}'$"),
@@ -93,7 +93,7 @@ def test_wrong_queries_are_refused(query, text):
 def test_probabilities_that_a_segmenter_does_not_give_are_refused():
     AnswerFormat("probabilities").check_outputs(("classes", "probabilities"))
     AnswerFormat("mask").check_outputs(("classes",))
-    with pytest.raises(RequestError, match="gives classes alone. Received: probabilities") as refused:
+    with pytest.raises(RequestError, match="outputs classes only. Received: probabilities") as refused:
         AnswerFormat("probabilities").check_outputs(("classes",))
     assert refused.value.status == 400
 

@@ -102,7 +102,7 @@ def test_an_error_of_ours_is_told_in_a_sentence(running, monkeypatch, caplog):
 
     monkeypatch.setattr("keras_wsseg.serving.answer_format.AnswerFormat.from_query", broken)
     answer = running.ask("POST", "/predict", IMAGE)
-    check_refused(answer, 500, "^The service failed; its log says why.$")
+    check_refused(answer, 500, "^The service failed; see its log.$")
     assert 'status="500"' in running.ask("GET", "/metrics")[2].decode()
 
 

@@ -27,7 +27,7 @@ def test_what_is_in_hand_is_finished_and_nothing_more_is_taken_on(gated):
     wait_until(lambda: server.service.pool.waiting == 2)
     server.signal()
     wait_until(lambda: len(server.said) == 2)
-    assert server.said[1] == "Stopping: at most 30 seconds for requests in hand: 3"
+    assert server.said[1] == "Stopping: at most 30 seconds for pending requests: 3"
     assert server.ask("GET", "/ready")[::2] == (503, b'{"status":"stopping"}')
     assert server.ask("GET", "/health")[0] == 200
     check_refused(server.ask("POST", "/predict", IMAGE), 503, "The service is stopping.")
@@ -72,14 +72,14 @@ def test_connections_that_wait_for_nothing_do_not_hold_it_up(gated):
 
 def test_a_port_that_is_taken_is_told(segmenter, gated):
     server, _ = gated()
-    text = f"must be an address that is free here. Received: 127.0.0.1:{server.port}: "
+    text = f"must be a free local address. Received: 127.0.0.1:{server.port}: "
     with pytest.raises(OSError, match=text):
         serve(server.service, "127.0.0.1", server.port)
 
 
 @pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 70_000), ("203.0.113.7", 0), ("no host", 0)])
 def test_addresses_that_are_none_are_told(host, port):
-    with pytest.raises(OSError, match=f"free here. Received: {host}:{port}: "):
+    with pytest.raises(OSError, match=f"free local address. Received: {host}:{port}: "):
         listen(host, port)
 
 

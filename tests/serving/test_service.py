@@ -45,17 +45,17 @@ def test_the_time_of_each_step_is_told(running):
 @pytest.mark.parametrize(
     ("path", "body", "status", "text"),
     [
-        ("/predict", noise().tobytes(), 422, "must be a PNG, .* Received: something else"),
+        ("/predict", noise().tobytes(), 422, "must be a PNG, .* Received: another format"),
         ("/predict", IMAGE[:900], 422, "must be a whole file"),
         ("/predict", png_of_size(9000, 9000), 413, "at most 50000 pixels. Received: 9000x9000 pixels"),
         (
             "/predict",
             encoded(2 * noise(channels=1).astype("uint16")),
             422,
-            "must have values from 0 to 255, since it has more than 8 bits a channel. Received: values from",
+            "must have values from 0 to 255, since it has more than 8 bits per channel. Received: values",
         ),
         ("/predict?format=gif", IMAGE, 400, "format must be one of"),
-        ("/predict?alpha=0.5", IMAGE, 400, "alpha goes with"),
+        ("/predict?alpha=0.5", IMAGE, 400, "alpha requires"),
     ],
 )
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
@@ -104,9 +104,9 @@ def test_what_the_segmenter_refuses_is_told_without_its_own_words(gated):
     server, segmenter = gated()
     segmenter.gate.wait = lambda timeout: (_ for _ in ()).throw(ValueError("`image` must be otherwise"))
     answer = server.ask("POST", "/predict", IMAGE)
-    check_refused(answer, 422, "^The image must fit the segmenter, of which /info tells channels and")
+    check_refused(answer, 422, "^The image must fit the channels and value_range of the segmenter, see")
     segmenter.outputs = ("classes",)
-    check_refused(server.ask("POST", "/predict?format=probabilities", IMAGE), 400, "gives classes alone")
+    check_refused(server.ask("POST", "/predict?format=probabilities", IMAGE), 400, "outputs classes only")
     assert "probabilities" not in json.loads(server.ask("GET", "/info")[2])["formats"]
     del segmenter.gate.wait
 
@@ -120,7 +120,7 @@ def test_further_images_than_the_queue_holds_are_refused_at_once(gated):
     assert server.metric("keras_wsseg_in_flight") == 3
     for _ in range(5):
         answer = server.ask("POST", "/predict", IMAGE)
-        check_refused(answer, 503, "as much to do as it takes on: try again later")
+        check_refused(answer, 503, "at capacity: try again later")
         assert answer[1]["retry-after"] == "1"
     assert server.ask("GET", "/health")[0] == server.ask("GET", "/ready")[0] == 200
     segmenter.gate.set()
@@ -175,7 +175,7 @@ def test_an_error_of_the_segmenter_is_told_to_the_log_and_not_to_the_client(gate
     segmenter.gate.wait = lambda timeout: (_ for _ in ()).throw(secret)
     with caplog.at_level(logging.INFO, "keras_wsseg"):
         answer = server.ask("POST", "/predict", IMAGE)
-    check_refused(answer, 500, "^The image was not segmented; the log of the service says why.$")
+    check_refused(answer, 500, "^The image was not segmented; see the log of the service.$")
     (record,) = caplog.records
     assert record.getMessage() == (
         "an image of 31x24 was not segmented: RuntimeError: bad_alloc in /home/someone"

@@ -15,7 +15,7 @@ from service_cases import (
 
 IMAGE = encoded(noise())
 
-ONE_FILE = "must hold one file, and besides format and alpha alone."
+ONE_FILE = "must hold one file, and otherwise only format and alpha."
 
 
 def form(*parts, boundary="xyz"):
@@ -57,7 +57,7 @@ def test_names_of_files_do_not_matter(running, charset):
 @pytest.mark.parametrize(
     ("body", "media_type", "status", "text"),
     [
-        (b"", "image/png", 400, "The body must be an image. Received: an empty body"),
+        (b"", "image/png", 400, "The request body must be an image. Received: an empty body"),
         (IMAGE, "text/html", 415, "Content-Type must be one of image/png, .*Received: 'text/html'"),
         (IMAGE, "application/x-www-form-urlencoded", 415, "Content-Type must be one of"),
         (IMAGE, "x" * 3000, 415, "Received: 'x{100}'$"),
@@ -80,7 +80,7 @@ def test_names_of_files_do_not_matter(running, charset):
         (
             *form(("a", "1.png", IMAGE), ("b", "2.png", IMAGE)),
             400,
-            "alone. Received: Too many files",
+            "alpha. Received: Too many files",
         ),
         (
             form(("a", "a.png", IMAGE))[0][:-40],
@@ -173,7 +173,7 @@ def test_no_more_bytes_are_held_than_there_are_places_for(gated):
     wait_until(lambda: segmenter.images)
     slow = talk(server.port, head + length + IMAGE[:-1])
     wait_until(lambda: server.service.uploads.held == 2 * len(IMAGE) - 1)
-    check_refused(server.ask("POST", "/predict", IMAGE), 503, "holds as many bytes as it takes on")
+    check_refused(server.ask("POST", "/predict", IMAGE), 503, "out of upload memory")
     slow.close()
     wait_until(lambda: server.service.uploads.held == len(IMAGE))
     segmenter.gate.set()
@@ -188,9 +188,9 @@ def test_fields_of_a_form_stand_for_the_query(running, segmenter):
     assert running.ask("POST", "/predict", *form(*fields))[2] == asked[2]
     assert running.ask("POST", "/predict?format=overlay", *form(*fields))[2] == asked[2]
     answer = running.ask("POST", "/predict?format=mask", *form(*fields))
-    check_refused(answer, 400, "format must be the same wherever .* Received: 'mask' and 'overlay'")
+    check_refused(answer, 400, "format must be the same in query and form.* Received: 'mask' and 'overlay'")
     answer = running.ask("POST", "/predict", *form(("image", "a.png", IMAGE), ("token", None, b"x")))
-    check_refused(answer, 400, "besides format and alpha alone. Received: a field 'token'")
+    check_refused(answer, 400, "otherwise only format and alpha. Received: a field 'token'")
     answer = running.ask("POST", "/predict", *form(("image", "a.png", IMAGE), ("format", None, b"gif")))
     check_refused(answer, 400, "format must be one of mask, ")
 
@@ -212,9 +212,9 @@ def test_query_and_form_say_it_together(running, query, fields):
 
 def test_who_says_two_things_is_refused(running):
     answer = running.ask("POST", "/predict?format=mask&format=overlay", IMAGE)
-    check_refused(answer, 400, "format must be the same wherever .* Received: 'mask' and 'overlay'")
+    check_refused(answer, 400, "format must be the same in query and form.* Received: 'mask' and 'overlay'")
     fields = [("format", None, b"mask"), ("format", None, b"json"), ("image", "a.png", IMAGE)]
     answer = running.ask("POST", "/predict", *form(*fields))
-    check_refused(answer, 400, "format must be the same wherever .* Received: 'mask' and 'json'")
+    check_refused(answer, 400, "format must be the same in query and form.* Received: 'mask' and 'json'")
     answer = running.ask("POST", "/predict?alpha=0.25", *form(("image", "a.png", IMAGE)))
-    check_refused(answer, 400, "alpha goes with format=overlay and format=rgba. Received: format=mask")
+    check_refused(answer, 400, "alpha requires format=overlay or format=rgba. Received: format=mask")

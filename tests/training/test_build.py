@@ -282,7 +282,7 @@ def test_further_images_come_from_a_list(small_config):
     assert np.array_equal(np.unique(data.unlabeled.load(0)[1]), [255])
     for loss in ("GatedCRFLoss", None):
         with pytest.raises(
-            FileNotFoundError, match=r"The list must be there as a file. Received: '.*more.txt'"
+            FileNotFoundError, match=r"The list must be an existing file. Received: '.*more.txt'"
         ):
             build_training_data(small_config.replace({"data.unlabeled_split": "more", "loss": loss}))
 

@@ -153,7 +153,7 @@ def test_all_data_are_read_before_the_first_training(small_config, tmp_path, mon
     [
         (
             {"data.unlabeled_split": [None, "nowhere"]},
-            "The list must be there as a file. Received: '.*nowhere.txt'",
+            "The list must be an existing file. Received: '.*nowhere.txt'",
         ),
         ({"data.labeled_fraction": [1.0, 0.01]}, "At least one pixel must be annotated in the 1 files"),
     ],

@@ -56,8 +56,8 @@ def test_small_images_keep_single_pixels_and_large_ones_are_averaged():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"rows": []}, ValueError, "`rows` must hold at least one image. Received: 0 rows$"),
-        ({"rows": [[None]]}, ValueError, "`rows` must hold at least one image. Received: 1 rows$"),
+        ({"rows": []}, ValueError, "`rows` must contain at least one image. Received: 0 rows$"),
+        ({"rows": [[None]]}, ValueError, "`rows` must contain at least one image. Received: 1 rows$"),
         ({"rows": [[RED, RED / 255]]}, ValueError, r"`rows\[0\]\[1\]` must be uint8 .*dtype=float64$"),
         ({"titles": ["a", "b"]}, ValueError, r"each of the 1 columns. Received: titles=\['a', 'b'\]$"),
         (

@@ -26,7 +26,7 @@ def test_caption_stands_above_and_is_not_cut_off():
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ([], "`columns` must hold at least one image. Received: none$"),
+        ([], "`columns` must contain at least one image. Received: none$"),
         (
             [np.zeros((2, 2), np.uint8)],
             r"`columns` must hold uint8 .* Received: shape=\(2, 2\), dtype=uint8$",
