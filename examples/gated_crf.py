@@ -1,11 +1,11 @@
-"""The published gated CRF recipe, setting by setting (Obukhov et al. 2019, arXiv:1906.04651).
+"""The published gated CRF recipe with all its settings (Obukhov et al. 2019, arXiv:1906.04651).
 
     python examples/gated_crf.py VOC --weights resnet34.npz --out segmenter.onnx     the paper, needs a GPU
     python examples/gated_crf.py CITY --setting cityscapes --weights resnet34.npz    clicks on street scenes
     python examples/gated_crf.py --quick                                             a minute on a CPU
 
-The data folder holds images/, scribbles/ (or clicks/) and labels/ as PNG files, train.txt, val.txt and
-classes.txt. Without a folder, --quick draws small images by itself.
+The data folder contains images/, scribbles/ (or clicks/) and labels/ as PNG files, train.txt, val.txt and
+classes.txt. Without a folder, --quick generates small synthetic images.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from keras_wsseg import WeaklySupervisedModel, callbacks, export, losses, metric
 from keras_wsseg.annotations import simulate_scribbles
 from keras_wsseg.data import SegmentationArrays, SegmentationFolder, synthetic_shapes
 
-# What the paper says, section 4; class weights and warm-up are for clicks on street scenes alone.
+# From section 4 of the paper; class weights and warm-up are only for clicks on street scenes.
 SETTINGS = {
     "voc": {"crop": 256, "batch": 48, "steps": 90_000, "class_weights": None, "warm_up": 0},
     "cityscapes": {"crop": 768, "batch": 8, "steps": 90_000, "class_weights": "batch", "warm_up": 100},
@@ -45,17 +45,17 @@ def main(argv=None):
     parser.add_argument("--annotation", help="scribbles (voc), clicks (cityscapes), simulated_clicks, ...")
     parser.add_argument("--weights", help="ResNet-34 weights trained on ImageNet, a local .npz file")
     parser.add_argument("--gate-destination", action="store_true", help="annotated pixels receive no energy")
-    parser.add_argument("--quick", action="store_true", help="few small steps of a small encoder, for a CPU")
+    parser.add_argument("--quick", action="store_true", help="a few steps with a small encoder, on a CPU")
     parser.add_argument("--out", default="gated_crf.onnx", help="the exported segmenter")
     arguments = parser.parse_args(argv)
     if not arguments.data and not arguments.quick:
-        parser.error("a data folder is needed, or --quick")
+        parser.error("a data folder or --quick is required")
     setting = QUICK if arguments.quick else SETTINGS[arguments.setting]
     keras.utils.set_random_seed(0)
     annotation = arguments.annotation or {"voc": "scribbles", "cityscapes": "clicks"}[arguments.setting]
     train, val = data_sets(arguments.data, annotation)
 
-    # DeepLabV3+ at output stride 16, rates 6, 12 and 18. The L2 of 1e-4 is coupled: a term of the gradient.
+    # DeepLabV3+ at output stride 16, rates 6, 12 and 18. The L2 of 1e-4 is coupled: part of the gradient.
     segmenter = models.DeepLabV3Plus(
         train.num_classes,
         backbone="resnet18" if arguments.quick else "resnet34",
@@ -67,8 +67,8 @@ def main(argv=None):
         atrous_rates=(6, 12, 18),
         weight_decay=1e-4,
     )
-    # On softmax probabilities at a quarter of the resolution: radius 5 and sigma_xy 6 of its cells, lambda
-    # 0.1 and, for the colors, 0.1 of a standardized image in units of one in [0, 1].
+    # On softmax probabilities at a quarter of the resolution: radius 5 and sigma_xy 6 in its cells, lambda
+    # 0.1, and sigma_rgb 0.1 of a standardized image, converted to units of an image in [0, 1].
     crf = losses.GatedCRFLoss.published(gate_destination=arguments.gate_destination)
     schedule = keras.optimizers.schedules.PolynomialDecay(7e-3, setting["steps"], 0.0, power=0.9)
 

@@ -1,14 +1,15 @@
-"""The published recipe for masks from tags by an adaptive prior, setting by setting (Pandey & Dukkipati 2017,
-arXiv:1705.01262).
+"""The published recipe for masks from tags by an adaptive prior, with all its settings (Pandey & Dukkipati
+2017, arXiv:1705.01262).
 
     python examples/image_tags.py VOC --weights imagenet     the paper, needs a GPU and a connection
     python examples/image_tags.py --quick                    two minutes on a CPU
 
-The net's own prediction, reweighted until each tagged class has its share of the image, is what it learns
-next, and the neighborhood loss makes pixels that look alike agree. The data folder holds images/ and
-tags.csv, train.txt where not all of them are to be learnt from, and, for scores, labels/ and val.txt. Without
-a folder, --quick draws small images of a disc, a square, both or none, and trains a small net from scratch,
-once without the neighborhood loss and once with it, sharper than published: `NeighborhoodLoss` says why.
+The training target is the network's own prediction, reweighted until each tagged class has its share of the
+image, and the neighborhood loss encourages pixels that look alike to agree. The data folder contains images/
+and tags.csv, train.txt if only some images are used for training, and, for scores, labels/ and val.txt.
+Without a folder, --quick generates small images of a disc, a square, both or none, and trains a small network
+from scratch, once without the neighborhood loss and once with it, sharper than published for the reason given
+in `NeighborhoodLoss`.
 """
 
 import argparse
@@ -39,7 +40,7 @@ def data_sets(folder, tags):
 
 
 def segmenter_and_optimizer(train, arguments):
-    """VGG16 with a decoder to a quarter of the resolution, whose new layers learn ten times as fast."""
+    """VGG16 with a decoder to a quarter of the resolution; new layers have ten times the learning rate."""
     common = {"channels": train.channels, "value_range": train.value_range}
     if arguments.quick:
         net = models.UNet(train.num_classes, filters=(8, 16, 32), output_stride=2, **common)
@@ -53,7 +54,7 @@ def segmenter_and_optimizer(train, arguments):
 
 
 def fit(train, arguments, setting, weight):
-    """A segmenter trained with the neighborhood loss at this weight, or without it for 0."""
+    """A segmenter trained with the neighborhood loss at this weight, or without it if 0."""
     keras.utils.set_random_seed(arguments.seed)
     segmenter, optimizer = segmenter_and_optimizer(train, arguments)
     loss, watched = losses.AdaptivePriorLoss(), []
@@ -96,19 +97,19 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("data", nargs="?", help="data folder")
     parser.add_argument("--tags", default="tags.csv", help="a CSV file, 'folders', or a folder of label maps")
-    parser.add_argument("--weights", help="of the encoder: imagenet, or a file; none: trained from scratch")
-    parser.add_argument("--weight", type=float, default=0.3, help="of the neighborhood loss")
+    parser.add_argument("--weights", help="encoder weights: imagenet, or a file; by default random")
+    parser.add_argument("--weight", type=float, default=0.3, help="weight of the neighborhood loss")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--quick", action="store_true", help="few small steps of a small net, for a CPU")
+    parser.add_argument("--quick", action="store_true", help="a few steps with a small network, on a CPU")
     parser.add_argument("--out", default="image_tags.onnx", help="the exported segmenter")
     arguments = parser.parse_args(argv)
     if not arguments.data and not arguments.quick:
-        parser.error("a data folder is needed, or --quick")
+        parser.error("a data folder or --quick is required")
     if arguments.weights and arguments.quick:
-        parser.error("--weights is of no use to the small net of --quick")
+        parser.error("--weights cannot be used with the small network of --quick")
     setting = QUICK if arguments.quick else FULL
     train, val = data_sets(arguments.data, arguments.tags)
-    print(f"{len(train)} images, tags alone")
+    print(f"{len(train)} images with tags only")
 
     if arguments.quick:
         without = fit(train, arguments, setting, weight=0.0)
@@ -128,7 +129,7 @@ def main(argv=None):
     logits = keras.ops.image.resize(segmenter(image[None].astype("float32")), image.shape[:2])
     same = np.argmax(probabilities, axis=-1) == np.argmax(logits[0], axis=-1)
     found = ", ".join(train.class_names[number] for number in np.unique(deployed(image)))
-    print(f"{arguments.out}: {np.mean(same):.1%} of the last image's pixels as in Keras; it finds {found}")
+    print(f"{arguments.out}: {np.mean(same):.1%} of the last image's pixels as in Keras; predicts {found}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""What a loss asks of every pixel, painted over the image (figure 1 of Tang et al. 2018, arXiv:1803.09569).
+"""The gradient of a loss overlaid on the image (figure 1 of Tang et al. 2018, arXiv:1803.09569).
 
     python examples/loss_gradient.py --out docs/gradient.png
 
-A drawn image, a prediction whose shapes are too large, and the dense CRF's gradient for each class: red
-where it wants more of the class, yellow where less. The bands lie between the borders of the prediction and
-those of the image. For a trained segmenter and images of your own: `keras-wsseg gradient`.
+A synthetic image, a prediction whose shapes are too large, and the dense CRF's gradient for each class: red
+where it favors more of the class, yellow where less. The bands lie between the boundaries of the prediction
+and those of the image. For a trained segmenter and your own images, use `keras-wsseg gradient`.
 """
 
 import argparse
@@ -20,7 +20,7 @@ def main(argv=None):
     """Draws the sheet."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
-    parser.add_argument("--out", default="gradient.png", help="the image")
+    parser.add_argument("--out", default="gradient.png", help="output image")
     arguments = parser.parse_args(argv)
     images, labels, names = synthetic_shapes(1, size=128, seed=3)
     grown = labels[0].copy()

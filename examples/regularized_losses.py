@@ -1,14 +1,14 @@
-"""The published recipe for regularized losses, setting by setting (Tang et al. 2018, arXiv:1803.09569).
+"""The published recipe for regularized losses with all its settings (Tang et al. 2018, arXiv:1803.09569).
 
     python examples/regularized_losses.py VOC --weights resnet34.npz    the paper, needs a GPU
     python examples/regularized_losses.py --quick                       a minute on a CPU
 
-Two phases: cross entropy of the scribbles alone until it has converged, then with the regularizer, from the
-weights of the first. Unlike in the paper the encoder is a ResNet-34, the learning rate falls once over both
-phases, and the weight is the published one for the dense CRF alone. The data folder holds images/, scribbles/
-and labels/ as PNG files, train.txt, val.txt and classes.txt; unlabeled.txt, where there is one, lists
-images without scribbles, which make half of each batch and teach in the second phase. Without a folder,
---quick draws small images by itself.
+Training has two phases: only cross entropy on the scribbles until convergence, then with the regularizer,
+from the weights of the first. Unlike in the paper, the encoder is a ResNet-34, one learning-rate decay spans
+both phases, and the published weight is used only for the dense CRF. The data folder contains images/,
+scribbles/ and labels/ as PNG files, train.txt, val.txt and classes.txt; an optional unlabeled.txt lists
+images without scribbles, which form half of each batch and contribute in the second phase. Without a folder,
+--quick generates small synthetic images.
 """
 
 import argparse
@@ -27,14 +27,14 @@ LOSSES = {
     "kernel-cut": losses.KernelCutLoss,
     "adm": losses.ADMLoss,
 }
-# The public code's: half the image's grid, 15 of 255 in color, 100 pixels of the full image.
+# As in the public code: half the image's grid, 15 of 255 in color, 100 pixels of the full image.
 PUBLISHED = {"resolution": 0.5, "sigma_rgb": 15 / 255, "sigma_xy": 100.0, "landmarks": 512}
 FULL = {"crop": 513, "batch": 12, "phases": (20_000, 20_000), "epoch_steps": 1000, "rate": 7e-3}
 QUICK = {"crop": 64, "batch": 4, "phases": (40, 40), "epoch_steps": 20, "rate": 7e-3}
 
 
 def published_weight(crf, data):
-    """The public code's 2e-9 on the raw energy as a weight here: the mean over a sample of images."""
+    """The public code's 2e-9 on the raw energy, converted to a weight here: mean over a sample of images."""
     low, high = data.value_range
     weights = []
     for index in range(0, len(data), max(1, len(data) // 16)):
@@ -64,11 +64,11 @@ def main(argv=None):
     parser.add_argument("data", nargs="?", help="data folder")
     parser.add_argument("--loss", choices=sorted(LOSSES), default="kernel-cut")
     parser.add_argument("--weights", help="ResNet-34 weights trained on ImageNet, a local .npz file")
-    parser.add_argument("--quick", action="store_true", help="few small steps of a small encoder, for a CPU")
+    parser.add_argument("--quick", action="store_true", help="a few steps with a small encoder, on a CPU")
     parser.add_argument("--out", default="regularized.onnx", help="the exported segmenter")
     arguments = parser.parse_args(argv)
     if not arguments.data and not arguments.quick:
-        parser.error("a data folder is needed, or --quick")
+        parser.error("a data folder or --quick is required")
     setting = QUICK if arguments.quick else FULL
     keras.utils.set_random_seed(0)
     train, val = data_sets(arguments.data)

@@ -1,14 +1,14 @@
-"""The published recipe for one class without a labeled pixel, setting by setting (Veksler 2020, ECCV).
+"""The published recipe for one class without pixel labels, with all its settings (Veksler 2020, ECCV).
 
     python examples/single_class.py PETS --weights imagenet     the paper, needs a GPU and a connection
     python examples/single_class.py --quick                     a minute on a CPU
 
-Annealing for 15 epochs, the normal stage for 50, and where there are images known not to hold the object,
-200 epochs more with them; then on at twice the resolution from these weights, in the normal stage again. The
-data folder holds images/, each with the object, and others/ without it where there are any; with labels/,
-val.txt and train.txt too, the segmenter is scored. Without a folder, --quick draws small images by itself,
-trains a small net from scratch, and lessens the CRF's weight: 100 is meant for pretrained features and many
-images.
+Annealing for 15 epochs, the normal stage for 50, and if there are images known not to contain the object, 200
+more epochs with them; then the normal stage again at twice the resolution, from these weights. The data
+folder contains images/, each with the object, and optionally others/ without it; if it also contains labels/,
+val.txt and train.txt, the segmenter is scored. Without a folder, --quick generates small synthetic images,
+trains a small network from scratch, and reduces the CRF's weight: 100 is meant for pretrained features and
+many images.
 """
 
 import argparse
@@ -25,7 +25,7 @@ QUICK = {"size": 48, "batch": 8, "epochs": (8, 8, 4), "finer": 2, "crf_weight": 
 
 
 def data_sets(folder):
-    """Training images, none of them labeled, and validation images with dense labels or None."""
+    """Unlabeled training images, and validation images with dense labels or None."""
     if not folder:
         images, labels, names = synthetic_object(80)
         others, _, _ = synthetic_object(32, seed=1, present=False)
@@ -41,18 +41,18 @@ def data_sets(folder):
 
 
 def main(argv=None):
-    """Trains through all stages, goes on at twice the resolution, scores and exports."""
+    """Trains through all stages, continues at twice the resolution, scores and exports."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("data", nargs="?", help="data folder")
-    parser.add_argument("--weights", help="of the encoder: imagenet, or a file; none: trained from scratch")
-    parser.add_argument("--quick", action="store_true", help="few small steps of a small net, for a CPU")
+    parser.add_argument("--weights", help="encoder weights: imagenet, or a file; by default random")
+    parser.add_argument("--quick", action="store_true", help="a few steps with a small network, on a CPU")
     parser.add_argument("--out", default="single_class.onnx", help="the exported segmenter")
     arguments = parser.parse_args(argv)
     if not arguments.data and not arguments.quick:
-        parser.error("a data folder is needed, or --quick")
+        parser.error("a data folder or --quick is required")
     if arguments.weights and arguments.quick:
-        parser.error("--weights is of no use to the small net of --quick")
+        parser.error("--weights cannot be used with the small network of --quick")
     setting = QUICK if arguments.quick else FULL
     keras.utils.set_random_seed(0)
     train, val = data_sets(arguments.data)
@@ -64,7 +64,7 @@ def main(argv=None):
         return models.UMobileNetV2(2, weights=arguments.weights, **common)
 
     def fit(segmenter, size, epochs):
-        """Trains in the stages that the lengths in `epochs` leave."""
+        """Trains in stages of the lengths given in `epochs`; 0 skips a stage."""
         annealing, normal, negative = epochs
         loss = losses.SingleClassLoss(crf_weight=setting["crf_weight"], target_fraction=setting["target"])
         stages = callbacks.SingleClassStages(loss, annealing_epochs=annealing, normal_epochs=normal)

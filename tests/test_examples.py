@@ -52,4 +52,4 @@ def test_a_folder_is_asked_for(name, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [name])
     with pytest.raises(SystemExit) as stopped:
         runpy.run_path(EXAMPLES / name, run_name="__main__")
-    assert stopped.value.code == 2 and "a data folder is needed, or --quick" in capsys.readouterr().err
+    assert stopped.value.code == 2 and "a data folder or --quick is required" in capsys.readouterr().err

@@ -14,6 +14,7 @@ import pytest
 from keras_wsseg.export import to_onnx
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+RECIPES = ROOT / "keras_wsseg" / "training" / "recipe_files"
 
 
 def run(*command):
@@ -50,18 +51,21 @@ def files_to_ship():
 
 
 def assets_to_ship():
-    """What the page in a browser is made of, by its place beside the modules."""
+    """What the page in a browser is made of, and the recipes, by their places beside the modules."""
     files = {
         path.relative_to(ROOT).as_posix() for path in (ROOT / "export" / "web").rglob("*") if path.is_file()
     }
     assert {"export/web/index.html", "export/web/onnxruntime/LICENSE"} <= files
-    return {f"keras_wsseg/{name}" for name in files}
+    recipes = {f"training/recipe_files/{path.name}" for path in RECIPES.iterdir()}
+    assert "training/recipe_files/scribbles.toml" in recipes
+    return {f"keras_wsseg/{name}" for name in files | recipes}
 
 
 def test_wheel_holds_every_module_and_nothing_else(built):
     names = set(zipfile.ZipFile(built[1]).namelist())
     assert {name for name in names if name.endswith(".py")} == files_to_ship()
-    assert {name for name in names if name.startswith("keras_wsseg/export/web/")} == assets_to_ship()
+    others = {name for name in names if name.startswith("keras_wsseg/") and not name.endswith(".py")}
+    assert others == assets_to_ship()
     assert {name.split("/")[0].split("-")[0] for name in names} == {"keras_wsseg"}
     assert any(name.endswith("licenses/LICENSE") for name in names)
     (entry_points,) = (name for name in names if name.endswith("entry_points.txt"))

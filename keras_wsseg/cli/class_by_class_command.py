@@ -1,17 +1,16 @@
 """`keras-wsseg class-by-class`."""
 
 import pathlib
-import shlex
-import sys
 
 from keras_wsseg.cli import console
-from keras_wsseg.cli.options import add_command, add_recipe, given_changes, parse_changes
+from keras_wsseg.cli.data_folder import changes_to
+from keras_wsseg.cli.options import add_command, add_recipe, given_changes, parse_changes, shown
 from keras_wsseg.training.config import TrainingConfig
 
 _DESCRIPTION = """
-Learns several classes from images that nobody has labeled, only sorted: DATA/positives/cat/ holds images
-of cats, DATA/positives/dog/ of dogs (an image of both lies in both), DATA/negatives/ images of neither,
-where there are any. A net a class learns to find its object; the nets' masks become labels in
+Learns several classes from images that nobody has labeled, only sorted. It needs a folder with images of cats
+in positives/cat/, of dogs in positives/dog/ (an image of both lies in both), and of neither in negatives/,
+where there are any. One net per class learns to find its object; the nets' masks become labels in
 RUN/dataset/pseudo/, to be looked at; a segmenter of all classes learns from those. With images/, labels/ and
 val.txt in DATA too, it is scored: 0 in labels/ is the background, then come the classes in the order of
 DATA/classes.txt, or of their names where there is none.
@@ -25,6 +24,16 @@ keras-wsseg class-by-class pets --out runs/pets --segmenter UMobileNetV2 --segme
     --image_size 128 --final segmenter=DeepLabV3Plus --final segmenter.weights=imagenet --final steps=20000
 keras-wsseg class-by-class pets --out runs/pets --resume
 """
+
+_OF_NETS = (
+    "data.positives",
+    "data.negatives",
+    "data.object_name",
+    "data.split",
+    "validation",
+    "validation.split",
+)
+_OF_FINAL = ("data", "data.root", "data.annotation", "data.split", "validation", "validation.split")
 
 
 def add_to(commands):
@@ -58,6 +67,12 @@ def run(arguments):
     if not data.is_dir():
         raise FileNotFoundError(f"DATA must be a folder with positives/<class>/. Received: {str(data)!r}")
     given, final = given_changes(arguments), parse_final(arguments.final)
+    for changes, fixed in ((given, _OF_NETS), (final, _OF_FINAL)):
+        for name in changes:
+            if name in fixed:
+                raise ValueError(
+                    f"{name} follows from DATA here, and cannot be set. Received: {shown(changes[name])}"
+                )
     try:
         console.load_keras()
         from keras_wsseg.training import ClassByClassFolder, train_class_by_class
@@ -65,7 +80,7 @@ def run(arguments):
         begun = ClassByClassFolder(arguments.out)
         if arguments.resume and begun.begun:
             nets, last = begun.read()
-            nets, last = nets.replace(given), last.replace(final)
+            nets, last = nets.replace(changes_to(nets, arguments)), last.replace(final)
         else:
             root = data.resolve()
             nets = TrainingConfig.from_recipe(arguments.recipe, root, {"validation": None, **given})
@@ -80,9 +95,8 @@ def run(arguments):
             lambda line: print(line, flush=True),
         )
     except KeyboardInterrupt:
-        again = f"keras-wsseg class-by-class {shlex.quote(arguments.data)} --out {shlex.quote(arguments.out)}"
-        print(f"\nkeras-wsseg: interrupted; go on with: {again} --resume", file=sys.stderr)
-        return 130
+        written = (pathlib.Path(arguments.out) / "final.json").is_file()
+        return console.interrupted(console.again("class-by-class", arguments, written))
     scores = run.read_scores()
     if scores is not None:
         console.print_scores(scores)

@@ -67,6 +67,32 @@ def own_command():
     return shlex.quote(str(started)) if started.name == "keras-wsseg" else "python -m keras_wsseg.cli"
 
 
+def single_line(error):
+    """What an error says, on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def tell_failed(done, failed):
+    """Lists what was not done, a dict from path to reason, on the error stream; returns the exit status."""
+    for path, reason in failed.items():
+        print(f"keras-wsseg: not {done}: {path}: {single_line(reason)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def interrupted(said):
+    """Says after Ctrl-C how to go on; returns the exit status."""
+    print(f"\nkeras-wsseg: interrupted; {said}", file=sys.stderr)
+    return 130
+
+
+def again(command, arguments, begun):
+    """What to type after a training that had begun, or not, to go on."""
+    if not begun:
+        return "nothing was written yet, so type the same command again"
+    data, out = shlex.quote(arguments.data), shlex.quote(arguments.out)
+    return f"go on with: keras-wsseg {command} {data} --out {out} --resume"
+
+
 def training_verbosity():
     """Keras' progress bar for a person, one line an epoch for a file."""
     return 1 if sys.stdout.isatty() else 2

@@ -2,6 +2,7 @@
 
 import pathlib
 
+from keras_wsseg.cli.options import given_changes
 from keras_wsseg.training.config import TrainingConfig
 
 
@@ -19,6 +20,14 @@ def check_data_folder(path, images=True):
         )
     if images and not (folder / "images").is_dir():
         raise FileNotFoundError(f"DATA must have a folder images/ in it. Received: {str(path)!r}")
+
+
+def changes_to(begun, arguments):
+    """What was typed that a training which was begun may contradict, its data folder included."""
+    changes = given_changes(arguments)
+    if pathlib.Path(begun.root).resolve() != pathlib.Path(arguments.data).resolve():
+        changes["data.root"] = arguments.data
+    return changes
 
 
 def config_for(path, recipe, changes, must_score=False):

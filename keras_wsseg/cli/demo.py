@@ -93,13 +93,13 @@ class Demo:
                 for method, one in scores.items()
             ],
         )
-        print(f"4. The second one as an ONNX file: {self.export()}")
+        print(f"4. The second segmenter as an ONNX file: {self.export()}")
         provider = self.show()
         print(f"5. Masks by ONNX Runtime ({provider}): {self.masks}")
         print(f"\nLook at {self.comparison}, and at {self.data} to see how a data folder is laid out.")
         print("To try the command itself on these images:")
         command = console.own_command()
-        options = f"--out runs/shapes --crop {_SIZE} --sigma-rgb {_SIGMA_RGB} --crf-weight 0.1"
+        options = f"--out runs/shapes --image_size {_SIZE} --loss.weight 0.1 --loss.sigma_rgb {_SIGMA_RGB}"
         print(f"  {command} train {shlex.quote(str(self.data))} {options}")
         print("Next, your own images, with scribbles painted as in that folder:")
         print(f"  {command} train YOUR_FOLDER --out runs/first")

@@ -54,14 +54,19 @@ def run(arguments):
     model, class_names, config = load_keras_model(arguments.segmenter)
     if arguments.class_names is not None:
         class_names = tuple(name.strip() for name in arguments.class_names.split(","))
+    from keras_wsseg import export
     from keras_wsseg.cli.refine import asked_crf
     from keras_wsseg.export.source import find_value_range
+    from keras_wsseg.export.web_page import prepare_web
 
     refine = asked_crf(arguments, find_value_range(model) or (0.0, 255.0))
     if arguments.web is not None:
-        _prepare_page(out, arguments)
+        # What stands in the way of a page is found before the export takes its time.
+        pathlib.Path(arguments.web).absolute().parent.mkdir(parents=True, exist_ok=True)
+        prepare_web(out, arguments.web, arguments.web_runtime)
+    writers = {"onnx": export.to_onnx, "tflite": export.to_litert, "": export.to_saved_model}
     with made_folders(out.parent):
-        report = _writer(kind)(
+        report = writers[kind](
             model,
             out,
             class_names=class_names,
@@ -75,12 +80,6 @@ def run(arguments):
         print(f"  {console.own_command()} predict {shlex.quote(str(out))} IMAGES --out masks --overlay")
     if arguments.web is not None:
         _write_page(out, arguments)
-
-
-def _writer(kind):
-    from keras_wsseg import export
-
-    return {"onnx": export.to_onnx, "tflite": export.to_litert, "": export.to_saved_model}[kind]
 
 
 def _print_report(report):
@@ -98,14 +97,6 @@ def _print_report(report):
             ("compared on images of", ", ".join(f"{width}x{height}" for height, width in report.sizes)),
         ],
     )
-
-
-def _prepare_page(out, arguments):
-    """Finds what stands in the way of a page before the export takes its time."""
-    from keras_wsseg.export.web_page import prepare_web
-
-    pathlib.Path(arguments.web).absolute().parent.mkdir(parents=True, exist_ok=True)
-    prepare_web(out, arguments.web, arguments.web_runtime)
 
 
 def _write_page(out, arguments):

@@ -1,12 +1,13 @@
 """`keras-wsseg gradient`."""
 
+import functools
 import pathlib
-import sys
 
+from keras_wsseg.arguments import check_integer, check_number
 from keras_wsseg.cli import console
 from keras_wsseg.cli.images import check_out, find_images
-from keras_wsseg.cli.options import add_command, add_values
-from keras_wsseg.cli.segmenters import KerasSegmenter, load_keras_model, load_segmenter
+from keras_wsseg.cli.options import add_argument_of, add_command, add_values
+from keras_wsseg.cli.segmenters import KerasSegmenter, check_channels, load_keras_model, load_segmenter
 from keras_wsseg.imaging.file_names import image_name
 from keras_wsseg.imaging.suffixes import LABEL_SUFFIXES
 from keras_wsseg.training.parts import LOSSES
@@ -47,9 +48,8 @@ def add_to(commands):
         "outside the image",
     )
     add_values(parser)
-    parser.add_argument(
-        "--classes", metavar="N,N,...", help="ids of the classes to show (default: those predicted)"
-    )
+    shared = functools.partial(add_argument_of, parser, "visualization", "gradient_sheet")
+    shared("classes", metavar="N,N,...")
     parser.add_argument(
         "--show",
         default="gradient",
@@ -57,19 +57,8 @@ def add_to(commands):
         help="gradient: the whole of it; change: where the prediction is not yet what the loss asks for "
         "(default: gradient)",
     )
-    parser.add_argument(
-        "--percentile",
-        type=float,
-        default=99.0,
-        metavar="X",
-        help="full color at this percentile of an image's gradients (default: 99.0)",
-    )
-    parser.add_argument(
-        "--limit",
-        type=float,
-        metavar="X",
-        help="full color at this gradient instead, the same for all images",
-    )
+    shared("percentile", type=float)
+    shared("limit", type=float)
     parser.set_defaults(run=run)
 
 
@@ -79,6 +68,7 @@ def run(arguments):
     images = find_images(arguments.inputs)
     check_out(out, images, "sheets")
     classes = _class_ids(arguments.classes)
+    check_number("--percentile", arguments.percentile, above=0, high=100)
     folder = None if arguments.labels is None else pathlib.Path(arguments.labels)
     if folder is not None and not folder.is_dir():
         raise FileNotFoundError(f"--labels must be a folder. Received: {str(folder)!r}")
@@ -91,28 +81,27 @@ def run(arguments):
             f"--labels must be given where the loss is {kind}, which reads nothing else. Received: none"
         )
     if kind == "AdaptivePriorLoss":
-        raise ValueError("The loss must not be AdaptivePriorLoss, which reads tags. Received: none")
-    if segmenter.channels not in (1, 3):
-        raise ValueError(
-            f"The segmenter must take gray or RGB images. Received: {segmenter.channels} channels"
-        )
+        raise ValueError(f"--loss must not be {kind}, which reads tags of images. Received: {kind}")
+    check_channels(segmenter)
+    for number in classes or ():
+        check_integer("--classes", number, low=0, high=len(segmenter.class_names) - 1)
     console.load_keras()
     from keras_wsseg import losses
     from keras_wsseg.data.label_files import LabelReader
     from keras_wsseg.data.listing import files_by_stem
     from keras_wsseg.imaging import read_image, write_png
     from keras_wsseg.imaging.label_values import resolve_values
-    from keras_wsseg.training.build import build_terms
+    from keras_wsseg.training.build import build_terms, python_arguments
 
     labels = {} if folder is None else files_by_stem(folder, ".", LABEL_SUFFIXES)
     values = arguments.values
     if values is None and config is not None:
-        values = _values_of(config)
+        values = python_arguments(config.data["config"]).get("values")
     reader = LabelReader(resolve_values(values, segmenter.class_names)[0])
     # Widths and weights that suit one loss mean nothing to another.
     own = arguments.loss in (None, config and config.terms[-1])
     loss = build_terms(config)[-1] if own else getattr(losses, arguments.loss)()
-    failed = []
+    failed = {}
     for path in console.progress("painting")(images):
         name = image_name(path)
         try:
@@ -122,11 +111,9 @@ def run(arguments):
             sheet = _painted(segmenter, loss, image, annotation, classes, arguments, f"{name}, {loss.name}")
             write_png(out / f"{name}.png", sheet)
         except (ValueError, TypeError, OSError) as error:
-            failed.append((path, " ".join(str(error).split())))
+            failed[path] = error
     print(f"{len(images) - len(failed)} of {len(images)} sheets in {out}")
-    for path, reason in failed:
-        print(f"keras-wsseg: not painted: {path}: {reason}", file=sys.stderr)
-    return 1 if failed else 0
+    return console.tell_failed("painted", failed)
 
 
 def _class_ids(text):
@@ -147,16 +134,12 @@ def _load(path):
     return KerasSegmenter(model, class_names), config if hasattr(config, "terms") else None
 
 
-def _values_of(config):
-    """What the values in the files that were trained on mean, or None."""
-    values = config.data["config"].get("values")
-    return values and {int(value): name for value, name in values.items()}
-
-
 def _painted(segmenter, loss, image, annotation, classes, arguments, caption):
     from keras_wsseg.visualization import gradient_sheet
 
-    prediction, from_logits = _prediction(segmenter, image)
+    # On the grid of the logits where that is known.
+    from_logits = isinstance(segmenter, KerasSegmenter)
+    prediction = segmenter.logits(image) if from_logits else segmenter.probabilities(image)
     return gradient_sheet(
         loss,
         image,
@@ -172,10 +155,3 @@ def _painted(segmenter, loss, image, annotation, classes, arguments, caption):
         limit=arguments.limit,
         caption=caption,
     )
-
-
-def _prediction(segmenter, image):
-    """`(prediction, whether it holds logits)`, on the grid of the logits where that is known."""
-    if not isinstance(segmenter, KerasSegmenter):
-        return segmenter.probabilities(image), False
-    return segmenter.logits(image), True

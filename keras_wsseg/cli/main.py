@@ -90,12 +90,15 @@ def _parse(words):
     """The arguments; `changes` are the settings and parts of a training among them."""
     parser, commands = _parser()
     command = commands.choices.get(next(iter(words), None))
-    if command is None or not command.get_default("takes_changes"):
+    if command is None:
         return parser.parse_args(words)
-    if "--help" in words or "-h" in words:
-        _help(command, words)
-    words, changes = take_changes(words)
-    return parser.parse_args(words, argparse.Namespace(changes=changes))
+    arguments, words = argparse.Namespace(), words[1:]
+    if command.get_default("takes_changes"):
+        if "--help" in words or "-h" in words:
+            _help(command, words)
+        words, arguments.changes = take_changes(words)
+    # By itself, so that what is wrong is told with the help of the command.
+    return command.parse_args(words, arguments)
 
 
 def _help(command, words):

@@ -15,7 +15,9 @@ from keras_wsseg.training.signatures import parameters
 
 _TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off")
 _SETTINGS = {field.name: field for field in dataclasses.fields(TrainingConfig) if field.name not in PARTS}
+_SWITCHES = tuple(name for name, field in _SETTINGS.items() if field.type is bool)
 _OFTEN = {
+    *("segmenter", "loss"),
     *("steps", "batch_size", "image_size", "mode", "start_from", "encoder_rate", "seed", "group_by"),
     *("data.annotation", "data.split", "data.value_range", "data.values", "data.tags", "data.positives"),
     *("data.negatives", "data.object_name", "segmenter.filters", "segmenter.backbone", "segmenter.weights"),
@@ -61,12 +63,10 @@ def add_recipe(parser, default="scribbles"):
 def add_argument_of(parser, room, function, name, option=None, **settings):
     """Adds an option for an argument of a public function or class, in the words of its docstring."""
     found = parameters(room, function)[0][name]
-    shown = "" if found.default in (None, ()) else f" (default: {_shown(found.default)})"
-    # The first sentence says it; the reference has the others.
-    said = re.split(r"(?<=[a-z)])[.;] ", found.help)[0].rstrip(".").replace("`", "")
+    default = "" if found.default in (None, ()) else f" (default: {shown(found.default)})"
     settings = {
         "default": found.default,
-        "help": f"{said}{shown}".replace("%", "%%"),
+        "help": f"{_first_sentence(found.help)}{default}".replace("%", "%%"),
         "dest": name,
         **settings,
     }
@@ -83,17 +83,6 @@ def add_values(parser):
         metavar="V=NAME,...",
         help="what the values in the label maps mean where they are not ids of classes, such as "
         "0=background,255=cell; unlabeled and padding are names too",
-    )
-
-
-def add_value_range(parser):
-    """Adds `--value-range`, the values of black and of white."""
-    parser.add_argument(
-        "--value-range",
-        type=lambda text: tuple(float(part) for part in text.split(",")),
-        metavar="LOW,HIGH",
-        help="lowest and highest value that an image may have, such as 0,4095 for 12 bits in files of 16; "
-        "needed for floating point (default: what the files' bits can hold)",
     )
 
 
@@ -125,16 +114,17 @@ def take_changes(words):
     left, changes, words = [], {}, list(words)
     while words:
         word = words.pop(0)
-        found = re.fullmatch(r"--(no-)?([a-z_-]+)((?:\.[\w-]+)*)(=.*)?", word, re.DOTALL)
-        name = found and (found[2] + found[3]).replace("-", "_")
-        if not found or name.split(".")[0] not in (*_SETTINGS, *PARTS):
+        option, equals, text = word.partition("=")
+        name = option.removeprefix("--").replace("-", "_") if option.startswith("--") else ""
+        if name.removeprefix("no_") in _SWITCHES and not equals:
+            told = words and words[0].lower() in _TRUE + _FALSE and not name.startswith("no_")
+            text = words.pop(0) if told else "no" if name.startswith("no_") else "yes"
+            name = name.removeprefix("no_")
+        elif name.split(".")[0] not in (*_SETTINGS, *PARTS):
             left.append(word)
             continue
-        switch = name in _SETTINGS and _SETTINGS[name].type is bool
-        if found[4]:
-            text = found[4][1:]
-        elif switch and not (words and words[0].lower() in _TRUE + _FALSE):
-            text = "no" if found[1] else "yes"
+        elif equals:
+            pass
         elif words and not words[0].startswith("--"):
             text = words.pop(0)
         else:
@@ -146,6 +136,8 @@ def take_changes(words):
 def given_changes(arguments):
     """What was typed of settings and parts, as `TrainingConfig.replace` takes it."""
     changes = parse_changes(arguments.changes)
+    if "data.root" in changes:
+        raise ValueError(f"data.root is the folder DATA, and no option. Received: {changes['data.root']!r}")
     if changes.get("start_from"):
         # A training may be resumed from another folder than it was begun in.
         changes["start_from"] = str(pathlib.Path(changes["start_from"]).resolve())
@@ -173,6 +165,8 @@ def parse_changes(texts, separator=","):
 def _parsed(name, text, separator):
     if text.lower() == "none":
         return None
+    if name in _SETTINGS and "str" in str(_SETTINGS[name].type):
+        return text
     if text[:1] in ("[", "{", '"'):
         try:
             return json.loads(text)
@@ -180,25 +174,13 @@ def _parsed(name, text, separator):
             raise ValueError(
                 f"--{name} must be JSON where it begins so ({error}). Received: {text}"
             ) from None
-    if name in PARTS or (name in _SETTINGS and "str" in str(_SETTINGS[name].type)):
+    if name in PARTS:
         return text
     parts = text.split(separator)
-    pairs = [re.fullmatch(r"\s*(\d+)\s*=\s*(.+?)\s*", part) for part in parts]
-    if all(pairs):
-        return {pair[1]: pair[2] for pair in pairs}
-    listed = len(parts) > 1 or _is_list(name)
+    if re.match(r"\s*\d+\s*=", text):
+        return {str(value): said for value, said in parse_values(parts).items()}
     values = [_literal(part.strip()) for part in parts if part.strip()]
-    return values if listed else values[0] if values else ""
-
-
-def _is_list(name):
-    """Whether an argument is a list wherever a class has it."""
-    if name in _SETTINGS:
-        return _SETTINGS[name].type is tuple
-    part, _, argument = name.partition(".")
-    room, classes = PARTS[part]
-    found = [parameters(room, one)[0].get(argument.rpartition(".")[2]) for one in classes if room]
-    return any(one and isinstance(one.default, tuple) for one in found)
+    return values[0] if len(parts) == len(values) == 1 else values
 
 
 def _literal(text):
@@ -219,47 +201,40 @@ def describe_changes(config, everything=False):
         config: a `TrainingConfig`.
         everything: all of them in full, rather than what is touched often.
     """
-    lines = ["settings:"]
+    options = []
     for name, field in _SETTINGS.items():
-        if everything or name in _OFTEN:
-            choices = field.metadata["choices"]
-            words = field.metadata["help"] + (f"; one of {', '.join(choices)}" if choices else "")
-            lines += _option(name, words, getattr(config, name), everything)
+        choices = field.metadata["choices"]
+        words = field.metadata["help"] + (f"; one of {', '.join(choices)}" if choices else "")
+        options += _option(name, words, getattr(config, name), everything)
+    sections = {"settings:": options}
     for part, (_, classes) in PARTS.items():
         given = getattr(config, part)
         chosen = given if isinstance(given, list) else [given] if given else []
-        names = " + ".join(one["class_name"] for one in chosen) or "none"
-        lines += ["", f"{part}: {names}"]
-        if everything or part in ("segmenter", "loss"):
-            lines += _option(part, f"another class: {', '.join(classes)}", None, everything)
+        options = _option(part, f"another class: {', '.join(classes)}", None, everything)
         # Without the name of a term, an argument is that of the last one that has it.
         last = {name: one["class_name"] for one in chosen for name in one["config"]}
         for one in chosen:
             helps, _, further = arguments_of(part, one["class_name"])
+            term = f"{part}.{term_name(one['class_name'])}" if part == "loss" else part
             for name in {**helps, **one["config"]}:
                 own = last.get(name, one["class_name"]) == one["class_name"]
-                dotted = f"{part}.{name}" if own else f"{part}.{term_name(one['class_name'])}.{name}"
-                if name != "root" and (everything or dotted in _OFTEN):
-                    lines += _option(dotted, helps.get(name, ""), one["config"].get(name), everything)
+                if name != "root":
+                    dotted = f"{part if own else term}.{name}"
+                    options += _option(dotted, helps.get(name, ""), one["config"].get(name), everything)
             if further and everything:
-                lines.append(f"  and any other argument of {one['class_name']}")
-    lines = [line for place, line in enumerate(lines) if not _is_empty_title(lines, place)]
+                options.append(f"  and any other argument of {one['class_name']}")
+        sections[f"{part}: {' + '.join(one['class_name'] for one in chosen) or 'none'}"] = options
+    lines = [line for title, options in sections.items() if options for line in ("", title, *options)][1:]
     if not everything:
         lines += ["", "These are the ones touched most; --help all shows every one."]
     return "\n".join(lines)
 
 
-def _is_empty_title(lines, place):
-    """Whether a part's title has no option below it, or a blank line none."""
-    if lines[place] == "":
-        return place + 2 >= len(lines) or not lines[place + 2].startswith("  ")
-    titled = not lines[place].startswith(" ")
-    return titled and (place + 1 >= len(lines) or not lines[place + 1].startswith("  "))
-
-
 def _option(name, words, default, everything):
+    if not everything and name not in _OFTEN:
+        return []
     words = words.rstrip(".").replace("`", "") if everything else _first_sentence(words)
-    words += f" (default: {_shown(default)})" if default is not None else ""
+    words += f" (default: {shown(default)})" if default is not None else ""
     head = f"  --{name} X"
     body = textwrap.wrap(words, _WIDTH - _INDENT) or [""]
     first = [head] if len(head) > _INDENT - 2 else [f"{head:{_INDENT}}{body.pop(0)}"]
@@ -271,7 +246,8 @@ def _first_sentence(words):
     return re.split(r"\. (?=[A-Z])", words)[0].rstrip(".").replace("`", "")
 
 
-def _shown(value):
+def shown(value, separator=","):
+    """A value as it is typed."""
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -279,5 +255,5 @@ def _shown(value):
     if isinstance(value, dict):
         return value.get("class_name") or json.dumps(value)
     if isinstance(value, (list, tuple)):
-        return ",".join(map(_shown, value)) or "none"
+        return separator.join(map(shown, value)) or "none"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -3,7 +3,6 @@
 import errno
 import os
 import pathlib
-import sys
 import warnings
 
 from keras_wsseg.cli import console
@@ -12,6 +11,7 @@ from keras_wsseg.cli.options import add_command
 from keras_wsseg.cli.prediction import LAYERS, Tasks, Writer, frame_place, is_video
 from keras_wsseg.cli.refine import add_crf_options, refined
 from keras_wsseg.cli.run_time import add_run_time_options, load_to_run
+from keras_wsseg.cli.segmenters import check_channels
 from keras_wsseg.cli.video import VIDEOS
 from keras_wsseg.imaging.suffixes import IMAGE_SUFFIXES
 
@@ -105,10 +105,7 @@ def run(arguments):
             f"Received: {arguments.segmenter!r} with a CRF inside: {segmenter.metadata['crf']}"
         )
     segmenter = refined(segmenter, arguments)
-    if segmenter.channels not in (1, 3):
-        raise ValueError(
-            f"The segmenter must take gray or RGB images. Received: {segmenter.channels} channels"
-        )
+    check_channels(segmenter)
     out.mkdir(parents=True, exist_ok=True)
     if not os.access(out, os.W_OK):
         raise PermissionError(f"--out must be a folder that can be written to. Received: {arguments.out!r}")
@@ -139,17 +136,12 @@ def _predict_all(images, segmenter, out, arguments, since):
                 # Whatever a decoder, a backend or its memory says of one: the others shall have theirs.
                 tasks.fail(task, error)
     except KeyboardInterrupt:
-        print(
-            f"\nkeras-wsseg: interrupted; masks in {out} so far: {made + kept}; "
-            "the same command with --resume goes on",
-            file=sys.stderr,
+        return console.interrupted(
+            f"masks in {out} so far: {made + kept}; the same command with --resume goes on"
         )
-        return 130
     from_before = f", {kept} of them from before" if kept else ""
     print(f"{made + kept} of {made + kept + len(tasks.failed)} masks in {out}{from_before}")
-    for path, reason in tasks.failed.items():
-        print(f"keras-wsseg: not predicted: {path}: {reason}", file=sys.stderr)
-    return 1 if tasks.failed else 0
+    return console.tell_failed("predicted", tasks.failed)
 
 
 def _written(segmenter):

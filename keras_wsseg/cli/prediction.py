@@ -7,6 +7,7 @@ import typing
 
 import numpy as np
 
+from keras_wsseg.cli import console
 from keras_wsseg.cli.video import VIDEOS, count_frames, read_frames
 
 # What can be written besides the masks, each in a folder of its name, with the suffix of its files.
@@ -63,7 +64,7 @@ class Tasks:
     def fail(self, task, error):
         """Notes what kept an image from having a mask; of a video, no further frames are given then."""
         frame = f"{task.place.name}: " if is_video(task.path) else ""
-        self.failed[task.path] = frame + _single_line(error)
+        self.failed[task.path] = frame + console.single_line(error)
 
     def _frames(self, path, place):
         try:
@@ -73,7 +74,7 @@ class Tasks:
                 if path in self.failed:
                     return
         except Exception as error:
-            self.failed[path] = _single_line(error)
+            self.failed[path] = console.single_line(error)
 
 
 class Writer:
@@ -144,10 +145,6 @@ def is_video(path):
 def frame_place(place, number):
     """Where the mask of a frame goes, given the place of its video."""
     return place / f"frame_{number:06d}"
-
-
-def _single_line(error):
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _read(path, channels, value_range):

@@ -8,7 +8,7 @@ import numpy as np
 from keras_wsseg.cli import console
 from keras_wsseg.cli.data_folder import check_data_folder
 from keras_wsseg.cli.label_folder import label_folder, say_how_to_train
-from keras_wsseg.cli.options import add_argument_of, add_command, add_value_range, add_values
+from keras_wsseg.cli.options import add_argument_of, add_command, add_values, parse_changes
 
 _DESCRIPTION = """
 Grows scribbles or clicks into dense label maps by GrabCut, once: the baseline that trains on such proposals
@@ -40,7 +40,7 @@ def add_to(commands):
         add_argument_of(parser, "annotations", "grabcut_proposals", name, type=int)
     add_argument_of(parser, "data", "SegmentationFolder", "instances")
     add_values(parser)
-    add_value_range(parser)
+    add_argument_of(parser, "data", "SegmentationFolder", "value_range", metavar="LOW,HIGH")
     parser.add_argument(
         "--force", action="store_true", help="replace label maps of the same names that lie in --out"
     )
@@ -61,7 +61,7 @@ def run(arguments):
         split=arguments.split,
         instances=arguments.instances,
         values=arguments.values,
-        value_range=arguments.value_range,
+        value_range=arguments.value_range and parse_changes({"": arguments.value_range})[""],
     )
     if arguments.unclaimed not in (*range(data.num_classes), 255):
         raise ValueError(

@@ -1,7 +1,6 @@
 """`keras-wsseg pseudo-label`."""
 
 import pathlib
-import sys
 
 import numpy as np
 
@@ -10,7 +9,7 @@ from keras_wsseg.cli.data_folder import check_data_folder
 from keras_wsseg.cli.label_folder import label_folder, say_how_to_train
 from keras_wsseg.cli.options import add_command
 from keras_wsseg.cli.refine import add_crf_options, refined
-from keras_wsseg.cli.segmenters import load_segmenter, numbered_classes
+from keras_wsseg.cli.segmenters import check_channels, load_segmenter, numbered_classes
 from keras_wsseg.imaging.file_names import is_hidden, normal_name, without_image_suffix
 from keras_wsseg.training.config import TrainingConfig
 from keras_wsseg.training.run_folder import RunFolder, segmenter_file, write_text
@@ -92,10 +91,7 @@ def run(arguments):
             f"path does. Received: {arguments.out!r}"
         )
     segmenter = load_segmenter(arguments.segmenter)
-    if segmenter.channels not in (1, 3):
-        raise ValueError(
-            f"The segmenter must take gray or RGB images. Received: {segmenter.channels} channels"
-        )
+    check_channels(segmenter)
     tagged = _Tagged(segmenter)
     labeler = refined(tagged, arguments)
     files = _image_files(root, tags)
@@ -112,7 +108,7 @@ def run(arguments):
             write_label_map(maps / f"{name}.png", labels, segmenter.palette)
         except Exception as error:
             # Whatever a decoder, a backend or its memory says of one image: the others shall have theirs.
-            failed.append((files[name][0], " ".join(str(error).split())))
+            failed[files[name][0]] = error
             continue
         counts += [np.sum(labels == UNLABELED), np.sum(labels != PADDING)]
         labeled.append(name)
@@ -126,9 +122,7 @@ def run(arguments):
         if failed and split is not None:
             print(f"{split}.txt names images without label map: take them out of it before you train.")
         _say_next(root, arguments.out, split, class_names)
-    for path, reason in failed:
-        print(f"keras-wsseg: not labeled: {path}: {reason}", file=sys.stderr)
-    return 1 if failed else 0
+    return console.tell_failed("labeled", failed)
 
 
 class _Tagged:
@@ -195,7 +189,7 @@ def _listed_classes(root):
 
 
 def _open(root, tags, split, files, segmenter):
-    """The tagged images that can be read, and `(path, reason)` of the others."""
+    """The tagged images that can be read, and a dict from the paths of the others to the reason."""
     from keras_wsseg.data import TagFolder
     from keras_wsseg.data.image_format import inspect_files
     from keras_wsseg.data.listing import listed_names
@@ -205,7 +199,7 @@ def _open(root, tags, split, files, segmenter):
         try:
             inspect_image(path, segmenter.value_range)
         except ValueError as error:
-            return " ".join(str(error).split())
+            return console.single_line(error)
 
     names = listed_names(root, split, None)[0] or _tagged_names(root, tags, files)
     paths = [(name, path) for name in names for path in files.get(name, ())]
@@ -227,7 +221,7 @@ def _open(root, tags, split, files, segmenter):
         value_range=segmenter.value_range,
         **chosen,
     )
-    return folder, list(failed.values())
+    return folder, dict(failed.values())
 
 
 def _tagged_names(root, tags, files):

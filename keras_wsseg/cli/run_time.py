@@ -3,27 +3,31 @@
 import pathlib
 
 from keras_wsseg.cli import console
+from keras_wsseg.cli.options import add_argument_of
 from keras_wsseg.cli.segmenters import load_segmenter
 
 
 def add_run_time_options(parser):
     """Adds `--provider`, `--threads`, `--window` and `--window-overlap`."""
     group = parser.add_argument_group("running an .onnx file")
-    group.add_argument(
-        "--provider",
-        metavar="NAME",
-        help="what ONNX Runtime runs it on: cpu, cuda, tensorrt, openvino, coreml, dml, ... "
-        "(default: a GPU where there is one, else cpu)",
-    )
-    group.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: one for each core)")
+    add_provider(group)
+    add_argument_of(group, "export", "OnnxSegmenter", "threads", type=int, metavar="N")
     group.add_argument(
         "--window",
         metavar="N",
         help="run images in overlapping windows of N x N pixels; none: whole, whatever memory that takes; "
         "auto: large ones in windows (default: auto)",
     )
-    group.add_argument(
-        "--window-overlap", type=int, metavar="N", help="pixels that neighboring windows share at least"
+    add_argument_of(group, "export", "OnnxSegmenter", "overlap", "--window-overlap", type=int, metavar="N")
+
+
+def add_provider(parser):
+    """Adds `--provider`."""
+    parser.add_argument(
+        "--provider",
+        metavar="NAME",
+        help="what ONNX Runtime runs it on: cpu, cuda, tensorrt, openvino, coreml, dml, ... "
+        "(default: a GPU where there is one, else cpu)",
     )
 
 
@@ -56,8 +60,8 @@ def _given(arguments):
         given["--threads"] = ("threads", arguments.threads)
     if arguments.window is not None:
         given["--window"] = ("window", _window(arguments.window))
-    if arguments.window_overlap is not None:
-        given["--window-overlap"] = ("overlap", arguments.window_overlap)
+    if arguments.overlap is not None:
+        given["--window-overlap"] = ("overlap", arguments.overlap)
     return given
 
 

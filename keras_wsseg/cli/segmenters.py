@@ -52,6 +52,14 @@ def load_keras_model(path):
     return model, run.read_class_names(), TrainingConfig.read(run.config)
 
 
+def check_channels(segmenter):
+    """Raises `ValueError` where image files are nothing for a segmenter."""
+    if segmenter.channels not in (1, 3):
+        raise ValueError(
+            f"The segmenter must take gray or RGB images. Received: {segmenter.channels} channels"
+        )
+
+
 def numbered_classes(count):
     """What the classes of a segmenter are called, here and in ONNX files, where nobody named them."""
     return tuple(f"class {number}" for number in range(count))

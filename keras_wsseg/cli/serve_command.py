@@ -1,11 +1,16 @@
 """`keras-wsseg serve`."""
 
+import dataclasses
+import inspect
 import os
 import pathlib
 import sys
 
-from keras_wsseg.cli.options import add_command
+from keras_wsseg.cli.options import add_command, shown
+from keras_wsseg.cli.run_time import add_provider
+from keras_wsseg.cli.segmenters import check_channels
 from keras_wsseg.serving.limits import ServiceLimits
+from keras_wsseg.training.signatures import argument_helps
 
 _DESCRIPTION = """
 Answers images sent over HTTP with their masks until it is stopped by Ctrl-C or SIGTERM, when it finishes
@@ -29,15 +34,7 @@ keras-wsseg serve hearts.onnx
 curl --data-binary @scan.png -H 'Content-Type: image/png' localhost:8000/predict -o mask.png
 """
 
-_LIMITS = (
-    ("workers", int, "images worked on at once"),
-    ("queue", int, "images that may wait; further ones get a 503 at once"),
-    ("max_bytes", int, "largest body"),
-    ("max_pixels", int, "largest width times height of an image"),
-    ("timeout", float, "seconds for an answer once the image is there, else 504"),
-    ("read_timeout", float, "seconds for a client to send a request, and to begin to read its answer"),
-    ("grace", float, "seconds for requests in hand when the service is stopped"),
-)
+_LIMITS = {field.name: field for field in dataclasses.fields(ServiceLimits)}
 _PACKAGES = ("starlette", "uvicorn", "h11", "prometheus_client", "python_multipart", "anyio")
 
 
@@ -57,12 +54,7 @@ def add_to(commands):
         help="web origin whose pages may call the service, such as https://example.org, or '*'; can be "
         "repeated (default: none)",
     )
-    parser.add_argument(
-        "--provider",
-        metavar="NAME",
-        help="what ONNX Runtime runs it on: cpu, cuda, tensorrt, openvino, coreml, dml, ... "
-        "(default: a GPU where there is one, else cpu)",
-    )
+    add_provider(parser)
     parser.add_argument(
         "--threads",
         type=int,
@@ -70,14 +62,15 @@ def add_to(commands):
         help="CPU threads for one image (default: the cores that the other workers leave)",
     )
     group = parser.add_argument_group("limits")
-    for name, kind, words in _LIMITS:
-        default = min(ServiceLimits.workers, _cores()) if name == "workers" else getattr(ServiceLimits, name)
+    helps = argument_helps(inspect.getdoc(ServiceLimits))
+    for name, field in _LIMITS.items():
+        default = min(field.default, _cores()) if name == "workers" else field.default
         group.add_argument(
             f"--{name.replace('_', '-')}",
-            type=kind,
+            type=field.type,
             default=default,
-            metavar="N" if kind is int else "S",
-            help=f"{words} (default: {default:g})" if kind is float else f"{words} (default: {default})",
+            metavar="N" if field.type is int else "S",
+            help=f"{helps[name].rstrip('.')} (default: {shown(default)})",
         )
     parser.set_defaults(run=run)
 
@@ -95,7 +88,7 @@ def run(arguments):
     from keras_wsseg.serving.server import serve
     from keras_wsseg.serving.service import Service
 
-    limits = ServiceLimits(**{name: getattr(arguments, name) for name, _, _ in _LIMITS})
+    limits = ServiceLimits(**{name: getattr(arguments, name) for name in _LIMITS})
     check_origins(arguments.allow_origin)
     # The workers share the threads of one session, and each brings its own.
     spare = max(1, _cores() - limits.workers + 1)
@@ -104,10 +97,7 @@ def run(arguments):
         providers=None if arguments.provider is None else [arguments.provider],
         threads=spare if arguments.threads is None else arguments.threads,
     )
-    if segmenter.channels not in (1, 3):
-        raise ValueError(
-            f"The segmenter must take gray or RGB images. Received: {segmenter.channels} channels"
-        )
+    check_channels(segmenter)
     service = Service(segmenter, limits)
     all_answered = serve(service, arguments.host, arguments.port, arguments.allow_origin, _say)
     if service.pool.running:

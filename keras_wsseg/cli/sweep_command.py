@@ -3,12 +3,11 @@
 import csv
 import io
 import pathlib
-import sys
 import time
 
 from keras_wsseg.cli import console
 from keras_wsseg.cli.data_folder import config_for
-from keras_wsseg.cli.options import add_command, add_recipe, given_changes, parse_changes
+from keras_wsseg.cli.options import add_command, add_recipe, given_changes, parse_changes, shown
 
 _DESCRIPTION = """
 Repeats a training over values of its settings and over seeds, and prints the table: mean and spread of the
@@ -63,8 +62,9 @@ def run(arguments):
     if arguments.seeds < 1:
         raise ValueError(f"--seeds must be at least 1. Received: {arguments.seeds}")
     varied = parse_variations(arguments.vary)
-    if any("seed" in names.split("+") for names in varied):
-        raise ValueError("--vary must leave the seed to --seeds and --seed. Received: seed")
+    for name, place in (("seed", "the seed to --seeds and --seed"), ("data.root", "data.root to DATA")):
+        if any(name in names.split("+") for names in varied):
+            raise ValueError(f"--vary must leave {place}. Received: {name}")
     config, _ = config_for(arguments.data, arguments.recipe, given_changes(arguments), must_score=True)
     console.load_keras()
     from keras_wsseg.training import sweep
@@ -82,8 +82,7 @@ def run(arguments):
             on_scores=lambda scores: report.end(scores[arguments.score]),
         )
     except KeyboardInterrupt:
-        print("\nkeras-wsseg: interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
+        return console.interrupted("the same command goes on from here")
     title, table = table_of(rows, arguments.score)
     console.print_table(*table, title=title)
     write_text(out / "table.csv", as_csv(rows, arguments.score))
@@ -96,7 +95,7 @@ class _Report:
     """A line for each training: what, and how it ended."""
 
     def begin(self, number, count, settings, run):
-        words = ", ".join(f"{name}={value}" for name, value in settings.items())
+        words = ", ".join(f"{name}={shown(value, '/')}" for name, value in settings.items())
         self._found, self._start = run.finished, time.monotonic()
         print(f"[{number}/{count}] {words}: ", end="", flush=True)
 
@@ -153,7 +152,7 @@ def table_of(rows, score):
         difference = f"{100 * (row.mean - rows[0].mean):+.1f}" if number else ""
         lines.append(
             (
-                *map(_shown, row.values.values()),
+                *(shown(value, "/") for value in row.values.values()),
                 mean,
                 difference,
                 *([_with_spread(row.refined_mean, row.refined_spread, seeds)] * refined),
@@ -181,8 +180,8 @@ def as_csv(rows, score):
             numbers = [row.mean, row.spread, row.mean - rows[0].mean]
             numbers += [row.refined_mean, row.refined_spread] if refined else []
             numbers += [*row.scores, *row.per_class.values()]
-            shown = ["" if number is None else f"{number:.6f}" for number in numbers]
-            writer.writerow([*map(_shown, row.values.values()), *shown])
+            texts = ["" if number is None else f"{number:.6f}" for number in numbers]
+            writer.writerow([*(shown(value, "/") for value in row.values.values()), *texts])
         return text.getvalue()
 
 
@@ -190,7 +189,3 @@ def as_markdown(columns, rows):
     """The table in Markdown."""
     lines = [columns, ["---"] + ["---:"] * (len(columns) - 1), *rows]
     return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
-
-
-def _shown(value):
-    return "/".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

@@ -1,12 +1,10 @@
 """`keras-wsseg train`."""
 
-import os
 import pathlib
 import shlex
-import sys
 
 from keras_wsseg.cli import console
-from keras_wsseg.cli.data_folder import check_data_folder, config_for
+from keras_wsseg.cli.data_folder import changes_to, check_data_folder, config_for
 from keras_wsseg.cli.options import add_command, add_recipe, given_changes
 
 _DESCRIPTION = """
@@ -53,11 +51,6 @@ def run(arguments):
     if arguments.resume:
         config, notes = _begun(folder, arguments), []
     else:
-        if folder.config.is_file():
-            raise FileExistsError(
-                f"There is a training in {arguments.out!r} already: add --resume to go on with it, "
-                "or choose another --out."
-            )
         config, notes = config_for(arguments.data, arguments.recipe, given_changes(arguments))
         folder.settings(config, resume=False)
     if folder.finished:
@@ -76,8 +69,7 @@ def run(arguments):
             progress=console.progress("scoring"),
         )
     except KeyboardInterrupt:
-        print(f"\nkeras-wsseg: interrupted; {_how_to_go_on(folder, arguments)}", file=sys.stderr)
-        return 130
+        return console.interrupted(console.again("train", arguments, folder.config.is_file()))
     _report(folder, arguments.out)
     return 0
 
@@ -86,17 +78,7 @@ def _begun(folder, arguments):
     """The settings of the folder, with those typed now: where they differ, the folder will say so."""
     begun = folder.settings(None, resume=True)
     check_data_folder(arguments.data, images=begun.data["class_name"] == "SegmentationFolder")
-    typed = given_changes(arguments)
-    if pathlib.Path(begun.root).resolve() != pathlib.Path(arguments.data).resolve():
-        typed["data.root"] = os.fspath(arguments.data)
-    return folder.settings(begun.replace(typed), resume=True)
-
-
-def _how_to_go_on(folder, arguments):
-    if not folder.config.is_file():
-        return "nothing was written yet, so type the same command again"
-    data, out = shlex.quote(arguments.data), shlex.quote(arguments.out)
-    return f"go on with: keras-wsseg train {data} --out {out} --resume"
+    return folder.settings(begun.replace(changes_to(begun, arguments)), resume=True)
 
 
 def _report(folder, out):

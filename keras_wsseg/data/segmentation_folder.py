@@ -234,9 +234,11 @@ class SegmentationFolder(SegmentationDataset):
                 "`seed` has an effect on simulated_scribbles and with `scribble_length` or "
                 f"`labeled_fraction` only. Received: seed={seed!r}, annotation={self.annotation!r}"
             )
-        blank = np.full((1, 1), UNLABELED, np.uint8)
-        enlarge_clicks(blank, click_size)
-        simulate_scribbles(blank, scribble_length, seed, scribble_width)
+        if check_integer("click_size", click_size, low=1) % 2 == 0:
+            raise ValueError(f"`click_size` must be odd. Received: click_size={click_size!r}")
+        check_number("scribble_length", scribble_length, low=0, high=1)
+        check_integer("scribble_width", scribble_width, low=1)
+        check_integer("seed", seed, low=0)
         self._one_at_a_time = threading.Lock()
         self._click_size, self._seed = click_size, seed
         self._scribble_length, self._scribble_width = scribble_length, scribble_width

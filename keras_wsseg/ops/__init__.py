@@ -1,4 +1,4 @@
-"""The equations: pure functions on tensors of any Keras backend."""
+"""The equations as pure functions on tensors of any Keras backend."""
 
 from keras_wsseg.ops.adaptive_prior import adaptive_prior, estimated_labels
 from keras_wsseg.ops.class_activation import class_activation_maps

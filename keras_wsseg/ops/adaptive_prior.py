@@ -1,4 +1,4 @@
-"""How much each class must be favored so that every class that is there gets its share of an image."""
+"""Class weights with which every class that is present gets its share of an image."""
 
 import numpy as np
 from keras import ops
@@ -7,40 +7,41 @@ from keras_wsseg.arguments import check_integer, check_number
 from keras_wsseg.ops.backend import matmul_float32
 from keras_wsseg.ops.prior_search import best, mean_labels, search_prior
 
-# Images of more classes than this are searched apart, over all columns, so that the many classes of a data
-# set cost nothing in images that hold a few of them.
+# Images of more classes than this are searched separately, over all columns, so that the many classes of a
+# data set cost nothing in images that contain few of them.
 MOST_BY_ENUMERATION = 6
 
 
 def adaptive_prior(probabilities, tags, min_fractions=(0.4, 0.2), mask=None, grid=99):
-    r"""The weight of each class of an image with which every class that is there gets a share of the pixels.
+    r"""The class weights of an image with which every class that is present gets a share of the pixels.
 
-    It is what makes labels out of tags: a net that knows nothing yet, or calls all pixels background, is
-    corrected just as far as its image's tags ask for. Per image, `beta` is the point of
+    They turn tags into labels: the prediction of a network that is untrained, or predicts background
+    everywhere, is corrected just as far as the tags of the image require. Per image, `beta` solves
 
     `min sum_l beta_l log beta_l` subject to `mean_j q_j(l) >= c_l`, `sum_l beta_l = 1`
 
-    over the classes `l` that are there, with `q` of `estimated_labels`, and `c` the shares; where the shares
-    of an image sum to more than 1, they are scaled down to 1. With one object the points of a grid are
-    compared: of those that give both their share the one of least `sum beta log beta`; where none does, the
-    one that falls short of the shares least, `sum_l max(c_l - mean_j q_j(l), 0)`. With several objects the
-    same is sought by Newton steps from several starts, on all images at once. No `beta` of a class that is
-    there is below the grid's least value, `1 / (grid + 1)`, nor below half of `1 / classes there`, so that
-    a net that is certain everywhere moves nothing to infinity.
+    over the classes `l` that are present, with `q` from `estimated_labels` and `c` the minimum shares; if the
+    shares of an image sum to more than 1, they are scaled down to sum to 1. With one object, the points of a
+    grid are compared: among those that give both classes their share, the one of smallest
+    `sum beta log beta`; if there are none, the one with the smallest shortfall
+    `sum_l max(c_l - mean_j q_j(l), 0)`. With several objects, the same is found by Newton steps from several
+    starts, on all images at once. No `beta` of a present class is below the smaller of the smallest value of
+    the grid, `1 / (grid + 1)`, and half of `1 / number of present classes`, so that `beta` stays bounded for
+    a network that is certain everywhere.
 
     Args:
         probabilities: `(batch, pixels, classes)`, not negative.
-        tags: `(batch, classes)`, 1 for the classes that are there, else 0. The first class, the background,
+        tags: `(batch, classes)`, 1 for the classes that are present, else 0. The first class, the background,
             always is.
-        min_fractions: the least share of the background and of each object, from 0 to 1.
-        mask: `(batch, pixels)`, 1 for the pixels inside the image, else 0. None: all are.
+        min_fractions: the minimum shares of the background and of each object, from 0 to 1.
+        mask: `(batch, pixels)`, 1 for the pixels inside the image, else 0. None: all are inside.
         grid: number of points between 0 and 1 for images with one object.
 
     Returns:
-        `(batch, classes)`, float32: `beta`, 0 for classes that are not there. No gradient flows through it.
+        `(batch, classes)`, float32: `beta`, 0 for absent classes. No gradient flows through it.
 
     Raises:
-        ValueError: if an argument is out of its range, or the shapes do not fit.
+        ValueError: if an argument is out of range, or the shapes do not match.
 
     Example:
         >>> import numpy as np
@@ -49,8 +50,8 @@ def adaptive_prior(probabilities, tags, min_fractions=(0.4, 0.2), mask=None, gri
         >>> [round(float(b), 2) for b in beta[0]]
         [0.18, 0.0, 0.82]
 
-    Source: Pandey & Dukkipati 2017, arXiv:1705.01262, which gives the problem, and the grid for one object;
-    the search for several objects and the bound on `beta` are this library's.
+    Source: Pandey & Dukkipati 2017, arXiv:1705.01262, for the problem, and the grid for one object; the
+    search for several objects and the bound on `beta` are specific to this library.
     """
     check_prior(min_fractions, grid)
     p, tags, weights = _prepared(probabilities, tags, mask)
@@ -65,21 +66,21 @@ def adaptive_prior(probabilities, tags, min_fractions=(0.4, 0.2), mask=None, gri
 
 
 def estimated_labels(probabilities, tags, beta):
-    r"""The pixel labels that a net's probabilities become under the weights of the classes.
+    r"""Soft pixel labels: a network's probabilities reweighted by the class weights.
 
-    `q_j(l) = p_j(l) beta_l / sum_l' p_j(l') beta_l'` over the classes that are there, 0 for the others.
+    `q_j(l) = p_j(l) beta_l / sum_l' p_j(l') beta_l'` over the classes that are present, 0 for all others.
 
     Args:
-        probabilities: `(batch, pixels, classes)`, not negative. Where a pixel has none for any class that
-            is there, all of these are taken for equally likely.
-        tags: `(batch, classes)`, as of `adaptive_prior`.
-        beta: `(batch, classes)`, what `adaptive_prior` gives.
+        probabilities: `(batch, pixels, classes)`, not negative. If those of all present classes are 0 at a
+            pixel, they are assumed equally likely.
+        tags: `(batch, classes)`, as for `adaptive_prior`.
+        beta: `(batch, classes)`, from `adaptive_prior`.
 
     Returns:
-        `(batch, pixels, classes)`, float32, each pixel's sum 1.
+        `(batch, pixels, classes)`, float32, which sum to 1 at each pixel.
 
     Raises:
-        ValueError: if the shapes do not fit.
+        ValueError: if the shapes do not match.
 
     Example:
         >>> import numpy as np
@@ -97,10 +98,10 @@ def estimated_labels(probabilities, tags, beta):
 
 
 def check_prior(min_fractions, grid):
-    """Says what is wrong with settings that do not depend on the images."""
+    """Validates the settings that do not depend on the images."""
     if not isinstance(min_fractions, (tuple, list)) or len(min_fractions) != 2:
         raise ValueError(
-            "`min_fractions` must be two numbers from 0 to 1, of the background and of each object. "
+            "`min_fractions` must be two numbers from 0 to 1, for the background and for each object. "
             f"Received: min_fractions={min_fractions!r}"
         )
     for fraction in min_fractions:
@@ -109,9 +110,10 @@ def check_prior(min_fractions, grid):
 
 
 def logits_among_tags(logits, tags):
-    """Probabilities `(batch, pixels, classes)` as if no class but those that are there existed.
+    """Probabilities `(batch, pixels, classes)` from a softmax over the present classes only.
 
-    They give the same labels as the softmax over all classes, also where that would be 0 for all of them.
+    They give the same labels as the softmax over all classes, and remain valid where that is 0 for all
+    present classes.
     """
     _check_shapes("logits", logits, tags, None)
     here = _with_background(tags)[:, None] > 0
@@ -124,7 +126,7 @@ def _with_background(tags):
 
 
 def _among_tags(p, tags):
-    # The addend decides where no class that is there has a probability, and nowhere else.
+    # The addend matters only where all present classes have probability 0.
     p = (p + 1e-30) * tags[:, None]
     return p / ops.sum(p, axis=-1, keepdims=True)
 
@@ -142,13 +144,13 @@ def _check_shapes(what, pixels, tags, mask):
         pairs = zip(tuple(value.shape), shape, strict=False)
         if len(value.shape) != 2 or any(a is not None and b is not None and a != b for a, b in pairs):
             raise ValueError(
-                f"{name} must be of shape {shape} for {what} of shape {tuple(pixels.shape)}. "
+                f"{name} must have shape {shape} for {what} of shape {tuple(pixels.shape)}. "
                 f"Received: shape {tuple(value.shape)}"
             )
 
 
 def _prepared(probabilities, tags, mask):
-    """Probabilities among the classes that are there, tags and pixels' weights of sum 1, as float32."""
+    """Probabilities of the present classes, tags, and pixel weights that sum to 1, all float32."""
     _check_shapes("probabilities", probabilities, tags, mask)
     tags = ops.stop_gradient(_with_background(tags))
     p = ops.stop_gradient(_among_tags(ops.cast(probabilities, "float32"), tags))
@@ -159,7 +161,7 @@ def _prepared(probabilities, tags, mask):
 
 def _on_grid(p, tags, target, weights, grid):
     """`beta` of images with one object."""
-    # One column for all objects: in the images in question there is but one.
+    # One column for all objects: the relevant images have only one.
     split = np.zeros((p.shape[-1], 2), "float32")
     split[0, 0] = split[1:, 1] = 1
     pair = matmul_float32(p, ops.convert_to_tensor(split))
@@ -172,19 +174,19 @@ def _on_grid(p, tags, target, weights, grid):
 
 
 def _for_several(p, tags, target, weights, grid):
-    """`beta` of images with at least two objects; nothing is computed where a batch has none."""
+    """`beta` of images with at least two objects; skipped if a batch has none."""
     classes = p.shape[-1]
     count = ops.sum(tags, axis=-1, keepdims=True)
     most = ops.max(count)
 
     def of_few():
-        # The columns of the classes that are there come first, in their order.
+        # The columns of the present classes come first, in order.
         numbers = ops.arange(classes, dtype="float32")
         order = ops.argsort(numbers + classes * (1.0 - tags), axis=-1)[:, :MOST_BY_ENUMERATION]
         chosen = ops.one_hot(order, classes, dtype="float32")
         columns = ops.transpose(chosen, (0, 2, 1))
         few_tags, few_target = (matmul_float32(x[:, None], columns)[:, 0] for x in (tags, target))
-        # Where there are more classes than columns, the result is not used, but must be finite.
+        # If there are more classes than columns, the result is not used, but must be finite.
         few = _among_tags(matmul_float32(p, columns), few_tags)
         beta = search_prior(few, few_tags, few_target, weights, grid)
         return matmul_float32(beta[:, None], chosen)[:, 0]

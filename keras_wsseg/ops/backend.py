@@ -1,4 +1,4 @@
-"""The one file that knows which backend runs: what `keras.ops` cannot say the same way everywhere."""
+"""All backend-specific code: operations that `keras.ops` does not provide uniformly on every backend."""
 
 import keras
 from keras import ops
@@ -22,14 +22,14 @@ def extract_patches(images, size):
     if keras.backend.backend() == "jax":
         import jax
 
-        # Keras cuts them by a convolution with ones and zeros, which would round the pixels there.
+        # Keras extracts them by a convolution with ones and zeros, which would round the pixels on JAX.
         with jax.default_matmul_precision("highest"):
             return ops.image.extract_patches(images, size, strides=1, padding="same")
     return ops.image.extract_patches(images, size, strides=1, padding="same")
 
 
 def has_coarse_matmul():
-    """Whether float32 matrix products lose digits on this device by default (TF32, bfloat16)."""
+    """Whether float32 matrix products have reduced precision on this device by default (TF32, bfloat16)."""
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf
@@ -44,7 +44,7 @@ def has_coarse_matmul():
 
 
 def on_cpu():
-    """Whether the computations run on the processor, no accelerator being there."""
+    """Whether computations run on the CPU, with no accelerator available."""
     backend = keras.backend.backend()
     if backend == "jax":
         import jax
@@ -58,18 +58,18 @@ def on_cpu():
 
 
 def kernel_budget():
-    """How many numbers of a kernel matrix a tiled filter holds at a time.
+    """The number of kernel matrix entries that a tiled filter holds at a time.
 
-    On a CPU 5 MB stay in the cache, which is what keeps the time per pixel flat; an accelerator wants all
-    its units busy.
+    On a CPU 5 MB fit in the cache, which keeps the time per pixel constant; an accelerator requires more to
+    be fully utilized.
     """
     return 1_350_000 if on_cpu() else 170_000_000
 
 
 def matmul_float32(a, b):
-    """`a @ b` in full float32, also on devices whose default multiplies in TF32 or bfloat16.
+    """`a @ b` in full float32, even on devices that multiply in TF32 or bfloat16 by default.
 
-    The gradient is full float32 too. Every product that a value depends on goes through here.
+    The gradient is in full float32 too. Use it for every product that a value depends on.
 
     Args:
         a: `(..., n, m)`, float32.
@@ -86,7 +86,7 @@ def matmul_float32(a, b):
 
 
 def _split_both_ways(a, b):
-    """`split_matmul` whose gradient is split as well: what comes back is as long as what went in."""
+    """`split_matmul` with a gradient of the same precision."""
     import tensorflow as tf
 
     @tf.custom_gradient
@@ -102,7 +102,7 @@ def _split_both_ways(a, b):
 
 
 def _summed_to(gradient, x):
-    """The gradient of a factor that was repeated along leading axes."""
+    """The gradient of a factor that was broadcast along leading axes."""
     import tensorflow as tf
 
     axes, _ = tf.raw_ops.BroadcastGradientArgs(s0=tf.shape(x)[:-2], s1=tf.shape(gradient)[:-2])
@@ -110,10 +110,10 @@ def _summed_to(gradient, x):
 
 
 def split_matmul(a, b):
-    """`a @ b` out of three products whose factors each hold in 11 bits of mantissa, which TF32 keeps whole.
+    """`a @ b` as three products whose factors each have 11 bits of mantissa, which TF32 preserves.
 
     Each factor is split into a head that TF32 represents exactly and the remainder; the product of the two
-    remainders lies below float32's own rounding and is left out. TensorFlow only: JAX takes a precision.
+    remainders is below float32's rounding error and is omitted. TensorFlow only: JAX accepts a precision.
     """
     a_head, a_tail = _split_mantissa(a)
     b_head, b_tail = _split_mantissa(b)
@@ -124,20 +124,20 @@ def split_matmul(a, b):
 def _split_mantissa(x):
     import tensorflow as tf
 
-    # Casting through a half type would lose the exponent's range; masking the 13 low bits keeps it. The cast
-    # of bits carries no gradient, so the head takes all of it.
+    # Casting through a half type would lose the exponent's range; masking the 13 low bits preserves it. The
+    # bitcast has no gradient, so all of it is assigned to the head.
     bits = tf.bitwise.bitwise_and(tf.bitcast(x, tf.int32), -8192)
     head = x + tf.stop_gradient(tf.bitcast(bits, tf.float32) - x)
     return head, x - head
 
 
 def key_words():
-    """Type and number of the whole numbers that make up a long key: JAX has none of 64 bits by default."""
+    """Dtype and number of the integers that form a long key: JAX has no 64-bit integers by default."""
     return ("int32", 2) if keras.backend.backend() == "jax" else ("int64", 1)
 
 
 def argsort_words(words):
-    """Order of keys of several words, the first word counting most; see `key_words`."""
+    """Sort order of keys of several words, the first word being the most significant; see `key_words`."""
     if keras.backend.backend() == "jax":
         import jax
 
@@ -146,7 +146,7 @@ def argsort_words(words):
 
 
 def take_rows(x, rows):
-    """`x[rows]` for row numbers that are known to be there, which spares checking them for negative ones."""
+    """`x[rows]` for row indices known to be valid, which avoids bounds checks."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -157,20 +157,20 @@ def take_rows(x, rows):
 
 
 def with_leading_rows(run, count, table, operands):
-    """`run(rows, *operands)` with a number of rows from `count` up to all of `table`'s, as few as can be.
+    """`run(rows, *operands)` with as few rows as possible, from `count` up to all of `table`'s.
 
-    Spares the work on rows of a table that stay empty. Where shapes must be known before the count is,
-    `run` is compiled for a few sizes of which the device picks one.
+    Avoids work on unused rows of a table. Where shapes must be static, `run` is compiled for a few sizes,
+    from which the device selects one.
 
     Args:
         run: function of a number of rows, an integer or an integer tensor, and of the operands, whose result
-            has the same shape whatever the rows.
-        count: integer tensor, how many rows are in use.
-        table: a tensor with as many rows as there could be.
-        operands: tuple of all tensors that `run` works on, lists of them among it.
+            has the same shape for any number of rows.
+        count: integer tensor, the number of rows in use.
+        table: a tensor with the maximum number of rows.
+        operands: tuple of all tensors, or lists of tensors, that `run` uses.
 
     Returns:
-        What `run` returns.
+        The result of `run`.
     """
     total = ops.shape(table)[0]
     if isinstance(total, int) and total <= 4096:
@@ -180,8 +180,8 @@ def with_leading_rows(run, count, table, operands):
 
         if tf.executing_eagerly():
             return run(int(count), *operands)
-        # To prepare a branch, XLA under TensorFlow works out on one core, element by element, what can be
-        # known of its operands at compile time, for minutes; it does not look into loops.
+        # For a branch, XLA under TensorFlow constant-folds its operands on one core, element by element, for
+        # minutes; it does not do so for loops.
         _, count, table, operands = tf.while_loop(
             lambda turn, *_: turn < 1,
             lambda turn, *rest: (turn + 1, *rest),
@@ -190,7 +190,7 @@ def with_leading_rows(run, count, table, operands):
     parts = (32, 8, 3, 1)
 
     def prepared(part):
-        # The shape is asked for inside the branch: XLA takes sizes handed in from outside for unknown.
+        # The shape is read inside the branch: XLA treats sizes passed in from outside as unknown.
         return lambda: run(-(-ops.shape(table)[0] // part), *operands)
 
     too_small = [ops.cast(-(-total // part) < count, "int32") for part in parts[:-1]]
@@ -200,8 +200,8 @@ def with_leading_rows(run, count, table, operands):
 def sum_over_replicas(values):
     """The sums of scalars over all replicas of a `tf.distribute` strategy, through which gradients flow.
 
-    On JAX a compiled step sees the global batch anyway. Keras also calls losses once outside of any replica,
-    where there is nothing to add.
+    On JAX a compiled step already operates on the global batch. Keras also calls losses once outside of any
+    replica, where the values are returned unchanged.
 
     Args:
         values: list of scalar tensors.
@@ -220,10 +220,10 @@ def sum_over_replicas(values):
 
 
 def mean_over_replicas(values):
-    """What a loss divides by where its value is the ratio of two sums over the global batch.
+    """The divisor of a loss that is the ratio of two sums over the global batch.
 
-    Keras takes the mean over the images of a replica, then over the replicas, of which the last batch may
-    give one more images than another: each image shall count the same for all that.
+    Keras averages over the images of a replica, then over the replicas, which may receive different numbers
+    of images in the last batch: this divisor gives each image equal weight nevertheless.
 
     Args:
         values: `(batch,)`, the images of this replica. No gradient flows to them.
@@ -237,10 +237,10 @@ def mean_over_replicas(values):
 
 
 def mean_images(batch):
-    """How many images a replica has, on the mean over all: what one batch of a logged mean weighs.
+    """The mean number of images per replica: the weight of one batch in a logged mean.
 
-    Keras weighs its own loss so. A weight without the batch in it would be counted even where a dataset of
-    unknown length turns out to be at its end.
+    Keras weights its own loss in this way. A weight that did not depend on the batch would be counted even
+    when a dataset of unknown length turns out to be exhausted.
 
     Args:
         batch: tensor with as many rows as this replica has images.

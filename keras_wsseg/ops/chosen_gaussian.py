@@ -1,4 +1,4 @@
-"""Fully connected Gaussian sums by landmarks where those are enough, else by the lattice."""
+"""Fully connected Gaussian sums by landmarks if these are accurate enough, else by the lattice."""
 
 from keras import ops
 
@@ -9,18 +9,18 @@ from keras_wsseg.ops.sampled_mass import sampled_mass
 from keras_wsseg.ops.self_adjoint import self_adjoint
 
 SAMPLES = 32
-"""Pixels of an image at which the landmarks are put to the test."""
+"""Number of pixels of an image at which the landmarks' accuracy is tested."""
 
 LARGEST_ERROR = 0.08
-"""Of their sums, relative: above it the lattice, which is 4 to 8 % off, comes nearer to the exact ones."""
+"""Maximum relative error of the landmarks' sums; above it the lattice, at 4 to 8 %, is more accurate."""
 
 
 class ChosenGaussian:
-    """`sum_q exp(-|f_p - f_q|^2 / 2) v_q` by `NystromGaussian` or, where that errs, `PermutohedralLattice`.
+    """`sum_q exp(-|f_p - f_q|^2 / 2) v_q` by `NystromGaussian`, else by `PermutohedralLattice`.
 
     When the operator is built, the landmarks' kernel mass `sum_q W_pq` is compared with the exact one at a
-    few random pixels of each image. If it is off too far (relative L2) in any image of the batch, the
-    lattice serves the whole batch.
+    few random pixels of each image. If its relative L2 error is too large in any image of the batch, the
+    lattice is used for the whole batch.
 
     Args:
         features, landmarks, seed, mask: see `NystromGaussian`.
@@ -40,7 +40,7 @@ class ChosenGaussian:
         return self_adjoint(self._sums)(ops.cast(values, "float32"))
 
     def diagonal(self):
-        """What a pixel's own value counts in its sum: `(batch, pixels, 1)`, that of the operator taken."""
+        """The weight of a pixel's own value in its sum: `(batch, pixels, 1)`, from the selected operator."""
         return ops.cond(self._missed, self._lattice.diagonal, self._landmarks.diagonal)
 
     def _sums(self, values):

@@ -1,20 +1,20 @@
-"""A prediction with one channel for each class, as logits or as probabilities, whichever it holds."""
+"""Conversion of predictions to one channel per class, as logits or as probabilities."""
 
 from keras import ops
 
 from keras_wsseg.ops.resize import resize_bilinear
 
-# The smallest probability that keeps its digits: a class that is ruled out stays finite.
+# Lower bound of probabilities, so that the logit of a zero probability is finite.
 _LEAST = 1e-30
-# Half the distance from 1 to the next smaller float32: what a probability that rounds to 1 leaves to others.
+# Half the distance from 1 to the next smaller float32: what a probability that rounds to 1 may leave.
 _REST = 2.0**-25
 
 
 def class_logits(prediction, probabilities=False):
-    """Logits with one channel for each class.
+    """Logits with one channel per class.
 
-    One channel is what it is in Keras, the second of two classes alone: its log-odds `z`, read as `(0, z)`,
-    whose softmax is `(1 - sigmoid(z), sigmoid(z))`, or its probability.
+    As in Keras, one channel is the second of two classes: its log-odds `z`, interpreted as `(0, z)`, whose
+    softmax is `(1 - sigmoid(z), sigmoid(z))`, or its probability.
 
     Args:
         prediction: `(batch, height, width, classes)`, or one channel for two classes.
@@ -34,7 +34,7 @@ def class_logits(prediction, probabilities=False):
 
 
 def class_probabilities(prediction, probabilities=False):
-    """Probabilities with one channel for each class: as `class_logits`, whose softmax it is.
+    """Probabilities with one channel per class: the softmax of `class_logits`.
 
     Args:
         prediction, probabilities: see `class_logits`.
@@ -56,12 +56,12 @@ def class_probabilities(prediction, probabilities=False):
 
 
 def resized_class_logits(prediction, size, probabilities=False):
-    """Logits with one channel for each class at another size, bilinearly.
+    """Logits with one channel per class, resized bilinearly to another size.
 
-    Logits are resized as logits, and so is what a softmax makes of them. The probability of one channel is
-    resized itself: next to 1 float32 tells log-odds apart in steps of 0.7, and in between a pixel that is
-    sure and one that is not such a step would decide. Losses resize the log-odds of one channel all the same:
-    they compare no two files, and a gradient follows logits better.
+    Logits are resized as logits, and softmax probabilities are converted to logits first. One-channel
+    probabilities are resized as probabilities: near 1, float32 resolves log-odds only in steps of 0.7, and
+    between a confident and an uncertain pixel such a step would decide the class. Losses nevertheless resize
+    the log-odds of one channel: they need not match an exported file, and gradients are better with logits.
 
     Args:
         prediction: `(batch, h, w, classes)`, or one channel for two classes.
@@ -77,10 +77,10 @@ def resized_class_logits(prediction, size, probabilities=False):
 
 
 def logits_of(probabilities):
-    """Logits of which the given probabilities are the softmax, or the sigmoid where there is one channel.
+    """Logits whose softmax, or sigmoid if there is one channel, gives the probabilities.
 
-    float32 has no probability between 1 - 6e-8 and 1, so the log-odds of one channel end at 17.3; there, as
-    in Keras' own cross entropy of probabilities, a gradient ends.
+    float32 has no value between 1 - 6e-8 and 1, so the log-odds of one channel are at most 17.3; there the
+    gradient vanishes, as in Keras's cross entropy of probabilities.
 
     Args:
         probabilities: `(..., classes)`; one channel is the probability of the second of two classes.
@@ -94,7 +94,7 @@ def logits_of(probabilities):
 
 
 def both_classes(logits):
-    """Logits of which one channel becomes two, 0 and the log-odds; others stay as they are.
+    """Converts one channel to two, 0 and the log-odds; other logits are unchanged.
 
     Args:
         logits: `(..., classes)`.

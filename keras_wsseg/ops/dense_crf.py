@@ -1,31 +1,31 @@
-"""The dense CRF, normalized cut and kernel cut energies of Tang et al. 2018, and the labels ADM proposes."""
+"""The dense CRF and normalized cut energies of Tang et al. 2018, and the label proposals of ADM."""
 
 from keras import ops
 
 from keras_wsseg.ops.dense_gaussian import dense_gaussian_kernel
 
-# A class without mass has no ratio, and one of however little has.
+# Avoids 0/0 for a class without mass; the ratio of a class with however little mass is unaffected.
 _LEAST_DEGREE = 1e-30
 
 
 def dense_crf_energy(probabilities, features, mask=None, filter_method="auto", landmarks=512, seed=0):
-    r"""Energy that is high where pixels that look alike, anywhere in the image, are labeled differently.
+    r"""Dense CRF energy: high if similar pixels, anywhere in the image, have different labels.
 
-    `R_CRF = sum_k S_k^T W (1 - S_k)`, `W_pq = exp(-|f_p - f_q|^2 / 2)` over ordered pairs, `W_pp = 1`
-    included. Its gradient, `dR/dS_k = W (1 - 2 S_k)`, comes out of the same pass of the filter.
+    `R_CRF = sum_k S_k^T W (1 - S_k)`, `W_pq = exp(-|f_p - f_q|^2 / 2)` over ordered pairs, including
+    `W_pp = 1`. Its gradient, `dR/dS_k = W (1 - 2 S_k)`, is computed in the same filter pass.
 
     Args:
         probabilities: `(batch, pixels, classes)`, any float type; computed in float32.
         features: `(batch, pixels, channels)`, already divided by sigma. No gradient flows to them.
-        mask: `(batch, pixels)`, 1 for the pixels that take part. All by default.
-        filter_method, landmarks, seed: see `dense_gaussian_kernel`. Exact, the energy is at least 0 for
-            probabilities that sum to one.
+        mask: `(batch, pixels)`, 1 for the pixels that count. All by default.
+        filter_method, landmarks, seed: see `dense_gaussian_kernel`. With the exact method, the energy is at
+            least 0 for probabilities that sum to one.
 
     Returns:
         `(batch,)`, float32.
 
     Raises:
-        ValueError: if an argument is out of its range or does not fit the others.
+        ValueError: if an argument is out of range or does not fit the others.
 
     Example:
         >>> import numpy as np
@@ -35,8 +35,8 @@ def dense_crf_energy(probabilities, features, mask=None, filter_method="auto", l
         2.0
 
     Source: Tang et al., "On Regularized Losses for Weakly-supervised CNN Segmentation", 2018,
-    arXiv:1803.09569, equations 4 and 11; the paper's gradient, -2 W S_k, leaves out W 1, which is the same
-    for all classes and cancels behind a softmax.
+    arXiv:1803.09569, equations 4 and 11; the paper's gradient, -2 W S_k, omits W 1, which is the same for all
+    classes and cancels in the gradient through a softmax.
     """
     y, mask = _prepared(probabilities, features, mask)
     kernel = dense_gaussian_kernel(features, filter_method, landmarks, seed, mask[..., 0])
@@ -44,11 +44,11 @@ def dense_crf_energy(probabilities, features, mask=None, filter_method="auto", l
 
 
 def normalized_cut_energy(probabilities, features, mask=None, filter_method="auto", landmarks=512, seed=0):
-    r"""Energy that is low where each class is tied to itself more than to the rest, whatever its size.
+    r"""Normalized cut energy: low if each class has more affinity within itself than to the rest.
 
     `R_NC = sum_k S_k^T W (1 - S_k) / (d^T S_k)`, `d = W 1`. It lies within [0, classes); the gradient,
-    `(S_k^T W S_k) d / (d^T S_k)^2 - 2 W S_k / (d^T S_k)`, comes out of the same pass of the filter. A class
-    that no pixel has any share of contributes nothing.
+    `(S_k^T W S_k) d / (d^T S_k)^2 - 2 W S_k / (d^T S_k)`, is computed in the same filter pass. A class with
+    zero probability at every pixel contributes nothing.
 
     Args:
         probabilities, features, mask, filter_method, landmarks, seed: see `dense_crf_energy`.
@@ -57,7 +57,7 @@ def normalized_cut_energy(probabilities, features, mask=None, filter_method="aut
         `(batch,)`, float32.
 
     Raises:
-        ValueError: if an argument is out of its range or does not fit the others.
+        ValueError: if an argument is out of range or does not fit the others.
 
     Example:
         >>> import numpy as np
@@ -80,7 +80,7 @@ def crf_energy(kernel, probabilities, mask, sums=None):
         kernel: what `dense_gaussian_kernel` returns.
         probabilities: `(batch, pixels, classes)`, float32.
         mask: `(batch, pixels, 1)`, float32.
-        sums: what `masked_sums` gives for these, where it is there already.
+        sums: the result of `masked_sums` for these, if already computed.
 
     Returns:
         Two tensors `(batch,)`.
@@ -108,7 +108,7 @@ def cut_energy(kernel, probabilities, mask, sums=None):
 
 
 def masked_sums(kernel, probabilities, mask):
-    """`W S_k` and `W 1` over the pixels of the mask, 0 beyond them, in one pass of the filter.
+    """`W S_k` and `W 1` over the pixels of the mask, 0 elsewhere, in one filter pass.
 
     Args:
         kernel, probabilities, mask: see `crf_energy`.
@@ -119,23 +119,24 @@ def masked_sums(kernel, probabilities, mask):
     fixed = ops.stop_gradient(probabilities)
     sums = ops.stop_gradient(mask * kernel.apply(ops.concatenate([mask * fixed, mask], axis=-1)))
     gathered, degree = sums[..., :-1], sums[..., -1:]
-    # W_pp = 1, so no degree is below 1: where an approximation misses a pixel, it keeps its own share.
+    # W_pp = 1, so no degree is below 1: a pixel missed by an approximation retains its own contribution.
     own = ops.maximum(mask - degree, 0.0)
     return gathered + own * fixed, degree + own
 
 
 def propose_labels(kernel, probabilities, mask, labels, coupling, iterations):
-    r"""The labels towards which alternating direction minimization (ADM) trains.
+    r"""The label proposals of alternating direction minimization (ADM).
 
     Mean-field steps from the current prediction: `X ~ S exp(2 lambda W X)` on the pixels without a label,
-    normalized per pixel; the others stay clamped to theirs. `lambda` is `coupling` divided by the mean of
-    `W 1` over the image, so that one value serves every resolution. No gradient flows through the labels.
+    normalized per pixel; labeled pixels stay clamped to their labels. `lambda` is `coupling` divided by the
+    mean of `W 1` over the image, so that one value suits every resolution. No gradient flows through the
+    labels.
 
     Args:
         kernel, probabilities, mask: see `crf_energy`.
-        labels: `(batch, pixels, classes)`: the share of each class in the labeled pixels, 0 in the others.
+        labels: `(batch, pixels, classes)`: the share of each class at labeled pixels, 0 at all others.
         coupling: at least 0; a number or a scalar tensor.
-        iterations: how many steps, at least 1.
+        iterations: number of steps, at least 1.
 
     Returns:
         `(batch, pixels, classes)`.
@@ -157,7 +158,7 @@ def propose_labels(kernel, probabilities, mask, labels, coupling, iterations):
 
 
 def _with_gradient(energy, gradient, probabilities):
-    # A term that is zero in value and carries the gradient that the one pass of the filter gave.
+    # A term of value zero supplies the gradient from the single filter pass.
     carrier = ops.stop_gradient(gradient) * (probabilities - ops.stop_gradient(probabilities))
     return ops.stop_gradient(energy) + ops.sum(carrier, axis=(1, 2))
 
@@ -182,5 +183,5 @@ def _check_pixels(name, shape, wanted):
     )
     if not fits:
         raise ValueError(
-            f"{name} must lie on the pixels of the probabilities, {wanted}. Received: shape {shape}"
+            f"{name} must match the pixels of the probabilities, {wanted}. Received: shape {shape}"
         )

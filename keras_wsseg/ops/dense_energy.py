@@ -4,18 +4,18 @@ from keras import ops
 
 
 def dense_energy(kernel, probabilities, gate, mask):
-    r"""Energy that is high where pixels still in doubt are labeled otherwise than those that look like them.
+    r"""Gated dense energy: high if uncertain pixels have different labels from those that look like them.
 
     `E = sum_i S_i sum_{j != i} G_ij sum_c P_i(c) (1 - P_j(c))` over the pixels of the mask, with the gate `S`
-    of pixel i alone. One pass of the filter over `P`, `1` and `S P` holds its value and its exact gradient,
+    of pixel i only. One filter pass over `P`, `1` and `S P` gives its value and its exact gradient,
 
     `dE/dP_i(c) = S_i sum_{j != i} G_ij (1 - P_j(c)) - sum_{j != i} G_ij S_j P_j(c)`:
 
-    what the gate lets in, and what the pixel does to the others behind their gates.
+    the energy that the pixel receives through its gate, and its effect on others through theirs.
 
     Args:
-        kernel: what `dense_gaussian_kernel` returns. Its own diagonal is taken off, so that `j != i` holds
-            for approximations too; no sum falls below 0 for that.
+        kernel: what `dense_gaussian_kernel` returns. Its own diagonal is subtracted, so that `j != i` holds
+            for approximations too; sums are clipped at 0.
         probabilities: `(batch, pixels, classes)`, float32, that sum to one.
         gate: `(batch, pixels, 1)` in [0, 1]. No gradient flows to it.
         mask: `(batch, pixels, 1)` of 0 and 1.
@@ -33,8 +33,9 @@ def dense_energy(kernel, probabilities, gate, mask):
         [2.0, 2.0]
 
     Source: Zhang et al. 2020, "Reliability Does Matter: An End-to-End Weakly Supervised Semantic Segmentation
-    Approach", arXiv:1911.08039, the dense energy loss. The published code takes `-2 S_i (G P)_i` for the
-    gradient, the diagonal included, the gradient of no energy where the gate differs between pixels.
+    Approach", arXiv:1911.08039, the dense energy loss. The published code uses the gradient
+    `-2 S_i (G P)_i`, including the diagonal, which is not the gradient of any energy where the gate differs
+    between pixels.
     """
     probabilities = ops.cast(probabilities, "float32")
     gate = mask * ops.cast(ops.stop_gradient(gate), "float32")
@@ -45,6 +46,6 @@ def dense_energy(kernel, probabilities, gate, mask):
     gathered, degree, gated = sums[..., :classes], sums[..., classes : classes + 1], sums[..., classes + 1 :]
     others = ops.maximum(degree - gathered, 0.0)
     energy = ops.sum(gate * fixed * others, axis=(1, 2))
-    # A term that is zero in value and carries the gradient that the one pass of the filter gave.
+    # A term of value zero supplies the gradient from the single filter pass.
     carrier = ops.sum((gate * others - gated) * (probabilities - fixed), axis=(1, 2))
     return ops.stop_gradient(energy) + carrier, ops.sum(degree, axis=(1, 2))

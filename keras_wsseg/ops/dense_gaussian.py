@@ -1,4 +1,4 @@
-"""Fully connected Gaussian sums: one filter, three ways."""
+"""Fully connected Gaussian sums: one filter with three methods."""
 
 import logging
 
@@ -16,28 +16,28 @@ _announced = set()
 
 
 def dense_gaussian_filter(features, values, filter_method="auto", landmarks=512, seed=0):
-    r"""Gathers, at every pixel, all pixels' values weighted by how alike the two pixels are.
+    r"""Sums, at every pixel, the values of all pixels weighted by the similarity of the two pixels.
 
-    The common ground of the dense CRF, normalized cut and kernel cut losses and of fully connected mean-field
+    The basis of the dense CRF, normalized cut and kernel cut losses and of fully connected mean-field
     inference:
 
-    `out_p = sum_q W_pq v_q`, `W_pq = exp(-|f_p - f_q|^2 / 2)`, the pixel itself included with `W_pp = 1`.
+    `out_p = sum_q W_pq v_q`, `W_pq = exp(-|f_p - f_q|^2 / 2)`, including the pixel itself with `W_pp = 1`.
 
-    `W` is symmetric in each of the three ways, so the filter is its own adjoint. No gradient flows to
-    `features`. To filter several values one after another, build the operator once: `dense_gaussian_kernel`.
+    `W` is symmetric in all three methods, so the filter is its own adjoint. No gradient flows to `features`.
+    To filter several values in succession, build the operator once: `dense_gaussian_kernel`.
 
     Args:
         features: `(batch, pixels, channels)`, already divided by sigma.
         values: `(batch, pixels, classes)`, any float type.
         filter_method: see `dense_gaussian_kernel`.
-        landmarks: of `"nystrom"`.
-        seed: of the landmarks of `"nystrom"` and of the calibration of `"permutohedral"`.
+        landmarks: number of landmarks of `"nystrom"`.
+        seed: seed of the landmarks of `"nystrom"` and of the calibration of `"permutohedral"`.
 
     Returns:
         `(batch, pixels, classes)`, float32.
 
     Raises:
-        ValueError: if an argument is out of its range, or the two tensors do not belong together.
+        ValueError: if an argument is out of range, or the two tensors do not match.
 
     Example:
         >>> import numpy as np
@@ -60,28 +60,29 @@ def dense_gaussian_filter(features, values, filter_method="auto", landmarks=512,
 
 
 def dense_gaussian_kernel(features, filter_method="auto", landmarks=512, seed=0, mask=None):
-    """Builds the operator of `dense_gaussian_filter` once, for several values and for the way back.
+    """Builds the operator of `dense_gaussian_filter`, for several values and for the backward pass.
 
     Args:
         features: `(batch, pixels, channels)`, already divided by sigma.
-        filter_method: `"exact"`, by the definition: time grows with the square of the pixels. `"nystrom"`, by
-            landmarks: linear in the pixels, 0.2 to 3 % off on photographs with 512; kernels that are
-            narrow beside the spread of the features need more. `"permutohedral"`, by the lattice: linear too,
-            for kernels of any width, 4 to 12 % off. `"auto"`: exact where that is the fastest, that is up to
-            four times as many pixels as landmarks on a CPU and 16 384 pixels on an accelerator; else Nyström,
-            or the lattice for each batch in which exact sums at a few random pixels show Nyström to be more
-            than 8 % off. The logger `keras_wsseg` says once, at level INFO, which of the two it is.
-        landmarks: of `"nystrom"`, at least 1.
+        filter_method: `"exact"`, by the definition: time grows with the square of the number of pixels.
+            `"nystrom"`, by landmarks: linear in the pixels, error of 0.2 to 3 % on photographs with 512
+            landmarks; kernels that are narrow relative to the spread of the features require more.
+            `"permutohedral"`, by the lattice: also linear, for kernels of any width, error of 4 to 12 %.
+            `"auto"`: exact where that is fastest, that is up to four times as many pixels as landmarks on a
+            CPU and 16 384 pixels on an accelerator; else Nyström, or the lattice for each batch in which
+            exact sums at a few random pixels show an error of Nyström above 8 %. The logger `keras_wsseg`
+            reports once, at level INFO, which of the two applies.
+        landmarks: number of landmarks of `"nystrom"`, at least 1.
         seed: integer.
-        mask: `(batch, pixels)`, 1 for the pixels whose values are not zero: approximations look to these
-            alone. All by default.
+        mask: `(batch, pixels)`, 1 for the pixels whose values are not zero: approximations consider only
+            these. All by default.
 
     Returns:
-        An object with `apply(values)`, values `(batch, pixels, classes)`, and the `filter_method` it goes by,
-        which remains `"auto"` where each batch decides.
+        An object with `apply(values)`, values `(batch, pixels, classes)`, and its `filter_method`, which
+        remains `"auto"` if it is chosen for each batch.
 
     Raises:
-        ValueError: if an argument is out of its range.
+        ValueError: if an argument is out of range.
 
     Example:
         >>> import numpy as np
@@ -97,15 +98,15 @@ def dense_gaussian_kernel(features, filter_method="auto", landmarks=512, seed=0,
     if filter_method == "auto":
         filter_method = "exact" if _few(features.shape[1], landmarks) else "auto"
         if filter_method not in _announced:
-            # Once: a training step is traced, and a layer called, many times over.
+            # Log once: a training step may be traced, and a layer called, many times.
             _announced.add(filter_method)
             pixels = features.shape[1] or "any number of"
-            way = (
+            method = (
                 "filter_method='exact'"
                 if filter_method == "exact"
-                else "'nystrom', or 'permutohedral' where that errs"
+                else "'nystrom', or 'permutohedral' where that is inaccurate"
             )
-            _log.info("fully connected kernel over %s pixels: %s", pixels, way)
+            _log.info("fully connected kernel over %s pixels: %s", pixels, method)
     if filter_method == "exact":
         kernel = ExactGaussian(features)
     elif filter_method == "auto":
@@ -119,7 +120,7 @@ def dense_gaussian_kernel(features, filter_method="auto", landmarks=512, seed=0,
 
 
 def check_dense(filter_method, landmarks, seed):
-    """Says what is wrong with the arguments that choose the way."""
+    """Validates the arguments that select the method."""
     if filter_method not in METHODS:
         raise ValueError(f"filter_method must be one of {METHODS}. Received: filter_method={filter_method!r}")
     check_integer("landmarks", landmarks, low=1)
@@ -127,5 +128,5 @@ def check_dense(filter_method, landmarks, seed):
 
 
 def _few(pixels, landmarks):
-    """Whether the exact sums are the fastest."""
+    """Whether the exact method is the fastest."""
     return pixels is not None and pixels <= (4 * landmarks if backend.on_cpu() else 16_384)

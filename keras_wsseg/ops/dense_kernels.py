@@ -11,14 +11,14 @@ class DenseKernels:
     """Weighted, normalized sums over all pixels, the counterpart of `WindowedKernels`.
 
     Args:
-        features: list, one a kernel: `(batch, height, width, channels)` divided by sigma, or None.
-        sigmas_xy: as many numbers in pixels, or None where position does not matter; a pair of them, for rows
-            and columns, where pixels are not square.
-        weights: as many numbers or scalar tensors.
+        features: list, one per kernel: `(batch, height, width, channels)` divided by sigma, or None.
+        sigmas_xy: one number per kernel, in pixels, or None if position is ignored; a pair of numbers, for
+            rows and columns, if pixels are not square.
+        weights: one number or scalar tensor per kernel.
         size: `(batch, height, width)` of the images, integers or scalar tensors.
         normalization: `"symmetric"`, `"row"` or `"none"`.
         include_self: whether a pixel is its own neighbor.
-        **options: of `dense_gaussian_kernel`: filter_method, landmarks, seed and mask.
+        **options: passed to `dense_gaussian_kernel`: filter_method, landmarks, seed and mask.
     """
 
     def __init__(self, features, sigmas_xy, weights, size, normalization, include_self, **options):
@@ -31,11 +31,11 @@ class DenseKernels:
             self._terms.append((weight, operator, own, self._row_sums(operator, own, size)))
 
     def arrange(self, images):
-        """Brings `(batch, height, width, channels)` into the order that `apply` works in."""
+        """Arranges `(batch, height, width, channels)` in the order of `apply`."""
         return ops.reshape(images, (-1, self._height * self._width, images.shape[-1]))
 
     def restore(self, values):
-        """Undoes `arrange`."""
+        """Inverts `arrange`."""
         return ops.reshape(values, (-1, self._height, self._width, values.shape[-1]))
 
     def apply(self, values):
@@ -62,8 +62,8 @@ class DenseKernels:
             return None
         ones = ops.ones((size[0], self._height * self._width, 1), "float32")
         sums = ops.stop_gradient(self._sums(operator, own, ones))
-        # With the pixel itself no exact sum is below 1. Without it, a pixel that resembles no other shall
-        # receive little instead of rounding errors.
+        # With the pixel itself, no exact sum is below 1. Without it, a pixel similar to no other should
+        # receive little rather than amplified rounding errors.
         return ops.maximum(sums, 1.0 if self._include_self else 1e-3)
 
     def _sums(self, operator, own, values):
@@ -72,7 +72,7 @@ class DenseKernels:
 
 
 def with_positions(feature, xy, size):
-    """Features of a kernel with those of the position in front.
+    """Features of a kernel, preceded by its position features.
 
     Args:
         feature: `(batch, height, width, channels)` divided by sigma, or None.
@@ -90,7 +90,7 @@ def with_positions(feature, xy, size):
 
 
 class SeparableGaussian:
-    """`sum_q exp(-|p - q|^2 / 2 sigma^2) v_q` over the pixels of a grid: exact, in one product an axis.
+    """`sum_q exp(-|p - q|^2 / 2 sigma^2) v_q` over the pixels of a grid: exact, one matrix product per axis.
 
     Args:
         height, width: size of the grid, integers or scalar tensors.
@@ -112,7 +112,7 @@ class SeparableGaussian:
         return ops.reshape(values, (-1, self._height * self._width, channels))
 
     def diagonal(self):
-        """What a pixel's own value counts in its sum: `(1, pixels, 1)` of ones."""
+        """The weight of a pixel's own value in its sum: `(1, pixels, 1)` of ones."""
         return ops.ones((1, self._height * self._width, 1), "float32")
 
 

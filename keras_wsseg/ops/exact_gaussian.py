@@ -1,4 +1,4 @@
-"""Fully connected Gaussian sums, exact, in rows of tiles."""
+"""Exact fully connected Gaussian sums, computed in blocks of rows."""
 
 from keras import ops
 
@@ -10,8 +10,8 @@ from keras_wsseg.ops.self_adjoint import self_adjoint
 class ExactGaussian:
     """`sum_q exp(-|f_p - f_q|^2 / 2) v_q` by the definition, a few rows of the matrix at a time.
 
-    Time grows with the square of the pixels, memory with the pixels. It is the reference for the
-    approximations, and the fastest of them on small images and on accelerators.
+    Time is quadratic in the number of pixels, memory linear. It is the reference for the approximations, and
+    the fastest method on small images and on accelerators.
 
     Args:
         features: `(batch, pixels, channels)`, already divided by sigma. No gradient flows to them.
@@ -26,7 +26,7 @@ class ExactGaussian:
         return self_adjoint(self._sums)(ops.cast(values, "float32"))
 
     def diagonal(self):
-        """What a pixel's own value counts in its sum: `(batch, pixels, 1)` of ones."""
+        """The weight of a pixel's own value in its sum: `(batch, pixels, 1)` of ones."""
         return ops.ones_like(self.features[..., :1])
 
     def _sums(self, values):

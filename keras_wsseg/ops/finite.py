@@ -1,20 +1,20 @@
-"""Logits that are not finite."""
+"""Handling of non-finite logits."""
 
 from keras import ops
 
 
 def without_infinities(x, most=1e9):
-    """Bounds numbers, so that sums and products with them hold no NaN.
+    """Bounds numbers, so that sums and products with them contain no NaN.
 
-    A class that a model masks has logits of -inf, and what overflows in float16 is infinite as well:
-    `0 * inf` and `inf - inf` are NaN. A softmax takes the bound for what it takes -inf for.
+    A class masked by a model has logits of -inf, and overflow in float16 gives infinities as well: `0 * inf`
+    and `inf - inf` are NaN. A softmax treats the bound like -inf.
 
     Args:
-        x: of any floating type.
-        most: the bound, beyond all that a logit can mean.
+        x: tensor of any floating type.
+        most: the bound, beyond any meaningful logit.
 
     Returns:
-        The same within +-`most`, float32. NaN stays.
+        The same values within +-`most`, float32. NaN is preserved.
 
     Example:
 

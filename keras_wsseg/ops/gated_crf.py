@@ -17,10 +17,10 @@ def gated_crf_energy(
     compatibility=None,
     filter_method="tiles",
 ):
-    r"""Energy that is high where pixels that look alike and lie close together are labeled differently.
+    r"""Gated CRF energy: high if similar pixels that are close together have different labels.
 
-    Minimized beside a loss on the annotated pixels, it carries their labels to their surroundings and lets
-    the prediction's borders fall on the image's:
+    Minimized together with a loss on the annotated pixels, it propagates their labels to their surroundings
+    and aligns the boundaries of the prediction with the edges of the image:
 
     `Psi = sum_a sum_{b in window(a), b != a} G_ab K_ab sum_ij mu(i, j) y_a(i) y_b(j)`,
     `G_ab = m_dst(a) m_src(b)`, `K_ab = sum_p w_p exp(-|f_a^(p) - f_b^(p)|^2 / 2)`.
@@ -34,12 +34,12 @@ def gated_crf_energy(
 
     Args:
         probabilities: `(batch, height, width, classes)`, any float type; computed in float32.
-        features: `(batch, height, width, channels)` already divided by sigma, or a list, one a kernel.
-        radius: the window reaches this many pixels in each direction, at least 1.
-        kernel_weights: one non-negative number a kernel; all 1 by default.
+        features: `(batch, height, width, channels)` already divided by sigma, or a list with one per kernel.
+        radius: the window extends this many pixels in each direction, at least 1.
+        kernel_weights: one non-negative number per kernel; all 1 by default.
         source_mask: `(batch, height, width)` in [0, 1]: which pixels send energy. All by default.
-        destination_mask: likewise, which pixels receive it. All by default. Handing in the very same object
-            for both masks tells that the gate is symmetric, which spares a second pass.
+        destination_mask: likewise, which pixels receive it. All by default. Passing the same object for both
+            masks marks the gate as symmetric, which saves a second pass.
         compatibility: `(classes, classes)`, non-negative with a zero diagonal; `1 - I` (Potts) by default.
         filter_method: `"tiles"`, or `"patches"` for the plain tensor form over all offsets, the readable
             reference.
@@ -48,7 +48,7 @@ def gated_crf_energy(
         `(batch,)`, float32.
 
     Raises:
-        ValueError: if an argument is out of its range or does not fit the others.
+        ValueError: if an argument is out of range or does not match the others.
 
     Example:
         >>> import numpy as np
@@ -86,10 +86,10 @@ def energy_and_mass(
     compatibility=None,
     filter_method="tiles",
 ):
-    """The energy beside its kernel mass, `sum_a sum_{b != a} G_ab K_ab`, the largest value it could take.
+    """The energy and its kernel mass, `sum_a sum_{b != a} G_ab K_ab`, an upper bound of the energy.
 
-    Takes the arguments of `gated_crf_energy`. The mass bounds the energy where the probabilities sum to one
-    and no entry of the compatibility exceeds one.
+    Takes the arguments of `gated_crf_energy`. The bound holds if the probabilities sum to one and no entry of
+    the compatibility exceeds one.
 
     Returns:
         Two tensors `(batch,)`, float32: energy and mass.
@@ -131,8 +131,8 @@ def _tiles_energy(y, features, kernel_weights, radius, source, destination, comp
         gradient = received + source * _pair_up(sums[..., classes + 1 :], _transposed(compatibility))
     energy = ops.sum(fixed * received, axis=(1, 2, 3))
     mass = ops.sum(destination * sums[..., classes : classes + 1], axis=(1, 2, 3))
-    # The energy is quadratic, so one pass of the filter holds value and gradient; the last term is zero in
-    # value and carries that gradient.
+    # The energy is quadratic, so one filter pass gives value and gradient; the last term is zero in value and
+    # supplies that gradient.
     carrier = ops.sum(ops.stop_gradient(gradient) * (y - fixed), axis=(1, 2, 3))
     return ops.stop_gradient(energy) + carrier, ops.stop_gradient(mass)
 
@@ -149,7 +149,7 @@ def _patches_energy(y, features, kernel_weights, radius, source, destination, co
 
 
 def _pair_up(sums, compatibility):
-    """sum_j mu(i, j) sums(j), without the matrix where it is Potts."""
+    """sum_j mu(i, j) sums(j), without a matrix product for Potts."""
     if compatibility is None:
         return ops.sum(sums, axis=-1, keepdims=True) - sums
     return matmul_float32(sums, ops.convert_to_tensor(compatibility.T))
@@ -160,7 +160,7 @@ def _transposed(compatibility):
 
 
 def check_compatibility(compatibility, classes=None):
-    """Returns the compatibility as a float32 array (None, Potts, stays None), or says what is wrong."""
+    """Validates the compatibility and returns it as a float32 array (None, Potts, is returned as None)."""
     if compatibility is None:
         return None
     compatibility = np.asarray(compatibility, "float32")
@@ -185,5 +185,5 @@ def _check_grid(name, shape, wanted):
     )
     if not fits:
         raise ValueError(
-            f"{name} must lie on the grid of the probabilities, {wanted}. Received: shape {shape}"
+            f"{name} must match the grid of the probabilities, {wanted}. Received: shape {shape}"
         )

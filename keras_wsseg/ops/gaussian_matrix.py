@@ -5,20 +5,20 @@ from keras import ops
 from keras_wsseg.ops import backend
 
 MAX_SIGMAS = 64.0
-"""Sigmas from the origin up to which one matrix product gives the exponent: its error grows with the square,
-to about 5e-4 of a kernel's value there."""
+"""Maximum distance from the origin, in sigmas, at which the exponent is computed by a matrix product: its
+error grows with the square of the distance, to about 5e-4 of a kernel's value there."""
 
 
 def gaussian_matrix(a, b):
     """`exp(-|a_i - b_j|^2 / 2)` for all pairs.
 
-    `a b - (a^2 + b^2) / 2` is one matrix product, but where squares are large it leaves few digits to their
-    difference. There, and on devices that multiply coarsely, the differences are taken one by one, which on a
-    CPU takes up to three times as long.
+    `a b - (a^2 + b^2) / 2` is a single matrix product, but suffers from cancellation if the squares are
+    large. In that case, and on devices with reduced matrix precision, differences are computed per channel,
+    which takes up to three times as long on a CPU.
 
     Args:
-        a: `(..., n, channels)`, float32, already divided by sigma, best around the origin. No gradient flows
-            to them.
+        a: `(..., n, channels)`, float32, already divided by sigma, preferably centered at the origin. No
+            gradient flows to them.
         b: `(..., m, channels)`, likewise.
 
     Returns:
@@ -31,7 +31,7 @@ def gaussian_matrix(a, b):
 
 
 def exact_gaussian_matrix(a, b):
-    """The same by differences, channel by channel, however far from the origin the pixels are."""
+    """`gaussian_matrix` by differences per channel, accurate at any distance from the origin."""
     squares = 0.0
     for channel in range(a.shape[-1]):
         difference = ops.subtract(a[..., :, None, channel], b[..., None, :, channel])
@@ -49,5 +49,5 @@ def _of_products(a, b):
     left = ops.concatenate([a, a_norm, ops.ones_like(a_norm)], axis=-1)
     right = ops.concatenate([b, ops.ones_like(b_norm), b_norm], axis=-1)
     exponent = ops.matmul(left, ops.swapaxes(right, -1, -2))
-    # Rounding may lift the exponent of two equal pixels above zero.
+    # Rounding may raise the exponent of two equal pixels above zero.
     return ops.exp(ops.minimum(exponent, 0.0))

@@ -9,29 +9,29 @@ METHODS = ("tiles", "patches")
 
 
 def local_gaussian_filter(values, features, radius, kernel_weights=None, filter_method="tiles"):
-    r"""Gathers, at every pixel, its neighbors' values weighted by how alike the two pixels are.
+    r"""Sums, at every pixel, the values of its neighbors weighted by the similarity of the two pixels.
 
-    The common ground of the gated CRF energy and of windowed mean-field inference:
+    The basis of the gated CRF energy and of windowed mean-field inference:
 
     `out_a = sum_{b in window(a), b != a} K_ab v_b`,
     `K_ab = sum_p w_p exp(-|f_a^(p) - f_b^(p)|^2 / 2)`,
 
-    the window being the `(2 radius + 1)^2` pixels around `a`; neighbors outside the image do not count.
-    `K` is symmetric, so the filter is its own adjoint. No gradient flows to `features` or `kernel_weights`.
+    the window being the `(2 radius + 1)^2` pixels around `a`; neighbors outside the image are ignored. `K` is
+    symmetric, so the filter is its own adjoint. No gradient flows to `features` or `kernel_weights`.
 
     Args:
         values: `(batch, height, width, channels)`, any float type.
-        features: `(batch, height, width, features)` already divided by sigma, or a list, one a kernel.
-        radius: pixels, at least 1. It may exceed the image.
-        kernel_weights: one non-negative number a kernel; all 1 by default.
+        features: `(batch, height, width, features)` already divided by sigma, or a list with one per kernel.
+        radius: window radius in pixels, at least 1. It may exceed the image.
+        kernel_weights: one non-negative number per kernel; all 1 by default.
         filter_method: `"tiles"` (matrix products in tiles, bounded memory) or `"patches"` (every offset
-            unfolded: slow, short, and therefore the reference).
+            unfolded: slow but simple, and therefore the reference).
 
     Returns:
         `(batch, height, width, channels)`, float32.
 
     Raises:
-        ValueError: if an argument is out of its range.
+        ValueError: if an argument is out of range.
 
     Example:
         >>> import numpy as np
@@ -47,13 +47,13 @@ def local_gaussian_filter(values, features, radius, kernel_weights=None, filter_
 
 
 def check_kernels(features, radius, kernel_weights, filter_method):
-    """Returns the features as a list of float32 tensors and as many kernel weights, or says what is wrong."""
+    """Validates features and kernel weights, and returns both as lists, the features as float32."""
     check_integer("radius", radius, low=1)
     if filter_method not in METHODS:
         raise ValueError(f"filter_method must be one of {METHODS}. Received: filter_method={filter_method!r}")
     features = list(features) if isinstance(features, (list, tuple)) else [features]
     if not features:
-        raise ValueError("features must hold at least one kernel's features. Received: features=[]")
+        raise ValueError("features must contain the features of at least one kernel. Received: features=[]")
     for feature in features:
         if len(feature.shape) != 4:
             raise ValueError(
@@ -63,7 +63,7 @@ def check_kernels(features, radius, kernel_weights, filter_method):
     kernel_weights = [1.0] * len(features) if kernel_weights is None else list(kernel_weights)
     if len(kernel_weights) != len(features):
         raise ValueError(
-            f"kernel_weights must hold one weight for each of the {len(features)} kernels. "
+            f"kernel_weights must contain one weight for each of the {len(features)} kernels. "
             f"Received: {len(kernel_weights)} weights"
         )
     return [ops.cast(ops.stop_gradient(f), "float32") for f in features], kernel_weights
@@ -119,13 +119,13 @@ def _filter_patches(values, features, kernel_weights, radius):
 
 
 def pairwise_kernel(features, kernel_weights, radius):
-    """K(a, a + o) for all offsets o of the window, the anchor itself left out.
+    """K(a, a + o) for all offsets o of the window, with 0 for the anchor itself.
 
-    Pixels outside the image look like pixels of feature 0 here: the values gathered there must be zero.
+    Pixels outside the image are treated as pixels of feature 0: the values gathered there must be zero.
 
     Args:
         features: list of `(batch, height, width, channels)`, float32.
-        kernel_weights: as many numbers.
+        kernel_weights: one number per kernel.
         radius: pixels.
 
     Returns:

@@ -24,38 +24,38 @@ def mean_field(
     landmarks=512,
     seed=0,
 ):
-    r"""Lets pixels that look alike agree on their class: a few steps of mean-field inference.
+    r"""Mean-field inference of a CRF: a few steps that encourage similar pixels to share a class.
 
-    It sharpens a prediction along the borders of the image, without training. Starting at
+    It aligns a prediction with the edges of the image, without training. Starting from
     `Q_i = softmax(logits_i)`, each step computes
 
     `Q_i(l) ~ exp(-u_i(l) - sum_l' mu(l, l') sum_m w_m sum_{j != i} k_m(i, j) Q_j(l'))`,
     `u = -log softmax(logits)`, `K_m(i, j) = exp(-|Dxy|^2 / 2 sigma^2 - |f_i - f_j|^2 / 2)`,
 
     with `k = K` (`"none"`), `K_ij / D_i` (`"row"`) or `K_ij / sqrt(D_i D_j)` (`"symmetric"`), `D_i` the sum
-    of row `i` over `j != i`. Kernels and row sums are computed once and serve all steps. The loop is unrolled
-    and differentiable with respect to logits, kernel weights and compatibility.
+    of row `i` over `j != i`. Kernels and row sums are computed once for all steps. The loop is unrolled and
+    differentiable with respect to logits, kernel weights and compatibility.
 
     Args:
         logits: `(batch, height, width, classes)`, any float type.
-        features: list, one a kernel: `(batch, height, width, channels)` already divided by sigma, or None for
-            a kernel of the position alone. No gradient flows to them.
-        sigmas_xy: as many numbers, sigma of the position in pixels, or None where position does not matter.
-        kernel_weights: as many numbers or scalar tensors, non-negative; all 1 by default.
+        features: list with one entry per kernel: `(batch, height, width, channels)` already divided by sigma,
+            or None for a kernel of position only. No gradient flows to them.
+        sigmas_xy: one number per kernel, sigma of the position in pixels, or None if position is ignored.
+        kernel_weights: one number or scalar tensor per kernel, non-negative; all 1 by default.
         radius: neighbors are the `(2 radius + 1)^2` pixels around a pixel; None: all pixels of the image.
         compatibility: `(classes, classes)`, the cost of each pair of classes; None: `1 - I` (Potts).
-        iterations: steps, at least 1.
+        iterations: number of steps, at least 1.
         normalization: `"symmetric"`, `"row"` or `"none"`.
-        include_self: whether `j = i` takes part in both sums. None: it does where `radius` is None, as in the
-            published code, since approximations do not tell a pixel's own share apart.
-        filter_method, landmarks, seed: of `dense_gaussian_kernel`, where `radius` is None; `"auto"` is exact
-            where `include_self=False`. Kernels of the position alone are always exact.
+        include_self: whether `j = i` is included in both sums. None: True if `radius` is None, as in the
+            published code, since approximations cannot separate a pixel's own contribution; else False.
+        filter_method, landmarks, seed: see `dense_gaussian_kernel`, if `radius` is None; `"auto"` is exact if
+            `include_self=False`. Kernels of position only are always exact.
 
     Returns:
         `log Q`, `(batch, height, width, classes)`, float32: logits of the refined prediction.
 
     Raises:
-        ValueError: if an argument is out of its range or does not fit the others.
+        ValueError: if an argument is out of range or does not match the others.
 
     Example:
         >>> import numpy as np
@@ -87,7 +87,7 @@ def mean_field(
     for _ in range(iterations):
         message = kernels.apply(ops.softmax(state, axis=-1))
         if compatibility is None:
-            # (1 - I) m differs from -m by the sum of m, which is equal for all classes.
+            # (1 - I) m and -m differ by the sum of m, which is equal for all classes.
             state = unary + message
         else:
             state = unary - backend.matmul_float32(message, ops.transpose(compatibility))
@@ -109,10 +109,10 @@ def _check(logits, features, sigmas_xy, kernel_weights):
 
 
 def check_kernels(features, sigmas_xy, kernel_weights):
-    """Says what is wrong with kernels that are given as features, sigmas and weights."""
+    """Validates kernels given as features, sigmas and weights."""
     if not len(features) == len(sigmas_xy) == len(kernel_weights) > 0:
         raise ValueError(
-            "features, sigmas_xy and kernel_weights must hold one item for each of at least one kernel. "
+            "features, sigmas_xy and kernel_weights must contain one item per kernel, and at least one. "
             f"Received: {len(features)}, {len(sigmas_xy)} and {len(kernel_weights)}"
         )
     if any(feature is None and xy is None for feature, xy in zip(features, sigmas_xy, strict=True)):
@@ -120,16 +120,16 @@ def check_kernels(features, sigmas_xy, kernel_weights):
 
 
 def check_settings(radius, iterations, normalization, include_self, filter_method):
-    """Says what is wrong with settings that do not depend on the images."""
+    """Validates the settings that do not depend on the images."""
     if radius is not None and filter_method != "auto":
         raise ValueError(
-            "filter_method must be 'auto' where a radius is given: windowed kernels are exact. "
+            "filter_method must be 'auto' if a radius is given: windowed kernels are exact. "
             f"Received: filter_method={filter_method!r}"
         )
     if radius is None and include_self is False and filter_method not in ("auto", "exact"):
         raise ValueError(
-            "filter_method must be 'exact' where include_self=False: approximate kernels do not tell a "
-            f"pixel's own share apart. Received: filter_method={filter_method!r}"
+            "filter_method must be 'exact' if include_self=False: approximate kernels cannot separate a "
+            f"pixel's own contribution. Received: filter_method={filter_method!r}"
         )
     if include_self not in (None, True, False):
         raise ValueError(f"include_self must be True, False or None. Received: include_self={include_self!r}")
@@ -143,7 +143,7 @@ def check_settings(radius, iterations, normalization, include_self, filter_metho
 
 
 def check_same_grid(name, shape, logits_shape):
-    """Says which sizes differ, as far as they are known."""
+    """Validates that the static sizes match."""
     sizes = zip(tuple(shape)[:3], tuple(logits_shape)[:3], strict=False)
     if len(shape) != 4 or any(a is not None and b is not None and a != b for a, b in sizes):
         raise ValueError(

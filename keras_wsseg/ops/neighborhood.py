@@ -1,4 +1,4 @@
-"""What the neighbors of a pixel make of its classes: the distributions of Pandey & Dukkipati 2017."""
+"""Class distributions predicted by the neighbors of a pixel (Pandey & Dukkipati 2017)."""
 
 from keras import ops
 
@@ -11,10 +11,10 @@ from keras_wsseg.ops.self_adjoint import self_adjoint
 
 VARIANTS = ("exponentiated", "mean")
 
-# In units of one neighbor that looks just alike. Rounding may leave less than this of a pixel's own share.
+# In units of one identical neighbor; above the residue that rounding may leave of a pixel's own contribution.
 _LEAST_MASS = 1e-3
 
-# A class that no neighbor has any share of.
+# Lower bound of the probability of a class that no neighbor has.
 _LEAST_SHARE = 1e-7
 
 
@@ -32,10 +32,9 @@ def neighborhood_distribution(
     landmarks=512,
     seed=0,
 ):
-    r"""The distribution over the classes that a pixel's neighbors propose for it.
+    r"""The class distribution of each pixel as predicted by its neighbors.
 
-    Where neighbors that look alike agree it says what they say, so its divergence from the pixel's own is a
-    loss for images without pixel labels. With
+    Its divergence from the pixel's own distribution is a loss for images without pixel labels. With
     `k_ij = sum_m w_m exp(-|Dxy|^2 / 2 sigma_m^2 - |f_i^m - f_j^m|^2 / 2)`,
 
     `"mean"`: `p_i^neighb(l) = sum_{j != i} k_ij p_j(l) / sum_{j != i} k_ij`,
@@ -46,27 +45,27 @@ def neighborhood_distribution(
 
     Args:
         probabilities: `(batch, height, width, classes)` that sum to one, any float type.
-        features: list, one a kernel: `(batch, height, width, channels)` already divided by sigma, or None for
-            a kernel of the position alone. No gradient flows to them.
-        sigmas_xy: as many numbers, sigma of the position in pixels of this grid, or None where position does
-            not matter; a pair of numbers, for rows and columns, where pixels are not square.
-        kernel_weights: as many numbers or scalar tensors, non-negative; all 1 by default.
+        features: list with one entry per kernel: `(batch, height, width, channels)` already divided by sigma,
+            or None for a kernel of position only. No gradient flows to them.
+        sigmas_xy: one number per kernel, sigma of the position in pixels of this grid, or None if position is
+            ignored; a pair of numbers, for rows and columns, if pixels are not square.
+        kernel_weights: one number or scalar tensor per kernel, non-negative; all 1 by default.
         radius: neighbors are the `(2 radius + 1)^2` pixels around a pixel; None: all pixels of the image.
         variant: `"exponentiated"` or `"mean"`.
         sharpness: `s` of the exponentiated variant, at least 0; a number or a scalar tensor.
-        normalized: whether the kernel is divided by its sum. Only the exponentiated variant can do without.
-        mask: `(batch, height, width)` of 0 and 1: the pixels that are there. All by default.
-        filter_method, landmarks, seed: of `dense_gaussian_kernel`, where `radius` is None. Approximations
-            leave a pixel out of its own sum by their own diagonal. Kernels of the position alone are always
-            exact.
+        normalized: whether the kernel is divided by its sum; must be True for `"mean"`.
+        mask: `(batch, height, width)` of 0 and 1: the valid pixels. All by default.
+        filter_method, landmarks, seed: see `dense_gaussian_kernel`, if `radius` is None. Approximations
+            exclude a pixel from its own sum by subtracting their own diagonal. Kernels of position only are
+            always exact.
 
     Returns:
         `log p^neighb`, `(batch, height, width, classes)`, float32, and `(batch, height, width)`: 1 for the
-        pixels of the mask that have neighbors, 0 for the others, whose distribution means nothing. Kernels
-        that add up to less than a thousandth of their weights count as none.
+        pixels of the mask that have neighbors, 0 for all others, whose distribution is meaningless. A pixel
+        whose kernel values sum to less than a thousandth of their weights has no neighbors.
 
     Raises:
-        ValueError: if an argument is out of its range or does not fit the others.
+        ValueError: if an argument is out of range or does not match the others.
 
     Example:
         >>> import numpy as np
@@ -90,10 +89,10 @@ def neighborhood_distribution(
         )
     else:
         sums = _windowed_sums(y, mask, kernels, radius)
-    # Negative only where an approximation, or rounding, takes more off than a pixel's own share was.
+    # Negative only where an approximation, or rounding, subtracts more than a pixel's own contribution.
     sums = ops.maximum(sums, 0.0)
     mass = ops.sum(sums, axis=-1)
-    # The kernels' weights add up to what one neighbor counts that looks just alike.
+    # The sum of the kernels' weights is the mass of one identical neighbor.
     found = ops.logical_and(mask > 0, mass > _LEAST_MASS * sum(weights))
     if normalized:
         sums = sums / ops.where(found, mass, 1.0)[..., None]
@@ -105,19 +104,19 @@ def neighborhood_distribution(
 
 
 def check_neighborhood(variant, normalized, radius, filter_method, landmarks, seed):
-    """Says what is wrong with settings that do not depend on the images."""
+    """Validates the settings that do not depend on the images."""
     if variant not in VARIANTS:
         raise ValueError(f"variant must be one of {VARIANTS}. Received: variant={variant!r}")
     if variant == "mean" and not normalized:
         raise ValueError(
-            "normalized must be True where variant='mean': without it a mean is no distribution. "
+            "normalized must be True if variant='mean', which otherwise is not a distribution. "
             f"Received: normalized={normalized!r}"
         )
     if radius is not None:
         check_integer("radius", radius, low=1)
     if radius is not None and filter_method != "auto":
         raise ValueError(
-            "filter_method must be 'auto' where a radius is given: windowed kernels are exact. "
+            "filter_method must be 'auto' if a radius is given: windowed kernels are exact. "
             f"Received: filter_method={filter_method!r}"
         )
     check_dense(filter_method, landmarks, seed)
@@ -134,7 +133,7 @@ def _windowed_sums(y, mask, kernels, radius):
     features, sigmas_xy, weights = kernels
     size = ops.shape(y)[:3]
     features = [with_positions(*kernel, size) for kernel in zip(features, sigmas_xy, strict=True)]
-    # Differentiated by itself, the filter would keep the kernels of all tiles.
+    # Automatic differentiation would store the kernels of all tiles.
     gather = self_adjoint(lambda values: local_gaussian_filter(values, features, radius, weights))
     return gather(mask[..., None] * y)
 
@@ -158,5 +157,5 @@ def _check_grid(name, tensor, rank, probabilities):
     sizes = zip(shape, wanted, strict=False)
     if len(shape) != rank or any(a is not None and b is not None and a != b for a, b in sizes):
         raise ValueError(
-            f"{name} must lie on the grid of the probabilities, {wanted}. Received: shape {shape}"
+            f"{name} must match the grid of the probabilities, {wanted}. Received: shape {shape}"
         )

@@ -8,29 +8,28 @@ from keras_wsseg.ops.gaussian_matrix import exact_gaussian_matrix, gaussian_matr
 from keras_wsseg.ops.pixel_sample import sample_pixels
 
 CANDIDATES = 8
-"""Pixels for each landmark, among which the landmarks spread; more take longer and gain little."""
+"""Candidate pixels per landmark; more take longer and gain little."""
 
 LLOYD_STEPS = 2
 """Steps of k-means; a third gains little."""
 
 JITTER = 1e-3
-"""Added to the diagonal of the landmarks' own kernel: float32 needs it, and the error does not feel it."""
+"""Added to the diagonal of the landmarks' own kernel: float32 requires it, and the error is unaffected."""
 
 
 class NystromGaussian:
     r"""`sum_q exp(-|f_p - f_q|^2 / 2) v_q` through landmarks: `K_nm (K_mm + eps I)^-1 K_mn v`.
 
-    Nothing but matrix products and one Cholesky factor an image; time and memory are linear in the pixels.
+    It uses only matrix products and one Cholesky factor per image; time and memory are linear in the pixels.
     The operator is symmetric and positive semi-definite. Half of the landmarks start at random pixels and
-    half at pixels that those do not reach, so that rare colors have theirs; k-means then moves them to the
-    middle of what they stand for (Zhang, Tsang & Kwok 2008, "Improved Nyström low-rank approximation and
-    error analysis").
+    half at pixels not covered by these, so that rare colors are represented; k-means then moves them to their
+    cluster centers (Zhang, Tsang & Kwok 2008, "Improved Nyström low-rank approximation and error analysis").
 
     Args:
         features: `(batch, pixels, channels)`, already divided by sigma. No gradient flows to them.
-        landmarks: how many; the error falls and the time grows with them.
-        seed: of the sample; the same seed gives the same landmarks.
-        mask: `(batch, pixels)`, 1 for the pixels that matter: landmarks are found among them. All by default.
+        landmarks: number of landmarks; with more, the error falls and the time grows.
+        seed: seed of the sample; the same seed gives the same landmarks.
+        mask: `(batch, pixels)`, 1 for the pixels among which landmarks are chosen. All by default.
 
     Source: Williams & Seeger 2000, "Using the Nyström method to speed up kernel machines", equation 8.
     """
@@ -39,7 +38,7 @@ class NystromGaussian:
         features = ops.cast(ops.stop_gradient(features), "float32")
         features = features - ops.mean(features, axis=1, keepdims=True)
         centers = choose_landmarks(features, landmarks, seed, mask)
-        # What is lost in a product may exceed the jitter, and the factor does not exist then.
+        # The rounding error of a matrix product may exceed the jitter, and the factorization would fail.
         own = exact_gaussian_matrix(centers, centers)
         self.factor = ops.cholesky(own + JITTER * ops.eye(centers.shape[1]))
         self.kernel = gaussian_matrix(features, centers)
@@ -52,10 +51,10 @@ class NystromGaussian:
         return backend.matmul_float32(self.kernel, core)
 
     def diagonal(self):
-        """What a pixel's own value counts in its sum: `(batch, pixels, 1)`, 1 less what landmarks miss of it.
+        """The weight of a pixel's own value in its sum: `(batch, pixels, 1)`, 1 minus what landmarks miss.
 
-        The diagonal of this very approximation, at the price of its sums over as many channels as there are
-        landmarks.
+        This is the diagonal of the approximation itself, at the cost of its sums over as many channels as
+        there are landmarks.
         """
         half = ops.solve_triangular(self.factor, ops.swapaxes(self.kernel, 1, 2), lower=True)
         return ops.sum(ops.square(half), axis=1)[..., None]
@@ -66,8 +65,8 @@ def choose_landmarks(features, count, seed, mask=None):
 
     Args:
         features: `(batch, pixels, channels)`, float32.
-        count: how many; no more than there are pixels are taken where their number is known.
-        seed: of the sample.
+        count: number of landmarks; limited to the number of pixels if that is static.
+        seed: seed of the sample.
         mask: `(batch, pixels)`, 1 for the pixels to sample from. All by default.
 
     Returns:
@@ -95,7 +94,7 @@ def choose_landmarks(features, count, seed, mask=None):
 
 
 def _spread(sample, count, seed):
-    """`count` pixels of the sample: half at random, half with the chance that the first half misses them."""
+    """`count` pixels of the sample: half at random, half with probability of being missed by the first."""
     generator = np.random.default_rng((seed, 1) if seed >= 0 else (-seed, 2))
     order = generator.permutation(sample.shape[1])
     first = ops.take(sample, order[: (count + 1) // 2], axis=1)
@@ -104,7 +103,7 @@ def _spread(sample, count, seed):
         return first
     nearest = ops.max(gaussian_matrix(rest, first), axis=-1)
     missed = ops.log(ops.maximum(1.0 - ops.square(nearest), 1e-6))
-    # The largest of these, with noise of Gumbel's, are a draw without replacement.
+    # Gumbel top-k: the largest values after adding Gumbel noise are a sample without replacement.
     noise = -np.log(-np.log(generator.uniform(1e-6, 1 - 1e-6, len(order) - (count + 1) // 2)))
     _, chosen = ops.top_k(missed + noise.astype("float32"), count // 2)
     return ops.concatenate([first, ops.take_along_axis(rest, chosen[..., None], axis=1)], axis=1)

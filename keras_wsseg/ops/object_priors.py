@@ -1,4 +1,4 @@
-"""What is known of an object that nobody has labeled: how large it may be, and where it tends to lie."""
+"""Priors on the size and position of an unlabeled object."""
 
 from keras import ops
 
@@ -11,7 +11,7 @@ def object_fraction(x, mask=None):
         mask: `(batch, height, width)` of 0 and 1, or None: only pixels of 1 count.
 
     Returns:
-        `(batch,)`, float32; 0 where no pixel counts.
+        `(batch,)`, float32; 0 if no pixel counts.
 
     Example:
 
@@ -24,10 +24,10 @@ def object_fraction(x, mask=None):
 
 
 def volumetric_energy(fraction, target_fraction=0.5):
-    """How far the object's mean fraction over a batch is from `target_fraction`, squared.
+    """Squared difference between the object's mean fraction over a batch and `target_fraction`.
 
     Args:
-        fraction: scalar, the mean over the batch of what `object_fraction` gives.
+        fraction: scalar, the mean of `object_fraction` over the batch.
         target_fraction: the expected fraction.
 
     Returns:
@@ -39,11 +39,11 @@ def volumetric_energy(fraction, target_fraction=0.5):
 
 
 def smallness_energy(fraction, min_fraction=0.15):
-    """What it costs an image to have next to no object: `[x_i < min_fraction] (x_i - min_fraction)^2`.
+    """Penalty of images with hardly any object: `[x_i < min_fraction] (x_i - min_fraction)^2`.
 
     Args:
-        fraction: `(batch,)`, what `object_fraction` gives.
-        min_fraction: the fraction below which it costs.
+        fraction: `(batch,)`, from `object_fraction`.
+        min_fraction: the fraction below which an image is penalized.
 
     Returns:
         `(batch,)`, float32.
@@ -59,19 +59,19 @@ def smallness_energy(fraction, min_fraction=0.15):
 
 
 def positional_energy(x, border=3, center=3, mask=None):
-    """The object fills the middle of an image and leaves its border alone.
+    """Penalizes an object that does not fill the middle of an image or extends to its border.
 
     `E = (mean of x over the frame of width border)^2 + (mean of x over the middle center x center - 1)^2`.
 
     Args:
         x: `(batch, height, width)`, the object's probability.
         border: width of the frame in pixels, at least 1.
-        center: side of the square in the middle in pixels, at least 1; where height and `center` are not both
-            even or both odd it lies half a pixel above the middle, likewise to the left.
+        center: side of the square in the middle in pixels, at least 1; if height and `center` are not both
+            even or both odd, it lies half a pixel above the middle, and likewise to the left for the width.
         mask: `(batch, height, width)` of 0 and 1, or None: only pixels of 1 count.
 
     Returns:
-        `(batch,)`, float32, within [0, 2]. A frame or middle in which no pixel counts adds nothing.
+        `(batch,)`, float32, within [0, 2]. A frame or middle in which no pixel counts contributes 0.
 
     Example:
 

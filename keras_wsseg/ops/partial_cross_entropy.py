@@ -10,8 +10,8 @@ from keras_wsseg.ops.resize import resize_bilinear
 def partial_cross_entropy(log_probabilities, labels, class_weights=None):
     """Sums of the cross entropy over the annotated pixels of each image.
 
-    `sum_a w(y_a) (-log p_a(y_a))` and `sum_a w(y_a)`, over the pixels whose label is a class; any other value
-    takes no part. The loss is the ratio of the two sums over a batch.
+    `sum_a w(y_a) (-log p_a(y_a))` and `sum_a w(y_a)`, over the pixels whose label is a class; all others are
+    ignored. The loss is the ratio of the two sums over a batch.
 
     Args:
         log_probabilities: `(batch, height, width, classes)`.
@@ -38,17 +38,17 @@ def partial_cross_entropy(log_probabilities, labels, class_weights=None):
 
 
 def class_cross_entropy(log_probabilities, labels):
-    """Sums of the cross entropy over the annotated pixels of each class, and how many there are.
+    """Sums of the cross entropy over the annotated pixels of each class, and the numbers of these pixels.
 
     Args:
         log_probabilities: `(batch, height, width, classes)`.
-        labels: `(batch, height, width)`, integers; a value that is no class takes no part.
+        labels: `(batch, height, width)`, integers; values that are not a class are ignored.
 
     Returns:
         Two tensors `(batch, classes)`, float32.
     """
     log_probabilities = without_infinities(log_probabilities)
-    # one_hot is all zero for 255 and 254, and, unlike a gather, its gradient is no scatter.
+    # one_hot is all zero for 255 and 254, and, unlike that of a gather, its gradient is not a scatter.
     truth = ops.one_hot(ops.cast(labels, "int32"), log_probabilities.shape[-1], dtype="float32")
     return -ops.sum(truth * log_probabilities, axis=(1, 2)), ops.sum(truth, axis=(1, 2))
 
@@ -58,8 +58,7 @@ def log_probabilities_on(labels, y_pred, from_logits):
 
     Args:
         labels: `(batch, height, width)`.
-        y_pred: `(batch, h, w, classes)`; another grid than the labels' is brought to it bilinearly, logits as
-            logits.
+        y_pred: `(batch, h, w, classes)`; resized bilinearly to the grid of the labels, logits as logits.
         from_logits: whether `y_pred` holds logits; probabilities otherwise.
 
     Returns:
@@ -72,9 +71,9 @@ def log_probabilities_on(labels, y_pred, from_logits):
 
 
 def click_frequency_weights(labels, classes):
-    """Class weights from how often each class was annotated in a batch: `1 / log(1.1 + p_class)`.
+    """Class weights from the frequency of each class among the annotated pixels: `1 / log(1.1 + p_class)`.
 
-    Within a replica of a `tf.distribute` strategy the batch is that of all replicas.
+    Under a `tf.distribute` strategy, the frequencies are those of all replicas' batches together.
 
     Args:
         labels: `(batch, height, width)`, integers.

@@ -13,45 +13,44 @@ from keras_wsseg.ops.sampled_mass import sampled_mass
 from keras_wsseg.ops.self_adjoint import self_adjoint
 
 SAMPLES = 128
-"""Pixels of an image whose exact sums set its scale, which leaves the total 0.5 % off (1.5 % at most)."""
+"""Number of pixels whose exact sums set an image's scale; the total's error is 0.5 % (1.5 % at most)."""
 
 MAX_COORDINATE = 1e9
-"""Where places end, which must be whole numbers of 32 bits."""
+"""Bound of coordinates, which must fit in 32-bit integers."""
 
 DAMPING = 0.2
-"""How strongly pixels are lifted whose share leaks out of the lattice; measured on photographs, where it
-lowers the error from one channel to eight."""
+"""Strength of the compensation for pixels whose share is lost from the lattice; tuned on photographs, where
+it lowers the error for one to eight channels."""
 
 BALANCE = 0.5
-"""How strongly the share of its own value that a pixel gets back, which depends on where in its simplex it
-lies, is brought to the same for all."""
+"""Strength with which the weight of a pixel's own value, which depends on its position in its simplex, is
+equalized."""
 
 
 class PermutohedralLattice:
     r"""`sum_q exp(-|f_p - f_q|^2 / 2) v_q` over all pixels, by way of a sparse lattice in feature space.
 
-    Takes a time that is linear in the pixels for kernels of any width, narrow ones included, where landmarks
-    run short. Each pixel hands its value to the corners of the simplex it lies in, the lattice is blurred
-    along its directions, and each pixel reads its corners again: `W = C S^T B S C`, with `S` the barycentric
-    weights, `B` the blur and `C` a diagonal matrix that sets the scale. `W` is symmetric and has no negative
-    entry, and is positive semi-definite up to a thousandth of its largest eigenvalue. On photographs it is 4
-    to 8 % off the exact sum (relative L2), its total within 2 %.
+    Time is linear in the number of pixels for kernels of any width, including narrow ones, for which
+    landmarks are insufficient. Each pixel's value is splatted to the corners of its simplex, the lattice is
+    blurred along its directions, and each pixel is sliced from its corners: `W = C S^T B S C`, with `S` the
+    barycentric weights, `B` the blur and `C` a diagonal matrix that sets the scale. `W` is symmetric, has no
+    negative entry, and is positive semi-definite up to a thousandth of its largest eigenvalue. On photographs
+    its relative L2 error is 4 to 8 %, and that of the total at most 2 %.
 
-    The blur is `[1 2 1] / 4` along each direction in turn; what meets no lattice point is lost. The order of
-    the directions matters then, so it is the mean of one order and its reverse, which makes it symmetric and
-    lets less get lost. A pixel at the very edge of a simplex adds a point to the lattice or does not, as
-    rounding has it: between devices and compilers results differ by some 1e-4 for that.
+    The blur is `[1 2 1] / 4` along each direction in turn; values without a lattice point are lost. The order
+    of the directions therefore matters, so the mean of one order and its reverse is used, which is symmetric
+    and loses less. A pixel at the very edge of a simplex adds a lattice point or not depending on rounding,
+    so results differ between devices and compilers by about 1e-4.
 
     Args:
         features: `(batch, pixels, channels)`, already divided by sigma; any float type, float32 inside. No
-            gradient flows to them. Pixels farther than a thousand million sigmas from the mean count as so
-            far away.
-        seed: integer, of the sample that sets the scale; the same seed gives the same result.
-        mask: `(batch, pixels)`, 1 for the pixels whose values are not zero: they alone set the scale. All by
+            gradient flows to them. Distances from the mean are clipped at 1e9 sigmas.
+        seed: integer seed of the sample that sets the scale; the same seed gives the same result.
+        mask: `(batch, pixels)`, 1 for the pixels whose values are not zero: only these set the scale. All by
             default.
 
     Raises:
-        ValueError: if `features` is not of rank 3 or has no known number of channels.
+        ValueError: if `features` is not of rank 3 or its number of channels is not static.
 
     Example:
         >>> import numpy as np
@@ -60,17 +59,17 @@ class PermutohedralLattice:
         [6.0, 6.0, 6.0, 6.0, 6.0, 6.0]
 
     Source: Adams, Baek & Davis 2010, "Fast High-Dimensional Filtering Using the Permutohedral Lattice",
-    sections 3 and 4. Departures: points are written in the basis of the blur's own directions, in which a
+    sections 3 and 4. Departures: points are represented in the basis of the blur's directions, in which a
     simplex is found by sorting fractional parts (Freudenthal's triangulation) and neighbors differ by
-    constants; points are matched by sorting exact keys in place of hashing; the blur is symmetric; the scale,
-    which the published code leaves 40 % off, is fitted to exact sums at a sample of each image's pixels.
+    constants; points are matched by sorting exact keys instead of hashing; the blur is symmetric; the scale,
+    which is 40 % off in the published code, is fitted to exact sums at a sample of each image's pixels.
     """
 
     def __init__(self, features, seed=0, mask=None):
         shape = tuple(features.shape)
         if len(shape) != 3 or shape[2] is None:
             raise ValueError(
-                "features must be (batch, pixels, channels) with a known number of channels. "
+                "features must be (batch, pixels, channels) with a static number of channels. "
                 f"Received: a tensor of shape {shape}"
             )
         self._shape, self._pixels = shape, ops.shape(features)[1]
@@ -78,7 +77,7 @@ class PermutohedralLattice:
 
     @classmethod
     def of_tensors(cls, features, tensors):
-        """The lattice over these features of which `lattice_tensors` gave the tensors."""
+        """The lattice over these features from the tensors of `lattice_tensors`."""
         lattice = cls.__new__(cls)
         lattice._shape, lattice._pixels = tuple(features.shape), ops.shape(features)[1]
         lattice._tensors = tensors
@@ -110,11 +109,11 @@ class PermutohedralLattice:
         return ops.reshape(self_adjoint(self._filter)(flat), ops.shape(values))
 
     def diagonal(self):
-        """About what a pixel's own value counts in its sum: `(batch, pixels, 1)`, near 1.
+        """The approximate weight of a pixel's own value in its sum: `(batch, pixels, 1)`, near 1.
 
-        Exactly it depends on which points of the lattice there are. What surely comes back to the pixel and
-        what does where no point is missing are known in closed form from its barycentric weights; this is
-        the middle of the two, 4 to 6 % off on photographs, where 1 would be 5 to 12 % off.
+        The exact value depends on which lattice points exist. A lower bound, and the value if no point is
+        missing, have a closed form in the barycentric weights; this is their mean, with an error of 4 to 6 %
+        on photographs, where 1 would have an error of 5 to 12 %.
         """
         return ops.reshape(_own_share(self._tensors[1]), (-1, self._pixels, 1))
 
@@ -123,24 +122,25 @@ class PermutohedralLattice:
 
 
 def lattice_tensors(features, seed=0, mask=None):
-    """What makes a lattice up, in shapes that are known before its points are counted.
+    """The tensors of a lattice, in shapes that do not depend on the number of its points.
 
     Args:
         features, seed, mask: see `PermutohedralLattice`.
 
     Returns:
-        A tuple: numbers and weights of the corners of each pixel's simplex, both `(corners, batch * pixels)`;
-        the rows ahead and behind of each row, `(directions, most rows)`; how many rows are in use.
+        A tuple: row indices and weights of the corners of each pixel's simplex, both
+        `(corners, batch * pixels)`; the rows ahead of and behind each row, `(directions, maximum rows)`; the
+        number of rows in use.
     """
     features = ops.cast(ops.stop_gradient(features), "float32")
     features = features - ops.mean(features, axis=1, keepdims=True)
     keys, steps, weights = _simplices(features)
     corners, points, count = _match(keys, features.shape[2] + 1)
-    # As many rows as the lattice could ever need, so that shapes are known before the points are counted.
+    # The maximum number of rows, so that shapes do not depend on the number of points.
     ahead, behind, kept = backend.with_leading_rows(
         _survey, count, points[0], (corners, weights, points, steps)
     )
-    # Corrections sit in the weights, so that filtering does not pay for them.
+    # Corrections are included in the weights, so that they do not slow down filtering.
     weights = weights * kept**-DAMPING
     weights = weights * _own_share(weights) ** (-0.5 * BALANCE)
     scale = ops.sqrt(_scale((corners, weights, ahead, behind, count), features, seed, mask))
@@ -149,7 +149,7 @@ def lattice_tensors(features, seed=0, mask=None):
 
 
 def empty_tensors(features):
-    """Zeros in the shapes and types of `lattice_tensors`, for where there is to be no lattice."""
+    """Zeros in the shapes and dtypes of `lattice_tensors`, if no lattice is needed."""
     batch, pixels, channels = ops.shape(features)
     corners, places = channels + 1, batch * pixels
     numbers = ops.zeros((corners, places), "int32")
@@ -163,7 +163,7 @@ def _filtered(tensors, values):
 
 
 def _scale(tensors, features, seed, mask):
-    """What brings the sums at a sample of an image's pixels to their exact ones, `(batch,)`."""
+    """The factor that fits the sums at a sample of an image's pixels to the exact ones, `(batch,)`."""
     batch, pixels = ops.shape(features)[:2]
     ones = ops.ones((batch, pixels), "float32") if mask is None else ops.cast(mask, "float32")
     sample, places = sample_pixels(features, SAMPLES, seed, mask)
@@ -174,10 +174,10 @@ def _scale(tensors, features, seed, mask):
 
 
 def _survey(rows, corners, weights, points, steps):
-    """Neighbors of the lattice's points, and how much of a pixel's share stays within the lattice.
+    """Neighbors of the lattice's points, and the share of a pixel's value that stays within the lattice.
 
     Returns:
-        Rows ahead and behind, two `(directions, all rows)`, 0 where nothing is there; shares
+        Rows ahead and behind, two `(directions, all rows)`, 0 where there is no neighbor; shares
         `(batch * pixels,)`.
     """
     spare = ops.shape(points[0])[0] - rows
@@ -211,9 +211,9 @@ def _slice(grid, corners, weights):
 def _simplices(features):
     """Each pixel's simplex: keys of its corners, the steps between keys of neighbors, and the weights.
 
-    In the basis of the directions of the blur the lattice is that of the whole numbers, a cube of it falls
-    into simplices by the order of the fractional parts, and the directions are the axes and their negative
-    sum. The scale is that of the paper: splat, blur and slice together have the variance of the Gaussian.
+    In the basis of the directions of the blur, the lattice is the integer lattice, each cube is split into
+    simplices by the order of the fractional parts, and the directions are the axes and their negative sum.
+    The scale is that of the paper: splat, blur and slice together have the variance of the Gaussian.
 
     Returns:
         Keys, for each of their words `(corners * batch * pixels,)`, corner by corner; steps, for each word
@@ -223,7 +223,7 @@ def _simplices(features):
     flat = ops.reshape(features, (-1, channels))
     slant = (math.sqrt(channels + 1) - 1) / channels
     place = math.sqrt(2 / 3) * (flat + slant * ops.sum(flat, axis=1, keepdims=True))
-    # The middle of an image of one color falls into the middle of a simplex, where no rounding moves it
+    # The center of an image of one color is placed in the middle of a simplex, where rounding cannot move it
     # into another one.
     place = place + np.arange(1, channels + 1, dtype="float32") / (channels + 1)
     place = ops.clip(place, -MAX_COORDINATE, MAX_COORDINATE)
@@ -256,11 +256,11 @@ def _simplices(features):
 
 
 def _pack(extents, dtype, words):
-    """Steps of mixed-radix keys, one list of words a digit, or random ones where not all digits find a place.
+    """Steps of mixed-radix keys, one list of words per digit, or random steps if not all digits fit.
 
-    Sums of random multiples hash the digits, and neighbors still differ by constants. That any two of ten
-    million points get the same key of 60 bits has a chance of 1 in 20 000. Radix keys, though, put points
-    into an order in which neighbors are near, which is what memory wants.
+    Sums of random multiples hash the digits, and neighbors still differ by constants. The probability that
+    any two of ten million points get the same key of 60 bits is 1 in 20 000. Radix keys are preferred, since
+    they sort neighbors close together, which improves memory locality.
     """
     limit = _largest_key(dtype)
     random = np.random.default_rng(0).integers(limit, size=(len(extents), words)) | 1
@@ -286,12 +286,12 @@ def _largest_key(dtype):
 
 
 def _wrapped(word):
-    """Whole numbers modulo one more than the largest key; sums that overflow their type come out right."""
+    """Integers modulo one more than the largest key; correct even for sums that overflow their type."""
     return ops.bitwise_and(word, _largest_key(keras.backend.standardize_dtype(word.dtype)))
 
 
 def _descending(a, b):
-    """Two columns of (fraction, words of the step) with the larger fraction of each row in the first."""
+    """Orders two columns of (fraction, words of the step) so that each row's larger fraction is first."""
     swap = a[0] < b[0]
     first = [ops.where(swap, y, x) for x, y in zip(a[1], b[1], strict=True)]
     second = [ops.where(swap, x, y) for x, y in zip(a[1], b[1], strict=True)]
@@ -299,11 +299,11 @@ def _descending(a, b):
 
 
 def _match(keys, corners):
-    """Numbers equal keys alike, from 1 on; row 0 is the place of what does not exist.
+    """Numbers the distinct keys from 1; row 0 stands for missing points.
 
     Returns:
-        Numbers `(corners, batch * pixels)`; the sorted distinct keys behind a row 0 that is smaller and in
-        front of spare rows that are larger, for each word; how many rows are in use.
+        Numbers `(corners, batch * pixels)`; for each word, the sorted distinct keys after a smaller row 0 and
+        before larger spare rows; the number of rows in use.
     """
     order = backend.argsort_words(keys)
     ranked = [backend.take_rows(word, order) for word in keys]
@@ -323,7 +323,7 @@ def _match(keys, corners):
 
 
 def _find(points, sought):
-    """Row of each key among the sorted points by bisection, 0 where it is not there."""
+    """Row of each key among the sorted points by bisection, 0 if it is not found."""
     shape = ops.shape(sought[0])
 
     def halve(row, width):
@@ -345,7 +345,7 @@ def _find(points, sought):
 
 
 def _inverse(rows):
-    """Where each row came from, of maps `(maps, rows)` in which no row but 0 is hit twice."""
+    """The inverse of index maps `(maps, rows)` in which no row except 0 occurs twice."""
     maps, size = rows.shape[0], ops.shape(rows)[1]
     own = ops.broadcast_to(ops.arange(size, dtype="int32"), (maps, size))
     firsts = ops.arange(maps, dtype="int32")[:, None] * size
@@ -354,16 +354,16 @@ def _inverse(rows):
 
 
 def _own_share(weights):
-    """About what of a pixel's own value comes back to it, `(batch * pixels,)`."""
+    """The approximate weight of a pixel's own value in its sum, `(batch * pixels,)`."""
     return ops.sum(weights * backend.matmul_float32(_own_blur(weights.shape[0]), weights), axis=0)
 
 
 def _own_blur(corners):
-    """What the blur carries between the corners of one simplex, NumPy float32 `(corners, corners)`.
+    """The blur's weights between the corners of one simplex, NumPy float32 `(corners, corners)`.
 
-    Corners n steps apart are joined by a path of n steps ahead and, as all directions add up to nothing, by
-    one of the other steps behind. A path of one step is always there; one of two steps is for at least one of
-    the two orders of the directions; of longer ones, nothing is sure.
+    Corners n steps apart are connected by a path of n steps ahead and, since all directions sum to zero, by
+    one of the other steps behind. A path of one step always exists; one of two steps exists for at least one
+    of the two orders of the directions; longer ones may not exist.
     """
     steps = np.abs(np.subtract.outer(np.arange(corners), np.arange(corners)))
     stay = 0.5**corners
@@ -383,7 +383,7 @@ def _blur(grid, ahead, behind):
         near = backend.take_rows(result, ahead[direction]) + backend.take_rows(result, behind[direction])
         return 0.5 * result + 0.25 * near
 
-    # A loop, since written out twice for all directions this would be most of what a compiler has to read.
+    # A loop, since unrolled for all directions, twice, this would dominate compilation.
     there, back = ops.fori_loop(
         0, last + 1, lambda turn, both: (step(both[0], turn), step(both[1], last - turn)), (grid, grid)
     )

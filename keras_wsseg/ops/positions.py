@@ -1,4 +1,4 @@
-"""Where the pixels of a grid lie."""
+"""Positions of the pixels of a grid."""
 
 from keras import ops
 
@@ -8,7 +8,7 @@ def grid_positions(batch, height, width, steps=(1, 1)):
 
     Args:
         batch, height, width: integers or scalar tensors.
-        steps: how far two rows, and two columns, lie apart.
+        steps: distances between rows and between columns.
     """
     places = [
         ops.arange(size, dtype="float32") * step for size, step in zip((height, width), steps, strict=True)

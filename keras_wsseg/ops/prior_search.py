@@ -5,19 +5,19 @@ from keras import ops
 
 from keras_wsseg.ops.backend import matmul_float32
 
-# Shares that fall short by less than this count as reached: the mean of float32 numbers over an image is
-# not known better.
+# Shares that fall short by less than this count as reached: the float32 mean over an image is no more
+# accurate.
 TOLERANCE = 1e-5
 
-# How many points are tried to begin with, how many chains of steps begin at the best of them, for how many
-# steps, how many of them go on, and up to which step.
+# The number of initial points, of chains of steps started at the best of them, of steps of these chains, of
+# chains continued afterwards, and the last step.
 STARTS, CHAINS, FIRST_STEPS, KEPT, STEPS = 128, 8, 44, 4, 64
-# Where the shares of an image are met but for a little, which they seldom are by then, there are as many
-# more steps as these at a time: how long the last little takes hangs on how the processor rounds.
+# If the shares of an image are then almost but not quite met, which is rare, further steps are taken, this
+# many at a time: how many are needed depends on the processor's rounding.
 MORE_STEPS, TIMES, LITTLE = 16, 8, 2e-3
-# The first steps look at no more pixels than about these, spread evenly over the image; the last at all.
+# The first steps use at most about this many pixels, spread evenly over the image; the last use all.
 FIRST_PIXELS = 1024
-# Dampings of a Newton step that are tried at once, relative to the one that served last.
+# Dampings of a Newton step that are tried in parallel, relative to the last one chosen.
 DAMPINGS = (10.0 ** np.linspace(-3, 2, 4)).astype("float32")
 
 
@@ -36,14 +36,14 @@ def _negative_entropy(beta):
 
 
 def _pick(values, scores):
-    """Of several rows, `(..., count, columns)`, the one of the least score, `(..., count)`."""
+    """Selects, of rows `(..., count, columns)`, the one with the smallest score, `(..., count)`."""
     scores = ops.where(ops.isfinite(scores), scores, 1e30)
     chosen = ops.one_hot(ops.argmin(scores, axis=-1), scores.shape[-1], dtype="float32")
     return ops.sum(chosen[..., None] * values, axis=-2)
 
 
 def best(target, means, beta):
-    """Among the points that fall short least, `beta` of the least `sum beta log beta`."""
+    """Among the points with the smallest shortfall, the `beta` with the smallest `sum beta log beta`."""
     short = _shortfall(target, means)
     reached = short <= ops.min(short, axis=-1, keepdims=True) + TOLERANCE
     return _pick(beta, ops.where(reached, _negative_entropy(beta), 1e30))
@@ -52,10 +52,10 @@ def best(target, means, beta):
 def search_prior(p, tags, target, weights, grid):
     """`beta` by Newton steps from several starts.
 
-    What the steps lower is `eta sum beta log beta + sum_l mu softplus((c_l - m_l) / mu + shift_l)`, a smooth
-    `eta sum beta log beta + sum_l max(c_l - m_l, 0)`. The shifts, multipliers on a logarithmic scale, are
-    raised by what is missing, so that `mu` need not be tiny for the shares to be met closely; `eta` falls
-    as long as some are not met, so that where they cannot be, it is the shortfall alone that counts.
+    The steps minimize `eta sum beta log beta + sum_l mu softplus((c_l - m_l) / mu + shift_l)`, a smooth form
+    of `eta sum beta log beta + sum_l max(c_l - m_l, 0)`. The shifts, multipliers on a logarithmic scale, are
+    raised by the shortfall, so that `mu` need not be tiny for the shares to be met closely; `eta` falls as
+    long as some are not met, so that only the shortfall counts if they cannot be met.
     """
     rough = _Problem(*_thinned(p, weights), tags, target, grid)
     problem = _Problem(p, weights, tags, target, grid)
@@ -64,7 +64,7 @@ def search_prior(p, tags, target, weights, grid):
     state = (points, ops.zeros_like(points), column + 0.01, column + 1.0)
     state = ops.fori_loop(0, FIRST_STEPS, rough.step, state)
     beta, means = problem.beta_and_means(state[0])
-    # What decides is the shortfall, and the entropy where there is next to none.
+    # Chains are ranked by the shortfall, and by the entropy if there is hardly any shortfall.
     scores = 1000.0 * ops.maximum(_shortfall(target[:, None], means), 1e-3) + _negative_entropy(beta)
     kept = ops.one_hot(ops.argsort(scores, axis=-1)[:, :KEPT], CHAINS, dtype="float32")
     state = tuple(matmul_float32(kept, part) for part in state)
@@ -104,12 +104,12 @@ class _Problem:
         self.room = 1.0 - count * self.least
         self.classes = p.shape[-1]
         self.eye = ops.eye(self.classes, dtype="float32")
-        # With it the mean of products of two columns is one matrix product for all weights of the pixels.
+        # With these, the mean of products of two columns is one matrix product for all pixel weights.
         products = p[..., :, None] * p[..., None, :]
         self.products = ops.reshape(products, (-1, ops.shape(p)[1], self.classes**2))
 
     def starts(self):
-        """Of random points around even weights, further and further away, the best of each chain."""
+        """The best point for each chain, from random points at increasing distances from even weights."""
         table = np.random.default_rng(0).normal(size=(STARTS, self.classes))
         table = (table * np.linspace(0, 4, STARTS)[:, None]).astype("float32")
         points = ops.convert_to_tensor(table)[None] * self.tags
@@ -120,7 +120,7 @@ class _Problem:
         return _pick(points, ops.transpose(ops.reshape(scores, shape), (0, 2, 1)))
 
     def beta(self, points):
-        """`beta` and the softmax behind it."""
+        """`beta` and its softmax."""
         share = ops.softmax(ops.where(self.tags > 0, points, -1e30), axis=-1)
         return (self.least + self.room * share) * self.tags, share
 
@@ -137,17 +137,17 @@ class _Problem:
         means, total = mean_labels(self.p, self.weights, beta)
         missing = self.target - means
         mu = ops.maximum(0.1 * ops.power(0.31, index), 3e-3)
-        # For four steps from even weights towards the shares; from then on as far as they ask for.
+        # For the first four steps by a fixed schedule; afterwards only while shares are not met.
         unmet = ops.sum(ops.maximum(missing, 0.0), axis=-1, keepdims=True) > 1e-4
         lower = ops.where(unmet, ops.maximum(eta / 1.5, 1e-6), eta)
         fallen = ops.where(index < 4, ops.zeros_like(eta) + 0.1 * ops.power(0.464, index), lower)
-        # Raised by more at a time they would swing where the shares cannot be met.
+        # Larger increments would oscillate if the shares cannot be met.
         raised = shift + ops.clip(missing / mu, -1.0, 1.0) + ops.log(fallen / eta)
         shift = ops.where(index < 8, shift, ops.clip(raised, ops.log(fallen) - 5.0, 8.0))
         eta = fallen
         gradient, hessian = self._slopes(beta, share, means, total, missing / mu + shift, mu, eta)
         scale = ops.maximum(ops.max(ops.abs(hessian), axis=(-1, -2), keepdims=True), 1e-20)
-        # Adding the same to all numbers of a point changes nothing; neither does an absent class.
+        # Regularizes directions without effect: adding a constant to a point, and absent classes.
         tags = self.tags[:, 0]
         still = (tags[:, :, None] * tags[:, None] + (1.0 - tags)[:, :, None] * self.eye)[:, None]
         hessian = (hessian + still * scale)[:, :, None]
@@ -163,7 +163,7 @@ class _Problem:
         points = _pick(tried, scores)
         points = points - ops.max(ops.where(self.tags > 0, points, -1e30), axis=-1, keepdims=True)
         points = ops.maximum(points, -30.0) * self.tags
-        # Where no step was better than none, the next ones are shorter.
+        # If no step was an improvement, the next steps are shorter.
         options = ops.concatenate([damping * 10.0, dampings], axis=-1)
         damping = ops.clip(_pick(options[..., None], scores), 1e-7, 1e3)
         return points, shift, damping, eta
@@ -181,8 +181,8 @@ class _Problem:
         """Gradient and Hessian with respect to the points."""
         multipliers = ops.sigmoid(pressure) * self.tags
         eta = eta[..., None]
-        # First with respect to log beta. The Hessian of m, weighted by the multipliers, is made of the
-        # second and third moments of q.
+        # First with respect to log beta. The Hessian of m, weighted by the multipliers, consists of second
+        # and third moments of q.
         second, third = self._moments(beta, total, multipliers)
         jacobian = means[..., None] * self.eye - second
         curvature = multipliers * means - ops.sum(multipliers[..., None] * second, axis=-2)
@@ -217,9 +217,9 @@ class _Problem:
 
 
 def _solve(matrices, right, floor):
-    """Solves symmetric systems `(..., n, n)`, as if no pivot were negative or smaller than the floor.
+    """Solves symmetric systems `(..., n, n)` with each pivot replaced by `max(|pivot|, floor)`.
 
-    So a step goes downhill whether or not the matrix is positive definite, and no matrix is singular.
+    So a step is a descent direction even if the matrix is not positive definite, and no matrix is singular.
     """
     size = matrices.shape[-1]
 
@@ -231,6 +231,6 @@ def _solve(matrices, right, floor):
         column = ops.where(here > 0, pivot - 1.0, column)
         return table - column[..., None] * row[..., None, :]
 
-    # Rolled up, since the number of classes may be large, and with it what has to be compiled.
+    # A loop rather than unrolled code, since the number of classes, and so the compiled code, may be large.
     table = ops.concatenate([matrices, right[..., None]], axis=-1)
     return ops.fori_loop(0, size, eliminate, table)[..., -1]

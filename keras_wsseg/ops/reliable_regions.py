@@ -1,4 +1,4 @@
-"""Labels that maps of the classes are sure enough of."""
+"""Labels from confident pixels of class maps."""
 
 import fractions
 
@@ -8,36 +8,36 @@ from keras_wsseg.arguments import check_number
 from keras_wsseg.imaging.labels import PADDING, UNLABELED
 
 DIGIT = 256
-"""Numbers are ranked by the digits of their bits to this base."""
+"""Base of the digits by which the bit patterns of numbers are ranked."""
 
 
 def confident_labels(maps, keep_fraction=0.4, mask=None, tags=None):
-    r"""Labels every pixel with its class of largest value, but only the surest pixels of each class.
+    r"""Labels the most confident pixels of each class with their class of largest value.
 
-    A net can be trained on its own class activation maps where it is taught by the pixels that the maps are
-    sure of and by no others. Per image and class `c`, with `P_i` the largest value of pixel `i` and `n_c`
-    the number of pixels where it is that of `c`,
+    A network can be trained on its own class activation maps if only their confident pixels are used. Per
+    image and class `c`, with `P_i` the largest value of pixel `i` and `n_c` the number of pixels where it is
+    that of `c`,
 
     `label_i = c if P_i >= alpha_c else 255`,
 
     with `alpha_c` the `ceil(keep_fraction n_c)`-th largest of these `P_i`.
 
-    So at least that fraction stays. The threshold itself stays, and with it all pixels that tie with it: a
-    background whose values are all 1 would lose every pixel otherwise.
+    So at least that fraction is kept. Pixels equal to the threshold are kept: otherwise a background whose
+    values are all 1 would lose every pixel.
 
     Args:
         maps: `(batch, height, width, classes)`, not negative, any float type.
-        keep_fraction: of the pixels that a class has by `argmax`, within (0, 1].
+        keep_fraction: minimum fraction kept of the pixels that `argmax` assigns to a class, within (0, 1].
         mask: `(batch, height, width)` of 0 and 1, or None: only pixels of 1 are part of the image.
-        tags: `(batch, classes)` of 0 and 1: the classes that an image holds, no others are given. The
-            background, column 0, always is one of them. None: all classes.
+        tags: `(batch, classes)` of 0 and 1: the classes that each image contains; others are not assigned.
+            The background, column 0, is always included. None: all classes.
 
     Returns:
-        `(batch, height, width)`, int32: 0 to classes - 1 a class, 255 unlabeled, which a pixel without
-        finite values is, 254 outside the mask. The first of several classes with the same value is taken.
+        `(batch, height, width)`, int32: 0 to classes - 1 for a class, 255 for unlabeled pixels, including
+        those with non-finite values, 254 outside the mask. Ties between classes go to the first.
 
     Raises:
-        ValueError: if the shapes do not fit, or `keep_fraction` is out of its range.
+        ValueError: if the shapes do not match, or `keep_fraction` is out of range.
 
     Example:
 
@@ -46,8 +46,8 @@ def confident_labels(maps, keep_fraction=0.4, mask=None, tags=None):
     >>> np.array(confident_labels(maps, keep_fraction=0.6)).tolist()
     [[[0, 0, 255, 1]]]
 
-    Source: Zhang et al. 2020, "Reliability Does Matter", arXiv:1911.08039, where what lies strictly above the
-    threshold stays.
+    Source: Zhang et al. 2020, "Reliability Does Matter", arXiv:1911.08039, where only values strictly above
+    the threshold are kept.
     """
     check_keep_fraction(keep_fraction)
     check_maps(maps, tags, mask)
@@ -58,7 +58,7 @@ def confident_labels(maps, keep_fraction=0.4, mask=None, tags=None):
     batch, height, width = ops.shape(maps)[:3]
     classes = maps.shape[-1]
     labels = ops.reshape(ops.cast(ops.argmax(maps, axis=-1), "int32"), (batch, height * width))
-    # The bits of positive numbers, read as integers, are in the order of the numbers.
+    # The bit patterns of positive floats, read as integers, sort like the floats.
     bits = ops.view(ops.max(maps, axis=-1, keepdims=True), "int32")
     keys = ops.reshape(ops.maximum(bits, 0), (batch, height * width))
     known = ops.reshape(known, (batch, height * width))
@@ -72,7 +72,7 @@ def confident_labels(maps, keep_fraction=0.4, mask=None, tags=None):
 
 
 def agreeing_labels(labels, others):
-    """Keeps the labels that another source confirms.
+    """Keeps the labels that agree with those of another source.
 
     Args:
         labels: integers of any shape: a class, 255 unlabeled, 254 outside the image.
@@ -99,12 +99,12 @@ def present_classes(tags):
 
 
 def check_keep_fraction(keep_fraction):
-    """Says what is wrong with the fraction of pixels that stay."""
+    """Validates the fraction of pixels to keep."""
     check_number("keep_fraction", keep_fraction, above=0, high=1)
 
 
 def check_maps(maps, tags=None, mask=None):
-    """Says which shapes do not fit, as far as they are known."""
+    """Validates that the static shapes match."""
     shape = tuple(maps.shape)
     if len(shape) != 4:
         raise ValueError(f"maps must be (batch, height, width, classes). Received: shape {shape}")
@@ -118,16 +118,16 @@ def check_maps(maps, tags=None, mask=None):
 
 
 def _thresholds(keys, labels, inside, classes, keep_fraction):
-    """The key of the last pixel that a class keeps, `(batch, classes)`, digit by digit.
+    """The key of the last pixel kept for each class, `(batch, classes)`, found digit by digit.
 
-    Counting the digits of all pixels takes a sixth of the time of sorting the pixels, half of it without XLA.
+    Counting the digits of all pixels takes a sixth of the time of sorting them, half of it without XLA.
 
     Args:
         keys: `(batch, pixels)`, int32, not negative.
-        labels: `(batch, pixels)`, int32, the class that a pixel belongs to.
+        labels: `(batch, pixels)`, int32, the class of each pixel.
         inside: `(batch, pixels)`, int32, 1 for the pixels that count.
-        classes: how many.
-        keep_fraction: of the pixels of a class that stay.
+        classes: number of classes.
+        keep_fraction: fraction of the pixels of a class to keep.
     """
     batch = ops.shape(keys)[0]
     cells = (ops.arange(batch, dtype="int32")[:, None] * classes + labels) * DIGIT
@@ -139,7 +139,7 @@ def _thresholds(keys, labels, inside, classes, keep_fraction):
         if found is not None:
             so_far = ops.take_along_axis(found, labels, axis=1)
             counted = inside * ops.cast(leading // DIGIT == so_far, "int32")
-        # Counted from the largest digit on.
+        # Counted from the largest digit downwards.
         place = cells + (DIGIT - 1 - leading % DIGIT)
         counts = ops.segment_sum(
             ops.reshape(counted, (-1,)), ops.reshape(place, (-1,)), num_segments=batch * classes * DIGIT
@@ -156,7 +156,7 @@ def _thresholds(keys, labels, inside, classes, keep_fraction):
 
 def _kept_of(counts, keep_fraction):
     """`ceil(keep_fraction counts)` and at least 1."""
-    # In integers: 0.28 of 25 is 7, and not the ceiling of 7.000000000000001.
+    # In integers: 0.28 of 25 is 7, not the ceiling of 7.000000000000001.
     fraction = fractions.Fraction(float(keep_fraction)).limit_denominator(40_000)
     whole, rest = counts // fraction.denominator, counts % fraction.denominator
     part = (rest * fraction.numerator + fraction.denominator - 1) // fraction.denominator

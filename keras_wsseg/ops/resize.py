@@ -1,8 +1,8 @@
 """Resizing as products with weight matrices: the same numbers on every backend, at static and dynamic sizes.
 
-`keras.ops.image.resize` to a size known only at run time neither traces on TensorFlow nor exports to ONNX,
-and has no area averaging. Both kinds of weight are worked out in integers, so that no position loses digits
-in large images.
+With a dynamic target size, `keras.ops.image.resize` neither traces on TensorFlow nor exports to ONNX, and it
+has no area averaging. All weights are computed from integer positions, so that no precision is lost in large
+images.
 """
 
 import operator
@@ -16,9 +16,9 @@ from keras_wsseg.ops.finite import without_infinities
 def resize_bilinear(images, size):
     """Bilinear interpolation with half-pixel centers, the convention of `tf.image.resize`.
 
-    Brings logits from the segmenter's grid to that of the labels. An output pixel `i` of `H` looks at the
+    Used to resize logits from the segmenter's grid to that of the labels. Output pixel `i` of `H` samples the
     position `x = (i + 1/2) h / H - 1/2` of `h` input pixels, clamped to `[0, h - 1]`, with weights
-    `max(0, 1 - |x - j|)`; rows first, then columns. There is no smoothing when sizes shrink: see
+    `max(0, 1 - |x - j|)`; rows first, then columns. There is no antialiasing when downsampling: see
     `resize_antialiased` and `resize_area` for that.
 
     Args:
@@ -46,12 +46,11 @@ def resize_bilinear(images, size):
 
 
 def resize_antialiased(images, size):
-    """Bilinear interpolation that smooths as it shrinks, `tf.image.resize` with `antialias=True`.
+    """Bilinear interpolation with antialiasing, as `tf.image.resize` with `antialias=True`.
 
-    Brings photographs to the size a network works at: shrunk they keep no moiré, enlarged they are what
-    `resize_bilinear` makes of them, and one axis may do the one while the other does the other. The tent of
-    the bilinear weights is as wide as the larger of the two pixels: output pixel `i` of `H` takes input pixel
-    `j` of `h` with
+    Used to resize photographs to the input size of a network: downsampling avoids moiré, upsampling equals
+    `resize_bilinear`, and each axis is treated separately. The tent of the bilinear weights is as wide as the
+    larger of the two pixel sizes: output pixel `i` of `H` weights input pixel `j` of `h` by
 
     `max(0, 1 - |(i + 1/2) h / H - (j + 1/2)| / max(1, h / H))`,
 
@@ -63,7 +62,7 @@ def resize_antialiased(images, size):
 
     Returns:
         `(batch, *size, channels)` in the dtype of `images`, float32 where that is an integer type. At the
-        size of `images` these are its own numbers.
+        size of `images` the values are unchanged.
 
     Raises:
         ValueError: if `images` is not of rank 4, or `size` is not two positive sizes.
@@ -83,12 +82,12 @@ def resize_antialiased(images, size):
 
 
 def resize_area(images, size):
-    """Area averaging: each output pixel is the mean of what it covers, weighted by the overlap.
+    """Area averaging: each output pixel is the mean of the area it covers, weighted by the overlap.
 
-    Brings guide images and masks to the grid of a loss: nothing aliases, and the mean of an image stays
-    what it was at any ratio. An output cell `[i h/H, (i+1) h/H]` takes input cell `[j, j+1]` with the length
-    of their overlap over `h/H`; rows first, then columns. Upwards this repeats pixels, and mixes two only in
-    the cells that lie across an edge.
+    Used to resize guide images and masks to the grid of a loss: there is no aliasing, and the mean of an
+    image is preserved at any ratio. Output cell `[i h/H, (i+1) h/H]` weights input cell `[j, j+1]` by the
+    length of their overlap over `h/H`; rows first, then columns. Upsampling repeats pixels, and mixes two
+    only in cells that lie across an edge.
 
     Args:
         images: `(batch, height, width, channels)`, of any dtype.
@@ -117,7 +116,7 @@ def resize_area(images, size):
 
 
 def _bilinear_weights(size, new_size):
-    # Positions in units of 1 / (2 * new_size) pixel are whole numbers; clamping them is clamping at the edge.
+    # Positions in units of 1 / (2 * new_size) pixel are integers; clamping them is clamping at the edge.
     position = (2 * ops.arange(new_size, dtype="int32") + 1) * size - new_size
     position = ops.minimum(ops.maximum(position, 0), (size - 1) * 2 * new_size)
     lower = position // (2 * new_size)
@@ -128,7 +127,7 @@ def _bilinear_weights(size, new_size):
 
 
 def _antialiased_weights(size, new_size):
-    # In units of 1 / (2 * new_size) pixel all centers, and the half width of the tent, are whole numbers.
+    # In units of 1 / (2 * new_size) pixel all centers, and the half width of the tent, are integers.
     center = ops.expand_dims((2 * ops.arange(new_size, dtype="int32") + 1) * size, 1)
     source = ops.expand_dims((2 * ops.arange(size, dtype="int32") + 1) * new_size, 0)
     tent = ops.maximum(2 * ops.maximum(size, new_size) - ops.abs(center - source), 0)
@@ -137,7 +136,7 @@ def _antialiased_weights(size, new_size):
 
 
 def _area_weights(size, new_size):
-    # In units of 1 / new_size pixel both kinds of cell begin and end at whole numbers.
+    # In units of 1 / new_size pixel, input and output cells begin and end at integers.
     output = ops.expand_dims(ops.arange(new_size, dtype="int32"), 1)
     source = ops.expand_dims(ops.arange(size, dtype="int32"), 0)
     end = ops.minimum((output + 1) * size, (source + 1) * new_size)
@@ -173,7 +172,7 @@ def _all_static(*sizes):
 
 
 def _as_int(value):
-    # What is known now stays a Python integer, so that shapes stay static wherever they can.
+    # Static sizes stay Python integers, so that shapes stay static wherever possible.
     try:
         return operator.index(value)
     except TypeError:

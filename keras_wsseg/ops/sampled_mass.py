@@ -1,18 +1,18 @@
-"""Exact Gaussian sums at a few pixels, by which approximations of all of them are set and judged."""
+"""Exact Gaussian sums at a few pixels, to calibrate and evaluate approximations."""
 
 from keras import ops
 
 from keras_wsseg.ops.gaussian_matrix import gaussian_matrix
 
 AT_ONCE = 16
-"""How many are formed in one go, which bounds the memory at so many numbers a pixel."""
+"""Number of sums computed at once, which bounds the memory to this many numbers per pixel."""
 
 
 def sampled_mass(sample, features, mask):
     """`sum_q exp(-|f_p - f_q|^2 / 2)` over the pixels of the mask, at a sample of pixels.
 
     Args:
-        sample: `(batch, count, channels)`, features of the pixels p, as many as `AT_ONCE` divides.
+        sample: `(batch, count, channels)`, features of the pixels p; `count` is a multiple of `AT_ONCE`.
         features: `(batch, pixels, channels)`, float32, divided by sigma.
         mask: `(batch, pixels)`, float32.
 

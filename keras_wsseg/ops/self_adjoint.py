@@ -1,13 +1,13 @@
-"""Gradients of linear maps that are their own adjoint."""
+"""Gradients of self-adjoint linear maps."""
 
 from keras import ops
 
 
 def self_adjoint(apply):
-    """Gives a linear map `y = A x` with `A` symmetric its gradient, which is `A` once more.
+    """Gives a linear map `y = A x` with symmetric `A` its gradient, which applies `A` again.
 
-    What automatic differentiation would keep for the way back, the kernel matrix of every tile, need not be
-    kept then: the way back costs the time of the way there and no memory.
+    This avoids storing what automatic differentiation would keep for the backward pass, the kernel matrix of
+    every tile: the backward pass takes the time of the forward pass and no extra memory.
 
     Args:
         apply: function of one float32 tensor.

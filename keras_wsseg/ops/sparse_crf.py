@@ -1,4 +1,4 @@
-"""Neighbors that look alike shall be labeled alike: the sparse CRF over the grid's edges."""
+"""The sparse CRF over the edges of the pixel grid."""
 
 import numbers
 
@@ -8,7 +8,7 @@ from keras_wsseg.arguments import check_number
 
 
 def neighbor_weights(guide, sigma_rgb):
-    """How alike vertical and horizontal neighbors look.
+    """Similarity of vertical and horizontal neighbors.
 
     `w_pq = exp(-|C_p - C_q|^2 / 2 sigma_rgb^2)` for each pair of 4-neighbors.
 
@@ -35,7 +35,7 @@ def neighbor_weights(guide, sigma_rgb):
     if isinstance(sigma_rgb, numbers.Real):
         check_number("sigma_rgb", sigma_rgb, above=0)
     guide = ops.cast(guide, "float32")
-    # Divided after the difference, whose square stands where that of a small sigma_rgb would be 0.
+    # Divided before squaring, since the square of a small sigma_rgb would underflow to 0.
     sigma_rgb = ops.cast(sigma_rgb, "float32")
     return tuple(
         ops.exp(-0.5 * ops.sum(ops.square((first - second) / sigma_rgb), axis=-1))
@@ -44,19 +44,19 @@ def neighbor_weights(guide, sigma_rgb):
 
 
 def sparse_crf_energy(x, guide, sigma_rgb, mask=None):
-    r"""The sparse CRF of each image: what it costs to cut neighbors apart that look alike.
+    r"""The sparse CRF energy of each image: the cost of separating neighbors that look alike.
 
-    `E = 1/2 sum_direction mean_{(p, q)} w_pq |x_p - x_q|`, each pair of 4-neighbors once, vertical and
-    horizontal pairs averaged by themselves. A direction in which there is no pair does not count.
+    `E = 1/2 sum_direction mean_{(p, q)} w_pq |x_p - x_q|`, with each pair of 4-neighbors once, and vertical
+    and horizontal pairs averaged separately. A direction without pairs does not count.
 
     Args:
         x: `(batch, height, width)`, the object's probability.
         guide: `(batch, height, width, channels)`, the image in [0, 1].
         sigma_rgb: width in color, above 0.
-        mask: `(batch, height, width)` of 0 and 1, or None: pairs take part where both pixels have 1.
+        mask: `(batch, height, width)` of 0 and 1, or None: only pairs in which both pixels are 1 count.
 
     Returns:
-        `(batch,)`, float32, within [0, 1]; 0 where no pair takes part.
+        `(batch,)`, float32, within [0, 1]; 0 if no pair counts.
 
     Example:
 
@@ -67,7 +67,7 @@ def sparse_crf_energy(x, guide, sigma_rgb, mask=None):
     [0.0, 0.3333]
 
     Source: Veksler 2020, the sparse CRF. The paper prints the sum over pairs; the mean is that of the
-    published code, without which the other terms would drown in it and weights would depend on the size.
+    published code, without which it would dominate the other terms and weights would depend on the size.
     """
     x = ops.cast(x, "float32")
     mask = ops.ones_like(x) if mask is None else ops.cast(mask, "float32")

@@ -1,4 +1,4 @@
-"""Square tiles with a halo: how windowed kernels become matrix products at any image size."""
+"""Square tiles with a halo, which turn windowed kernels into matrix products at any image size."""
 
 import functools
 
@@ -8,15 +8,15 @@ from keras import ops
 from keras_wsseg.ops.gaussian_matrix import gaussian_matrix
 
 TILE = 8
-"""Side of a tile. Smaller tiles cut more halo a pixel, larger ones compute more pairs outside the window."""
+"""Side of a tile. Smaller tiles have more halo per pixel, larger ones more pairs outside the window."""
 
 
 class TileGrid:
-    """Where the tiles of a `height` x `width` image and their halos lie.
+    """Layout of the tiles of a `height` x `width` image and their halos.
 
     Pixels in *tile order* are `(batch, tiles, TILE * TILE, channels)`, the tiles row by row and the pixels of
-    a tile row by row; the last row and column of tiles may hold places beyond the image. A halo is a tile
-    grown by `radius` on each side.
+    a tile row by row; the last row and column of tiles may extend beyond the image. A halo is a tile extended
+    by `radius` on each side.
 
     Args:
         height, width: size of the image: integers, or scalar integer tensors inside a graph.
@@ -35,11 +35,11 @@ class TileGrid:
 
     @property
     def tiles(self):
-        """How many tiles there are."""
+        """The number of tiles."""
         return self.rows * self.columns
 
     def to_tiles(self, images):
-        """Puts `(batch, height, width, channels)` into tile order, zero beyond the image."""
+        """Arranges `(batch, height, width, channels)` in tile order, with zeros beyond the image."""
         channels = images.shape[-1]
         below, right = self.rows * TILE - self.height, self.columns * TILE - self.width
         images = ops.pad(images, [[0, 0], [0, below], [0, right], [0, 0]])
@@ -48,7 +48,7 @@ class TileGrid:
         return ops.reshape(images, (-1, self.tiles, TILE * TILE, channels))
 
     def to_image(self, tiles):
-        """Undoes `to_tiles`."""
+        """Inverts `to_tiles`."""
         channels = tiles.shape[-1]
         tiles = ops.reshape(tiles, (-1, self.rows, self.columns, TILE, TILE, channels))
         tiles = ops.transpose(tiles, (0, 1, 3, 2, 4, 5))
@@ -56,18 +56,18 @@ class TileGrid:
         return tiles[:, : self.height, : self.width]
 
     def with_outside(self, tiles):
-        """Flattens the tiles and adds the row of zeros that the table points at beyond the image."""
+        """Flattens the tiles and appends a row of zeros, to which the table refers beyond the image."""
         flat = ops.reshape(tiles, (-1, self.tiles * TILE * TILE, tiles.shape[-1]))
         return ops.pad(flat, [[0, 0], [0, 1], [0, 0]])
 
 
 def _tile_count(size):
-    # ONNX rounds the quotient of a negative number towards zero, so the usual -(-size // TILE) will not do.
+    # Not -(-size // TILE): ONNX rounds the quotient of a negative number towards zero.
     return (size + TILE - 1) // TILE
 
 
 def window_mask(radius):
-    """Which pairs of a tile's pixel and its halo's pixel lie in one window, the pixel itself left out.
+    """Which pairs of a tile's pixel and its halo's pixel lie in one window, excluding the pixel itself.
 
     Returns:
         NumPy float32 `(TILE * TILE, (TILE + 2 * radius) ** 2)` of zeros and ones.
@@ -90,7 +90,7 @@ def gaussian_kernel(anchors, halos, valid):
     Returns:
         `(..., TILE * TILE, halo_size)`, float32.
     """
-    # |f|^2 of absolute positions would eat the exponent's digits at 512 px: the tile's mean is the origin.
+    # |f|^2 of absolute positions would lose precision at 512 px, so the tile's mean is used as the origin.
     count = ops.maximum(ops.sum(valid, axis=-2, keepdims=True), 1.0)
     center = ops.sum(anchors * valid, axis=-2, keepdims=True) / count
     return gaussian_matrix(anchors - center, halos - center)
@@ -103,7 +103,7 @@ def _static_tables(height, width, radius):
 
 
 def _tables(lib, height, width, radius):
-    """The halo's places in tile order for each tile, and the validity of each tile's own places."""
+    """The indices of each tile's halo in tile order, and the validity of each tile's own pixels."""
     rows, columns = _tile_count(height), _tile_count(width)
     grown = lib.arange(-radius, TILE + radius)
 

@@ -10,25 +10,25 @@ from keras_wsseg.ops.self_adjoint import self_adjoint
 
 
 class WindowedKernels:
-    """Weighted, normalized sums over the window around each pixel, for values that stay in tile order.
+    """Weighted, normalized sums over the window around each pixel, for values in tile order.
 
-    The matrix of all pairs of a tile's pixels and its halo's is computed here, about
-    `4 (8 + 2 radius)^2` bytes a pixel, and serves every `apply` and its gradient. There is one matrix for all
-    kernels, or one each where their weights are tensors or their rows are normalized.
+    The matrix of all pairs of a tile's pixels and its halo's is computed once, about `4 (8 + 2 radius)^2`
+    bytes per pixel, for every `apply` and its gradient. There is one matrix for all kernels, or one for each
+    if their weights are tensors or their rows are normalized.
 
     Args:
-        features: list, one a kernel: `(batch, height, width, channels)` divided by sigma, or None.
-        sigmas_xy: as many numbers in pixels, or None where position does not matter within the window.
-        weights: as many numbers or scalar tensors.
+        features: list, one per kernel: `(batch, height, width, channels)` divided by sigma, or None.
+        sigmas_xy: one number per kernel, in pixels, or None if position is ignored within the window.
+        weights: one number or scalar tensor per kernel.
         size: `(batch, height, width)` of the images, integers or scalar tensors.
-        radius: pixels, at least 1.
+        radius: window radius in pixels, at least 1.
         normalization: `"symmetric"`, `"row"` or `"none"`.
         include_self: whether a pixel is its own neighbor.
     """
 
     def __init__(self, features, sigmas_xy, weights, size, radius, normalization, include_self):
         self._height, self._width = size[1:]
-        # The grid gets whole tiles only: what lies beyond the image is told apart here, for the row sums.
+        # The grid has whole tiles only; pixels beyond the image are masked here, for the row sums.
         self._rows, self._columns = ((n + tiles.TILE - 1) // tiles.TILE * tiles.TILE - n for n in size[1:])
         self._grid = tiles.TileGrid(self._height + self._rows, self._width + self._columns, radius)
         self._inside = self.arrange(ops.ones(size, "float32")[..., None])
@@ -42,11 +42,11 @@ class WindowedKernels:
             self._terms = [(1.0, functools.reduce(ops.add, [matrix for _, matrix, _ in self._terms]), None)]
 
     def arrange(self, images):
-        """Brings `(batch, height, width, channels)` into the order that `apply` works in."""
+        """Arranges `(batch, height, width, channels)` in the order of `apply`."""
         return self._grid.to_tiles(ops.pad(images, [[0, 0], [0, self._rows], [0, self._columns], [0, 0]]))
 
     def restore(self, values):
-        """Undoes `arrange`."""
+        """Inverts `arrange`."""
         return self._grid.to_image(values)[:, : self._height, : self._width]
 
     def apply(self, values):
@@ -61,7 +61,7 @@ class WindowedKernels:
         if feature is None:
             return ops.convert_to_tensor(spatial)
         anchors = self.arrange(ops.stop_gradient(feature))
-        # As a matrix product the exponent would lose digits, which the steps to come amplify.
+        # As a matrix product the exponent would lose precision, an error that later steps amplify.
         squares = 0.0
         for channel in range(feature.shape[-1]):
             own = anchors[..., channel : channel + 1]
@@ -69,9 +69,9 @@ class WindowedKernels:
         return spatial * ops.exp(-0.5 * squares)
 
     def _normalized(self, matrix, normalization, factor):
-        """The matrix, symmetric in any case, and what its product is yet to be divided by."""
+        """The matrix, always symmetric, and the divisor still to be applied to its product."""
         sums = None if normalization == "none" else backend.matmul_float32(matrix, self._halo(self._inside))
-        # Without places beyond the image, in rows or columns, the filter is its own adjoint.
+        # With pixels beyond the image excluded from rows and columns, the filter is its own adjoint.
         rows, columns = self._inside, self._halo_row(self._inside)
         if normalization == "symmetric":
             rows = rows * ops.divide_no_nan(ops.ones_like(sums), ops.sqrt(sums))
@@ -84,21 +84,21 @@ class WindowedKernels:
         return ops.reshape(halo, (-1, self._grid.tiles, self._grid.halo_size, values.shape[-1]))
 
     def _halo_row(self, values):
-        # One channel with the pixels last. Transposed instead, it comes out of the ONNX converter wrong.
+        # One channel with the pixels last: the ONNX converter gives a wrong result for a transpose instead.
         return ops.reshape(self._halo(values), (-1, self._grid.tiles, 1, self._grid.halo_size))
 
     def _filter(self, matrix, values):
-        # Differentiated by itself, the gather would become a scatter.
+        # Automatic differentiation would turn the gather into a scatter.
         return self_adjoint(lambda x: backend.matmul_float32(matrix, self._halo(x)))(values)
 
 
 @functools.lru_cache(maxsize=16)
 def spatial_kernel(radius, sigma, include_self):
-    """What the places of a tile's pixel and its halo's give to their kernel: the same for every tile.
+    """The factor of the kernel due to positions within a tile and its halo, the same for every tile.
 
     Args:
-        radius: pixels.
-        sigma: pixels, or None where position does not matter within the window.
+        radius: window radius in pixels.
+        sigma: sigma in pixels, or None if position is ignored within the window.
         include_self: whether a pixel is its own neighbor.
 
     Returns:

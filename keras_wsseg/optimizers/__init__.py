@@ -1,4 +1,4 @@
-"""Optimizers around those of Keras."""
+"""Wrappers for Keras optimizers."""
 
 from keras_wsseg.optimizers.learning_rate_multipliers import LearningRateMultipliers
 

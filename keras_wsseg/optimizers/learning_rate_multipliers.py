@@ -1,4 +1,4 @@
-"""One optimizer, several learning rates."""
+"""Per-layer learning rates within one optimizer."""
 
 import collections.abc
 import re
@@ -8,45 +8,44 @@ from keras import ops
 
 from keras_wsseg.arguments import check_number
 
-# Of all optimizers in Keras; Muon decays what it leaves to Adam by a rate of its own.
+# Covers all Keras optimizers; Muon has a separate decay rate for the variables that it leaves to Adam.
 _DECAYS = ("weight_decay", "adam_weight_decay")
 
 
 @keras.saving.register_keras_serializable("keras_wsseg")
 class LearningRateMultipliers(keras.optimizers.Optimizer):
-    """Any optimizer of Keras, with its learning rate multiplied layer by layer.
+    """Wraps any Keras optimizer and multiplies its learning rate layer by layer.
 
-    Pretrained layers want a smaller rate than new ones, which most published recipes ask for and Keras has
-    no argument for. Scaling the gradients instead is no way to it: Adam divides by their size again.
+    Most published recipes use a smaller learning rate for pretrained layers than for new ones, for which
+    Keras has no argument. Scaling the gradients is not equivalent: Adam normalizes by their magnitude.
 
-    Every variable is trained exactly as an optimizer of its own with the rate
-    `learning_rate * multiplier` would train it, weight decay included; one optimizer still holds the rate,
-    its schedule and the count of steps. Clipping by the global norm, accumulated gradients and moving
-    averages are those of the optimizer inside, over all variables.
+    Every variable is trained exactly as by a separate optimizer with the rate `learning_rate * multiplier`,
+    including weight decay; but the rate, its schedule and the step count are those of a single optimizer.
+    Clipping by the global norm, gradient accumulation and moving averages are those of the inner optimizer,
+    over all variables.
 
     Args:
         optimizer: any `keras.optimizers.Optimizer` that is not built yet, with its own settings. For float16
-            give `LossScaleOptimizer(LearningRateMultipliers(…))`, which `compile` does by itself under the
-            policy `mixed_float16`.
+            use `LossScaleOptimizer(LearningRateMultipliers(…))`, which `compile` does automatically under
+            the policy `mixed_float16`.
         multipliers: a dict from patterns to factors. A pattern is a regular expression that is searched
             anywhere in `variable.path`, which ends in the name of the layer and that of the variable,
-            `"vgg16_block1_conv1/kernel"`. Names of models around the layer are no part of it where these are
-            functional, and are lost in a saved file where not: address layers by their own names. The first
-            pattern found counts; without any the factor is 1. Factors are at least 0; a factor of 0 freezes
-            the variable, though its gradient still counts in `global_clipnorm`.
+            `"vgg16_block1_conv1/kernel"`. Names of enclosing models are not part of the path if these are
+            functional, and otherwise are lost in a saved file: match layers by their own names. The first
+            matching pattern applies; without a match the factor is 1. Factors are at least 0; a factor of 0
+            freezes the variable, though its gradient still counts in `global_clipnorm`.
         name: name of the optimizer.
 
     Attributes:
-        inner_optimizer: the optimizer that was given. Its weight decay is taken
-            as it is when training begins.
-        multipliers: the dict that was given.
-        learning_rate: that of the optimizer inside, before multiplying; can be set, as callbacks do.
+        inner_optimizer: the wrapped optimizer. Its weight decay is read when training begins.
+        multipliers: the given dict.
+        learning_rate: that of the inner optimizer, before multiplication; can be set, as callbacks do.
 
     Raises:
-        TypeError: if `optimizer` is none that can be multiplied, or `multipliers` no dict.
-        ValueError: if the optimizer is built already, a factor is negative or not finite, a pattern is no
-            regular expression; when building, if a pattern decides no variable; on PyTorch, where Keras'
-            optimizers move all variables at once.
+        TypeError: if `optimizer` is not an optimizer that can be wrapped, or `multipliers` is not a dict.
+        ValueError: if the optimizer is already built, a factor is negative or not finite, or a pattern is not
+            a regular expression; when building, if a pattern applies to no variable; on PyTorch, where Keras
+            optimizers update all variables at once.
 
     Example:
 
@@ -90,7 +89,7 @@ class LearningRateMultipliers(keras.optimizers.Optimizer):
             return
         if keras.backend.backend() == "torch":
             raise ValueError(
-                "LearningRateMultipliers needs TensorFlow or JAX as the backend of Keras. "
+                "LearningRateMultipliers requires TensorFlow or JAX as the Keras backend. "
                 "Received: backend='torch'"
             )
         variables = list(variables)
@@ -134,7 +133,7 @@ class LearningRateMultipliers(keras.optimizers.Optimizer):
 
     @loss_scale_factor.setter
     def loss_scale_factor(self, factor):
-        # The base class sets its default before there is an optimizer inside, which then keeps its own.
+        # The base class sets its default before the inner optimizer exists, which keeps its own value.
         inner = getattr(self, "inner_optimizer", None)
         if inner is not None:
             inner.loss_scale_factor = factor
@@ -152,7 +151,7 @@ class LearningRateMultipliers(keras.optimizers.Optimizer):
         self.inner_optimizer.set_weights(weights)
 
     def save_own_variables(self, store):
-        """Saves nothing: all state is that of the optimizer inside, which Keras saves as a part of this."""
+        """Saves nothing: all state belongs to the inner optimizer, which Keras saves as a part of this."""
 
     def load_own_variables(self, store):
         """Loads nothing, see `save_own_variables`."""
@@ -161,7 +160,7 @@ class LearningRateMultipliers(keras.optimizers.Optimizer):
         return {
             "name": self.name,
             "optimizer": keras.saving.serialize_keras_object(self.inner_optimizer),
-            # Pairs, since the order counts and not every writer of JSON keeps that of a dict.
+            # Pairs, since the order matters and not every JSON writer preserves that of a dict.
             "multipliers": [list(pair) for pair in self._patterns],
         }
 
@@ -181,20 +180,20 @@ class LearningRateMultipliers(keras.optimizers.Optimizer):
                 paths = [variable.path for variable in variables]
                 shown = ", ".join(paths[:3] + ["…"] * (len(paths) > 6) + paths[3:][-3:])
                 raise ValueError(
-                    "each pattern of `multipliers` must be the first that is found in the path of some "
-                    f"trained variable, of {shown}. Received: {pattern!r}"
+                    "each pattern of `multipliers` must be the first match for the path of some trained "
+                    f"variable, among {shown}. Received: {pattern!r}"
                 )
         return tuple(factors)
 
     def _intercept(self):
-        """Puts the factors between the optimizer inside and its own update of a single variable.
+        """Applies the factors in the inner optimizer's update of a single variable.
 
-        Everything else that an optimizer does in a step then stays its own business: clipping, accumulation,
-        moving averages, replicas, and what some of them keep once a step.
+        Everything else in a step remains with the inner optimizer: clipping, accumulation, moving averages,
+        replicas, and state that some optimizers update once per step.
         """
         inner = self.inner_optimizer
         update, decay = inner.update_step, inner._apply_weight_decay
-        # Read once: replicas run this in turns, and must not take the rate that another has set for a group.
+        # Read once: replicas run this in turn, and must not read a rate that another has set for a group.
         rates = {name: getattr(inner, name, None) for name in _DECAYS}
         rates = {name: rate for name, rate in rates.items() if rate is not None}
 
@@ -224,12 +223,12 @@ def _check_optimizer(optimizer):
     around = (LearningRateMultipliers, keras.optimizers.LossScaleOptimizer, keras.optimizers.MultiOptimizer)
     if not isinstance(optimizer, keras.optimizers.Optimizer) or isinstance(optimizer, around):
         raise TypeError(
-            "`optimizer` must be a keras.optimizers.Optimizer that wraps no other; LossScaleOptimizer goes "
-            f"around LearningRateMultipliers. Received: optimizer={optimizer!r}"
+            "`optimizer` must be a keras.optimizers.Optimizer that wraps no other; LossScaleOptimizer must "
+            f"wrap LearningRateMultipliers instead. Received: optimizer={optimizer!r}"
         )
     if optimizer.built:
         raise ValueError(
-            "`optimizer` must be a new one, without variables of a model yet. "
+            "`optimizer` must be a new one, not built for a model yet. "
             f"Received: a built optimizer={optimizer.name!r}"
         )
 
@@ -240,7 +239,7 @@ def _checked_patterns(multipliers):
             f"`multipliers` must be a dict from patterns to factors. Received: multipliers={multipliers!r}"
         )
     if not multipliers:
-        raise ValueError("`multipliers` must name at least one pattern. Received: multipliers={}")
+        raise ValueError("`multipliers` must contain at least one pattern. Received: multipliers={}")
     for pattern, factor in multipliers.items():
         try:
             re.compile(pattern)

@@ -5,6 +5,7 @@ import re
 import keras
 
 from keras_wsseg import callbacks, data, kernels, losses, models, optimizers
+from keras_wsseg.arguments import check_number
 from keras_wsseg.export.source import all_layers
 from keras_wsseg.training.parts import as_part
 from keras_wsseg.training.run_folder import load_model
@@ -17,10 +18,10 @@ def build_training_data(config):
 
     Those without annotation are left to losses that have something to say about them.
     """
-    arguments = _arguments(config.data["config"])
+    arguments = python_arguments(config.data["config"])
     if config.single_class and not config.negative_epochs:
         arguments["negatives"] = ()
-    dataset = getattr(data, config.data["class_name"])(**arguments)
+    dataset = _made("data", getattr(data, config.data["class_name"]), **arguments)
     if not config.regularized:
         dataset.unlabeled = None
     return dataset
@@ -30,8 +31,8 @@ def build_validation_data(config, like):
     """The images to score on, with dense labels, read the way the training images are; None without."""
     if config.validation is None:
         return None
-    arguments = _arguments(config.validation["config"])
-    training = _arguments(config.data["config"])
+    arguments = python_arguments(config.validation["config"])
+    training = python_arguments(config.data["config"])
     if arguments["values"] is None and training.get("tags", training.get("annotation")) in _FROM_LABELS:
         arguments["values"] = training["values"]
     return data.SegmentationFolder(
@@ -69,7 +70,7 @@ def build_model(config, like, started=True):
 
 
 def _network(part, config, like):
-    arguments = _arguments(part["config"])
+    arguments = python_arguments(part["config"])
     if isinstance(arguments.get("backbone"), dict):
         arguments["backbone"] = models.feature_extractor(_network(arguments["backbone"], config, like))
     if "frozen" in arguments and arguments["frozen"] is None and config.start_from is not None:
@@ -79,7 +80,7 @@ def _network(part, config, like):
             inner = [layer for layer in layers if isinstance(layer, keras.Model)]
             arguments["frozen"] = any(not layer.trainable for layer in inner)
     arguments.update(channels=like.channels, value_range=like.value_range)
-    return getattr(models, part["class_name"])(like.num_classes, **arguments)
+    return _made("segmenter", getattr(models, part["class_name"]), like.num_classes, **arguments)
 
 
 def _load_start(path):
@@ -104,7 +105,10 @@ def start_from(path, segmenter):
 
 def build_terms(config):
     """The terms of the loss, in their order."""
-    return [getattr(losses, term["class_name"])(**_arguments(term["config"])) for term in config.loss]
+    return [
+        _made("loss", getattr(losses, term["class_name"]), **python_arguments(term["config"]))
+        for term in config.loss
+    ]
 
 
 def build_loss(config):
@@ -112,11 +116,11 @@ def build_loss(config):
     terms = build_terms(config)
     if config.single_class:
         (loss,) = terms
-        return loss, [callbacks.SingleClassStages(loss, **_arguments(config.stages["config"]))]
+        arguments = python_arguments(config.stages["config"])
+        return loss, [_made("stages", callbacks.SingleClassStages, loss, **arguments)]
     schedule = []
     if config.warm_up is not None:
-        steps = config.delay_steps, config.ramp_steps
-        schedule = [callbacks.WarmUp(terms[place], *steps) for place in config.late_terms]
+        schedule = [callbacks.WarmUp(terms[place], *config.warm_up_steps) for place in config.late_terms]
     return terms[0] if len(terms) == 1 else losses.LossSum(terms), schedule
 
 
@@ -131,14 +135,15 @@ def build_optimizer(config, steps, segmenter=None):
     Raises:
         TypeError, ValueError: if an argument is none of the class, or there is no encoder to have a rate.
     """
-    arguments = _arguments(config.optimizer["config"])
+    arguments = python_arguments(config.optimizer["config"])
+    check_number("optimizer.learning_rate", arguments.get("learning_rate", 0.001), low=0)
     if config.schedule is not None:
-        schedule = _arguments(config.schedule["config"])
+        schedule = python_arguments(config.schedule["config"])
         rate = {"initial_learning_rate": arguments.get("learning_rate", 0.001), "decay_steps": steps}
         kind = getattr(keras.optimizers.schedules, config.schedule["class_name"])
-        arguments["learning_rate"] = _made("schedule", kind, {**rate, **schedule})
+        arguments["learning_rate"] = _made("schedule", kind, **{**rate, **schedule})
     kind = getattr(keras.optimizers, config.optimizer["class_name"])
-    optimizer = _made("optimizer", kind, arguments)
+    optimizer = _made("optimizer", kind, **arguments)
     if config.encoder_rate == 1 or segmenter is None:
         return optimizer
     # Paths do not tell that a layer is part of an encoder.
@@ -151,11 +156,14 @@ def build_optimizer(config, steps, segmenter=None):
     return optimizers.LearningRateMultipliers(optimizer, {f"^({paths})$": config.encoder_rate})
 
 
-def _made(part, kind, arguments):
+def _made(part, kind, *first, **arguments):
     try:
-        return kind(**arguments)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{part} must be what keras has under {kind.__name__}: {error}") from error
+        return kind(*first, **arguments)
+    except (AttributeError, TypeError, ValueError) as error:
+        # Our own say what is wrong; Keras, and Python where a value is of an odd type, may not say where.
+        if "Received" in str(error) and kind.__module__.startswith("keras_wsseg"):
+            raise
+        raise ValueError(f"{part} must be what {kind.__name__} takes: {error}") from error
 
 
 def _encoder_variables(segmenter):
@@ -164,8 +172,8 @@ def _encoder_variables(segmenter):
     return [variable for encoder in encoders for variable in encoder.trainable_variables]
 
 
-def _arguments(config):
-    """Arguments as Python has them: tuples, numbers as keys, kernels as objects."""
+def python_arguments(config):
+    """The arguments of a part as Python has them: tuples, numbers as keys, kernels as objects."""
     return {name: _argument(value) for name, value in config.items()}
 
 

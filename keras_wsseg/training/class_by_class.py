@@ -1,4 +1,4 @@
-"""Several classes from folders of images: a net a class, their masks as labels, one segmenter of all."""
+"""Several classes from folders of images: one net per class, their masks as labels, one segmenter of all."""
 
 import logging
 import pathlib
@@ -15,7 +15,7 @@ from keras_wsseg.imaging.read_image import read_image
 from keras_wsseg.imaging.suffixes import IMAGE_SUFFIXES, LABEL_SUFFIXES
 from keras_wsseg.training.build import build_loss, build_model, build_validation_data
 from keras_wsseg.training.evaluation import check_groups, class_map
-from keras_wsseg.training.run_folder import RunFolder, changed_settings, write_text
+from keras_wsseg.training.run_folder import RunFolder, check_free, check_unchanged, write_text
 from keras_wsseg.training.trainer import train
 
 PSEUDO = "pseudo"
@@ -70,7 +70,7 @@ class ClassByClassFolder:
 def train_class_by_class(nets, final, folder, resume=False, verbose="auto", progress=None, on_stage=None):
     """Trains a segmenter of several classes from folders of images, without a labeled pixel.
 
-    A net a class learns from the images in its folder, with those of the other folders as images known
+    One net per class learns from the images in its folder, with those of the other folders as images known
     not to hold it. Its mask labels the images that lie in its folder alone: the object with that class, the
     rest background. On these labels the segmenter of all classes is trained. What is finished already is not
     done again.
@@ -146,27 +146,12 @@ def train_class_by_class(nets, final, folder, resume=False, verbose="auto", prog
 
 def _settings(run, nets, final, resume):
     if not resume:
-        if run.begun:
-            raise FileExistsError(
-                f"There is a training in {str(run.path)!r} already: resume it, or choose another folder."
-            )
-        if run.path.exists() and (not run.path.is_dir() or any(run.path.iterdir())):
-            raise FileExistsError(f"{str(run.path)!r} holds other things: choose another folder.")
+        check_free(run.path, run.begun)
     elif not run.begun:
         raise FileNotFoundError(f"There is no training to resume in {str(run.path)!r}.")
     else:
         begun = run.read()
-        changed = [
-            name
-            for now, before in zip((nets, final), begun, strict=True)
-            if now is not None
-            for name in changed_settings(before, now)
-        ]
-        if changed:
-            raise ValueError(
-                f"The training in {str(run.path)!r} was begun with other values of "
-                f"{', '.join(dict.fromkeys(changed))}."
-            )
+        check_unchanged(run.path, zip(begun, (nets, final), strict=True))
         nets, final = begun
     if not nets.single_class:
         raise ValueError(f"nets must have a SingleClassLoss. Received: {', '.join(nets.terms)}")

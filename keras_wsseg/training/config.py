@@ -12,6 +12,7 @@ from keras_wsseg.training.former_config import FormerConfig
 from keras_wsseg.training.parts import (
     OPTIONAL,
     PARTS,
+    SEGMENTERS,
     arguments_of,
     as_part,
     check_names,
@@ -24,7 +25,7 @@ from keras_wsseg.training.signatures import parameters
 CRFS = ("windowed", "dense")
 
 # The terms that learn from annotated pixels alone, and are there from the first step.
-_FIRST_TERMS = ("PartialCrossEntropy", "AdaptivePriorLoss", "SingleClassLoss")
+_FIRST_TERMS = ("PartialCrossEntropy", "BalancedCrossEntropy", "AdaptivePriorLoss", "SingleClassLoss")
 
 
 def _setting(default, help, low=None, above=None, choices=None):
@@ -70,43 +71,48 @@ class TrainingConfig:
     warm_up: dict | None = None
     stages: dict | None = None
 
-    steps: int = _setting(400, "training steps; with stages they follow from the epochs of those", low=1)
-    batch_size: int = _setting(8, "images a step", low=1)
-    image_size: int = _setting(144, "side of the training images in pixels", low=8)
+    steps: int = _setting(400, "training steps; where there are stages, their epochs decide instead", low=1)
+    batch_size: int = _setting(8, "images per step", low=1)
+    image_size: int = _setting(144, "side of the training images, in pixels", low=8)
     mode: str = _setting(
         "crop",
-        "random crops; or resize: whole images, resized, and a segmenter that resizes what it is given",
+        "crop: random crops; resize: whole images, resized, and a segmenter that resizes its input",
         choices=("crop", "resize"),
     )
-    scale: tuple = _setting((0.8, 1.25), "smallest and largest random scale of a training image; for crops")
-    flip: bool = _setting(True, "mirror half of the images; not where left and right differ in kind")
+    scale: tuple = _setting(
+        (0.8, 1.25), "smallest and largest random scale of a training image; for crops only"
+    )
+    flip: bool = _setting(
+        True, "mirror half of the images; not for images whose left and right differ in meaning"
+    )
     color_jitter: float = _setting(0.0, "largest relative change of brightness, contrast, saturation", low=0)
     unlabeled_batch: int | None = _setting(
-        None, "images without annotation in each batch; none: half of them where there are any", low=0
+        None, "images without annotation in each batch; none: half of the batch, where there are any", low=0
     )
     negative_batch: int | None = _setting(
         None, "negative images added to each batch of the last stage; none: as many as batch_size", low=1
     )
     negative_epochs: int = _setting(200, "epochs with negative images, after the stages", low=0)
     start_from: str | None = _setting(
-        None, "run folder or .keras file of a like segmenter whose weights to start from"
+        None, "run folder or .keras file whose weights to start from, of a segmenter of the same architecture"
     )
     encoder_rate: float = _setting(
-        1.0, "factor of the learning rate in the encoder, such as 0.1 beside pretrained weights", low=0
+        1.0, "factor on the learning rate of the encoder, such as 0.1 with pretrained weights", low=0
     )
-    seed: int = _setting(0, "seed of weights, order and augmentation", low=0)
+    seed: int = _setting(0, "seed of the weights, the order of the images, and augmentation", low=0)
     steps_per_epoch: int | None = _setting(
         None,
-        "steps between two lines of the log and two checkpoints; none: 50, or with stages one pass over all",
+        "steps from one checkpoint and line of the log to the next; none: 50, or with stages one pass "
+        "over all images",
         low=1,
     )
-    images_every: int = _setting(2, "write images every so many lines of the log; 0: never", low=0)
-    tensorboard: bool = _setting(False, "write logs and images for TensorBoard too")
+    images_every: int = _setting(2, "epochs between two images of the progress; 0: no images", low=0)
+    tensorboard: bool = _setting(False, "also write logs and images for TensorBoard")
     group_by: str | None = _setting(
-        None, "regular expression whose first group, in an image's name, is the volume it belongs to"
+        None, "regular expression whose first group, in the name of an image, is the volume it belongs to"
     )
     score_crf: str | None = _setting(
-        None, "score a second time with a CRF behind the segmenter, see evaluate --crf", choices=CRFS
+        None, "score a second time with a CRF behind the segmenter (see evaluate --crf)", choices=CRFS
     )
 
     @classmethod
@@ -121,12 +127,10 @@ class TrainingConfig:
         Raises:
             FileNotFoundError, TypeError, ValueError: if there is no such recipe, or see the class.
         """
-        table = read_recipe(recipe)
+        table = {"data": {}, "segmenter": {}, "loss": [], "optimizer": {}, **read_recipe(recipe)}
         table.pop("version", None)
         check_names("", table, [field.name for field in dataclasses.fields(cls)], f"The recipe {recipe}")
-        for part in PARTS:
-            if isinstance(table.get(part), dict):
-                table[part] = _with_class(part, table[part])
+        table |= {part: _as_part(part, table.get(part)) for part in PARTS}
         if data is not None:
             table["data"]["config"]["root"] = os.fspath(data)
         return cls(**_changed(table, changes or {}))
@@ -137,8 +141,9 @@ class TrainingConfig:
         Args:
             changes: dict by name. A setting: `"steps"`. The class of a part, with the defaults of that class:
                 `"segmenter"`, or None to do without; `"loss"` is the last term, where None leaves the first
-                alone. An argument of a part: `"segmenter.filters"`; `"loss.radius"` is that of the last term
-                that has it, `"loss.partial_cross_entropy.class_weights"` that of the term of this name.
+                alone, or a list of all. An argument of a part: `"segmenter.filters"`; `"loss.radius"` is that
+                of the last term that has it, `"loss.partial_cross_entropy.class_weights"` that of the term of
+                this name.
 
         Raises:
             TypeError, ValueError: see the class.
@@ -157,21 +162,23 @@ class TrainingConfig:
         if self.score_crf is not None and self.validation is None:
             raise ValueError(f"score_crf needs images to score on. Received: score_crf={self.score_crf!r}")
         self._check_losses()
-        if self.regularized and self.delay_steps >= self.steps:
+        delay_steps, _ = self.warm_up_steps
+        if self.regularized and delay_steps >= self.steps:
             raise ValueError(
                 f"warm_up.delay_steps must be below steps={self.steps}, or no term but the first ever acts. "
-                f"Received: {self.delay_steps}"
+                f"Received: {delay_steps}"
             )
         if self.group_by is not None:
             check_group_by(self.group_by)
 
     def _completed(self, part):
-        given = getattr(self, part)
+        given = _as_part(part, getattr(self, part))
         if part == "loss":
-            return [complete_part("loss", as_part(term)) for term in given]
-        if given is None and part in OPTIONAL:
+            return [complete_part("loss", term) for term in given]
+        if given is None:
+            if part not in OPTIONAL:
+                raise ValueError(f"{part} must be a class. Received: {part}=None")
             return None
-        given = _with_class(part, given)
         if part == "warm_up":
             # As long as the time without them, unless something is said.
             given = {**given, "config": {"ramp_steps": None, **given["config"]}}
@@ -180,22 +187,19 @@ class TrainingConfig:
     def _check_losses(self):
         if not self.loss:
             raise ValueError("loss must have at least one term. Received: none")
-        if self.single_class != (self.stages is not None):
-            raise ValueError(
-                "stages go with SingleClassLoss and with nothing else. "
-                f"Received: stages={self.stages!r}, loss={', '.join(self.terms)}"
-            )
-        mining = self.segmenter["class_name"] == "ReliableRegionMining"
-        if self.from_tags != (mining or "AdaptivePriorLoss" in self.terms):
+        chosen = (
+            f"Received: {self.data['class_name']}, {self.segmenter['class_name']}, {', '.join(self.terms)}"
+        )
+        if self.from_tags != (self.mining or "AdaptivePriorLoss" in self.terms):
             raise ValueError(
                 "Tags (TagFolder) are what AdaptivePriorLoss and ReliableRegionMining learn from, and "
-                f"nothing else does. Received: {self.data['class_name']}, {self.segmenter['class_name']}, "
-                f"{', '.join(self.terms)}"
+                f"nothing else does. {chosen}"
             )
-        if self.single_class != (self.data["class_name"] == "SingleClassFolder"):
+        of_images = (self.data["class_name"] == "SingleClassFolder", self.stages is not None)
+        if of_images != (self.single_class,) * 2 or (self.single_class and len(self.loss) > 1):
             raise ValueError(
-                "SingleClassLoss and SingleClassFolder go together. "
-                f"Received: {self.data['class_name']}, {', '.join(self.terms)}"
+                "SingleClassLoss, as the only term, goes with SingleClassFolder and stages, and they with "
+                f"nothing else. {chosen}, {'stages' if self.stages else 'no stages'}"
             )
 
     @property
@@ -224,9 +228,15 @@ class TrainingConfig:
         return "SingleClassLoss" in self.terms
 
     @property
+    def mining(self):
+        """Whether the model mines the labels that the loss learns from."""
+        return self.segmenter["class_name"] == "ReliableRegionMining"
+
+    @property
     def late_terms(self):
-        """Places in the loss of the terms that a warm-up raises."""
-        return [place for place, name in enumerate(self.terms) if name not in _FIRST_TERMS]
+        """Places in the loss of the terms that a warm-up raises; mined labels are of no use at first."""
+        firsts = () if self.mining else _FIRST_TERMS
+        return [place for place, name in enumerate(self.terms) if name not in firsts]
 
     @property
     def regularized(self):
@@ -234,20 +244,12 @@ class TrainingConfig:
         return bool(self.late_terms)
 
     @property
-    def delay_steps(self):
-        """First steps without the late terms."""
-        return self._warm_up("delay_steps")
-
-    @property
-    def ramp_steps(self):
-        """Steps over which their weights then rise."""
-        return self._warm_up("ramp_steps")
-
-    def _warm_up(self, name):
-        if self.warm_up is None:
-            return 0
-        given = self.warm_up["config"][name]
-        return self.steps // 4 if given is None else check_integer(f"warm_up.{name}", given, low=0)
+    def warm_up_steps(self):
+        """How many steps go without the late terms, and over how many their weights then rise."""
+        given = {} if self.warm_up is None else self.warm_up["config"]
+        counts = {f"warm_up.{name}": given.get(name, 0) for name in ("delay_steps", "ramp_steps")}
+        counts = {name: self.steps // 4 if count is None else count for name, count in counts.items()}
+        return tuple(check_integer(name, count, low=0) for name, count in counts.items())
 
     def to_json(self):
         """All of it as JSON text."""
@@ -285,11 +287,14 @@ def term_name(class_name):
     return parameters("losses", class_name)[0]["name"].default
 
 
-def _with_class(part, table):
-    """The part; where a table names no class, the one that there is."""
-    given = as_part(table)
-    classes = PARTS[part][1]
-    return {**given, "class_name": given["class_name"] or classes[0]}
+def _as_part(part, given):
+    """The class and arguments of a part, by default of its first class; the terms of a loss are a list."""
+    if part == "loss":
+        return [as_part(term) for term in (given if isinstance(given, (list, tuple)) else [given])]
+    if given is None:
+        return None
+    given = as_part(given)
+    return {**given, "class_name": given["class_name"] or PARTS[part][1][0]}
 
 
 def _checked(field, value):
@@ -308,10 +313,12 @@ def _checked(field, value):
         if not isinstance(value, bool):
             raise TypeError(f"{name} must be true or false. Received: {name}={value!r}")
     elif field.type is tuple:
-        low, high = value
-        check_number(name, low, above=0)
-        check_number(name, high, low=low)
-        return (low, high)
+        pair = value if isinstance(value, (list, tuple)) and len(value) == 2 else ("", "")
+        if not all(isinstance(side, (int, float)) for side in pair) or not 0 < pair[0] <= pair[1]:
+            raise ValueError(
+                f"{name} must be two numbers above 0, the smaller first. Received: {name}={value!r}"
+            )
+        return tuple(pair)
     elif not isinstance(value, str):
         raise TypeError(f"{name} must be a text. Received: {name}={value!r}")
     return value
@@ -319,7 +326,7 @@ def _checked(field, value):
 
 def _changed(table, changes):
     """`table` with the changes: classes first, since they bring the arguments that others change."""
-    table = {name: value for name, value in table.items() if name != "version"}
+    table.pop("version", None)
     for name, value in sorted(changes.items(), key=lambda item: item[0].count(".")):
         part, *path = name.split(".")
         if part not in PARTS:
@@ -333,42 +340,26 @@ def _changed(table, changes):
         elif part == "loss":
             _set_argument(*_term(table["loss"], path), value)
         else:
-            if table.get(part) is None:
-                if part not in OPTIONAL:
-                    raise ValueError(f"{part} must have a class first. Received: {name}={value!r}")
-                table[part] = _with_class(part, {})
-            table[part] = as_part(table[part])
+            table[part] = table.get(part) or _as_part(part, {})
             _set_argument(part, table[part], path, value)
     return table
 
 
 def _set_class(table, part, value):
-    made = (
-        None
-        if value is None
-        else _with_class(part, value if isinstance(value, dict) else {"class_name": value})
-    )
-    if part == "loss":
-        terms = [as_part(term) for term in table.get("loss", [])]
-        table["loss"] = terms[:1] if made is None else [*terms[:1], made] if _beside(terms, made) else [made]
-    elif made is None and part not in OPTIONAL:
-        raise ValueError(f"{part} must be a class. Received: {part}=none")
-    else:
-        if part == "data" and made is not None and table.get("data"):
-            kept = as_part(table["data"])["config"]
-            made["config"] = {**{k: kept[k] for k in ("root", "split") if k in kept}, **made["config"]}
-        table[part] = made
-
-
-def _beside(terms, made):
-    """Whether a term stands beside the first one rather than in its place."""
-    firsts = (*_FIRST_TERMS, "BalancedCrossEntropy")
-    return bool(terms) and terms[0]["class_name"] in firsts and made["class_name"] not in firsts
+    made = [] if part == "loss" and value is None else _as_part(part, value)
+    if part == "loss" and not isinstance(value, list):
+        first = table["loss"][:1]
+        # A term stands beside the first one, unless both or neither learn from what is known alone.
+        kinds = [term["class_name"] in _FIRST_TERMS for term in (*first, *made)]
+        made = [*first, *made] if not made or kinds == [True, False] else made
+    elif part == "data" and made is not None:
+        kept = table["data"]["config"]
+        made["config"] = {**{k: kept[k] for k in ("root", "split") if k in kept}, **made["config"]}
+    table[part] = made
 
 
 def _term(terms, path):
     """The term that a dotted name means, and the rest of the name."""
-    terms[:] = [as_part(term) for term in terms]
     named = [term for term in terms if term_name(term["class_name"]) == path[0]]
     if named and len(path) > 1:
         return "loss", named[-1], path[1:]
@@ -383,7 +374,7 @@ def _set_argument(part, holder, path, value):
     config = holder["config"]
     for name in path[:-1]:
         inner = config.get(name)
-        if not isinstance(inner, dict):
+        if not isinstance(inner, dict) and inner not in SEGMENTERS:
             raise ValueError(f"{part}.{name} must be a class to have arguments. Received: {inner!r}")
         config[name] = inner = as_part(inner)
         config = inner["config"]

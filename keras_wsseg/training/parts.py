@@ -36,10 +36,7 @@ _SET_BY_TRAINING = {
     "stages": ("loss",),
 }
 _VALIDATION = ("split", "values")
-_KERAS_HELPS = {
-    "optimizer": {"learning_rate": "learning rate of the first step."},
-    "schedule": {},
-}
+_KERAS_HELPS = {"optimizer": {"learning_rate": "learning rate of the first step."}, "schedule": {}}
 
 
 def arguments_of(part, class_name):
@@ -91,27 +88,39 @@ def complete_part(part, given):
     _, defaults, further = arguments_of(part, class_name)
     if not further:
         check_names(f"{part}.", config, defaults, class_name)
-    config = {name: _nested(part, name, plain(value)) for name, value in {**defaults, **config}.items()}
+    config = {name: _like(defaults.get(name), plain(value)) for name, value in {**defaults, **config}.items()}
+    if part == "segmenter" and (
+        isinstance(config.get("backbone"), dict) or config.get("backbone") in SEGMENTERS
+    ):
+        # A network in place of a backbone's name is a part of its own.
+        config["backbone"] = complete_part("segmenter", as_part(config["backbone"]))
     return {"class_name": class_name, "config": config}
 
 
-def _nested(part, name, value):
-    """A network in place of a backbone's name is a part of its own."""
-    if part != "segmenter" or name != "backbone":
-        return value
-    if value in SEGMENTERS:
-        value = {"class_name": value, "config": {}}
-    return complete_part("segmenter", as_part(value)) if isinstance(value, dict) else value
+def _like(default, value):
+    """One value where a list is wanted is a list of one, and a number where a text is wanted its digits."""
+    if isinstance(default, list) and not isinstance(value, list):
+        return [] if value is None else [value]
+    return str(value) if isinstance(default, str) and isinstance(value, (int, float)) else value
 
 
 def as_part(table):
-    """`{"class_name": ..., "config": {...}}` out of that, or out of a table with both on one level.
+    """`{"class_name": ..., "config": {...}}` out of that, of a table with both on one level, or of a name.
+
+    Raises:
+        ValueError: if it is none of these.
 
     Example:
 
     >>> as_part({"class_name": "UNet", "filters": [8, 16]})
     {'class_name': 'UNet', 'config': {'filters': [8, 16]}}
     """
+    if isinstance(table, str):
+        return {"class_name": table, "config": {}}
+    if not isinstance(table, dict):
+        raise ValueError(
+            f"A part must be a class by its name, or a table of class_name and arguments. Received: {table!r}"
+        )
     if set(table) == {"class_name", "config"}:
         return table
     config = {name: value for name, value in table.items() if name != "class_name"}

@@ -53,6 +53,13 @@ def read_recipe(name):
     """
     text = recipe_text(name)
     try:
-        return json.loads(text) if pathlib.Path(name).suffix == ".json" else tomllib.loads(text)
+        table = json.loads(text) if pathlib.Path(name).suffix == ".json" else tomllib.loads(text)
+        if not isinstance(table, dict):
+            raise ValueError("it holds no table")
     except ValueError as error:
         raise ValueError(f"The recipe {str(name)!r} cannot be read: {error}") from error
+    if "method" in table:
+        raise ValueError(
+            f"The recipe {str(name)!r} was written by version 0.1, whose options had other names."
+        )
+    return table

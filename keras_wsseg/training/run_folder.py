@@ -8,7 +8,7 @@ import shutil
 from keras_wsseg.imaging.atomic_write import atomic_write
 from keras_wsseg.imaging.file_names import normal_name
 from keras_wsseg.imaging.text_file import read_text
-from keras_wsseg.training.config import TrainingConfig
+from keras_wsseg.training.config import TrainingConfig, term_name
 
 
 class RunFolder:
@@ -70,22 +70,9 @@ class RunFolder:
             if not self.config.is_file():
                 raise FileNotFoundError(f"There is no training to resume in {str(self.path)!r}.")
             begun = self.resumable(self.config)
-            changed = [] if config is None else changed_settings(begun, config)
-            if changed:
-                raise ValueError(
-                    f"The training in {str(self.path)!r} was begun with other values of {', '.join(changed)}."
-                )
+            check_unchanged(self.path, [(begun, config)])
             return begun
-        if self.config.is_file():
-            raise FileExistsError(
-                f"There is a training in {str(self.path)!r} already: resume it, or choose another folder."
-            )
-        if self.path.exists() and not self.path.is_dir():
-            raise FileExistsError(f"{str(self.path)!r} is a file: choose another folder for the training.")
-        if self.path.exists() and any(self.path.iterdir()):
-            raise FileExistsError(
-                f"The folder {str(self.path)!r} holds other things: choose another one for the training."
-            )
+        check_free(self.path, self.config.is_file())
         return config
 
     @staticmethod
@@ -163,19 +150,51 @@ def segmenter_file(path):
     return path
 
 
+def check_free(path, begun):
+    """Raises `FileExistsError` where no training can begin, since there is one or something else."""
+    if begun:
+        raise FileExistsError(
+            f"There is a training in {str(path)!r} already: resume it (--resume), or choose another folder."
+        )
+    if path.exists() and not path.is_dir():
+        raise FileExistsError(f"{str(path)!r} is a file: choose another folder for the training.")
+    if path.exists() and any(path.iterdir()):
+        raise FileExistsError(
+            f"The folder {str(path)!r} holds other things: choose another one for the training."
+        )
+
+
+def check_unchanged(path, pairs):
+    """Raises `ValueError` where a training was begun with other values than those given now, or None."""
+    changed = [name for begun, now in pairs if now is not None for name in changed_settings(begun, now)]
+    if changed:
+        names = ", ".join(dict.fromkeys(changed))
+        raise ValueError(f"The training in {str(path)!r} was begun with other values of {names}.")
+
+
 def changed_settings(begun, now):
-    """Names of the settings, and of the arguments of parts, in which two `TrainingConfig` differ."""
-    before, after = (_flat(json.loads(config.to_json())) for config in (begun, now))
-    return [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    """Names of the options in which two `TrainingConfig` differ; a part of another class is one of them."""
+    return _differing("", *(json.loads(config.to_json()) for config in (begun, now)))
 
 
-def _flat(table, prefix=""):
-    flat = {}
-    for name, value in table.items() if isinstance(table, dict) else enumerate(table):
-        name = f"{prefix}{name}".removesuffix(".class_name").replace(".config.", ".")
-        inner = isinstance(value, dict) or (isinstance(value, list) and value and isinstance(value[0], dict))
-        flat |= _flat(value, f"{name}.") if inner else {name.removesuffix(".config"): value}
-    return flat
+def _differing(prefix, before, after):
+    names = []
+    for name in (name for name in {**before, **after} if before.get(name) != after.get(name)):
+        (kind, one), (other_kind, other) = (_inner(name, table.get(name)) for table in (before, after))
+        inside = _differing(f"{prefix}{name}.", one, other) if kind and kind == other_kind else []
+        names += inside or [f"{prefix}{name}"]
+    return names
+
+
+def _inner(name, value):
+    """The class of a part and its arguments, or the classes of a loss and its terms by name."""
+    if name == "loss":
+        return [term["class_name"] for term in value], {term_name(term["class_name"]): term for term in value}
+    return (
+        (value["class_name"], value["config"])
+        if isinstance(value, dict) and "class_name" in value
+        else (None, None)
+    )
 
 
 def load_model(path, called=None):

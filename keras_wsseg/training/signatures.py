@@ -22,7 +22,7 @@ class Parameter:
 
     Attributes:
         name: as in the signature.
-        default: its value there; None where it has none, or one that is no constant.
+        default: its value there; None where it has none.
         help: what the docstring says of it.
     """
 
@@ -54,12 +54,12 @@ def parameters(room, name):
         raise ValueError(
             f"{room} must be one of {', '.join(sorted(public_names(room)))}. Received: {room}={name!r}"
         )
-    node = _definition(room, name)
-    helps = _argument_helps(ast.get_docstring(node) or "")
+    tree, node = _definition(room, name)
+    helps = argument_helps(ast.get_docstring(node) or "")
     if isinstance(node, ast.ClassDef):
         made = [item for item in node.body if getattr(item, "name", None) == "__init__"]
         if not made:
-            return _fields(node, helps), False
+            return _fields(tree, node, helps), False
         node = made[0]
     arguments = node.args
     names = [one.arg for one in (*arguments.posonlyargs, *arguments.args) if one.arg != "self"]
@@ -67,17 +67,16 @@ def parameters(room, name):
     names += [one.arg for one in arguments.kwonlyargs]
     defaults += arguments.kw_defaults
     found = {
-        one: Parameter(one, _constant(default), _resolved(room, one, helps.get(one, "")))
+        one: Parameter(one, _constant(default, tree), _resolved(room, one, helps.get(one, "")))
         for one, default in zip(names, defaults, strict=True)
     }
     return found, arguments.kwarg is not None
 
 
-def _fields(node, helps):
-    """The fields of a dataclass."""
+def _fields(tree, node, helps):
     fields = [item for item in node.body if isinstance(item, ast.AnnAssign)]
     return {
-        item.target.id: Parameter(item.target.id, _constant(item.value), helps.get(item.target.id, ""))
+        item.target.id: Parameter(item.target.id, _constant(item.value, tree), helps.get(item.target.id, ""))
         for item in fields
     }
 
@@ -107,24 +106,31 @@ def _folder(room):
 
 @functools.cache
 def _definition(room, name):
-    path = _folder(room) / f"{public_names(room)[name]}.py"
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    return next(node for node in tree.body if getattr(node, "name", None) == name)
+    tree = _tree(room, public_names(room)[name])
+    return tree, next(node for node in tree.body if getattr(node, "name", None) == name)
 
 
-def _constant(node):
+@functools.cache
+def _tree(room, module):
+    return ast.parse((_folder(room) / f"{module}.py").read_text(encoding="utf-8"))
+
+
+def _constant(node, tree):
+    """The value of a default: a literal, arithmetic on some, or a constant of this library by its name."""
     if node is _NO_DEFAULT or node is None:
         return None
-    if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
-        return _OPERATORS[type(node.op)](_constant(node.left), _constant(node.right))
-    try:
-        return ast.literal_eval(node)
-    except ValueError:
-        return None
+    if isinstance(node, ast.BinOp):
+        return _OPERATORS[type(node.op)](_constant(node.left, tree), _constant(node.right, tree))
+    for item in tree.body if isinstance(node, ast.Name) else ():
+        if isinstance(item, ast.Assign) and item.targets[0].id == node.id:
+            return _constant(item.value, tree)
+        if isinstance(item, ast.ImportFrom) and node.id in [alias.name for alias in item.names]:
+            return _constant(node, _tree(*item.module.split(".")[1:]))
+    return ast.literal_eval(node)
 
 
-def _argument_helps(docstring):
-    """What stands behind each name under `Args:`."""
+def argument_helps(docstring):
+    """What a docstring says of each argument, a dict by name."""
     section = re.search(r"^Args:\n(.*?)(?=^\S|\Z)", docstring, re.MULTILINE | re.DOTALL)
     helps = {}
     for entry in re.split(r"\n(?=    \S)", section[1].rstrip() if section else ""):
@@ -135,9 +141,9 @@ def _argument_helps(docstring):
 
 
 def _resolved(room, name, words):
-    """The words themselves, or those of the class of the room that they refer to."""
+    """The words themselves, or those of the class, here or among the layers, that they refer to."""
     other = re.fullmatch(r"(?:see|as of|as in) `(\w+)`\.?", words)
-    if other and other[1] in public_names(room):
-        helps = _argument_helps(ast.get_docstring(_definition(room, other[1])) or "")
-        return helps.get(name, words)
+    for place in (room, "layers"):
+        if other and other[1] in public_names(place):
+            return argument_helps(ast.get_docstring(_definition(place, other[1])[1]))[name]
     return words

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import shutil
 
 import keras
 
@@ -67,15 +68,22 @@ def _fit(config, run, data, resume, verbose):
     length = training_length(config, data)
     model.compile(optimizer=build.build_optimizer(config, length.steps, segmenter), loss=loss)
     batches = training_batches(config, data, length, done)
+    led = _callbacks(config, run, data, loss, schedule, append=done > 0)
     run.begin(config, data.class_names)
-    model.fit(
-        batches,
-        steps_per_epoch=length.epoch_steps,
-        epochs=length.epochs,
-        callbacks=_callbacks(config, run, data, loss, schedule, append=done > 0),
-        verbose=verbose,
-        shuffle=False,
-    )
+    try:
+        model.fit(
+            batches,
+            steps_per_epoch=length.epoch_steps,
+            epochs=length.epochs,
+            callbacks=led,
+            verbose=verbose,
+            shuffle=False,
+        )
+    except Exception:
+        # Some mistakes show in the first step: then there is nothing to go on with.
+        if not resume and not run.completed_epochs():
+            shutil.rmtree(run.path)
+        raise
     run.write_segmenter(segmenter)
     run.drop_backup()
     return segmenter

@@ -1,4 +1,4 @@
-"""Images of images, weak labels, predictions and kernels, as NumPy arrays and PNG files."""
+"""Visualizations of images, weak labels, predictions and kernels, as NumPy arrays and PNG files."""
 
 from keras_wsseg.imaging.overlay import overlay
 from keras_wsseg.imaging.palette import class_palette

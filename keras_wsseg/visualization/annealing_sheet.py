@@ -1,4 +1,4 @@
-"""What a segmenter predicts while the width of its sparse CRF is annealed."""
+"""Predictions of a segmenter while the width of its sparse CRF is annealed."""
 
 import numpy as np
 
@@ -30,29 +30,29 @@ def annealing_sheet(
     value_range=(0, 255),
     cell=160,
 ):
-    """A film of an annealing: for each epoch the weights of the neighbors, and under them the prediction.
+    """A chart of annealing: for each epoch, the weights between neighbors and the prediction below them.
 
-    It shows when a training finds its object: while sigma is small, edges abound and a mask can grow along
-    them; when sigma has grown, what is left of them holds the mask in place.
+    It shows when training finds the object: while sigma is small, there are many edges along which a mask can
+    grow; once sigma has grown, the remaining edges hold the mask in place.
 
     Args:
         images: list of images `(height, width)` or `(height, width, 1 or 3)`, of any sizes.
-        sigmas: the sigma of each epoch, of an image in [0, 1], above 0.
-        probabilities: for each epoch a list of `(height, width, classes)`, one for each image.
-        titles: words above each epoch's column, before its sigma; by default `epoch 1` and so on.
-        truth: list of label maps `(height, width)`, whose object is shown under the image; where there is
-            None the image is shown once more.
+        sigmas: the sigma of each epoch, for an image in [0, 1], above 0.
+        probabilities: for each epoch a list of `(height, width, classes)`, one per image.
+        titles: title of each epoch's column, before its sigma; by default `epoch 1` and so on.
+        truth: list of label maps `(height, width)`, whose object is shown below the image; for None the image
+            is shown again.
         object_class: class id of the object.
-        show: `"probability"`, that of the object in gray, or `"mask"`: in color where the object has the
+        show: `"probability"`, that of the object in gray, or `"mask"`, in color where the object has the
             highest probability.
-        value_range: the values of black and of white in `images`.
-        cell: largest width and height of an image on the sheet in pixels.
+        value_range: the values of black and white in `images`.
+        cell: maximum width and height of an image on the sheet, in pixels.
 
     Returns:
         uint8 `(height, width, 3)`.
 
     Raises:
-        TypeError: if `truth` holds no integers.
+        TypeError: if `truth` is not of integers.
         ValueError: if the lists differ in length, sizes do not match, or a value is out of range.
 
     Example:
@@ -92,9 +92,9 @@ def annealing_column(
 
     Args:
         sigma: the sigma of the epoch.
-        probabilities: list of `(height, width, classes)`, one for each image.
-        title: words above, before sigma.
-        images, object_class, show, value_range, cell: as of `annealing_sheet`.
+        probabilities: list of `(height, width, classes)`, one per image.
+        title: title of the column, before sigma.
+        images, object_class, show, value_range, cell: as for `annealing_sheet`.
 
     Returns:
         uint8 `(height, width, 3)`.
@@ -125,11 +125,11 @@ def annealing_column(
 def annealing_film(
     images, columns, truth=None, object_class=1, show="probability", value_range=(0, 255), cell=160
 ):
-    """An `annealing_sheet` of columns that are drawn already.
+    """An `annealing_sheet` from existing columns.
 
     Args:
-        columns: what `annealing_column` returned for each epoch.
-        images, truth, object_class, show, value_range, cell: as of `annealing_sheet`.
+        columns: the result of `annealing_column` for each epoch.
+        images, truth, object_class, show, value_range, cell: as for `annealing_sheet`.
 
     Returns:
         uint8 `(height, width, 3)`.
@@ -151,7 +151,7 @@ def annealing_film(
     rows = []
     for image, labels in zip(images, truth or [None] * len(images), strict=True):
         rgb = rgb_image(image, value_range)
-        # The image once more keeps the rows of all columns on one line; a blank would look like an object.
+        # Repeating the image keeps the rows of all columns aligned; a blank would look like an object.
         below = rgb
         if labels is not None:
             mask = checked_labels(labels, rgb.shape[:2], "truth") == number
@@ -162,7 +162,7 @@ def annealing_film(
 
 
 def checked_show(show):
-    """`show`, or a `ValueError` where it is not one of `SHOWN`."""
+    """Returns `show` if it is one of `SHOWN`, else raises a `ValueError`."""
     if show not in SHOWN:
         raise ValueError(f"`show` must be one of {SHOWN}. Received: show={show!r}")
     return show
@@ -194,10 +194,10 @@ def _checked(probabilities, size, number):
             f"`object_class` must be a class id from 0 to {array.shape[-1] - 1}. "
             f"Received: object_class={number}"
         )
-    # The comparison is turned round so that NaN fails it too.
+    # Negated so that NaN fails the comparison too.
     if not (array.min() >= -_TOLERANCE and array.max() <= 1 + _TOLERANCE):
         raise ValueError(
-            "`probabilities` must lie within [0, 1], as softmax makes them of logits. "
+            "`probabilities` must lie within [0, 1], such as the softmax of logits. "
             f"Received: values from {array.min():g} to {array.max():g}"
         )
     return np.clip(array, 0.0, 1.0)

@@ -14,23 +14,23 @@ _RIM = (200, 202, 206)
 def contact_sheet(rows, titles=None, class_names=None, palette=None, caption=None, cell=320):
     """A grid of images on one sheet, with column titles above and a legend of the classes below.
 
-    Every image is scaled, keeping its shape, until it fills a square of `cell` pixels; small ones are
+    Every image is scaled to fit a square of `cell` pixels, preserving its aspect ratio; small images are
     enlarged without smoothing, so that single pixels stay visible.
 
     Args:
         rows: list of rows, each a list of uint8 images `(height, width)` or `(height, width, 3)`, or None
-            for a place that stays empty.
+            for an empty cell.
         titles: a title for each column.
-        class_names: a name for each class; shown beside its color.
-        palette: `(classes, 3)` red, green, blue of 0 to 255; `class_palette` by default.
-        caption: a line above everything.
-        cell: largest width and height of an image on the sheet in pixels, at least 32.
+        class_names: a name for each class, for the legend.
+        palette: `(classes, 3)` red, green, blue from 0 to 255; `class_palette` by default.
+        caption: a line at the top of the sheet.
+        cell: maximum width and height of an image on the sheet, in pixels, at least 32.
 
     Returns:
         uint8 `(height, width, 3)`.
 
     Raises:
-        ValueError: if there is no image, one is no uint8 image, `titles` and columns differ in number, a
+        ValueError: if there is no image, one is not a uint8 image, `titles` and columns differ in number, a
             class has a name but no color, or `cell` is too small.
 
     Example:
@@ -88,7 +88,7 @@ def contact_sheet(rows, titles=None, class_names=None, palette=None, caption=Non
 
 
 def _legend_lines(names, font, text, width):
-    """Lines of `(x, class, name)`, broken where the next entry would pass `width`."""
+    """Lines of `(x, class, name)`, wrapped where the next entry would exceed `width`."""
     lines, x = [], width
     for number, name in enumerate(names):
         needed = _entry_width(name, font, text)

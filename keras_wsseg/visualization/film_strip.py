@@ -1,4 +1,4 @@
-"""Images joined to a strip."""
+"""Images joined into a strip."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -10,17 +10,17 @@ _MARGIN = 6
 
 
 def film_strip(columns, caption=None):
-    """Images side by side at their own size, with a line above, such as one sheet an epoch.
+    """Images side by side at their own size, with a caption above, such as one sheet per epoch.
 
     Args:
         columns: uint8 images `(height, width, 3)`, aligned at the top.
-        caption: a line above everything.
+        caption: a line at the top.
 
     Returns:
         uint8 `(height, width, 3)`.
 
     Raises:
-        ValueError: if there is no image, or one is no uint8 image.
+        ValueError: if there is no image, or one is not a uint8 image.
 
     Example:
 
@@ -33,7 +33,7 @@ def film_strip(columns, caption=None):
     for column in columns:
         if column.dtype != np.uint8 or column.ndim != 3 or column.shape[-1] != 3:
             raise ValueError(
-                "`columns` must hold uint8 images of shape (height, width, 3). "
+                "`columns` must be uint8 images of shape (height, width, 3). "
                 f"Received: shape={column.shape}, dtype={column.dtype}"
             )
     font = ImageFont.load_default(_TEXT)

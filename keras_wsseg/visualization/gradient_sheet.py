@@ -1,4 +1,4 @@
-"""What a loss asks of every class, beside the prediction it asks it of."""
+"""The gradient of a loss for every class, next to the prediction."""
 
 import numpy as np
 
@@ -29,25 +29,25 @@ def gradient_sheet(
     caption=None,
     cell=320,
 ):
-    """A sheet of the image, the prediction over it, and `loss_gradient` of one class a column.
+    """A sheet of the image, the overlaid prediction, and a column of `loss_gradient` for each class.
 
-    The line above says from which gradient on the colors are full: the same for all classes, so that the
-    columns compare.
+    The line at the top states the gradient at which colors saturate: it is the same for all classes, so that
+    the columns are comparable.
 
     Args:
-        loss, image, labels, prediction, from_logits, value_range, show, percentile, limit: as of
+        loss, image, labels, prediction, from_logits, value_range, show, percentile, limit: as for
             `loss_gradient`.
         classes: ids of the classes to show; by default those that are predicted anywhere.
-        class_names: a name for each class; shown above its column and beside its color.
-        palette: `(classes, 3)` red, green, blue of 0 to 255; `class_palette` by default.
-        caption: words before the line above everything.
-        cell: largest width and height of an image on the sheet in pixels.
+        class_names: a name for each class, for its column title and the legend.
+        palette: `(classes, 3)` red, green, blue from 0 to 255; `class_palette` by default.
+        caption: text before the line at the top.
+        cell: maximum width and height of an image on the sheet, in pixels.
 
     Returns:
         uint8 `(height, width, 3)`.
 
     Raises:
-        TypeError, ValueError: as `loss_gradient`; or if a class has no name or is none.
+        TypeError, ValueError: as `loss_gradient`; or if a class has no name or is not a valid id.
 
     Example:
 
@@ -68,7 +68,7 @@ def gradient_sheet(
     predicted = np.argmax(as_probabilities(prediction, from_logits), axis=-1)
     classes = np.unique(predicted).tolist() if classes is None else list(classes)
     if not classes or not set(classes) <= set(known):
-        raise ValueError(f"`classes` must hold ids from 0 to {len(known) - 1}. Received: classes={classes!r}")
+        raise ValueError(f"`classes` must be ids from 0 to {len(known) - 1}. Received: classes={classes!r}")
     names = class_names or [f"class {number}" for number in known]
     shown = rgb_image(image, value_range)
     columns = {"image": shown, "prediction": overlay(shown, enlarged(predicted, shown.shape), palette)}

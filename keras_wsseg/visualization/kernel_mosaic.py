@@ -1,4 +1,4 @@
-"""What a Gaussian kernel sees in an image."""
+"""A Gaussian kernel's values on an image."""
 
 import numpy as np
 
@@ -7,28 +7,29 @@ from keras_wsseg.imaging.rgb import checked_image, unit_values
 
 
 def kernel_mosaic(image, sigma_xy=12.0, sigma_rgb=0.1, radius=15, value_range=(0, 255)):
-    """Windows of a kernel painted side by side, to choose sigmas by eye before training.
+    """Kernel values in adjacent windows, to choose sigmas by eye before training.
 
-    The image is laid out in windows of `(2 radius + 1)²` pixels with an anchor a in the middle of each;
+    The image is divided into windows of `(2 radius + 1)²` pixels with an anchor a in the middle of each;
     every pixel b shows
 
         K(a, b) = exp(−½ |x_a − x_b|² / sigma_xy² − ½ |I_a − I_b|² / sigma_rgb²),
 
-    white for 1, which is the anchor itself. Good sigmas light up the thing that the anchor lies on and stop
-    at its edge. Where the image ends before a window has its middle, the anchor is its last row or column.
+    with white for 1, the value of the anchor itself. Good sigmas highlight the object under the anchor and
+    stop at its edge. If the image ends before the middle of a window, the anchor is in the last row or
+    column.
 
     Args:
         image: `(height, width)`, `(height, width, 1)` or `(height, width, 3)`, within `value_range`.
-        sigma_xy: sigma of the position in pixels of this image; None leaves the position out.
-        sigma_rgb: sigma of the color in units of an image in [0, 1]; None leaves the color out.
-        radius: half a window's side in pixels, at least 1.
-        value_range: the values of black and of white.
+        sigma_xy: sigma of the position in pixels of this image; None ignores position.
+        sigma_rgb: sigma of the color in units of an image in [0, 1]; None ignores color.
+        radius: radius of a window in pixels, at least 1.
+        value_range: the values of black and white.
 
     Returns:
         uint8 `(height, width)`.
 
     Raises:
-        ValueError: if a sigma or the radius is not positive, both sigmas are None, or a value lies outside
+        ValueError: if a sigma or the radius is not positive, both sigmas are None, or a value is outside
             `value_range`.
 
     Example:

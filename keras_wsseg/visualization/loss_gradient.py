@@ -1,4 +1,4 @@
-"""Where a loss wants another prediction, painted over the image."""
+"""The gradient of a loss with respect to the prediction, overlaid on the image."""
 
 import numpy as np
 
@@ -13,31 +13,32 @@ _MORE, _LESS = (235, 40, 45), (255, 214, 10)
 _BRIGHTNESS = 0.55
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _TOLERANCE = 1e-3
-# Rounding leaves traces where a loss has no part; they shall not count among what the scale is made of.
+# Rounding leaves residues where a loss has no gradient; they must not affect the color scale.
 _NEGLIGIBLE = 1e-6
 
 
 def prediction_gradient(loss, y_true, y_pred):
-    """∂R/∂S, the gradient of a loss with respect to the probabilities, not to the logits behind them.
+    """∂R/∂S, the gradient of a loss with respect to the probabilities, not the logits.
 
-    What a training follows is the gradient with respect to the logits, S_k (∂R/∂S_k − Σ_j S_j ∂R/∂S_j), which
-    vanishes wherever a prediction is certain, however wrong. To see what the loss itself asks for, it is
-    computed here by a copy that takes probabilities, each S_k a free variable. Behind a softmax a number
-    added to ∂R/∂S_k for all classes k of a pixel alike changes nothing: only differences between the classes
-    of a pixel mean something. Below 1e-7, where a cross entropy clips probabilities, it has no gradient.
+    Training follows the gradient with respect to the logits, S_k (∂R/∂S_k − Σ_j S_j ∂R/∂S_j), which vanishes
+    wherever a prediction is certain, however wrong. To show the effect of the loss itself, the gradient is
+    computed here by a copy that takes probabilities, with each S_k a free variable. With a softmax, adding a
+    constant to ∂R/∂S_k for all classes k of a pixel has no effect: only differences between the classes of a
+    pixel are meaningful. Below 1e-7, where a cross entropy clips probabilities, the gradient is 0.
 
     Args:
-        loss: a loss of this library or a sum of them, whatever its `from_logits`. The numbers of the copy are
-            the declared ones, not what a warm-up has made of them for now.
-        y_true: what the loss reads: `targets.pack(labels, guide)`, or plain labels `(batch, height, width)`.
+        loss: a loss of this library or a sum of them, whatever its `from_logits`. The copy uses the declared
+            hyperparameters, not their current values during annealing.
+        y_true: any input of the loss: `targets.pack(labels, guide)`, or plain labels
+            `(batch, height, width)`.
         y_pred: probabilities `(batch, h, w, classes)` that sum to 1.
 
     Returns:
         float32 `(batch, h, w, classes)`: the gradient of the mean over the batch.
 
     Raises:
-        TypeError: if `loss` is no `keras.losses.Loss`.
-        ValueError: if `y_pred` holds no probabilities, or the loss does not say whether it takes logits.
+        TypeError: if `loss` is not a `keras.losses.Loss`.
+        ValueError: if `y_pred` is not probabilities, or the loss has no `from_logits`.
 
     Example:
 
@@ -74,41 +75,41 @@ def loss_gradient(
     percentile=99.0,
     limit=None,
 ):
-    """∂R/∂S_k painted over the image: red where the loss asks for more of class k, yellow for less.
+    """∂R/∂S_k overlaid on the image: red where the loss favors more of class k, yellow where less.
 
-    It shows what a regularizer and its sigmas make of a prediction before anybody trains with them: good ones
-    stop at the edges of things, and ask for less between the border of a mask that is too large and the edge
-    of the thing, as far as the kernel reaches.
+    It shows the effect of a regularizer and its sigmas on a prediction before training: with good settings it
+    stops at object edges, and reduces the class between the boundary of a mask that is too large and the edge
+    of the object, as far as the kernel reaches.
 
-    Negative gradients are red and positive ones yellow, on the dimmed gray image. Only the differences
-    between the classes of a pixel have a meaning (see `prediction_gradient`), so what is shown is
+    Negative gradients are red and positive ones yellow, on the dimmed gray image. Only differences between
+    the classes of a pixel are meaningful (see `prediction_gradient`), so the displayed values are
 
-    - `show="gradient"`: `g_k = ∂R/∂S_k − mean_j ∂R/∂S_j`, whether or not the prediction agrees already;
-    - `show="change"`: what is left to do, `d_k = ∂R/∂S_k − min_{j≠k} ∂R/∂S_j`, times the probability that
+    - `show="gradient"`: `g_k = ∂R/∂S_k − mean_j ∂R/∂S_j`, whether or not the prediction already agrees;
+    - `show="change"`: the remaining change, `d_k = ∂R/∂S_k − min_{j≠k} ∂R/∂S_j`, times the probability that
       class k can still gain, `1 − S_k`, where `d_k < 0`, and times that which it can lose, `S_k`, where
-      `d_k > 0`. Pixels that have what the loss asks for are gray.
+      `d_k > 0`. Pixels that already agree with the loss are gray.
 
     Args:
         loss: a loss of this library or a sum of them.
         image: `(height, width)`, `(height, width, 1)` or `(height, width, 3)`, within `value_range`.
         labels: integers `(height, width)`: classes, 255 unlabeled, 254 outside the image; None: all 255.
-        prediction: `(h, w, classes)`, on the image's grid or, as logits often are, on a coarser one, on
-            which the loss is then computed and whose pixels show as blocks.
+        prediction: `(h, w, classes)`, on the image's grid or, as is common for logits, a coarser one, on
+            which the loss is then computed and whose pixels appear as blocks.
         class_id: k; None: all classes.
         from_logits: whether `prediction` holds logits; probabilities otherwise.
-        value_range: the values of black and of white.
+        value_range: the values of black and white.
         show: `"gradient"` or `"change"`.
-        percentile: full color is reached at this percentile of the magnitudes that are not 0, over all
-            classes of the image, so that they compare; above 0, at most 100.
-        limit: full color at this gradient instead, to compare images or losses.
+        percentile: colors saturate at this percentile of the nonzero magnitudes, over all classes of the
+            image, so that they are comparable; above 0, at most 100.
+        limit: colors saturate at this gradient instead, to compare images or losses.
 
     Returns:
-        uint8 `(height, width, 3)`; `(classes, height, width, 3)` where `class_id` is None.
+        uint8 `(height, width, 3)`; `(classes, height, width, 3)` if `class_id` is None.
 
     Raises:
-        TypeError: if `loss` is no loss, or `labels` holds no integers.
-        ValueError: if sizes do not fit, a value lies outside its range, there is no such class, or there is
-            nothing of that name to `show`.
+        TypeError: if `loss` is not a loss, or `labels` is not of integers.
+        ValueError: if sizes do not match, a value is out of range, there is no such class, or `show` is
+            unknown.
 
     Example:
 
@@ -132,7 +133,7 @@ def loss_gradient(
 
 
 def scaled_gradient(loss, image, labels, prediction, from_logits, value_range, show, percentile, limit):
-    """The numbers behind `loss_gradient`, and the gradient that gets full color.
+    """The values displayed by `loss_gradient`, and the gradient at which colors saturate.
 
     Returns:
         `(values, limit)`: float32 `(h, w, classes)` on the prediction's grid, and a float above 0.
@@ -143,7 +144,7 @@ def scaled_gradient(loss, image, labels, prediction, from_logits, value_range, s
     if limit is not None:
         check_number("limit", limit, above=0)
     probabilities = as_probabilities(prediction, from_logits)
-    # Here and not above: an image of something else shall be drawn without starting Keras.
+    # Imported here, so that other visualizations do not load Keras.
     from keras_wsseg import targets
 
     guide = unit_values(checked_image(image), value_range)
@@ -161,7 +162,7 @@ def scaled_gradient(loss, image, labels, prediction, from_logits, value_range, s
 
 
 def paint_gradient(image, values, limit, value_range=(0, 255)):
-    """Numbers `(h, w)` over the dimmed gray image: full red at −`limit`, full yellow at `limit`."""
+    """Values `(h, w)` over the dimmed gray image: full red at −`limit`, full yellow at `limit`."""
     gray = rgb_image(image, value_range).astype(np.float32) @ _LUMA
     values = enlarged(values, gray.shape) / limit
     strength = np.minimum(np.abs(values), 1.0)[..., None]
@@ -171,7 +172,7 @@ def paint_gradient(image, values, limit, value_range=(0, 255)):
 
 
 def enlarged(values, size):
-    """`(h, w)` values brought to `size` in blocks, which hide nothing of the grid they were computed on."""
+    """`(h, w)` values enlarged to `size` in blocks, so that their original grid stays visible."""
     places = [
         ((np.arange(wanted) + 0.5) * given / wanted).astype(int)
         for wanted, given in zip(size[:2], values.shape, strict=True)
@@ -184,7 +185,7 @@ def as_probabilities(prediction, from_logits):
     array = np.asarray(prediction, dtype=np.float32)
     if array.ndim != 3 or array.shape[-1] < 2 or not array.size:
         raise ValueError(
-            "`prediction` must have shape (height, width, classes) of at least two classes. "
+            "`prediction` must have shape (height, width, classes) with at least two classes. "
             f"Received: shape={array.shape}"
         )
     if not from_logits:
@@ -195,12 +196,12 @@ def as_probabilities(prediction, from_logits):
 
 def _checked_probabilities(values, name):
     values = np.asarray(values, np.float32)
-    # The comparisons are turned round so that NaN fails them too.
+    # Negated so that NaN fails the comparisons too.
     inside = values.min(initial=0) >= -_TOLERANCE and values.max(initial=0) <= 1 + _TOLERANCE
     sums = values.sum(axis=-1)
     if not inside or not np.all(np.abs(sums - 1) <= _TOLERANCE):
         raise ValueError(
-            f"`{name}` must hold probabilities of classes that sum to 1, as softmax makes them of logits. "
+            f"`{name}` must be class probabilities that sum to 1, such as the softmax of logits. "
             f"Received: values from {values.min():g} to {values.max():g}, sums from {sums.min():g} to "
             f"{sums.max():g}"
         )
@@ -215,14 +216,12 @@ def _taking_probabilities(loss):
         return LossSum([_taking_probabilities(term) for term in loss.terms], loss.factors)
     config = loss.get_config()
     if "from_logits" not in config:
-        raise ValueError(
-            f"`loss` must be one that takes logits or probabilities, by from_logits. Received: loss={loss!r}"
-        )
+        raise ValueError(f"`loss` must have from_logits, to accept probabilities. Received: loss={loss!r}")
     return type(loss).from_config({**config, "from_logits": False})
 
 
 def _gradient(function, values):
-    """The gradient of a function of a tensor to a number, as a NumPy array."""
+    """The gradient of a scalar function of a tensor, as a NumPy array."""
     import keras
 
     backend = keras.backend.backend()
@@ -238,10 +237,10 @@ def _gradient(function, values):
     if backend == "jax":
         import jax
 
-        # Compiled as a whole: one by one the operations of an image take longer to compile than to run.
+        # Compiled as a whole: compiling the operations one by one would take longer than running them.
         return np.asarray(jax.jit(jax.grad(function))(jax.numpy.asarray(values)), np.float32)
     raise RuntimeError(
-        f"The gradient of a loss needs Keras on TensorFlow or JAX. Received: KERAS_BACKEND={backend}"
+        f"The gradient of a loss requires Keras on TensorFlow or JAX. Received: KERAS_BACKEND={backend}"
     )
 
 
@@ -252,7 +251,7 @@ def _percentile(values, percentile):
 
 
 def _least_of_the_others(values):
-    """For each entry of the last axis the least of the other entries."""
+    """For each entry of the last axis, the minimum of the other entries."""
     two = np.sort(values, axis=-1)[..., :2]
     first = np.argmin(values, axis=-1, keepdims=True)
     return np.where(np.arange(values.shape[-1]) == first, two[..., 1:], two[..., :1])

@@ -1,4 +1,4 @@
-"""What the sparse CRF sees in an image."""
+"""The weights of the sparse CRF on an image."""
 
 import numpy as np
 
@@ -13,22 +13,22 @@ def neighbor_weights_image(image, sigma_rgb, value_range=(0, 255)):
 
         w_pq = exp(−|C_p − C_q|² / 2 sigma_rgb²),
 
-    white for 1, where a cut costs most; edges, where the object may end, are dark. With a sigma_rgb so small
-    that texture is dark all over, a cut is cheap anywhere; with one so large that the object's outline is
-    white, there is nowhere to cut. The weights are those of the image as it is given: a loss that works on a
-    coarser grid compares the colors of that grid.
+    white for 1, where a cut costs most; edges, where the object may end, are dark. If sigma_rgb is so small
+    that texture is dark everywhere, a cut is cheap anywhere; if it is so large that the object's outline is
+    white, there is nowhere to cut. The weights are those of the given image: a loss on a coarser grid
+    compares the colors of that grid.
 
     Args:
         image: `(height, width)`, `(height, width, 1)` or `(height, width, 3)`, within `value_range`. Colors
             are compared over all channels.
-        sigma_rgb: width in color, of an image in [0, 1], above 0.
-        value_range: the values of black and of white.
+        sigma_rgb: width in color, for an image in [0, 1], above 0.
+        value_range: the values of black and white.
 
     Returns:
         uint8 `(height, width, 3)`, gray; a pixel without neighbors is white.
 
     Raises:
-        ValueError: if `sigma_rgb` is not positive and finite, or a value lies outside `value_range`.
+        ValueError: if `sigma_rgb` is not positive and finite, or a value is outside `value_range`.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""What a segmenter learned, beside what it learned it from."""
+"""Predictions of a segmenter next to its training labels."""
 
 import numpy as np
 
@@ -8,8 +8,8 @@ from keras_wsseg.imaging.rgb import rgb_image
 from keras_wsseg.visualization.contact_sheet import contact_sheet
 from keras_wsseg.visualization.uncertainty import uncertainty_image
 
-# Strokes cover a few percent of an image and clicks hardly anything: both have to be drawn larger than they
-# are, and in full color, to be found on a sheet.
+# Strokes cover a few percent of an image and clicks hardly anything: to be visible on a sheet, both are drawn
+# enlarged and in full color.
 _STROKES = 0.2
 _CLICKS = 0.005
 
@@ -25,19 +25,19 @@ def prediction_sheet(
     caption=None,
     cell=320,
 ):
-    """A sheet of image, weak label, prediction, uncertainty and truth, one image a row.
+    """A sheet of image, weak label, prediction, uncertainty and ground truth, one row per image.
 
     Args:
         images: list of images `(height, width)` or `(height, width, 1 or 3)`, of any sizes.
         probabilities: list of `(height, width, classes)`, each of its image's size.
-        labels: list of weak label maps `(height, width)`, drawn enlarged where they are strokes or clicks;
-            an entry may be None, and so may the list, which leaves out the column.
+        labels: list of weak label maps `(height, width)`, drawn enlarged if they are strokes or clicks;
+            entries may be None. None for the list omits the column.
         truth: the same for dense labels.
-        class_names: a name for each class; shown beside its color.
-        palette: `(classes, 3)` red, green, blue of 0 to 255; `class_palette` by default.
-        value_range: the values of black and of white in `images`.
-        caption: a line above everything.
-        cell: largest width and height of an image on the sheet in pixels.
+        class_names: a name for each class, for the legend.
+        palette: `(classes, 3)` red, green, blue from 0 to 255; `class_palette` by default.
+        value_range: the values of black and white in `images`.
+        caption: a line at the top of the sheet.
+        cell: maximum width and height of an image on the sheet, in pixels.
 
     Returns:
         uint8 `(height, width, 3)`.

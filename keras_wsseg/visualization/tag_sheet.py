@@ -1,4 +1,4 @@
-"""What a training from tags sees: maps of the classes, the labels made of them, and what was learnt."""
+"""The class maps, estimated labels and predictions of a training from tags."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -10,13 +10,13 @@ from keras_wsseg.imaging.palette import as_palette
 from keras_wsseg.imaging.rgb import rgb_image
 from keras_wsseg.visualization.contact_sheet import PAPER, TEXT_COLOR, contact_sheet
 
-# Dark red through orange to pale yellow, which no gray image under it can be taken for.
+# Dark red through orange to pale yellow, distinct from any gray image below it.
 _HEAT = np.array([(90, 0, 20), (190, 20, 30), (245, 90, 20), (255, 190, 40), (255, 250, 170)], np.float32)
 _BRIGHTNESS = 0.6
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _TOLERANCE = 1e-3
 _STRENGTH = 0.8
-# Strong enough to tell the gray of a labeled background from a road that is none.
+# Strong enough to distinguish the gray of labeled background from an unlabeled gray road.
 _OPACITY = 0.7
 _EXPLANATION = "maps: from 0, gray, through red to 1, yellow;  labels: no color where a pixel has none"
 
@@ -34,37 +34,36 @@ def tag_sheet(
     tags=None,
     cell=200,
 ):
-    """A sheet of image, tags, maps of the classes, estimated labels, prediction and truth, an image a row.
+    """A sheet of image, tags, class maps, estimated labels, prediction and ground truth, one row per image.
 
-    Where a training from tags goes wrong shows here first: a map that lights up the track with the train,
-    labels that cover everything or nothing of a class, a prediction that lags behind them.
+    It reveals early where training from tags goes wrong: a map that highlights the track along with the
+    train, labels that cover everything or nothing of a class, a prediction that lags behind them.
 
-    A class has a column for its map where one of the images has it. Under a map stands its mean over the
-    image, under the labels how much of the image has one.
+    A class has a column for its map if any of the images contains it. The mean over the image is shown below
+    a map, and the labeled share of the image below the labels.
 
     Args:
         images: list of images `(height, width)` or `(height, width, 1 or 3)`, of any sizes.
-        maps: list of `(height, width, classes)` within [0, 1], each of its image's size: how much of each
-            class a training sees where, such as `layers.ClassActivationMap` or the soft labels of
+        maps: list of `(height, width, classes)` within [0, 1], each of its image's size: the evidence of each
+            class at each pixel, such as `layers.ClassActivationMap` or the soft labels of
             `losses.AdaptivePriorLoss`; class 0 is the background.
-        labels: list of label maps `(height, width)` that are made of them: a class, 255 unlabeled, which
-            shows the image as it is, 254 outside the image.
+        labels: list of label maps `(height, width)` derived from them: a class, 255 for unlabeled pixels,
+            where the image is shown unchanged, 254 outside the image.
         probabilities: list of `(height, width, classes)`, the prediction.
-        truth: list of dense label maps; an entry may be None, and so may the list, which leaves out the
-            column.
+        truth: list of dense label maps; entries may be None. None for the list omits the column.
         class_names: a name for each class; "background", "class 1" and so on by default.
-        palette: `(classes, 3)` red, green, blue of 0 to 255; `class_palette` by default.
-        value_range: the values of black and of white in `images`.
-        caption: words before the line above everything.
-        tags: `(images, classes)` of 0 and 1: which classes each image has. The background, column 0,
-            always is one of them. None: those whose map is above 0 anywhere.
-        cell: largest width and height of an image on the sheet in pixels.
+        palette: `(classes, 3)` red, green, blue from 0 to 255; `class_palette` by default.
+        value_range: the values of black and white in `images`.
+        caption: text before the line at the top.
+        tags: `(images, classes)` of 0 and 1: the classes that each image contains, always including the
+            background, column 0. None: those whose map is above 0 anywhere.
+        cell: maximum width and height of an image on the sheet, in pixels.
 
     Returns:
         uint8 `(height, width, 3)`.
 
     Raises:
-        TypeError: if labels are no integers.
+        TypeError: if labels are not integers.
         ValueError: if the lists differ in length, sizes or numbers of classes do not match, or a value is out
             of range.
 
@@ -123,12 +122,12 @@ def tag_sheet(
 
 
 def checked_tags(tags, count, classes=None):
-    """`tags` as a bool array `(count, classes)` in which every image has the background.
+    """`tags` as a bool array `(count, classes)` in which every image includes the background.
 
     Args:
         tags: `(count, classes)` of 0 and 1.
         count: number of images.
-        classes: number of classes; None: any from two on.
+        classes: number of classes; None: any number of at least two.
 
     Raises:
         ValueError: if `tags` is anything else.
@@ -142,10 +141,10 @@ def checked_tags(tags, count, classes=None):
     if array.ndim != 2 or len(array) != count or array.shape[1] < 2 or classes not in (None, array.shape[1]):
         raise ValueError(
             f"`tags` must be ({count} images, {'classes' if classes is None else f'{classes} classes'}), "
-            f"the background included. Received: shape={array.shape}"
+            f"including the background. Received: shape={array.shape}"
         )
     if not np.isin(array, (0, 1)).all():
-        raise ValueError(f"`tags` must hold 0 and 1 only. Received: {array.min()} to {array.max()}")
+        raise ValueError(f"`tags` must contain only 0 and 1. Received: {array.min()} to {array.max()}")
     present = array.astype(bool)
     present[:, 0] = True
     return present
@@ -158,7 +157,7 @@ def _seen(maps):
 
 
 def _rows(columns, notes, cell):
-    """Rows of a contact sheet: images, plates with the notes under them, and space before the next."""
+    """Rows of a contact sheet: images, plates with notes below them, and space before the next row."""
     rows = []
     for number, images in enumerate(zip(*columns, strict=True)):
         row = [None if column is None else column[number] for column in notes]
@@ -170,7 +169,7 @@ def _heat(image, values):
     gray = _BRIGHTNESS * (image.astype(np.float32) @ _LUMA)[..., None]
     stops = np.linspace(0.0, 1.0, len(_HEAT))
     color = np.stack([np.interp(values, stops, _HEAT[:, channel]) for channel in range(3)], axis=-1)
-    # The root makes small values visible; the rest of the image keeps what is large in its place.
+    # The square root makes small values visible; the gray image stays visible below large ones.
     strength = _STRENGTH * np.sqrt(values)[..., None]
     return np.rint(gray + strength * (color - gray)).astype(np.uint8)
 
@@ -181,13 +180,13 @@ def _mean(values, labels):
 
 
 def _tagged(present, names, colors):
-    """The tags of an image: names and colors of what is there besides the background."""
+    """The tags of an image: names and colors of the classes present besides the background."""
     found = [(names[number], tuple(colors[number].tolist())) for number in np.flatnonzero(present) if number]
     return found or [(f"{names[0]} alone", None)]
 
 
 def _plates(notes, cell):
-    """Words, some behind a color, on plates as wide as a cell, so that a contact sheet takes them as is.
+    """Text, optionally preceded by a color swatch, on plates as wide as a cell of a contact sheet.
 
     Args:
         notes: for each column a list of `(words, color or None)`, or None.
@@ -206,7 +205,7 @@ def _plates(notes, cell):
             left += width + margin
         drawn.append(placed)
         lines = max(lines, number + 1)
-    # Higher than wide would be shrunk.
+    # A plate taller than wide would be scaled down.
     size = (cell, min(cell, lines * line + margin))
     return [_text_box(placed, size, font, text) if placed else None for placed in drawn]
 
@@ -237,10 +236,10 @@ def _checked(name, values, image, classes):
     array = np.asarray(values, np.float32)
     if array.ndim != 3 or array.shape[:2] != image.shape[:2] or array.shape[-1] != classes:
         raise ValueError(
-            f"`{name}` must have shape (height, width, classes) of the image and its classes, "
+            f"`{name}` must have shape (height, width, classes) for the image and its classes, "
             f"{(*image.shape[:2], classes)}. Received: shape={array.shape}"
         )
-    # The comparison is turned round so that NaN fails it too.
+    # Negated so that NaN fails the comparison too.
     if not (array.min() >= -_TOLERANCE and array.max() <= 1 + _TOLERANCE):
         raise ValueError(
             f"`{name}` must lie within [0, 1]. Received: values from {array.min():g} to {array.max():g}"

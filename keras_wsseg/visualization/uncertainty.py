@@ -1,8 +1,8 @@
-"""How undecided a prediction is."""
+"""Uncertainty of a prediction."""
 
 import numpy as np
 
-# Black through violet and orange to pale yellow: rises evenly in lightness, so it reads in gray print too.
+# Black through violet and orange to pale yellow: lightness rises evenly, so it is readable in grayscale too.
 _RAMP = np.array(
     [(0, 0, 4), (50, 10, 94), (120, 28, 109), (187, 55, 84), (237, 105, 37), (251, 180, 26), (252, 255, 164)],
     dtype=np.float32,
@@ -11,7 +11,7 @@ _TOLERANCE = 1e-3
 
 
 def uncertainty(probabilities):
-    """Entropy of the class probabilities, where 0 is certain and 1 is no idea.
+    """Normalized entropy of the class probabilities, from 0 (certain) to 1 (uniform).
 
         U = − Σ_c p_c log p_c / log C
 
@@ -19,10 +19,10 @@ def uncertainty(probabilities):
         probabilities: `(..., classes)` within [0, 1].
 
     Returns:
-        float32 `(...)` in [0, 1]; 0 everywhere where there is one class.
+        float32 `(...)` in [0, 1]; 0 everywhere if there is one class.
 
     Raises:
-        ValueError: if a value lies outside [0, 1], as logits do.
+        ValueError: if a value is outside [0, 1], as for logits.
 
     Example:
 
@@ -34,7 +34,7 @@ def uncertainty(probabilities):
         raise ValueError(f"`probabilities` must have shape (..., classes). Received: shape={p.shape}")
     if p.size and not (p.min() >= -_TOLERANCE and p.max() <= 1 + _TOLERANCE):
         raise ValueError(
-            "`probabilities` must lie within [0, 1], as softmax makes them of logits. "
+            "`probabilities` must lie within [0, 1], such as the softmax of logits. "
             f"Received: values from {p.min():g} to {p.max():g}"
         )
     if p.shape[-1] == 1:

@@ -8,7 +8,8 @@ from keras_wsseg.data import synthetic_shapes
 from keras_wsseg.visualization import write_png
 
 TINY = (
-    "--steps 4 --filters 4,8 --batch-size 2 --crop 32 --epoch-steps 2 --warm-up 1 --ramp 1 --image-every 1"
+    "--steps 4 --segmenter.filters 4,8 --batch_size 2 --image_size 32 --steps_per_epoch 2 "
+    "--warm_up.delay_steps 1 --warm_up.ramp_steps 1 --images_every 1"
 ).split()
 
 

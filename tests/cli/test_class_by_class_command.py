@@ -1,5 +1,6 @@
 import pytest
 
+from keras_wsseg.cli import console
 from keras_wsseg.cli.class_by_class_command import parse_final
 from keras_wsseg.cli.main import main
 from keras_wsseg.training import ClassByClassFolder, class_by_class
@@ -24,8 +25,9 @@ def pets(folder, tmp_path):
 
 
 TINY = (
-    "--filters 4,8 --crop 16 --batch-size 2 --annealing-epochs 1 --normal-epochs 1 --negative-epochs 1 "
-    "--image-every 0 --final steps=2 --final filters=4,8 --final crop=16 --final image_every=0"
+    "--segmenter.filters 4,8 --image_size 16 --batch_size 2 --stages.annealing_epochs 1 "
+    "--stages.normal_epochs 1 --negative_epochs 1 --images_every 0 --final steps=2 "
+    "--final segmenter.filters=4,8 --final image_size=16 --final images_every=0"
 ).split()
 
 
@@ -39,16 +41,16 @@ def test_one_command_from_folders_to_scores(pets, tmp_path, capsys, monkeypatch,
         f"interrupted; go on with: keras-wsseg class-by-class {pets} --out {out} --resume\n"
     )
     assert fails("class-by-class", pets, "--out", out, *TINY).startswith("There is a training in")
-    assert fails("class-by-class", pets, "--out", out, "--resume", "--crop", 32).endswith(
-        "was begun with other values of crop."
+    assert fails("class-by-class", pets, "--out", out, "--resume", "--image_size", 32).endswith(
+        "was begun with other values of image_size."
     )
     other = tmp_path / "other"
     (other / "positives").mkdir(parents=True)
     assert fails("class-by-class", other, "--out", out, "--resume").endswith(
-        "was begun with other values of data."
+        "was begun with other values of data.root."
     )
     capsys.readouterr()
-    again = ["--resume", "--crop", "16", "--final", "crop=16"]
+    again = ["--resume", "--image_size", "16", "--final", "image_size=16"]
     assert main(["class-by-class", str(pets), "--out", str(out), *again]) == 0
     said = capsys.readouterr().out
     assert "Net 1 of 2: cat (there already)" in said and "Segmenter of 2 classes" in said
@@ -59,28 +61,73 @@ def test_one_command_from_folders_to_scores(pets, tmp_path, capsys, monkeypatch,
         f"p{index}.png" for index in range(4)
     ]
     config = run.read()[1]
-    assert (config.steps, config.filters, config.method) == (2, (4, 8), "pce")
+    assert (config.steps, config.terms) == (2, ["PartialCrossEntropy"])
+    assert config.segmenter["config"]["filters"] == [4, 8]
 
 
 def interrupt(*_):
     raise KeyboardInterrupt
 
 
+def test_ctrl_c_before_anything_is_written(pets, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(console, "load_keras", interrupt)
+    assert main(["class-by-class", str(pets), "--out", str(tmp_path / "run"), *TINY]) == 130
+    said = "\nkeras-wsseg: interrupted; nothing was written yet, so type the same command again\n"
+    assert capsys.readouterr().err == said and not (tmp_path / "run").exists()
+
+
 def test_settings_of_the_segmenter():
-    assert parse_final(["steps=5", "--method=dense-crf", "filters=1,2", "weights=none"]) == {
+    words = [
+        "steps=5",
+        "--loss=DenseCRFLoss",
+        "segmenter.filters=1,2",
+        "segmenter.weights=none",
+        "data.values=0=a,1=b",
+    ]
+    assert parse_final(words) == {
         "steps": 5,
-        "method": "dense-crf",
-        "filters": (1, 2),
-        "weights": None,
+        "loss": "DenseCRFLoss",
+        "segmenter.filters": [1, 2],
+        "segmenter.weights": None,
+        "data.values": {"0": "a", "1": "b"},
     }
-    for text, said in (
-        ("steps", "--final must be NAME=VALUE. Received: 'steps'"),
-        ("stepz=1", "--final must name an option of `keras-wsseg train`. Received: 'stepz'"),
-        ("annotation=x", "--final cannot set annotation, which follows from DATA. Received: 'annotation=x'"),
-    ):
-        with pytest.raises(ValueError) as raised:
-            parse_final([text])
-        assert str(raised.value) == said
+    with pytest.raises(ValueError, match="--final must be NAME=VALUE. Received: 'steps'"):
+        parse_final(["steps"])
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--final", "stepz=1"], "A training has no argument of that name, but steps. Received: stepz"),
+        (
+            ["--final", "data.annotation=x"],
+            "data.annotation follows from DATA here, and cannot be set. Received: x",
+        ),
+        (
+            ["--final", "validation=none"],
+            "validation follows from DATA here, and cannot be set. Received: none",
+        ),
+        (["--final", "data.root=x"], "data.root follows from DATA here, and cannot be set."),
+        (["--data.positives", "x"], "data.positives follows from DATA here, and cannot be set."),
+        (["--data.root", "x"], "data.root is the folder DATA, and no option. Received: 'x'"),
+        (
+            ["--recipe", "scribbles"],
+            "nets must have a SingleClassLoss. Received: PartialCrossEntropy, GatedCRFLoss",
+        ),
+        (["--final", "data.values=0=a"], "final cannot have data.values"),
+    ],
+)
+def test_wrong_settings_end_in_one_line(pets, tmp_path, fails, words, text):
+    assert fails("class-by-class", pets, "--out", tmp_path / "run", *words).startswith(text)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_wrong_with_the_last_training_is_told_before_the_first(pets, tmp_path, fails):
+    (pets / "val.txt").unlink()
+    words = ["--final", "loss.radius=0", "--final", "loss=GatedCRFLoss"]
+    text = "`radius` must be an integer of at least 1. Received: radius=0"
+    assert fails("class-by-class", pets, "--out", tmp_path / "run", *words) == text
+    assert not (tmp_path / "run").exists()
 
 
 def test_wrong_folders_end_in_one_line(folder, tmp_path, fails):

@@ -4,7 +4,9 @@ from PIL import Image
 from keras_wsseg.annotations import read_label_map
 from keras_wsseg.cli import console, demo
 from keras_wsseg.cli.main import main
+from keras_wsseg.cli.options import parse_changes, take_changes
 from keras_wsseg.data import SegmentationFolder
+from keras_wsseg.training import TrainingConfig
 
 
 @pytest.fixture
@@ -13,15 +15,15 @@ def short(monkeypatch):
     monkeypatch.setattr(demo, "_TRAINING", 4)
     monkeypatch.setattr(demo, "_VALIDATION", 3)
     tiny = {
-        "filters": (4, 8),
+        "segmenter.filters": (4, 8),
         "steps": 2,
         "batch_size": 2,
-        "crop": 32,
-        "epoch_steps": 1,
-        "warm_up": 1,
-        "ramp": 1,
+        "image_size": 32,
+        "steps_per_epoch": 1,
+        "warm_up.delay_steps": 1,
+        "warm_up.ramp_steps": 1,
     }
-    monkeypatch.setattr(demo, "_SETTINGS", tiny)
+    monkeypatch.setattr(demo, "_CHANGES", tiny)
 
 
 def test_demo_goes_the_whole_way_and_makes_room_for_another(short, tmp_path, capsys):
@@ -30,7 +32,13 @@ def test_demo_goes_the_whole_way_and_makes_room_for_another(short, tmp_path, cap
     said = capsys.readouterr().out
     assert "pCE + gated CRF" in said and "mean IoU in points of 100" in said
     assert "as in Keras to" in said and str(out / "comparison.png") in said
-    assert f"{console.own_command()} train {out / 'data'} --out runs/shapes" in said
+    (typed,) = (line for line in said.splitlines() if "--out runs/shapes" in line)
+    assert typed.startswith(f"  {console.own_command()} train {out / 'data'} --out runs/shapes")
+    # What it says to type is a training, in the words of today, like the second one that it has done.
+    changes = parse_changes(take_changes(typed.split())[1])
+    config = TrainingConfig.from_recipe("scribbles", out / "data", changes)
+    done = TrainingConfig.read(out / "runs" / "gated-crf" / "config.json")
+    assert config.loss == done.loss and config.image_size == demo._SIZE
     assert said.splitlines()[-1] == f"  {console.own_command()} train YOUR_FOLDER --out runs/first"
     data = SegmentationFolder(out / "data", split="train")
     assert len(data) == 4 and data.class_names == ("background", "ellipse", "polygon", "ring")

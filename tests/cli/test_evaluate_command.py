@@ -41,7 +41,7 @@ def test_splits_and_groups(exported, folder, capsys):
 @pytest.mark.parametrize("kind", ("windowed", "dense"))
 def test_with_a_crf_behind_it(trained, exported, folder, capsys, kind):
     plain = scores_of(capsys, trained, folder)
-    options = ("--crf", kind, "--crf-iterations", 2, "--crf-xy", 5, "--crf-strength", 8)
+    options = ("--crf", kind, "--crf-iterations", 2, "--crf-sigma-xy", 5, "--crf-coupling", 8)
     refined = scores_of(capsys, trained, folder, *options)
     assert refined["mean_iou"] != plain["mean_iou"]
     by_onnx = scores_of(capsys, exported, folder, *options)
@@ -57,8 +57,8 @@ def test_names_come_from_the_segmenter_where_the_folder_has_none(exported, make_
 def test_wrong_words_are_told(fails, trained, exported, folder, tmp_path):
     assert fails("evaluate", trained, tmp_path / "no").startswith("DATA must be a folder")
     assert "no.txt'" in fails("evaluate", exported, folder, "--split", "no")
-    assert fails("evaluate", exported, folder, "--crf-xy", 5) == (
-        "--crf-xy needs --crf windowed or --crf dense. Received: --crf none"
+    assert fails("evaluate", exported, folder, "--crf-sigma-xy", 5) == (
+        "--crf-sigma-xy needs --crf windowed or --crf dense. Received: --crf none"
     )
     assert fails("evaluate", exported, folder, "--group-by", "(") == (
         "group_by must be a regular expression (missing ), unterminated subpattern at position 0). "

@@ -13,7 +13,7 @@ from keras_wsseg.export import OnnxSegmenter
 def test_names_and_method_travel_from_the_run(exported):
     segmenter = OnnxSegmenter(exported)
     assert segmenter.class_names == ("background", "ellipse")
-    assert segmenter.metadata["method"] == "gated-crf"
+    assert segmenter.metadata["method"] == "gated_crf"
     assert segmenter.value_range == (0.0, 255.0) and segmenter.channels == 3
 
 
@@ -50,7 +50,7 @@ def test_a_model_from_elsewhere(tmp_path):
         (["--tta-scales", "1,x"], "--tta-scales must be numbers such as 0.75,1,1.25. Received: '1,x'"),
         (["--tta-scales", "1"], "`tta` must flip or scale, or be None."),
         (["--crf", "dense"], "--crf must be windowed, as a dense one does not export."),
-        (["--crf-xy", "3"], "--crf-xy needs --crf windowed"),
+        (["--crf-sigma-xy", "3"], "--crf-sigma-xy needs --crf windowed"),
         (["--precision", "int8"], "`calibration` must be a folder"),
         (["--calibration-images", "3"], "--calibration-images goes with --calibration DIR."),
         (["--outputs", "masks"], "`outputs` must be a list of probabilities or classes"),
@@ -73,13 +73,13 @@ def test_wrong_files_are_told(fails, trained, exported, tmp_path):
 def test_all_of_it_in_one_file(trained, folder, tmp_path, capsys):
     out = tmp_path / "a.onnx"
     options = ["--crf", "windowed", "--crf-iterations", "2", "--tta-flip", "--tta-scales", "0.5,1"]
-    options += ["--input", "uint8", "--outputs", "classes", "--opset", "17", "--size", "40x32"]
+    options += ["--input-dtype", "uint8", "--outputs", "classes", "--opset", "17", "--size", "40x32"]
     options += ["--precision", "int8", "--calibration", str(folder / "images"), "--min-equal-classes", "0"]
     assert main(["export", str(trained), str(out), *options, "--mean-tolerance", "1"]) == 0
     said = capsys.readouterr().out
     assert "40x32" in said and "int8" in said and "17" in said
     segmenter = OnnxSegmenter(out)
-    assert "2 steps" in segmenter.metadata["refine"] and segmenter.metadata["precision"] == "int8"
+    assert "2 steps" in segmenter.metadata["crf"] and segmenter.metadata["precision"] == "int8"
     assert segmenter.metadata["tta"] == "mean probability at scales 0.5, 1, each mirrored too"
     assert segmenter(np.zeros((32, 40, 3), "uint8")).shape == (32, 40)
 

@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import numpy as np
@@ -7,8 +8,9 @@ from PIL import Image
 from keras_wsseg.cli.main import main
 from keras_wsseg.cli.segmenters import load_keras_model
 from keras_wsseg.imaging import read_image
-from keras_wsseg.training.build import build_regularized_loss
+from keras_wsseg.training.build import build_terms
 from keras_wsseg.training.config import TrainingConfig
+from keras_wsseg.training.parts import LOSSES
 from keras_wsseg.visualization import class_palette, gradient_sheet
 
 
@@ -27,33 +29,35 @@ def test_the_loss_is_that_of_the_run(trained, folder, tmp_path, capsys):
     model, names, config = load_keras_model(trained)
     image = read_image(folder / "images" / "p0.png", "rgb")
     expected = gradient_sheet(
-        build_regularized_loss(config),
+        build_terms(config)[-1],
         image,
         None,
         model.predict_on_batch(image[None].astype("float32"))[0],
         class_names=names,
         palette=class_palette(2),
         from_logits=True,
-        caption="p0, gated-crf",
+        caption="p0, gated_crf",
     )
     np.testing.assert_array_equal(pixels(tmp_path / "g" / "p0.png"), expected)
 
 
 def test_another_loss_comes_with_its_defaults(trained, exported, folder, tmp_path):
     image = folder / "images" / "p2.png"
-    for method in ("gated-crf", "dense-crf"):
+    for method in ("GatedCRFLoss", "DenseCRFLoss"):
         for segmenter in (trained, exported):
             out = tmp_path / method / segmenter.name
             assert gradient(segmenter, image, "--loss", method, "--out", out) == 0
-    assert (tmp_path / "dense-crf" / "first" / "p2.png").is_file()
-    sheets = [pixels(tmp_path / method / "first.onnx" / "p2.png") for method in ("gated-crf", "dense-crf")]
+    assert (tmp_path / "DenseCRFLoss" / "first" / "p2.png").is_file()
+    sheets = [
+        pixels(tmp_path / method / "first.onnx" / "p2.png") for method in ("GatedCRFLoss", "DenseCRFLoss")
+    ]
     assert sheets[0].shape != sheets[1].shape or (sheets[0] != sheets[1]).any()
 
 
 def test_the_cross_entropy_reads_labels(fails, exported, folder, tmp_path):
-    image, words = folder / "images" / "p0.png", ["--loss", "pce", "--classes", "0,1"]
+    image, words = folder / "images" / "p0.png", ["--loss", "PartialCrossEntropy", "--classes", "0,1"]
     assert fails("gradient", exported, image, *words, "--out", tmp_path / "g").startswith(
-        "--labels must be given where the loss is the cross entropy"
+        "--labels must be given where the loss is PartialCrossEntropy, which reads nothing else."
     )
     assert not (tmp_path / "g").exists()
     assert gradient(exported, image, *words, "--labels", folder / "scribbles", "--out", tmp_path / "a") == 0
@@ -67,9 +71,9 @@ def test_masks_of_other_values_are_what_they_are_said_to_mean(trained, folder, t
     labels = np.asarray(Image.open(folder / "labels" / "p0.png"))
     Image.fromarray(np.where(labels == 1, 255, 0).astype("uint8")).save(tmp_path / "masks" / "p0.png")
     run = shutil.copytree(trained, tmp_path / "run")
-    config = TrainingConfig.read(run / "config.json").replace(values=("0=background", "255=1"))
+    config = TrainingConfig.read(run / "config.json").replace({"data.values": {0: "background", 255: "1"}})
     (run / "config.json").write_text(config.to_json())
-    words = [folder / "images" / "p0.png", "--loss", "pce", "--classes", "0,1", "--labels"]
+    words = [folder / "images" / "p0.png", "--loss", "PartialCrossEntropy", "--classes", "0,1", "--labels"]
     assert gradient(trained, *words, folder / "labels", "--out", tmp_path / "a") == 0
     assert gradient(run, *words, tmp_path / "masks", "--out", tmp_path / "b") == 0
     option = ["--values", "0=background,255=1"]
@@ -82,7 +86,7 @@ def test_options_change_the_sheet(trained, folder, tmp_path):
     image = folder / "images" / "p0.png"
     words = {
         "plain": [],
-        "kind": ["--kind", "change"],
+        "show": ["--show", "change"],
         "percentile": ["--percentile", "50"],
         "limit": ["--limit", "1e9"],
         "classes": ["--classes", "1"],
@@ -93,7 +97,7 @@ def test_options_change_the_sheet(trained, folder, tmp_path):
         assert gradient(trained, image, *extra, "--out", tmp_path / name) == 0
         sheets[name] = pixels(tmp_path / name / "p0.png")
     assert sheets["classes"].shape[1] < sheets["plain"].shape[1]
-    for name in ("kind", "percentile", "limit"):
+    for name in ("show", "percentile", "limit"):
         same = sheets[name].shape == sheets["plain"].shape and (sheets[name] == sheets["plain"]).all()
         assert not same, name
 
@@ -132,6 +136,12 @@ def test_wrong_words_are_told(fails, trained, exported, folder, tmp_path):
     assert fails("gradient", trained, images, "--classes", "a", "--out", out) == (
         "--classes must be ids of classes, N,N,... Received: 'a'"
     )
+    for option, value, told in (
+        ("classes", 2, "from 0 to 1"),
+        ("percentile", 200, "above 0 and of at most 100"),
+    ):
+        text = fails("gradient", trained, images, f"--{option}", value, "--out", out)
+        assert text.startswith(f"`--{option}` must be ") and told in text
     assert fails("gradient", trained, images, "--labels", tmp_path / "no", "--out", out).startswith(
         "--labels must be a folder."
     )
@@ -139,19 +149,36 @@ def test_wrong_words_are_told(fails, trained, exported, folder, tmp_path):
     assert not out.exists()
 
 
-@pytest.mark.parametrize(
-    "method", ["normalized-cut", "kernel-cut", "adm", "single-class", "tags-prior", "rrm"]
-)
-def test_every_method_has_a_gradient(exported, folder, tmp_path, method):
-    image = folder / "images" / "p3.png"
-    assert TrainingConfig(data=".", method=method).method == method
-    assert gradient(exported, image, "--loss", method, "--out", tmp_path) == 0
+def test_a_training_of_the_first_version_has_a_segmenter_and_no_loss(fails, trained, folder, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run")
+    flat = {
+        "method": "gated-crf",
+        "tags": "tags.csv",
+        "train_split": "train",
+        "val_split": None,
+        "values": [],
+    }
+    (run / "config.json").write_text(json.dumps(flat))
+    image = folder / "images" / "p0.png"
+    assert fails("gradient", run, image, "--out", tmp_path / "g").startswith("--loss must be given where ")
+    assert gradient(run, image, "--loss", "GatedCRFLoss", "--out", tmp_path / "g") == 0
+
+
+@pytest.mark.parametrize("name", sorted({*LOSSES} - {"AdaptivePriorLoss"}))
+def test_every_loss_has_a_gradient(exported, folder, tmp_path, name):
+    image, labels = folder / "images" / "p3.png", folder / "scribbles"
+    assert gradient(exported, image, "--loss", name, "--labels", labels, "--out", tmp_path) == 0
     assert (tmp_path / "p3.png").is_file()
 
 
 def test_a_prior_alone_has_nothing_to_paint(fails, trained, folder, tmp_path):
     run = shutil.copytree(trained, tmp_path / "run")
-    config = TrainingConfig.read(run / "config.json").replace(method="tags-prior", neighborhood="none")
+    config = TrainingConfig.from_recipe("tags", folder, {"loss": None})
     (run / "config.json").write_text(config.to_json())
-    text = fails("gradient", run, folder / "images", "--out", tmp_path / "g")
-    assert text.startswith("the loss must have a neighborhood term to paint: the prior reads tags, which are")
+    for words in ([run], [trained, "--loss", "AdaptivePriorLoss"]):
+        text = fails("gradient", words[0], folder / "images", *words[1:], "--out", tmp_path / "g")
+        assert (
+            text
+            == "--loss must not be AdaptivePriorLoss, which reads tags of images. Received: AdaptivePriorLoss"
+        )
+    assert not (tmp_path / "g").exists()

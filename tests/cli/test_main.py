@@ -1,15 +1,19 @@
-import dataclasses
+import re
+import shlex
 import subprocess
 import sys
 
 import pytest
 
 import keras_wsseg
-from keras_wsseg.cli import evaluate_command
+from keras_wsseg.cli import evaluate_command, sweep_command, train_command
+from keras_wsseg.cli import main as main_module
 from keras_wsseg.cli.main import main
+from keras_wsseg.cli.options import given_changes
 from keras_wsseg.training.config import TrainingConfig
 
 COMMANDS = ("train", "evaluate", "predict", "export", "serve", "sweep", "pseudo-label", "demo")
+COMMANDS += ("propose", "gradient", "class-by-class", "recipes")
 
 
 def shown(capsys, *argv):
@@ -22,31 +26,56 @@ def shown(capsys, *argv):
 def test_help_names_every_command(capsys):
     text = shown(capsys, "--help")
     for command in (*COMMANDS, "version"):
-        assert f"\n    {command} " in text
+        assert re.search(rf"\n    {command}\s", text)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_explains_itself_with_an_example(capsys, command):
     text = shown(capsys, command, "--help")
     assert f"  keras-wsseg {command} " in text.partition("\nexample")[2]
-    assert "It needs " in " ".join(text.split())
+    assert "It needs " in " ".join(text.split()) or command == "recipes"
 
 
-@pytest.mark.parametrize("command", ["train", "sweep"])
-def test_every_setting_is_an_option_with_its_default(capsys, command):
-    text = " ".join(shown(capsys, command, "--help").split())
-    for field in dataclasses.fields(TrainingConfig):
-        if field.name != "data":
-            assert f" --{field.name.replace('_', '-')}" in text
-            assert f"{field.metadata['help']} (default: " in text
-    for title in ("data:", "segmenter:", "training:", "regularized loss:", "output:"):
-        assert title in text
+@pytest.mark.parametrize("command", ["train", "sweep", "class-by-class"])
+def test_help_shows_the_recipe_and_the_classes_that_were_typed(capsys, command):
+    text = shown(capsys, command, "--help", "--segmenter", "DeepLabV3Plus", "--seed=3")
+    assert "segmenter: DeepLabV3Plus" in text and "--segmenter.backbone X" in text
+    assert "--segmenter.atrous_rates" not in text
+    assert "(default: 3)" in " ".join(text.split())
+    text = shown(capsys, command, "--recipe", "tags", "-h", "all")
+    assert "loss: AdaptivePriorLoss + NeighborhoodLoss" in text and "--loss.adaptive_prior.weight X" in text
+    assert text.index("\nsettings:") < text.index("\nexample")
+
+
+def test_help_tells_of_a_recipe_that_is_none(fails):
+    assert fails("train", "--help", "--recipe", "none").startswith("recipe must be one of clicks, ")
+    assert fails("train", "--help", "--segmenter", "unet").startswith("segmenter must be one of UNet, ")
 
 
 def test_sweep_shows_the_published_tables(capsys):
     text = shown(capsys, "sweep", "--help")
-    assert "--vary method=pce,gated-crf,full --seeds 3" in text
-    assert "--vary sigma_xy+radius=3:3,6:5,10:8" in text
+    assert "--vary loss=none,GatedCRFLoss,DenseCRFLoss --seeds 3" in text
+    assert "--vary loss.sigma_xy+loss.radius=6:3,12:5,20:8" in text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_examples_in_the_help_are_commands(capsys, command):
+    """Each line can be parsed: no option in it is of yesterday."""
+    text = shown(capsys, command, "--help").replace("\\\n", " ")
+    examples = [line for line in text.splitlines() if line.startswith("  keras-wsseg ")]
+    assert examples
+    for line in examples:
+        words = shlex.split(line.partition(" > ")[0], comments=True)[1:]
+        arguments = main_module._parse(main_module._words(words))
+        recipe = getattr(arguments, "recipe", "").replace("mine.toml", "scribbles")
+        if arguments.run is train_command.run:
+            TrainingConfig.from_recipe(recipe, "hearts", given_changes(arguments))
+        elif arguments.run is sweep_command.run:
+            config = TrainingConfig.from_recipe(recipe, "hearts", given_changes(arguments))
+            for names, values in sweep_command.parse_variations(arguments.vary).items():
+                for value in values:
+                    value = value if "+" in names else (value,)
+                    assert config.replace(dict(zip(names.split("+"), value, strict=True)))
 
 
 def test_version(capsys):
@@ -55,17 +84,26 @@ def test_version(capsys):
     assert capsys.readouterr().out == f"keras-wsseg {keras_wsseg.__version__}\n"
 
 
+FRAMEWORKS = {"keras", "tensorflow", "rich", "PIL", "scipy"}
+
+
 def test_help_loads_no_framework():
+    """Of every recipe, in full: what classes take is read without importing them."""
     code = """
 import sys
 from keras_wsseg.cli.main import main
-try:
-    main(["sweep", "--help"])
-except SystemExit:
-    print(*{name.split(".")[0] for name in sys.modules})
+from keras_wsseg.training.recipes import recipe_names
+helps = [["train", "--help", "all", "--recipe", name] for name in recipe_names()]
+for words in (["sweep", "--help"], *helps):
+    try:
+        main(words)
+    except SystemExit as stop:
+        assert stop.code == 0, words
+main(["recipes"])
+print(*{name.split(".")[0] for name in sys.modules})
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"keras", "tensorflow", "rich", "PIL", "scipy"} & set(done.stdout.splitlines()[-1].split())
+    assert not FRAMEWORKS & set(done.stdout.splitlines()[-1].split())
 
 
 @pytest.mark.parametrize(
@@ -75,6 +113,10 @@ except SystemExit:
         (["fly"], "argument COMMAND: invalid choice: 'fly'"),
         (["train", "x"], "the following arguments are required: --out (see keras-wsseg train --help)"),
         (["train", "x", "--out", "y", "--step", "3"], "unrecognized arguments: --step 3"),
+        (
+            ["recipes", "magic"],
+            "recipe must be one of clicks, full, rrm, scribbles, single-class, tags, or a ",
+        ),
     ],
 )
 def test_wrong_words_are_told_in_a_line(fails, argv, text):

@@ -193,7 +193,7 @@ def test_a_file_that_refines_by_itself_is_not_refined_twice(fails, trained, fold
     file = tmp_path / "a.onnx"
     assert main(["export", str(trained), str(file), "--crf", "windowed", "--crf-iterations", "2"]) == 0
     told = fails("predict", file, folder / "images", "--out", tmp_path / "m", "--crf", "windowed")
-    assert told.startswith("--crf must be left out for a file that refines by itself.") and "2 steps" in told
+    assert told.startswith("--crf must be left out for a file that has a CRF.") and "2 steps" in told
 
 
 def test_masks_need_a_folder_with_a_name(fails, exported, folder):

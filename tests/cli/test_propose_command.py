@@ -32,7 +32,7 @@ def test_every_annotated_image_gets_its_proposal(data, capsys):
         np.testing.assert_array_equal(found, grabcut_proposals(*folder.load(index)))
         left.append(np.mean(found == 255))
     assert f"6 proposals in {data / 'grabcut'}; {100 * np.mean(left):.1f} % of the pixels unlabeled" in said
-    assert f"train {data} --annotation grabcut --method pce --out runs/shapes-grabcut" in said
+    assert f"train {data} --data.annotation grabcut --loss none --out runs/shapes-grabcut" in said
 
 
 def test_options_reach_the_proposal(data):
@@ -49,7 +49,7 @@ def test_a_training_takes_them_from_anywhere(data, tmp_path, tiny):
     elsewhere = tmp_path / "elsewhere"
     assert propose(data, "--out", elsewhere) == 0
     assert not (data / "grabcut").exists()
-    words = ["--annotation", str(elsewhere), "--method", "pce", "--out", str(tmp_path / "run"), *tiny]
+    words = ["--data.annotation", str(elsewhere), "--loss", "none", "--out", str(tmp_path / "run"), *tiny]
     assert main(["train", str(data), *words]) == 0
     assert RunFolder(tmp_path / "run").finished
 

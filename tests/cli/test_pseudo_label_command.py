@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -54,9 +55,9 @@ def net():
 def make_run(net, tmp_path_factory):
     """A finished run folder of the net."""
 
-    def make(names=NAMES, segmenter=net, **settings):
+    def make(names=NAMES, segmenter=net, recipe="scribbles", **changes):
         run = RunFolder(tmp_path_factory.mktemp("run"))
-        run.begin(TrainingConfig(data="elsewhere", val_split=None, **settings), names)
+        run.begin(TrainingConfig.from_recipe(recipe, "elsewhere", {"validation": None, **changes}), names)
         run.write_segmenter(segmenter)
         return run.path
 
@@ -99,7 +100,8 @@ def test_labels_are_the_likeliest_of_the_tags(finished, data, capsys):
     assert set(np.unique(found["p2"])) == {0, 2, 255} and set(np.unique(found["p3"])) == {0}
     left = 100 * np.mean([labels == 255 for labels in found.values()])
     assert f"4 of 4 label maps in {data / 'pseudo'}; {left:.1f} % of the pixels unlabeled\n" in said
-    words = f"train {data} --annotation pseudo --method pce --model deeplabv3plus --out runs/pets-pseudo\n"
+    words = "--data.annotation pseudo --loss none --segmenter DeepLabV3Plus --out runs/pets-pseudo\n"
+    assert f"train {data} {words}" in said
     assert said.endswith(words) and "classes.txt" not in said and "train.txt" not in said
 
 
@@ -113,7 +115,7 @@ def test_every_pixel_has_a_label_unless_asked_otherwise(finished, data):
 
 @pytest.mark.parametrize("kind", ["windowed", "dense"])
 def test_a_crf_sees_the_tagged_classes_alone(finished, data, kind):
-    settings = ["--crf-xy", "4", "--crf-strength", "2", "--crf-iterations", "3"]
+    settings = ["--crf-sigma-xy", "4", "--crf-coupling", "2", "--crf-iterations", "3"]
     assert pseudo_label(finished, data, "--crf", kind, *settings, "--confidence", "0.6") == 0
     changed = 0
     for name, labels in labels_in(data / "pseudo").items():
@@ -163,17 +165,28 @@ def test_what_lies_outside_stays_outside(finished, data, capsys):
 def test_a_run_folder_says_which_tags_and_images(make_run, data, capsys):
     os.rename(data / "tags.csv", data / "known.csv")
     (data / "some.txt").write_text("p2\np0\n")
-    run = make_run(method="tags-prior", tags="known.csv", train_split="some")
+    run = make_run(recipe="tags", **{"data.tags": "known.csv", "data.split": "some"})
     assert pseudo_label(run, data) == 0
     assert list(labels_in(data / "pseudo")) == ["p0", "p2"]
-    assert "--model deeplabv3plus --train-split some --out runs/pets-pseudo" in capsys.readouterr().out
+    assert "--segmenter DeepLabV3Plus --data.split some --out runs/pets-pseudo" in capsys.readouterr().out
     (data / "val.txt").write_text("p1\n")
     assert pseudo_label(run, data, "--split", "none", "--out", "all") == 0
     assert list(labels_in(data / "all")) == list(TAGS)
-    assert "--model deeplabv3plus --train-split none --out runs/pets-all" in capsys.readouterr().out
+    assert "--segmenter DeepLabV3Plus --data.split none --out runs/pets-all" in capsys.readouterr().out
     (data / "some.txt").unlink()
     assert pseudo_label(run, data, "--out", "others") == 0
     assert list(labels_in(data / "others")) == list(TAGS)
+
+
+@pytest.mark.parametrize("tags", ["known.csv", "tags.csv"])
+def test_a_run_folder_of_the_first_version_says_it_too(make_run, data, tags):
+    os.rename(data / "tags.csv", data / tags)
+    (data / "some.txt").write_text("p2\np0\n")
+    run = make_run()
+    flat = {"method": "rrm", "tags": tags, "train_split": "some", "val_split": None, "values": []}
+    (run / "config.json").write_text(json.dumps(flat))
+    assert pseudo_label(run, data) == 0
+    assert list(labels_in(data / "pseudo")) == ["p0", "p2"]
 
 
 def test_files_of_segmenters_know_no_defaults(net, finished, data, tmp_path):
@@ -200,16 +213,15 @@ assert not {"keras", "tensorflow"} & set(sys.modules)
 
 def test_a_second_training_reads_them(finished, data, tiny, tmp_path):
     assert pseudo_label(finished, data, "--confidence", "0.7") == 0
-    config = TrainingConfig(
-        data=str(data), annotation="pseudo", method="pce", train_split=None, val_split=None
-    )
+    changes = {"data.annotation": "pseudo", "loss": None, "data.split": None, "validation": None}
+    config = TrainingConfig.from_recipe("scribbles", data, changes)
     second = build_training_data(config)
     assert second.class_names == NAMES and second.names == tuple(TAGS)
     for index, name in enumerate(second.names):
         image, labels = second.load(index)
         np.testing.assert_array_equal(image[..., 0], ramp(name))
         np.testing.assert_array_equal(labels, read_label_map(data / "pseudo" / f"{name}.png"))
-    words = ["--annotation", "pseudo", "--method", "pce", "--out", str(tmp_path / "second"), *tiny]
+    words = ["--data.annotation", "pseudo", "--loss", "none", "--out", str(tmp_path / "second"), *tiny]
     assert main(["train", str(data), *words]) == 0
     assert RunFolder(tmp_path / "second").finished
 
@@ -229,7 +241,7 @@ def test_class_folders_become_a_data_folder(finished, sorted_images, tmp_path, c
     words = ["--tags", "folders", "--out", "../second", "--confidence", "0.7"]
     assert pseudo_label(finished, sorted_images, *words) == 0
     out = sorted_images / ".." / "second"
-    assert f"train {out} --annotation pseudo --method pce" in capsys.readouterr().out
+    assert f"train {out} --data.annotation pseudo --loss none" in capsys.readouterr().out
     second = SegmentationFolder(tmp_path / "second", annotation="pseudo")
     assert second.names == tuple(TAGS) and second.class_names == NAMES
     for index, name in enumerate(second.names):
@@ -349,8 +361,8 @@ def test_wrong_words_are_told(fails, finished, data, tmp_path):
     run = ("pseudo-label", finished, data)
     assert fails(*run, "--confidence", "1.5") == "--confidence must be from 0 to 1. Received: 1.5"
     assert fails(*run, "--confidence", "nan") == "--confidence must be from 0 to 1. Received: nan"
-    assert fails(*run, "--crf-xy", "3") == (
-        "--crf-xy needs --crf windowed or --crf dense. Received: --crf none"
+    assert fails(*run, "--crf-sigma-xy", "3") == (
+        "--crf-sigma-xy needs --crf windowed or --crf dense. Received: --crf none"
     )
     assert "The tags must be an existing file." in fails(*run, "--tags", "no.csv")
     assert "must have a folder 'no'" in fails(*run, "--tags", "no")

@@ -11,26 +11,26 @@ pytestmark = pytest.mark.usefixtures("eagerly")
 
 def test_a_sweep_writes_its_table_and_goes_on_from_there(folder, tmp_path, tiny, capsys):
     out = tmp_path / "sweep"
-    command = ["sweep", str(folder), "--out", str(out), *tiny, "--image-every", "0", "--method", "pce"]
-    assert main([*command, "--vary", "learning_rate=0.01"]) == 0
+    command = ["sweep", str(folder), "--out", str(out), *tiny, "--images_every", "0", "--loss", "none"]
+    assert main([*command, "--vary", "optimizer.learning_rate=0.01"]) == 0
     said = capsys.readouterr().out
-    assert "[1/1] learning_rate=0.01, seed=0: " in said and "(found)" not in said
-    assert main([*command, "--vary", "learning_rate=0.01,0.001"]) == 0
+    assert "[1/1] optimizer.learning_rate=0.01, seed=0: " in said and "(found)" not in said
+    assert main([*command, "--vary", "optimizer.learning_rate=0.01,0.001"]) == 0
     said = capsys.readouterr().out
-    assert said.count("(found)") == 1 and "[2/2] learning_rate=0.001, seed=0: " in said
+    assert said.count("(found)") == 1 and "[2/2] optimizer.learning_rate=0.001, seed=0: " in said
     assert "mean IoU in points of 100" in said
     first, second = (
-        RunFolder(out / f"learning_rate={rate},seed=0").read_scores()["mean_iou"]
+        RunFolder(out / f"optimizer.learning_rate={rate},seed=0").read_scores()["mean_iou"]
         for rate in ("0.01", "0.001")
     )
     with open(out / "table.csv") as file:
         rows = list(csv.DictReader(file))
-    assert [row["learning_rate"] for row in rows] == ["0.01", "0.001"]
+    assert [row["optimizer.learning_rate"] for row in rows] == ["0.01", "0.001"]
     assert [float(row["mean_iou"]) for row in rows] == pytest.approx([first, second], abs=1e-6)
     assert [float(row["run 1"]) for row in rows] == pytest.approx([first, second], abs=1e-6)
     assert float(rows[1]["difference"]) == pytest.approx(second - first, abs=2e-6)
     lines = (out / "table.md").read_text().splitlines()
-    assert lines[0] == "| learning_rate | mean IoU | difference | background | ellipse |"
+    assert lines[0] == "| optimizer.learning_rate | mean IoU | difference | background | ellipse |"
     assert lines[1] == "| --- | ---: | ---: | ---: | ---: |" and len(lines) == 4
     assert f"| {100 * (second - first):+.1f} |" in lines[3]
 
@@ -66,49 +66,67 @@ def test_table_with_a_crf_behind_the_segmenters():
     assert first.split(",")[4:6] == ["0.520000", "0.028284"] and second.split(",")[4] == ""
 
 
-def test_values_take_the_types_of_their_settings():
+def test_values_are_read_as_options_are():
     assert parse_variations(
         [
-            "sigma-xy+radius=3:3,6:5",
-            "method=pce,full",
-            "filters=8/16,12",
-            "gate_source+gate_destination=yes:no",
-            "val_split=none",
+            "loss.sigma-xy+loss.radius=3:3,6.5:5",
+            "loss=none,DenseCRFLoss",
+            "--segmenter.filters=8/16,12",
+            "loss.gate_source+loss.gate_destination=yes:no",
+            "data.split=none",
         ]
     ) == {
-        "sigma_xy+radius": [(3.0, 3), (6.0, 5)],
-        "method": ["pce", "full"],
-        "filters": [(8, 16), (12,)],
-        "gate_source+gate_destination": [(True, False)],
-        "val_split": [None],
+        "loss.sigma_xy+loss.radius": [(3, 3), (6.5, 5)],
+        "loss": [None, "DenseCRFLoss"],
+        "segmenter.filters": [[8, 16], 12],
+        "loss.gate_source+loss.gate_destination": [(True, False)],
+        "data.split": [None],
     }
+
+
+def test_lists_and_none_show_as_they_are_typed():
+    rows = [SweepRow({"loss": None, "segmenter.filters": [4, 8], "flip": True}, (0.4,), {})]
+    _, (_, lines) = table_of(rows, "mean_iou")
+    assert lines == [("none", "4/8", "yes", "40.0", "")]
+    assert as_csv(rows, "mean_iou").splitlines()[1].startswith("none,4/8,yes,")
 
 
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (["--vary", "lambda=1"], "--vary must name an option of `keras-wsseg train`. Received: 'lambda'"),
-        (["--vary", "radius"], "--vary must be NAME=V,V,... Received: 'radius'"),
-        (["--vary", "radius="], "--vary must be NAME=V,V,... Received: 'radius='"),
-        (["--vary", "radius=3,x"], "--radius must be an integer. Received: 'x'"),
-        (["--vary", "radius=3,0"], "radius must be at least 1. Received: radius=0"),
-        (["--vary", "radius=3", "--vary", "radius=5"], "--vary must name an option once."),
-        (["--vary", "sigma_xy+radius=3:3:3"], "sigma_xy+radius needs 2 values joined by a colon at a time."),
+        (["--vary", "lambda=1"], "A training has no argument of that name, but data, "),
+        (
+            ["--vary", "loss.lambda=1"],
+            "PartialCrossEntropy + GatedCRFLoss has no argument of that name, but ",
+        ),
+        (["--vary", "loss.radius"], "--vary must be NAME=V,V,... Received: 'loss.radius'"),
+        (["--vary", "loss.radius="], "--vary must be NAME=V,V,... Received: 'loss.radius='"),
+        (["--vary", "loss.radius=3,x"], "`radius` must be an integer of at least 1. Received: radius='x'"),
+        (["--vary", "loss.radius=3,0"], "`radius` must be an integer of at least 1. Received: radius=0"),
+        (["--vary", "loss=none,CRFLoss"], "loss must be one of ADMLoss, "),
+        (["--vary", "loss.radius=3", "--vary", "loss.radius=5"], "--vary must name an option once."),
+        (
+            ["--vary", "loss.sigma_xy+loss.radius=3:3:3"],
+            "loss.sigma_xy+loss.radius needs 2 values joined by a colon at a time.",
+        ),
         (["--vary", "seed=1,2"], "--vary must leave the seed to --seeds and --seed. Received: seed"),
-        (["--vary", "radius=3", "--seeds", "0"], "--seeds must be at least 1. Received: 0"),
-        (["--vary", "radius=3", "--score", "iou"], "argument --score: invalid choice: 'iou'"),
-        (["--vary", "val_split=none"], "A sweep needs images to score on. Received: val_split=None"),
-        (["--vary", "annotation=scribbles,clicks"], ""),
+        (["--vary", "data.root=a,b"], "--vary must leave data.root to DATA. Received: data.root"),
+        (["--vary", "loss.radius=3", "--seeds", "0"], "--seeds must be at least 1. Received: 0"),
+        (["--vary", "loss.radius=3", "--score", "iou"], "argument --score: invalid choice: 'iou'"),
+        (["--vary", "validation=none"], "A sweep needs images to score on. Received: validation=None"),
+        (["--vary", "data.annotation=scribbles,clicks"], "'{folder}' must have a folder 'clicks'"),
     ],
 )
 def test_wrong_sweeps_are_told_before_training(fails, folder, tmp_path, options, text):
-    assert fails("sweep", folder, "--out", tmp_path / "sweep", *options).startswith(text)
+    assert fails("sweep", folder, "--out", tmp_path / "sweep", *options).startswith(
+        text.format(folder=folder)
+    )
     assert not (tmp_path / "sweep").exists()
 
 
 def test_a_sweep_needs_something_to_score_on(fails, make_folder, tmp_path):
     data = make_folder(tmp_path / "data", lists=False)
-    assert "val.txt'" in fails("sweep", data, "--out", tmp_path / "sweep", "--vary", "radius=3")
+    assert "val.txt'" in fails("sweep", data, "--out", tmp_path / "sweep", "--vary", "loss.radius=3")
 
 
 def test_ctrl_c_says_that_the_same_command_goes_on(folder, tmp_path, tiny, monkeypatch, capsys):
@@ -118,5 +136,5 @@ def test_ctrl_c_says_that_the_same_command_goes_on(folder, tmp_path, tiny, monke
         raise KeyboardInterrupt
 
     monkeypatch.setattr(sweeper, "train", interrupt)
-    assert main(["sweep", str(folder), "--out", str(tmp_path), *tiny, "--vary", "radius=3"]) == 130
+    assert main(["sweep", str(folder), "--out", str(tmp_path), *tiny, "--vary", "loss.radius=3"]) == 130
     assert capsys.readouterr().err == "\nkeras-wsseg: interrupted; the same command goes on from here\n"

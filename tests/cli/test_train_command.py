@@ -18,19 +18,23 @@ def test_a_training_leaves_a_run_folder(trained, folder):
     run = RunFolder(trained)
     assert run.finished and run.read_class_names() == ("background", "ellipse")
     config = TrainingConfig.read(run.config)
-    assert config.data == str(folder) and config.filters == (4, 8) and config.steps == 4
-    assert (config.val_split, config.train_split, config.method) == ("val", "train", "gated-crf")
+    assert (
+        config.root == str(folder) and config.segmenter["config"]["filters"] == [4, 8] and config.steps == 4
+    )
+    assert config.terms == ["PartialCrossEntropy", "GatedCRFLoss"]
+    assert (config.data["config"]["split"], config.validation["config"]["split"]) == ("train", "val")
     assert [path.name for path in sorted(run.images.iterdir())] == ["epoch_0001.png", "epoch_0002.png"]
 
 
 def test_every_kind_of_option_arrives(folder, tmp_path, tiny, capsys):
-    options = ["--no-gate-source", "--gate-destination", "--method", "full", "--class-weights", "batch"]
-    options += ["--val-split", "none", "--learning-rate", "0.01", "--image-every", "0"]
+    options = ["--no-flip", "--loss.gate_source", "no", "--loss.class_weights", "batch", "--scale=0.5,1"]
+    options += ["--validation", "none", "--optimizer.learning-rate", "0.01", "--images_every", "0"]
     assert main(["train", str(folder), "--out", str(tmp_path / "run"), *tiny, *options]) == 0
     config = TrainingConfig.read(tmp_path / "run" / "config.json")
-    assert (config.gate_source, config.gate_destination, config.tensorboard) == (False, True, False)
-    assert (config.method, config.class_weights, config.val_split) == ("full", "batch", None)
-    assert config.learning_rate == 0.01
+    first, last = (term["config"] for term in config.loss)
+    assert (config.flip, config.tensorboard, config.scale) == (False, False, (0.5, 1))
+    assert (last["gate_source"], first["class_weights"], config.validation) == (False, "batch", None)
+    assert config.optimizer["config"]["learning_rate"] == 0.01
     said = capsys.readouterr().out
     assert "IoU" not in said and "Images" not in said
 
@@ -44,9 +48,36 @@ def test_afterwards_it_shows_scores_and_what_to_type_next(trained, folder, capsy
 
 
 def test_lists_may_begin_with_a_negative_number(folder, tmp_path, tiny):
-    words = ["--value-range", "-1,1", "--method", "pce"]
+    words = ["--data.value_range", "-1,1", "--loss", "none"]
     assert main(["train", str(folder), "--out", str(tmp_path / "run"), *tiny, *words]) == 0
-    assert TrainingConfig.read(RunFolder(tmp_path / "run").config).value_range == (-1.0, 1.0)
+    config = TrainingConfig.read(RunFolder(tmp_path / "run").config)
+    assert config.data["config"]["value_range"] == [-1, 1]
+
+
+@pytest.mark.parametrize("ending", ["toml", "json"])
+def test_a_recipe_of_ones_own(folder, tmp_path, tiny, trained, ending, capsys):
+    """What `recipes` prints, changed by hand, or the configuration of a finished training."""
+    recipe = trained / "config.json"
+    if ending == "toml":
+        recipe = tmp_path / "mine.toml"
+        assert main(["recipes", "full"]) == 0
+        recipe.write_text(capsys.readouterr().out.replace("steps = 400", "steps = 2"))
+    words = [
+        "--recipe",
+        str(recipe),
+        "--segmenter.filters",
+        "4,8",
+        "--image_size",
+        "32",
+        "--images_every",
+        "0",
+    ]
+    assert main(["train", str(folder), "--out", str(tmp_path / "run"), *words]) == 0
+    config = TrainingConfig.read(tmp_path / "run" / "config.json")
+    if ending == "json":
+        assert config == TrainingConfig.read(recipe).replace({"images_every": 0})
+    else:
+        assert (config.steps, config.terms) == (2, ["PartialCrossEntropy"])
 
 
 def test_ctrl_c_says_how_to_go_on(folder, tmp_path, tiny, monkeypatch, fails, capsys):
@@ -63,10 +94,10 @@ def test_ctrl_c_says_how_to_go_on(folder, tmp_path, tiny, monkeypatch, fails, ca
     )
     assert RunFolder(out).completed_epochs() == 1
     assert fails("train", folder, "--out", out, *tiny) == (
-        f"There is a training in '{out}' already: add --resume to go on with it, or choose another --out."
+        f"There is a training in '{out}' already: resume it (--resume), or choose another folder."
     )
-    assert fails("train", folder, "--out", out, "--resume", "--steps", 9) == (
-        f"The training in '{out}' was begun with other values of steps."
+    assert fails("train", folder, "--out", out, "--resume", "--steps", 9, "--loss.weight", 3) == (
+        f"The training in '{out}' was begun with other values of loss.gated_crf.weight, steps."
     )
     assert main(["train", str(folder), "--out", str(out), "--resume"]) == 0
     assert RunFolder(out).finished
@@ -87,24 +118,25 @@ def test_ctrl_c_before_anything_is_written(folder, tmp_path, tiny, monkeypatch, 
 def test_without_lists_and_labels_it_trains_without_scores(make_folder, tmp_path, tiny, capsys):
     data = make_folder(tmp_path / "data", lists=False)
     shutil.rmtree(data / "labels")
-    assert main(["train", str(data), "--out", str(tmp_path / "run"), *tiny, "--method", "pce"]) == 0
+    assert main(["train", str(data), "--out", str(tmp_path / "run"), *tiny, "--loss", "none"]) == 0
     said = capsys.readouterr().out
     assert f"There is no val.txt in {data}: training without scores." in said
-    assert f"There is no train.txt in {data}: training on every annotated image." in said
+    assert f"There is no train.txt in {data}: training on every image." in said
     run = RunFolder(tmp_path / "run")
     assert run.finished and run.read_scores() is None
-    assert json.loads(run.config.read_text())["val_split"] is None
+    assert json.loads(run.config.read_text())["validation"] is None
 
 
 def test_a_list_without_labels_is_no_reason_to_stop(make_folder, tmp_path, tiny):
-    from keras_wsseg.cli.data_folder import settings_for
+    from keras_wsseg.cli.data_folder import config_for
 
     data = make_folder(tmp_path / "data")
     shutil.rmtree(data / "labels")
-    config, notes = settings_for(data, {})
-    assert config.val_split is None and config.train_split == "train"
+    config, notes = config_for(data, "scribbles", {})
+    assert config.validation is None and config.data["config"]["split"] == "train"
     assert notes == [f"There is no labels/ in {data}: training without scores."]
-    assert settings_for(data, {"val_split": "val"})[0].val_split == "val"
+    given, notes = config_for(data, "scribbles", {"validation.split": "val"})
+    assert given.validation["config"]["split"] == "val" and notes == []
 
 
 @pytest.fixture
@@ -118,7 +150,9 @@ def test_wrong_folders_are_told(fails, tmp_path, broken):
         f"DATA must be a folder with images/ and annotations. Received: '{tmp_path / 'no'}'"
     )
     assert fails("train", tmp_path, "--out", out).startswith("DATA must have a folder images/ in it.")
-    assert "must have a folder 'clicks'" in fails("train", broken, "--out", out, "--annotation", "clicks")
+    assert "must have a folder 'clicks'" in fails(
+        "train", broken, "--out", out, "--data.annotation", "clicks"
+    )
     (broken / "train.txt").unlink()
     assert "has a val.txt and must have a train.txt too" in fails("train", broken, "--out", out)
     assert not out.exists()
@@ -138,22 +172,72 @@ def test_wrong_files_are_told(fails, tmp_path, broken):
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "text"),
+    ("options", "text"),
     [
-        ("--steps", "many", "argument --steps: --steps must be an integer. Received: 'many'"),
-        ("--method", "magic", "argument --method: invalid choice: 'magic'"),
-        ("--crop", "2", "crop must be at least 8. Received: crop=2"),
+        ("--steps many", "`steps` must be an integer of at least 1. Received: steps='many'"),
+        ("--steps", "--steps must be followed by a value. Received: none"),
+        ("--loss magic", "loss must be one of ADMLoss, "),
         (
-            "--click-size",
-            "3",
-            "click_size has an effect where annotation is clicks or simulated_clicks only.",
+            "--recipe magic",
+            "recipe must be one of clicks, full, rrm, scribbles, single-class, tags, or a .toml",
         ),
-        ("--group-by", "p", "group_by must have a group in parentheses. Received: group_by='p'"),
+        ("--recipe magic.toml", "The recipe must be an existing file. Received: 'magic.toml'"),
+        ("--image_size 2", "`image_size` must be an integer of at least 8. Received: image_size=2"),
+        ("--data.click_size 3", "`click_size`"),
+        ("--group_by p", "group_by must have a group in parentheses. Received: group_by='p'"),
+        ("--loss.radius 0", "`radius` must be an integer of at least 1. Received: radius=0"),
+        ("--loss.radios 3", "PartialCrossEntropy + GatedCRFLoss has no argument of that name, but radius."),
+        ("--segmenter.filters 4,x", "`filters` must be an integer of at least 1. Received: filters='x'"),
+        ("--optimizer.momentun 3", "optimizer must be what Adam takes: "),
+        ("--data.root x", "data.root is the folder DATA, and no option. Received: 'x'"),
+        ("--method pce", "unrecognized arguments: --method pce (see keras-wsseg train --help)"),
+        ("--no-steps 3", "unrecognized arguments: --no-steps 3 (see keras-wsseg train --help)"),
+        ("--scale 1", "scale must be two numbers above 0, the smaller first. Received: scale=1"),
+        ("--validation.split nowhere", "The list must be an existing file."),
+        ("--recipe tags", "The tags must be an existing file."),
     ],
 )
-def test_wrong_options_are_told(fails, folder, tmp_path, option, value, text):
-    assert fails("train", folder, "--out", tmp_path / "run", option, value).startswith(text)
+def test_wrong_options_are_told(fails, folder, tmp_path, options, text):
+    assert fails("train", folder, "--out", tmp_path / "run", *options.split()).startswith(text)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "text"),
+    [
+        ("steps = 3", "loss must have at least one term. Received: none"),
+        ("steps = ", "The recipe '{path}' cannot be read: "),
+        ("stepz = 3", "The recipe {path} has no argument of that name, but steps. Received: stepz"),
+        ('loss = "CRF"', "loss must be one of ADMLoss, "),
+        (
+            "loss = 3",
+            "A part must be a class by its name, or a table of class_name and arguments. Received: 3",
+        ),
+        (
+            'loss = "GatedCRFLoss"\n[data]\nannotatoin = "x"',
+            "SegmentationFolder has no argument of that name, but annotation.",
+        ),
+        ("[loss]\nradius = 3", "loss must be one of ADMLoss, "),
+    ],
+)
+def test_wrong_recipes_are_told(fails, folder, tmp_path, recipe, text):
+    path = tmp_path / "mine.toml"
+    path.write_text(recipe)
+    said = fails("train", folder, "--out", tmp_path / "run", "--recipe", path)
+    assert said.startswith(text.format(path=path))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_training_of_the_first_version_is_not_resumed(fails, folder, trained, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run")
+    flat = {"method": "pce", "tags": "tags.csv", "train_split": None, "val_split": "val", "values": []}
+    (run / "config.json").write_text(json.dumps(flat))
+    assert fails("train", folder, "--out", run, "--resume") == (
+        "A training that version 0.1 began cannot be resumed, though its segmenter can be used. "
+        f"Received: '{run / 'config.json'}'"
+    )
+    assert main(["evaluate", str(run), str(folder)]) == 0
+    assert main(["export", str(run), str(tmp_path / "a.onnx")]) == 0
 
 
 def test_resuming_needs_a_training(fails, folder, tmp_path):
@@ -165,7 +249,7 @@ def test_resuming_needs_a_training(fails, folder, tmp_path):
 def test_resuming_keeps_to_the_data(fails, trained, make_folder, tmp_path):
     other = make_folder(tmp_path / "other")
     assert fails("train", other, "--out", trained, "--resume") == (
-        f"The training in '{trained}' was begun with other values of data."
+        f"The training in '{trained}' was begun with other values of data.root."
     )
 
 
@@ -174,20 +258,45 @@ def test_a_single_class_needs_images_alone(folder, tmp_path, tiny, capsys, fails
     data = tmp_path / "data"
     shutil.copytree(folder, data)
     shutil.rmtree(data / "scribbles")
-    common = [*tiny, "--method", "single-class", "--normal-epochs", "1", "--epoch-steps", "1"]
-    first = [*common, "--out", str(tmp_path / "first"), "--annealing-epochs", "2", "--crop", "16"]
+    common = [
+        *tiny[:4],
+        *tiny[6:8],
+        "--recipe",
+        "single-class",
+        "--stages.normal_epochs",
+        "1",
+        "--steps_per_epoch",
+        "1",
+    ]
+    first = [
+        *common,
+        "--out",
+        str(tmp_path / "first"),
+        "--stages.annealing_epochs",
+        "2",
+        "--image_size",
+        "16",
+    ]
     assert main(["train", str(data), *first]) == 0
     run = RunFolder(tmp_path / "first")
     assert run.finished and (run.images / "annealing" / "annealing.png").is_file()
     with open(run.log) as file:
         rows = list(csv.DictReader(file))
     assert [float(row["sparse_crf_weight"]) for row in rows] == [1, 1, 100]
-    assert [float(row["sparse_crf_sigma"]) for row in rows] == pytest.approx([0.1, 0.15, 0.15])
+    assert [float(row["sparse_crf_sigma_rgb"]) for row in rows] == pytest.approx([0.1, 0.15, 0.15])
     assert all(0.5 <= float(row["largest_class_share"]) <= 1 for row in rows)
     assert "F0.3" in capsys.readouterr().out
 
-    second = [*common, "--out", str(tmp_path / "second"), "--annealing-epochs", "0", "--crop", "32"]
-    second += ["--start-from", str(tmp_path / "first"), "--learning-rate", "1e-9"]
+    second = [
+        *common,
+        "--out",
+        str(tmp_path / "second"),
+        "--stages.annealing_epochs",
+        "0",
+        "--image_size",
+        "32",
+    ]
+    second += ["--start_from", str(tmp_path / "first"), "--optimizer.learning_rate", "1e-9"]
     assert main(["train", str(data), *second]) == 0
     kernels = [
         [w for w in keras.saving.load_model(tmp_path / name / "segmenter.keras").get_weights() if w.ndim == 4]
@@ -196,11 +305,11 @@ def test_a_single_class_needs_images_alone(folder, tmp_path, tiny, capsys, fails
     for one, other in zip(*kernels, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
-    third = [*common, "--out", str(tmp_path / "third"), "--start-from", str(tmp_path / "first")]
-    assert fails("train", data, *third, "--filters", "4,16").startswith(
+    third = [*common, "--out", str(tmp_path / "third"), "--start_from", str(tmp_path / "first")]
+    assert fails("train", data, *third, "--segmenter.filters", "4,16").startswith(
         f"the segmenter of start_from='{tmp_path / 'first'}' must be of the same architecture. Received: "
     )
     assert not (tmp_path / "third").exists()
-    assert fails("train", data, *common, "--out", tmp_path / "third", "--positives", "ponies").startswith(
-        f"'{data}' must have a folder 'ponies'."
-    )
+    assert fails(
+        "train", data, *common, "--out", tmp_path / "third", "--data.positives", "ponies"
+    ).startswith(f"'{data}' must have a folder 'ponies'.")

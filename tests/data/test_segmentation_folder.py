@@ -351,7 +351,7 @@ def test_nothing_annotated(root):
             {"annotation": "labels", "scribble_length": 0.5},
             r"`scribble_length` has an effect on scribbles and simulated_scribbles only",
         ),
-        ({"scribble_length": -1}, r"from 0 to 1. Received: length=-1"),
+        ({"scribble_length": -1}, r"`scribble_length` must be .* from 0 to 1. Received: scribble_length=-1"),
         ({"scribble_width": 1}, r"`scribble_width` has .* Received: annotation='scribbles'"),
         (
             {"seed": 1},
@@ -366,9 +366,15 @@ def test_nothing_annotated(root):
         ({"labeled_fraction": 1.5}, r"Received: labeled_fraction=1.5"),
         ({"stuff_classes": (0,)}, r"`stuff_classes` has an effect on simulated_clicks only"),
         ({"instances": "instances"}, r"`instances` has an effect on simulated_clicks only"),
-        ({"annotation": "simulated_clicks", "click_size": 2}, r"positive odd integer. Received: size=2"),
+        (
+            {"annotation": "simulated_clicks", "click_size": 2},
+            r"`click_size` must be odd. Received: click_size=2",
+        ),
         ({"annotation": "simulated_clicks", "stuff_classes": ["sky"]}, r"Received: 'sky' among 3 classes"),
-        ({"annotation": "simulated_scribbles", "scribble_length": 2}, r"from 0 to 1. Received: length=2"),
+        (
+            {"annotation": "simulated_scribbles", "scribble_length": 2},
+            r"from 0 to 1. Received: scribble_length=2",
+        ),
     ],
 )
 def test_arguments_are_checked(root, arguments, text):

@@ -183,7 +183,7 @@ def test_normalization_is_in_the_file(tmp_path, adapted):
     [
         (
             layers.Resizing(8, 8, antialias=True, name="smaller"),
-            r"take .* without `antialias`\. Received: .* ScaleAndTranslate in layer smaller \(Resizing\)$",
+            r"use .* without `antialias`\. Received: .* ScaleAndTranslate in layer smaller \(Resizing\)$",
         ),
         (
             layers.Lambda(lambda x: tf.math.erfinv(x / 300), name="odd_one"),

@@ -181,5 +181,5 @@ def test_inputs_that_do_not_fit():
     layer = ClassActivationMap(linear())
     with pytest.raises(ValueError, match=r"\[image, tags\] or \[image, tags, inside\]. Received: shape="):
         layer(images())
-    with pytest.raises(ValueError, match=r"each class of the tags but the background"):
+    with pytest.raises(ValueError, match=r"each class of the tags except the background"):
         ClassActivationMap(linear())([images(), np.ones((2, 5), "float32")])

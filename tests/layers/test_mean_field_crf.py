@@ -236,7 +236,7 @@ def test_sizes_that_differ_at_run_time():
         ),
         (
             {"include_self": False, "filter_method": "nystrom"},
-            "own share apart. Received: filter_method='nystrom'",
+            "own contribution. Received: filter_method='nystrom'",
         ),
         ({"filter_method": "fast"}, "filter_method must be one of .* Received: filter_method='fast'"),
     ],

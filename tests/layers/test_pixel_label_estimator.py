@@ -119,7 +119,7 @@ def test_inputs_that_do_not_fit():
         PixelLabelEstimator()(z)
     with pytest.raises(ValueError, match=r"inputs must be \[logits, tags\] or .* Received: shape="):
         PixelLabelEstimator()([z, TAGS[0]])
-    with pytest.raises(ValueError, match=r"tags must be of shape \(2, 3\) .* Received: shape \(2, 4\)"):
+    with pytest.raises(ValueError, match=r"tags must have shape \(2, 3\) .* Received: shape \(2, 4\)"):
         PixelLabelEstimator()([z, np.ones((2, 4))])
     with pytest.raises(ValueError, match=r"inside must have the size of the logits, .* Received: shape"):
         PixelLabelEstimator()([z, TAGS, np.ones((2, 6, 5))])

@@ -282,13 +282,13 @@ def test_annealed_numbers_reach_a_compiled_step():
         ),
         (
             {"variant": "mean", "normalized": False},
-            "normalized must be True where variant='mean'.*normalized=False",
+            "normalized must be True if variant='mean'.*normalized=False",
         ),
         ({"variant": "sum"}, "variant must be one of .* Received: variant='sum'"),
         ({"radius": 0}, "`radius` must be an integer of at least 1. Received: radius=0"),
         (
             {"radius": 2, "filter_method": "nystrom"},
-            "filter_method must be 'auto' where a radius is given.*'nystrom'",
+            "filter_method must be 'auto' if a radius is given.*'nystrom'",
         ),
         ({"filter_method": "tiles"}, "filter_method must be one of .* Received: filter_method='tiles'"),
         ({"landmarks": 0}, "`landmarks` must be an integer of at least 1. Received: landmarks=0"),

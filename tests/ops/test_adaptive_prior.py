@@ -250,8 +250,8 @@ def test_no_gradient_reaches_the_weights():
         ({"grid": 9.0}, "`grid` must be an integer of at least 1. Received: grid=9.0"),
         ({"probabilities": np.zeros((4, 3))}, r"with at least two classes. Received: shape \(4, 3\)"),
         ({"probabilities": np.zeros((2, 4, 1))}, r"with at least two classes. Received: shape \(2, 4, 1\)"),
-        ({"tags": np.zeros((2, 4))}, r"tags must be of shape \(2, 3\) .* Received: shape \(2, 4\)"),
-        ({"mask": np.zeros((2, 2, 2))}, r"mask must be of shape \(2, 4\) .* Received: shape \(2, 2, 2\)"),
+        ({"tags": np.zeros((2, 4))}, r"tags must have shape \(2, 3\) .* Received: shape \(2, 4\)"),
+        ({"mask": np.zeros((2, 2, 2))}, r"mask must have shape \(2, 4\) .* Received: shape \(2, 2, 2\)"),
     ],
 )
 def test_bad_arguments(changes, text):

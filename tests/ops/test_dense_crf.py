@@ -189,8 +189,8 @@ def test_half_precision_is_finite_and_float32(dtype):
     ("changes", "text"),
     [
         ({"probabilities": np.zeros((2, 35))}, r"probabilities must be \(batch, pixels, classes\)"),
-        ({"features": np.zeros((2, 34, 5))}, r"features must lie on the pixels .* Received: shape \(2, 34\)"),
-        ({"mask": np.zeros((2, 35, 1))}, r"mask must lie on the pixels .* Received: shape \(2, 35, 1\)"),
+        ({"features": np.zeros((2, 34, 5))}, r"features must match the pixels .* Received: shape \(2, 34\)"),
+        ({"mask": np.zeros((2, 35, 1))}, r"mask must match the pixels .* Received: shape \(2, 35, 1\)"),
         ({"filter_method": "grid"}, "filter_method must be one of .* Received: filter_method='grid'"),
         ({"landmarks": 0}, "`landmarks` must be an integer of at least 1. Received: landmarks=0"),
         ({"seed": None}, "`seed` must be an integer. Received: seed=None"),

@@ -201,7 +201,7 @@ def test_separable_kernel_is_the_sum_over_all_pairs():
         ),
         (
             {"include_self": False, "filter_method": "nystrom"},
-            "own share apart. Received: filter_method='nystrom'",
+            "own contribution. Received: filter_method='nystrom'",
         ),
         ({"include_self": "no"}, "True, False or None. Received: include_self='no'"),
     ],

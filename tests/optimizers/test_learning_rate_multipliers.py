@@ -292,7 +292,7 @@ def test_gradients_and_variables_in_pairs():
     "multipliers,error,message",
     [
         (0.1, TypeError, "`multipliers` must be a dict from patterns to factors. Received: multipliers=0.1"),
-        ({}, ValueError, "`multipliers` must name at least one pattern. Received: multipliers={}"),
+        ({}, ValueError, "`multipliers` must contain at least one pattern. Received: multipliers={}"),
         ({"(": 1}, ValueError, r"must be a regular expression. Received: '\('"),
         ({3: 1}, ValueError, "must be a regular expression. Received: 3"),
         ({"a": -1}, ValueError, r"must be a number .* Received: multipliers\['a'\]=-1"),

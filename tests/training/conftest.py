@@ -26,14 +26,14 @@ def small_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def small_config(small_folder):
-    return TrainingConfig(
-        data=small_folder,
-        filters=(4, 8),
-        steps=6,
-        batch_size=2,
-        crop=32,
-        epoch_steps=2,
-        warm_up=2,
-        ramp=2,
-        image_every=1,
-    )
+    changes = {
+        "segmenter.filters": (4, 8),
+        "steps": 6,
+        "batch_size": 2,
+        "image_size": 32,
+        "steps_per_epoch": 2,
+        "warm_up.delay_steps": 2,
+        "warm_up.ramp_steps": 2,
+        "images_every": 1,
+    }
+    return TrainingConfig.from_recipe("scribbles", small_folder, changes)

@@ -18,7 +18,7 @@ def weights(run):
 
 @pytest.fixture(scope="module")
 def unbroken(small_config, tmp_path_factory):
-    config = small_config.replace(method="pce", image_every=0, val_split=None)
+    config = small_config.replace({"loss": None, "images_every": 0, "validation": None})
     return config, weights(train(config, tmp_path_factory.mktemp("unbroken") / "run", verbose=0))
 
 

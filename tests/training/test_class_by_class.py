@@ -34,16 +34,13 @@ def sorted_images(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def configs(sorted_images):
-    common = {"data": str(sorted_images), "filters": (4, 8), "crop": 16, "batch_size": 2}
-    nets = TrainingConfig(
-        method="single-class",
-        annealing_epochs=1,
-        normal_epochs=1,
-        negative_epochs=1,
-        image_every=0,
-        **common,
+    common = {"segmenter.filters": (4, 8), "image_size": 16, "batch_size": 2}
+    epochs = {"stages.annealing_epochs": 1, "stages.normal_epochs": 1, "negative_epochs": 1}
+    nets = {**common, **epochs, "images_every": 0, "validation": None}
+    return (
+        TrainingConfig.from_recipe("single-class", sorted_images, nets),
+        TrainingConfig.from_recipe("scribbles", sorted_images, {**common, "loss": None, "steps": 2}),
     )
-    return nets, TrainingConfig(method="pce", annotation="pseudo", steps=2, **common)
 
 
 def test_from_folders_to_a_segmenter_after_interruptions(configs, tmp_path, monkeypatch):
@@ -90,7 +87,10 @@ def test_from_folders_to_a_segmenter_after_interruptions(configs, tmp_path, monk
     for index, object_class in ((0, 1), (1, 1), (3, 2), (4, 2)):
         assert set(read_label_map(run.dataset / "pseudo" / f"p{index}.png").ravel()) <= {0, object_class}
     config = TrainingConfig.read(run.net("cat").config)
-    assert (config.positives, config.negatives) == (("positives/cat",), ("positives/dog", "negatives"))
+    data = config.data["config"]
+    assert (data["positives"], data["negatives"]) == (["positives/cat"], ["positives/dog", "negatives"])
+    assert (data["object_name"], data["split"], config.validation) == ("cat", None, None)
+    assert final.settings(None, resume=True).data["config"]["annotation"] == "pseudo"
 
 
 def interrupt(*_, **__):
@@ -102,12 +102,12 @@ def test_images_behind_relative_links_and_masks_that_say_nothing(configs, tmp_pa
     root = tmp_path / "linked"
     for name in ("cat", "dog"):
         (root / "positives" / name).mkdir(parents=True)
-        for path in (pathlib.Path(nets.data) / "positives" / name).iterdir():
+        for path in (pathlib.Path(nets.root) / "positives" / name).iterdir():
             (root / "all").mkdir(exist_ok=True)
             shutil.copy(path, root / "all" / path.name)
             (root / "positives" / name / path.name).symlink_to(f"../../all/{path.name}")
     monkeypatch.setattr(class_by_class, "class_map", lambda net, image: np.zeros(image.shape[:2], int))
-    nets = nets.replace(data=str(root), negative_epochs=0)
+    nets = nets.replace({"data.root": str(root), "negative_epochs": 0})
     with caplog.at_level(logging.WARNING, "keras_wsseg"):
         final = train_class_by_class(nets, final, tmp_path / "run", verbose=0)
     assert final.finished
@@ -120,26 +120,26 @@ def test_images_behind_relative_links_and_masks_that_say_nothing(configs, tmp_pa
 def test_what_the_last_training_lacks_is_told_before_the_first(configs, tmp_path):
     nets, final = configs
     with pytest.raises(FileNotFoundError, match="`weights` must be .* the path of an existing file"):
-        missing = final.replace(model="deeplabv3plus", weights="missing.npz")
+        missing = final.replace({"segmenter": "DeepLabV3Plus", "segmenter.weights": "missing.npz"})
         train_class_by_class(nets, missing, tmp_path / "run")
     with pytest.raises(ValueError, match="group_by must match the name of every image"):
-        train_class_by_class(nets, final.replace(group_by="(x)"), tmp_path / "run")
+        train_class_by_class(nets, final.replace({"group_by": "(x)"}), tmp_path / "run")
     with pytest.raises(FileNotFoundError, match="There must be a run folder or file of that name"):
-        train_class_by_class(nets, final.replace(start_from="missing"), tmp_path / "run")
+        train_class_by_class(nets, final.replace({"start_from": "missing"}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_labels_to_score_on_are_looked_at_before_the_first_training(configs, tmp_path):
     """What is said of values and ranges reaches the segmenter, of which the nets would know for hours."""
     nets, final = configs
-    root = shutil.copytree(nets.data, tmp_path / "pets")
-    nets = nets.replace(data=str(root))
+    root = shutil.copytree(nets.root, tmp_path / "pets")
+    nets = nets.replace({"data.root": str(root)})
     for path in (root / "labels").iterdir():
         write_label_map(path, np.where(read_label_map(path) == 1, 9, 0).astype("uint8"))
     with pytest.raises(ValueError, match="must hold class ids 0 to 2, 254 or 255. Received: 9"):
         train_class_by_class(nets, final, tmp_path / "run")
-    with pytest.raises(ValueError, match="final cannot have values"):
-        train_class_by_class(nets, final.replace(values=("0=background",)), tmp_path / "run")
+    with pytest.raises(ValueError, match="final cannot have data.values"):
+        train_class_by_class(nets, final.replace({"data.values": {0: "background"}}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -152,18 +152,19 @@ def test_the_segmenter_has_the_range_and_the_meaning_that_were_given(configs, tm
 
     monkeypatch.setattr(class_by_class, "train", train)
     monkeypatch.setattr(class_by_class, "_write_dataset", lambda *arguments: None)
-    final = final.replace(label_values=("0=background", "1=cat", "2=dog"))
-    train_class_by_class(nets.replace(value_range=(0.0, 300.0)), final, tmp_path / "run")
-    assert [config.value_range for config in begun] == [(0.0, 300.0)] * 3
-    assert begun[-1].values_of_labels == final.label_values and begun[-1].values_of_annotation == ()
+    values = {"0": "background", "1": "cat", "2": "dog"}
+    final = final.replace({"validation.values": values})
+    train_class_by_class(nets.replace({"data.value_range": (0.0, 300.0)}), final, tmp_path / "run")
+    assert [config.data["config"]["value_range"] for config in begun] == [[0.0, 300.0]] * 3
+    assert begun[-1].validation["config"]["values"] == values and begun[-1].data["config"]["values"] is None
 
 
 def test_settings_that_do_not_fit(configs, tmp_path, sorted_images):
     nets, final = configs
-    with pytest.raises(ValueError, match="nets must have method='single-class'. Received: method='pce'"):
+    with pytest.raises(ValueError, match="nets must have a SingleClassLoss. Received: PartialCrossEntropy"):
         train_class_by_class(final, final, tmp_path / "a")
-    with pytest.raises(ValueError, match="final must have a method .* Received: method='full'"):
-        train_class_by_class(nets, final.replace(method="full"), tmp_path / "a")
+    with pytest.raises(ValueError, match="final must learn from weak labels, .*, annotation='labels'"):
+        train_class_by_class(nets, final.replace({"data.annotation": "labels"}), tmp_path / "a")
     with pytest.raises(FileNotFoundError, match="There is no training to resume in"):
         train_class_by_class(nets, final, tmp_path / "a", resume=True)
     (tmp_path / "b").mkdir()
@@ -172,7 +173,7 @@ def test_settings_that_do_not_fit(configs, tmp_path, sorted_images):
         train_class_by_class(nets, final, tmp_path / "b")
     ClassByClassFolder(tmp_path / "c").begin(nets, final)
     with pytest.raises(ValueError, match="was begun with other values of seed."):
-        train_class_by_class(nets.replace(seed=3), final, tmp_path / "c", resume=True)
+        train_class_by_class(nets.replace({"seed": 3}), final, tmp_path / "c", resume=True)
 
 
 def test_names_that_are_scored_and_trained_on(configs, tmp_path, sorted_images):
@@ -194,7 +195,7 @@ def test_labels_that_no_training_would_read_are_told_before_the_first(configs, t
     (root / "val.txt").write_text("p6\np7\n")
     (root / "labels" / "p7.png").rename(root / "labels" / "p7.jpg")
     with pytest.raises(ValueError, match="since JPEG and WebP alter ids. Received: p7.jpg"):
-        train_class_by_class(nets.replace(data=str(root)), final, tmp_path / "run")
+        train_class_by_class(nets.replace({"data.root": str(root)}), final, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -202,15 +203,15 @@ def test_folders_of_classes_are_found_in_either_form_of_their_letters(configs, t
     nets, final = configs
     root = tmp_path / "pets"
     for source, name in (("cat", "Ba\u0308r"), ("dog", "dog")):
-        shutil.copytree(pathlib.Path(nets.data) / "positives" / source, root / "positives" / name)
+        shutil.copytree(pathlib.Path(nets.root) / "positives" / source, root / "positives" / name)
     opened = []
 
     def train(config, folder, *arguments, **options):
-        opened.append(SingleClassFolder(root, config.positives, config.negatives).names)
+        opened.append(SingleClassFolder(**config.data["config"]).names)
         if len(opened) == 2:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(class_by_class, "train", train)
     with pytest.raises(KeyboardInterrupt):
-        train_class_by_class(nets.replace(data=str(root)), final, tmp_path / "run")
+        train_class_by_class(nets.replace({"data.root": str(root)}), final, tmp_path / "run")
     assert opened == [("p0", "p1", "p2"), ("p2", "p3", "p4")]

@@ -48,14 +48,23 @@ def test_settings_of_the_crf():
     crf = crf_preset("dense", (0, 1), sigma_xy=40, sigma_rgb=0.1, coupling=5, iterations=3)
     assert isinstance(crf, MeanFieldCRF) and crf.radius is None and crf.iterations == 3
     assert [kernel.weight for kernel in crf.kernels] == [pytest.approx(1.5), 5]
-    assert (crf.kernels[1].xy, crf.kernels[1].rgb) == (40, pytest.approx(0.1))
+    assert (crf.kernels[1].sigma_xy, crf.kernels[1].sigma_rgb) == (40, pytest.approx(0.1))
     assert crf_preset("windowed", (0, 255)).radius == 5
     with pytest.raises(ValueError, match="`preset` must be one of windowed, dense. Received: preset='none'"):
         crf_preset("none", (0, 255))
 
 
 def test_a_training_scores_with_and_without(small_config, tmp_path):
-    config = small_config.replace(score_crf="windowed", method="pce", steps=2, epoch_steps=1, image_every=0)
+    config = small_config.replace(
+        {
+            "score_crf": "windowed",
+            "loss": None,
+            "warm_up": None,
+            "steps": 2,
+            "steps_per_epoch": 1,
+            "images_every": 0,
+        }
+    )
     scores = train(config, tmp_path / "run", verbose=0).read_scores()
     assert scores["refined"]["images"] == scores["images"] == 2
     run = RunFolder(tmp_path / "run")

@@ -3,8 +3,9 @@ import json
 import pytest
 
 from keras_wsseg.training import RunFolder, TrainingConfig
+from keras_wsseg.training.run_folder import changed_settings
 
-CONFIG = TrainingConfig(data="hearts")
+CONFIG = TrainingConfig.from_recipe(data="hearts")
 
 
 def test_begin_writes_what_settings_and_names_read(tmp_path):
@@ -33,10 +34,10 @@ def test_trainings_are_not_mixed(tmp_path):
     with pytest.raises(FileNotFoundError, match="There is no training to resume in "):
         run.settings(CONFIG, resume=True)
     run.begin(CONFIG, ("a", "b"))
-    with pytest.raises(FileExistsError, match="already: resume it, or choose another folder"):
+    with pytest.raises(FileExistsError, match="already: resume it .--resume., or choose another folder"):
         run.settings(CONFIG, resume=False)
-    with pytest.raises(ValueError, match=r"was begun with other values of steps, radius\.$"):
-        run.settings(CONFIG.replace(steps=3000, radius=2), resume=True)
+    with pytest.raises(ValueError, match=r"was begun with other values of loss\.gated_crf\.radius, steps\.$"):
+        run.settings(CONFIG.replace({"steps": 3000, "loss.radius": 2}), resume=True)
 
 
 def test_foreign_things_are_left_alone(tmp_path):
@@ -58,7 +59,7 @@ def test_finished_waits_for_scores_where_there_are_any(tmp_path):
     run.scores.write_text("{}")
     assert run.finished
     run = RunFolder(tmp_path / "unscored")
-    run.begin(CONFIG.replace(val_split=None), ("a", "b"))
+    run.begin(CONFIG.replace({"validation": None}), ("a", "b"))
     run.segmenter.touch()
     assert run.finished
 
@@ -69,3 +70,27 @@ def test_completed_epochs_are_those_of_the_checkpoint(tmp_path):
     run.backup.mkdir()
     (run.backup / "training_metadata.json").write_text(json.dumps({"epoch": 3, "batch": 0}))
     assert run.completed_epochs() == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"data.root": "others"}, ["data.root"]),
+        ({"segmenter": "DeepLabV3Plus"}, ["segmenter"]),
+        ({"loss": "DenseCRFLoss"}, ["loss"]),
+        ({"loss": None}, ["loss"]),
+        ({"validation": None}, ["validation"]),
+        ({"warm_up.ramp_steps": 3, "score_crf": "dense"}, ["warm_up.ramp_steps", "score_crf"]),
+        ({"data.values": {0: "background", 255: "cell"}}, ["data.values"]),
+        ({"loss.partial_cross_entropy.weight": 2.0}, ["loss.partial_cross_entropy.weight"]),
+        ({"optimizer.weight_decay": 0.1}, ["optimizer.weight_decay"]),
+    ],
+)
+def test_what_differs_is_named_as_the_options_are(changes, names):
+    assert changed_settings(CONFIG, CONFIG.replace(changes)) == names
+
+
+def test_an_inner_network_is_compared_argument_by_argument():
+    config = TrainingConfig.from_recipe("rrm", "hearts")
+    changed = config.replace({"segmenter.backbone.filters": (8, 16)})
+    assert changed_settings(config, changed) == ["segmenter.backbone.filters"]

@@ -47,13 +47,14 @@ def test_a_run_folder_holds_everything(whole_run):
 
 
 def test_the_crf_warms_up(whole_run):
-    _, run = whole_run
+    config, run = whole_run
     with open(run.log) as file:
         rows = list(csv.DictReader(file))
     # Two steps without it; half its weight in the third and fourth on average; then the whole.
     assert float(rows[0]["loss"]) == pytest.approx(float(rows[0]["partial_cross_entropy"]), rel=1e-5)
     last = rows[2]
-    expected = float(last["partial_cross_entropy"]) + 0.01 * float(last["gated_crf"])
+    weight = config.loss[1]["config"]["weight"]
+    expected = float(last["partial_cross_entropy"]) + weight * float(last["gated_crf"])
     assert float(last["loss"]) == pytest.approx(expected, rel=1e-4)
 
 
@@ -73,7 +74,7 @@ def test_resuming_ends_where_an_unbroken_training_ends(whole_run, tmp_path, monk
 
 
 def test_images_without_annotation_go_on_where_they_stopped(small_config, tmp_path, monkeypatch):
-    config = small_config.replace(labeled_fraction=0.5, unlabeled_split="val")
+    config = small_config.replace({"data.labeled_fraction": 0.5, "data.unlabeled_split": "val"})
     unbroken = train(config, tmp_path / "unbroken", verbose=0)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         interrupt_after(patch, epochs=2)
@@ -91,10 +92,11 @@ def test_batches_hold_as_many_images_without_annotation_as_asked_for(small_confi
         raise KeyboardInterrupt
 
     monkeypatch.setattr(SegmentationFolder, "train", spy)
-    config = small_config.replace(labeled_fraction=0.5, unlabeled_batch=0, steps=1, warm_up=0, val_split=None)
-    for name, chosen in (("mixed", config), ("pce", config.replace(method="pce"))):
+    changes = {"data.labeled_fraction": 0.5, "unlabeled_batch": 0, "steps": 1, "warm_up": None}
+    config = small_config.replace({**changes, "validation": None, "images_every": 0})
+    for name, chosen in (("mixed", config), ("pce", config.replace({"loss": None}))):
         with pytest.raises(KeyboardInterrupt):
-            train(chosen.replace(image_every=0), tmp_path / name, verbose=0)
+            train(chosen, tmp_path / name, verbose=0)
     assert asked == [0, None]
 
 
@@ -108,7 +110,7 @@ def test_an_interrupted_scoring_loses_no_training(small_config, tmp_path, monkey
     def interrupt(*args):
         raise KeyboardInterrupt
 
-    config = small_config.replace(method="pce", image_every=0)
+    config = small_config.replace({"loss": None, "images_every": 0})
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(trainer, "evaluate", interrupt)
         train(config, tmp_path / "run", verbose=0)
@@ -124,34 +126,94 @@ def test_an_interrupted_scoring_loses_no_training(small_config, tmp_path, monkey
 @pytest.mark.parametrize(
     ("changes", "error", "text"),
     [
-        ({"annotation": "clicks"}, FileNotFoundError, "must have a folder 'clicks'"),
-        ({"train_split": "first"}, FileNotFoundError, r"first\.txt"),
+        ({"data.annotation": "clicks"}, FileNotFoundError, "must have a folder 'clicks'"),
+        ({"data.split": "first"}, FileNotFoundError, r"first\.txt"),
         ({"group_by": r"(patient\d+)"}, ValueError, "which does not match 'p4'"),
-        ({"model": "deeplabv3plus", "backbone": "resnet9"}, ValueError, "resnet9"),
-        ({"output_stride": 4}, ValueError, "output_stride"),
+        ({"segmenter": "DeepLabV3Plus", "segmenter.backbone": "resnet9"}, ValueError, "resnet9"),
+        ({"segmenter.output_stride": 4}, ValueError, "output_stride"),
+        ({"loss.radius": 0}, ValueError, "`radius` must be an integer of at least 1. Received: radius=0"),
+        ({"optimizer.momentun": 0.9}, ValueError, "optimizer must be what Adam takes: .*momentun"),
+        (
+            {"optimizer.learning_rate": "x"},
+            ValueError,
+            "`optimizer.learning_rate` must be a number of at least 0",
+        ),
+        ({"schedule.half_life": 9}, ValueError, "schedule must be what PolynomialDecay takes: "),
+        (
+            {"encoder_rate": 0.1},
+            ValueError,
+            "encoder_rate must be 1 where the segmenter has no encoder that is trained. Received: .*=0.1",
+        ),
+        (
+            {"data.labeled_fraction": 0.5, "unlabeled_batch": 2},
+            ValueError,
+            "`unlabeled_batch` must be .* 0 to 1",
+        ),
+        (
+            {"loss.kernels": 3},
+            ValueError,
+            "loss must be what GatedCRFLoss takes: 'int' object is not iterable",
+        ),
+        (
+            {"segmenter": "VGG16Skip", "segmenter.weights": 3},
+            ValueError,
+            "segmenter must be what VGG16Skip takes: ",
+        ),
+        ({"start_from": "nowhere"}, FileNotFoundError, "There must be a run folder or file of that name"),
     ],
 )
 def test_errors_come_before_anything_is_written(small_config, tmp_path, changes, error, text):
     with pytest.raises(error, match=text):
-        train(small_config.replace(**changes), tmp_path / "run")
+        train(small_config.replace(changes), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_nothing_is_written_where_a_callback_cannot_be_made(small_config, tmp_path, monkeypatch):
+    def fail(*_):
+        raise TypeError("no image")
+
+    monkeypatch.setattr(trainer, "_images", fail)
+    with pytest.raises(TypeError, match="no image"):
+        train(small_config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("changes", [{"loss.class_weights": (1, 2, 3)}, {"schedule.power": "x"}])
+def test_nothing_is_left_of_a_training_whose_first_step_fails(small_config, tmp_path, changes):
+    (tmp_path / "run").mkdir()
+    with pytest.raises(Exception, match="class_weights must hold one number for each|string|str"):
+        train(small_config.replace(changes), tmp_path / "run", verbose=0)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_training_that_fails_later_can_go_on(small_config, tmp_path, monkeypatch):
+    def fail(self, epoch, logs=None):
+        raise RuntimeError("the disk is full")
+
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="the disk is full"):
+        patch.setattr(PredictionImages, "on_epoch_end", fail)
+        train(small_config, tmp_path, verbose=0)
+    assert RunFolder(tmp_path).completed_epochs() == 1
+    assert train(None, tmp_path, resume=True, verbose=0).finished
 
 
 def test_tensorboard_is_asked_for_before_training(small_config, tmp_path, monkeypatch):
     monkeypatch.setattr(trainer.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match="Logs for TensorBoard need it: pip install tensorboard"):
-        train(small_config.replace(tensorboard=True), tmp_path / "run")
+        train(small_config.replace({"tensorboard": True}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_without_validation_there_are_no_scores(small_config, tmp_path):
-    config = small_config.replace(val_split=None, steps=1, method="pce", image_every=0)
+    config = small_config.replace({"validation": None, "steps": 1, "loss": None, "images_every": 0})
     run = train(config, tmp_path / "run", verbose=0)
     assert run.finished and run.read_scores() is None
 
 
 def test_the_last_step_is_the_last_of_the_schedule(small_config, tmp_path):
-    config = small_config.replace(steps=5, epoch_steps=4, method="pce", image_every=0, val_split=None)
+    config = small_config.replace(
+        {"steps": 5, "steps_per_epoch": 4, "loss": None, "images_every": 0, "validation": None}
+    )
     run = train(config, tmp_path / "run", verbose=0)
     with open(run.log) as file:
         # Two epochs of three, not one of four and a second that goes three steps past the end.

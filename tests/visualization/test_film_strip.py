@@ -29,7 +29,7 @@ def test_caption_stands_above_and_is_not_cut_off():
         ([], "`columns` must contain at least one image. Received: none$"),
         (
             [np.zeros((2, 2), np.uint8)],
-            r"`columns` must hold uint8 .* Received: shape=\(2, 2\), dtype=uint8$",
+            r"`columns` must be uint8 .* Received: shape=\(2, 2\), dtype=uint8$",
         ),
         ([np.zeros((2, 2, 3))], r"Received: shape=\(2, 2, 3\), dtype=float64$"),
     ],

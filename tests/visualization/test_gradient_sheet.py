@@ -59,8 +59,8 @@ def test_a_coarser_prediction_covers_the_image():
             {"class_names": ["a"]},
             "`class_names` must have a name for each of the 3 classes. Received: 1 names$",
         ),
-        ({"classes": [3]}, r"`classes` must hold ids from 0 to 2. Received: classes=\[3\]$"),
-        ({"classes": []}, r"`classes` must hold ids from 0 to 2. Received: classes=\[\]$"),
+        ({"classes": [3]}, r"`classes` must be ids from 0 to 2. Received: classes=\[3\]$"),
+        ({"classes": []}, r"`classes` must be ids from 0 to 2. Received: classes=\[\]$"),
         ({"show": "x"}, r"`show` must be one of .* Received: show='x'$"),
     ],
 )

@@ -205,7 +205,7 @@ def test_pixels_outside_the_image_take_no_part():
     ("change", "error", "message"),
     [
         ({"loss": "crf"}, TypeError, "`loss` must be a keras.losses.Loss. Received: loss='crf'$"),
-        ({"loss": keras.losses.MeanSquaredError()}, ValueError, "logits or probabilities, by from_logits"),
+        ({"loss": keras.losses.MeanSquaredError()}, ValueError, "`loss` must have from_logits"),
         ({"prediction": np.zeros((4, 4))}, ValueError, r"`prediction` must have shape .* shape=\(4, 4\)$"),
         ({"prediction": np.zeros((4, 4, 1))}, ValueError, r"two classes. Received: shape=\(4, 4, 1\)$"),
         ({"prediction": np.full((4, 4, 2), 3.0)}, ValueError, "must hold probabilities .* sums from 6 to 6$"),
