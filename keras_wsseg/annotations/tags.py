@@ -18,7 +18,7 @@ BACKGROUND = "background"
 
 # Every image has a name, so an empty first cell, as in tables with an index, is also a title.
 _NAME_TITLE = re.compile(
-    r"((file|filename|image|img|image|pic|photo|sample)s?)?(id|name|path|filepath|file|filename|stem|key|index)?"
+    r"((file|filename|image|img|picture|pic|photo|sample)s?)?(id|name|path|filepath|file|filename|stem|key|index)?"
 )
 _TAG_TITLE = re.compile(r"((tag|label|class|category|keyword)(s|es|name|names)?|categories)?")
 # Between the tags of one cell.
@@ -51,7 +51,7 @@ def read_tags(path, class_names=None):
     ```
 
     The header of a list may be omitted, but not that of a table. A header is a first line that begins with
-    `name`, `id`, `image`, `image`, `File name`, a similar word or an empty cell. A list whose tags are all 0
+    `name`, `id`, `image`, `picture`, `File name`, a similar word or an empty cell. A list whose tags are all 0
     or 1 is rejected unless `class_names` contains these: it may be a table. A tag may contain spaces; these
     separate tags only if `class_names` contains the words of a tag but not the tag, as in `dog person`; a
     comma or bar is part of a tag if `class_names` contains the tag, the longest that matches.

@@ -1,5 +1,6 @@
 """From a configuration to the parts of a training: data, segmenter, loss, optimizer."""
 
+import inspect
 import re
 
 import keras
@@ -136,13 +137,15 @@ def build_optimizer(config, steps, segmenter=None):
         TypeError, ValueError: if an argument is none of the class, or there is no encoder to have a rate.
     """
     arguments = python_arguments(config.optimizer["config"])
-    check_number("optimizer.learning_rate", arguments.get("learning_rate", 0.001), low=0)
+    kind = getattr(keras.optimizers, config.optimizer["class_name"])
+    if "learning_rate" not in arguments:
+        arguments["learning_rate"] = inspect.signature(kind).parameters["learning_rate"].default
+    check_number("optimizer.learning_rate", arguments["learning_rate"], low=0)
     if config.schedule is not None:
         schedule = python_arguments(config.schedule["config"])
-        rate = {"initial_learning_rate": arguments.get("learning_rate", 0.001), "decay_steps": steps}
-        kind = getattr(keras.optimizers.schedules, config.schedule["class_name"])
-        arguments["learning_rate"] = _made("schedule", kind, **{**rate, **schedule})
-    kind = getattr(keras.optimizers, config.optimizer["class_name"])
+        rate = {"initial_learning_rate": arguments["learning_rate"], "decay_steps": steps}
+        decay = getattr(keras.optimizers.schedules, config.schedule["class_name"])
+        arguments["learning_rate"] = _made("schedule", decay, **{**rate, **schedule})
     optimizer = _made("optimizer", kind, **arguments)
     if config.encoder_rate == 1 or segmenter is None:
         return optimizer

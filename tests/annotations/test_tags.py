@@ -30,7 +30,7 @@ def file(tmp_path):
         "filename,tag,tag\n  a , person , dog\nb\nc,traffic light;background",
         "name,dog,person,traffic light\na,1,1,0\nb,0,0,0\nc,0,0,1",
         ",dog,person,background,traffic light\na,1.0,1.0,0.0,0.0\nb,0,0,1,0\nc,0,0,0,1\n",
-        "image,person,traffic light,dog\na,True,False,True\nb,false,false,false\nc,0,1,0\n",
+        "picture,person,traffic light,dog\na,True,False,True\nb,false,false,false\nc,0,1,0\n",
     ],
 )
 def test_all_forms_say_the_same(file, text):
@@ -248,7 +248,7 @@ def test_arguments_of_derived_tags_are_checked(labels, arguments, text):
 
 
 @pytest.mark.parametrize(
-    "header", ("id,tags", "image,label", "filename,classes", "image,Labels", "File name,Class name")
+    "header", ("id,tags", "image,label", "filename,classes", "picture,Labels", "File name,Class name")
 )
 def test_usual_headers_of_lists_are_no_images(tmp_path, header):
     path = tmp_path / "tags.csv"

@@ -136,6 +136,9 @@ def test_single_class_reads_no_label(tmp_path, small_folder):
         ("single-class", {}, 1e-3, 1e-3),
         ("single-class", {"schedule": "CosineDecay"}, 1e-3, 0.0),
         ("full", {"optimizer.learning_rate": 0.5, "schedule": None}, 0.5, 0.5),
+        # Where nothing is said the rate is the optimizer's own, with a schedule or without.
+        ("full", {"optimizer": "SGD"}, 0.01, 0.0),
+        ("full", {"optimizer": "SGD", "schedule": None}, 0.01, 0.01),
         (
             "full",
             {"optimizer": "SGD", "optimizer.learning_rate": 0.5, "schedule.end_learning_rate": 0.1},
