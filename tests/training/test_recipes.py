@@ -64,7 +64,7 @@ def test_a_recipe_may_leave_out_all_but_the_loss(tmp_path):
 
 
 def test_files_that_are_none_are_told(tmp_path):
-    with pytest.raises(FileNotFoundError, match="The recipe must be an existing file. Received: '.*own.toml'"):
+    with pytest.raises(FileNotFoundError, match="must be an existing file. Received: '.*own.toml'"):
         TrainingConfig.from_recipe(tmp_path / "own.toml", "hearts")
     with pytest.raises(ValueError, match="recipe must be one of clicks, .* file. Received: recipe='own'"):
         TrainingConfig.from_recipe("own", "hearts")
