@@ -128,10 +128,6 @@ class TrainingConfig:
             FileNotFoundError, TypeError, ValueError: if there is no such recipe, or see the class.
         """
         table = {"data": {}, "segmenter": {}, "loss": [], "optimizer": {}, **read_recipe(recipe)}
-        if "method" in table:
-            raise ValueError(
-                f"A recipe must not be of version 0.1, whose settings were others. Received: {recipe}"
-            )
         table.pop("version", None)
         check_names("", table, [field.name for field in dataclasses.fields(cls)], f"The recipe {recipe}")
         table |= {part: _as_part(part, table.get(part)) for part in PARTS}

@@ -64,13 +64,8 @@ def test_a_recipe_may_leave_out_all_but_the_loss(tmp_path):
 
 
 def test_files_that_are_none_are_told(tmp_path):
-    with pytest.raises(
-        FileNotFoundError, match="The recipe must be an existing file. Received: '.*own.toml'"
-    ):
+    with pytest.raises(FileNotFoundError, match="must be an existing file. Received: '.*own.toml'"):
         TrainingConfig.from_recipe(tmp_path / "own.toml", "hearts")
-    (tmp_path / "former.json").write_text('{"method": "pce", "data": "hearts"}')
-    with pytest.raises(ValueError, match="A recipe must not be of version 0.1.* Received: .*former.json"):
-        TrainingConfig.from_recipe(tmp_path / "former.json", "hearts")
     with pytest.raises(ValueError, match="recipe must be one of clicks, .* file. Received: recipe='own'"):
         TrainingConfig.from_recipe("own", "hearts")
     for name, text in (("own.toml", "steps = "), ("own.json", "{"), ("own.json", "[1]")):

@@ -181,7 +181,7 @@ def test_nothing_is_written_where_a_callback_cannot_be_made(small_config, tmp_pa
 @pytest.mark.parametrize("changes", [{"loss.class_weights": (1, 2, 3)}, {"schedule.power": "x"}])
 def test_nothing_is_left_of_a_training_whose_first_step_fails(small_config, tmp_path, changes):
     (tmp_path / "run").mkdir()
-    with pytest.raises(Exception, match="class_weights must hold one number for each|string|str"):
+    with pytest.raises(Exception, match="class_weights must contain one number for each|string|str"):
         train(small_config.replace(changes), tmp_path / "run", verbose=0)
     assert not (tmp_path / "run").exists()
 
