@@ -63,7 +63,7 @@ def class_activation_maps(score_maps, tags, size, background_exponent=4.0, mask=
 
 
 def check_background_exponent(background_exponent):
-    """Says what is wrong with the exponent of the background."""
+    """Validates the exponent of the background."""
     check_number("background_exponent", background_exponent, above=0)
 
 

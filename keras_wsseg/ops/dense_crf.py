@@ -25,7 +25,7 @@ def dense_crf_energy(probabilities, features, mask=None, filter_method="auto", l
         `(batch,)`, float32.
 
     Raises:
-        ValueError: if an argument is out of range or does not fit the others.
+        ValueError: if an argument is out of range or does not match the others.
 
     Example:
         >>> import numpy as np
@@ -57,7 +57,7 @@ def normalized_cut_energy(probabilities, features, mask=None, filter_method="aut
         `(batch,)`, float32.
 
     Raises:
-        ValueError: if an argument is out of range or does not fit the others.
+        ValueError: if an argument is out of range or does not match the others.
 
     Example:
         >>> import numpy as np

@@ -76,7 +76,7 @@ def with_positions(feature, xy, size):
 
     Args:
         feature: `(batch, height, width, channels)` divided by sigma, or None.
-        xy: sigma of the position in pixels, or a pair for rows and columns, or None where it does not matter.
+        xy: sigma of the position in pixels, or a pair for rows and columns, or None if it is ignored.
         size: `(batch, height, width)`, integers or scalar tensors.
 
     Returns:

@@ -45,7 +45,7 @@ def uncertainty(probabilities):
 
 
 def uncertainty_image(probabilities):
-    """Uncertainty as an image: black is certain, pale yellow is no idea.
+    """Uncertainty as an image: black is certain, pale yellow is uniform.
 
     Args:
         probabilities: `(height, width, classes)` within [0, 1].

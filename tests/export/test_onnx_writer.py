@@ -189,7 +189,7 @@ def test_bilinear_upsampling_is_converted_for_images_of_any_size(tmp_path):
 
 def test_other_upsampling_names_the_argument_size(tmp_path):
     segmenter = brought("softmax", upsampling="bicubic")
-    text = "^`segmenter` must consist of .* give `size` to an export.* Received: 'up' of bicubic"
+    text = "^`segmenter` must consist of .* pass `size` to an export.* Received: 'up' of bicubic"
     with pytest.raises(ValueError, match=text):
         to_onnx(segmenter, tmp_path / "a.onnx")
     to_onnx(segmenter, tmp_path / "a.onnx", size=(22, 38))

@@ -198,7 +198,7 @@ def test_momentum_is_the_networks_own_with_weights_unless_given(pretrained, weig
             r"must be a number of at least 0 and below 1. Received: encoder_momentum=1.0",
         ),
         ({"backbone": "Xception"}, ValueError, "`backbone` must be .* Received: backbone='Xception'"),
-        ({"weights": "none.h5"}, FileNotFoundError, "`weights` must be None, 'imagenet' or name .*none.h5"),
+        ({"weights": "none.h5"}, FileNotFoundError, "`weights` must be None, 'imagenet' or .*none.h5"),
         ({"weights": "none.h5", "channels": 2}, ValueError, "Received: channels=2"),
     ],
 )

@@ -298,7 +298,7 @@ def test_replicas_count_the_tags_once():
         ),
         (
             lambda: model_of(weights="imagenet"),
-            "`weights` and `encoder_stride` are for a backbone that",
+            "`weights` and `encoder_stride` must be None if `backbone` is a model",
         ),
         (lambda: model_of(backbone="resnet99"), "`backbone` must be .* Received: backbone='resnet99'"),
     ],
@@ -317,7 +317,7 @@ def test_a_backbone_must_give_features():
 @pytest.mark.parametrize(
     ("x", "y", "text"),
     [
-        (tagged()[0], None, "x must be images .* and y tags .* Received: x=ndarray, y=NoneType"),
+        (tagged()[0], None, "x must be images .* and y must be tags .* Received: x=ndarray, y=NoneType"),
         ({"image": tagged()[0]}, tagged()[1], "x must be images .* Received: x=dict, y=ndarray"),
         (tagged()[0], np.ones((4, 2)), "tags must cover 3 classes, .* Received: tags of 2 classes"),
     ],

@@ -125,7 +125,7 @@ def test_weights_of_a_local_file(encoder, name, tmp_path):
     loaded = resnet38_encoder((8,), width=2, weights=path)
     for variable, expected in zip(without_seeds(loaded), without_seeds(encoder), strict=True):
         np.testing.assert_array_equal(variable.numpy(), expected.numpy())
-    with pytest.raises(ValueError, match="`weights` must hold the .* of resnet38"):
+    with pytest.raises(ValueError, match="`weights` must contain the .* of resnet38"):
         resnet38_encoder((8,), width=3, weights=path)
 
 

@@ -38,7 +38,7 @@ def test_segmenters_pass():
         (keras.layers.Reshape((1024, 2))(LOGITS), r"channels last\. Received: shape \(None, 1024, 2\)"),
         (
             [LOGITS, LOGITS],
-            r"take one by .*\. Received: list of shapes \(None, 32, 32, 2\), \(None, 32, 32, 2\)",
+            r"several outputs by .*\. Received: list of shapes \(None, 32, 32, 2\), \(None, 32, 32, 2\)",
         ),
         (keras.layers.GlobalAveragePooling2D()(LOGITS), r"Received: shape \(None, 2\)"),
     ],

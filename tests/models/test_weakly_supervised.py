@@ -330,7 +330,7 @@ def test_what_cannot_be_trained_with_is_told():
     with pytest.raises(ValueError, match="sample_weight must be one number per image; to exclude pixels"):
         model.fit(x, y, sample_weight=np.ones(y.shape), verbose=0)
     with pytest.raises(
-        ValueError, match=r"weighed by PartialCrossEntropy\(class_weights=...\). Received: cl"
+        ValueError, match=r"weighted by PartialCrossEntropy\(class_weights=...\). Received: cl"
     ):
         model.fit(x, y, class_weight={0: 1.0, 1: 2.0}, verbose=0)
     model.fit(x, y, sample_weight=np.ones(len(y)), verbose=0)

@@ -82,7 +82,7 @@ def test_values_of_extreme_size_stay_finite():
             "`background_exponent` must be a number above 0. Received: background_exponent='4'",
         ),
         ({"score_maps": []}, "a non-empty list of tensors. Received: an empty list"),
-        ({"score_maps": np.zeros((1, 2, 2, 2))}, "at least one tensor. Received: <class 'numpy.ndarray'>"),
+        ({"score_maps": np.zeros((1, 2, 2, 2))}, "list of tensors. Received: <class 'numpy.ndarray'>"),
         ({"tags": np.ones((3,))}, r"tags must be \(batch, classes\). Received: shape \(3,\)"),
         ({"tags": np.ones((1, 2))}, r"Received: score_maps of shape \(1, 2, 2, 2\), tags of shape \(1, 2\)"),
         ({"mask": np.ones((1, 4, 4, 1))}, r"mask must be .* Received: shape \(1, 4, 4, 1\)"),

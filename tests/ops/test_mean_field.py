@@ -192,7 +192,7 @@ def test_separable_kernel_is_the_sum_over_all_pairs():
         ({"compatibility": np.ones((2, 2))}, r"of shape \(3, 3\). Received: shape \(2, 2\)"),
         ({"sigmas_xy": [0.0]}, r"greater than 0. Received: sigmas_xy=\[0.0\]"),
         ({"sigmas_xy": [None]}, "features or a sigma of the position. Received: neither"),
-        ({"kernel_weights": [1.0, 2.0]}, "at least one kernel. Received: 1, 1 and 2"),
+        ({"kernel_weights": [1.0, 2.0]}, "at least one. Received: 1, 1 and 2"),
         ({"features": [np.zeros((1, 4, 5, 3))]}, r"\(1, 4, 4\). Received: shape \(1, 4, 5, 3\)"),
         ({"logits": np.zeros((4, 4, 3))}, r"a tensor of shape \(4, 4, 3\)"),
         (

@@ -350,7 +350,7 @@ def test_optimizers_that_cannot_be_multiplied_say_so():
 
 def test_pytorch_is_refused(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
-    with pytest.raises(ValueError, match="needs TensorFlow or JAX .* Received: backend='torch'"):
+    with pytest.raises(ValueError, match="requires TensorFlow or JAX .* Received: backend='torch'"):
         LearningRateMultipliers(KO.SGD(), {"old": 1}).build(variables())
 
 

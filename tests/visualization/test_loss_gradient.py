@@ -208,8 +208,8 @@ def test_pixels_outside_the_image_take_no_part():
         ({"loss": keras.losses.MeanSquaredError()}, ValueError, "`loss` must have from_logits"),
         ({"prediction": np.zeros((4, 4))}, ValueError, r"`prediction` must have shape .* shape=\(4, 4\)$"),
         ({"prediction": np.zeros((4, 4, 1))}, ValueError, r"two classes. Received: shape=\(4, 4, 1\)$"),
-        ({"prediction": np.full((4, 4, 2), 3.0)}, ValueError, "must hold probabilities .* sums from 6 to 6$"),
-        ({"prediction": np.full((4, 4, 2), np.nan)}, ValueError, "must hold probabilities .* from nan"),
+        ({"prediction": np.full((4, 4, 2), 3.0)}, ValueError, "class probabilities .* sums from 6 to 6$"),
+        ({"prediction": np.full((4, 4, 2), np.nan)}, ValueError, "class probabilities .* from nan"),
         ({"class_id": 2}, ValueError, "`class_id` must be 0 to 1. Received: class_id=2$"),
         ({"show": "all"}, ValueError, r"`show` must be one of .* Received: show='all'$"),
         (

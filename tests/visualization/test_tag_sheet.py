@@ -229,7 +229,7 @@ def test_of_real_images(real_data, parts):
             {"class_names": ["a"]},
             "`class_names` must have a name for each of the 3 classes. Received: 1 names$",
         ),
-        ({"tags": [[1, 1]]}, r"`tags` must be \(1 images, 3 classes\), the .*Received: shape=\(1, 2\)$"),
+        ({"tags": [[1, 1]]}, r"`tags` must be \(1 images, 3 classes\), .*Received: shape=\(1, 2\)$"),
         ({"tags": [[1, 1, 2]]}, "`tags` must contain only 0 and 1. Received: 1 to 2$"),
         ({"cell": 8}, "`cell` must be an integer of at least 32. Received: cell=8$"),
     ],
