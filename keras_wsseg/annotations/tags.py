@@ -51,8 +51,8 @@ def read_tags(path, class_names=None):
     ```
 
     The header of a list may be omitted, but not that of a table. A header is a first line that begins with
-    `name`, `id`, `image`, `picture`, `File name`, a similar word or an empty cell. A list whose tags are all 0
-    or 1 is rejected unless `class_names` contains these: it may be a table. A tag may contain spaces; these
+    `name`, `id`, `image`, `picture`, `File name`, a similar word or an empty cell. A list whose tags are all
+    0 or 1 is rejected unless `class_names` contains these: it may be a table. A tag may contain spaces; these
     separate tags only if `class_names` contains the words of a tag but not the tag, as in `dog person`; a
     comma or bar is part of a tag if `class_names` contains the tag, the longest that matches.
 
