@@ -529,13 +529,13 @@ def test_contradictions_about_the_last_activation_are_told():
     with pytest.raises(ValueError, match=text):
         model.compile("sgd", loss=mixed)
     model = WeaklySupervisedModel(Subclassed())
-    text = "does not tell .* from_logits=True of partial_cross_entropy, from_logits=False of gated_crf"
+    text = "does not determine .* from_logits=True of partial_cross_entropy, from_logits=False of gated_crf"
     with pytest.raises(ValueError, match=text):
         model.compile("sgd", loss=mixed)
     with pytest.raises(ValueError, match="Received: sigmoid of 2 channels in its last layer 'head'"):
         WeaklySupervisedModel(ending_in("sigmoid", 2))
     half = keras.DTypePolicy("mixed_float16")
-    with pytest.raises(ValueError, match="its last layer dtype=.float32.. Received: 'head' in float16"):
+    with pytest.raises(ValueError, match="dtype=.float32. in its last layer. Received: 'head' in float16"):
         WeaklySupervisedModel(ending_in("softmax", 3, dtype=half))
     late = WeaklySupervisedModel(keras.Sequential([keras.layers.Conv2D(3, 1, name="head")]))
     late.compile("sgd", loss=losses.PartialCrossEntropy(from_logits=False))

@@ -124,7 +124,7 @@ def test_bad_sizes_say_so(segmenter, size, message):
 def test_what_is_no_segmenter_says_so():
     fixed = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 1)])
     assert with_input_size(fixed, 8).output.shape == (None, None, None, 2)
-    with pytest.raises(ValueError, match=r"the segmenter takes, \(8, 8\). Received: size=\(8, 9\)"):
+    with pytest.raises(ValueError, match=r"the segmenter, \(8, 8\). Received: size=\(8, 9\)"):
         with_input_size(fixed, (8, 9))
     two = keras.Model([keras.Input((8, 8, 3)), other := keras.Input((8, 8, 1))], other)
     for wrong in (two, keras.layers.Conv2D(2, 1), keras.Sequential([keras.layers.Conv2D(2, 1)])):
