@@ -25,7 +25,7 @@ RANGES = {"uint8": (0, 255), "uint16": (0, 65535), "float32": (0, 1)}
 SAID = {
     TRANSPARENT: "must be opaque",
     SEVERAL: "must be one",
-    CHANNELS: "must (have one channel|be an image file)",
+    CHANNELS: "must (have one gray|be an image file)",
     "not looked for": "must hold files with one of the extensions",
     "format not accepted": "must be a PNG, JPEG, WEBP, TIFF or BMP file",
 }

@@ -324,7 +324,7 @@ def test_bad_multipliers_say_so(multipliers, error, message):
 )
 def test_a_pattern_that_decides_nothing_says_so(multipliers, received):
     multiplied = LearningRateMultipliers(KO.SGD(), multipliers)
-    message = f"must be the first .* of old_kernel, old_bias, new_kernel. Received: {received}"
+    message = f"must be the first .* among old_kernel, old_bias, new_kernel. Received: {received}"
     with pytest.raises(ValueError, match=message):
         multiplied.build(variables())
     assert not multiplied.built and not multiplied.inner_optimizer.built
