@@ -24,7 +24,7 @@ def main():
     parser.add_argument("--images", required=True, metavar="FOLDER")
     arguments = parser.parse_args()
     folder = pathlib.Path(arguments.images).resolve()
-    data = SingleClassFolder(folder.parent, positives=folder.name)
+    data = SingleClassFolder(folder.parent, positives=folder.name, object_name="object")
     for run in arguments.runs:
         segmenter = load_model(run)
         shares = [np.mean(class_map(segmenter, data.load(index)[0]) == 1) for index in range(len(data))]
