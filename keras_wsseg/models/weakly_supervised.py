@@ -132,7 +132,7 @@ class WeaklySupervisedModel(keras.Model):
         # The output of a segmenter not built at `compile` is known only now.
         _check_from_logits(self.loss, self.segmenter)
         yields = self.yields_probabilities
-        labels, tags = labels_and_tags(y, first_image(x))
+        labels, tags = labels_and_tags(y, _first_image(x))
         seen = targets.Targets.of(labels, self._guide(x), tags)
         self._observe(x, seen.labels, y_pred)
         loss = self._total(seen, y_pred, yields, sample_weight)
@@ -151,7 +151,7 @@ class WeaklySupervisedModel(keras.Model):
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         if y is not None:
-            y, _ = labels_and_tags(y, first_image(x))
+            y, _ = labels_and_tags(y, _first_image(x))
         with predictions.holding(self.yields_probabilities):
             return super().compute_metrics(x, y, y_pred, sample_weight)
 
@@ -271,7 +271,7 @@ def _images(x):
     return inputs
 
 
-def first_image(x):
+def _first_image(x):
     return next(iter(_images(x).values()))
 
 
